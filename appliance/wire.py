@@ -1,0 +1,319 @@
+"""The shapes of the socket API, shared by `api/` and `client.py`.
+
+Imports nothing of ours. Requests forbid unknown fields, so that a misspelt option is an error and not silently
+dropped; the OpenAI requests alone ignore fields they do not know, as OpenAI's clients send many.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_QUERY_CHARS = 16_384
+MAX_RESULTS = 200
+
+DocumentState = Literal["pending", "indexing", "indexed", "failed"]
+FinishReason = Literal["stop", "length", "error"]
+Query = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARS)]
+
+
+class Reply(BaseModel):
+    """Base of everything the service sends; a client tolerates fields of a newer service."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Request(BaseModel):
+    """Base of everything the service takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ErrorBody(Reply):
+    """What failed, its stable code, and what to do next."""
+
+    message: str
+    type: str
+    code: str
+    hint: str = ""
+
+
+class ErrorReply(Reply):
+    """Every failure has this shape."""
+
+    error: ErrorBody
+
+
+class DocumentCounts(Reply):
+    """Documents by state."""
+
+    indexed: int = 0
+    indexing: int = 0
+    pending: int = 0
+    failed: int = 0
+
+
+class Status(Reply):
+    """The service at a glance; `queue` counts the files not yet done, unsettled ones included."""
+
+    ready: bool
+    documents: DocumentCounts
+    chunks: int
+    queue: int
+    models_loaded: list[str]
+    version: str
+
+
+class Document(Reply):
+    """One file of the library; `document` is its path relative to `library/`, `modified` RFC 3339 in UTC."""
+
+    id: str
+    document: str
+    collection: str
+    state: DocumentState
+    reason: str | None = None
+    hint: str | None = None
+    title: str | None = None
+    pages: int | None = None
+    pages_done: int = 0
+    chunks: int = 0
+    size: int
+    modified: str
+
+
+class DocumentList(Reply):
+    """A page of documents; `next` is the cursor of the next page."""
+
+    documents: list[Document]
+    next: str | None = None
+
+
+class DocumentAdded(Reply):
+    """The name a file got in the library."""
+
+    document: str
+    collection: str
+    size: int
+    replaced: bool = False
+
+
+class SearchRequest(Request):
+    """A search over all collections the caller may see, or one of them."""
+
+    query: Query
+    k: int = Field(default=5, ge=1, le=MAX_RESULTS)
+    collection: str | None = None
+
+
+class Passage(Reply):
+    """One passage found; the higher the score the better, comparable within one reply only."""
+
+    document: str
+    collection: str
+    page: int
+    page_last: int
+    heading: list[str]
+    text: str
+    score: float
+    chunk_id: str
+
+
+class SearchReply(Reply):
+    """Passages, best first; `timings` in seconds."""
+
+    query: str
+    results: list[Passage]
+    timings: dict[str, float]
+
+
+class AdapterUse(Reply):
+    """A LoRA adapter and its scale."""
+
+    id: str
+    scale: float = 1.0
+
+
+class AskRequest(Request):
+    """A question to be answered from the documents."""
+
+    question: Query
+    model: str | None = None
+    adapters: list[AdapterUse] = Field(default_factory=list)
+    collection: str | None = None
+    stream: bool = False
+    max_tokens: int | None = Field(default=None, ge=1)
+
+
+class Citation(Reply):
+    """Where a part of the answer stands; `quote` is the page's own text; boxes are [page, x0, y0, x1, y1] in points."""
+
+    marker: str
+    document: str
+    page: int
+    quote: str
+    supported: bool
+    score: float
+    chunk_id: str
+    boxes: list[tuple[int, float, float, float, float]]
+
+
+class Fallback(Reply):
+    """Who should have answered, and why another did."""
+
+    from_: str = Field(alias="from")
+    reason: str
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Usage(Reply):
+    """Tokens of the prompt and of the answer."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Answer(Reply):
+    """A complete answer; `model` is `extractive` where no language model took part."""
+
+    question: str
+    answer: str
+    citations: list[Citation]
+    model: str
+    adapters: list[AdapterUse]
+    fallback: Fallback | None = None
+    finish_reason: FinishReason
+    usage: Usage
+    timings: dict[str, float]
+
+
+class PassagesEvent(Reply):
+    """First event of a streamed answer: what it will be answered from, in the order of the markers [1], [2], …"""
+
+    type: Literal["passages"] = "passages"
+    passages: list[Passage]
+
+
+class TokenEvent(Reply):
+    """A further piece of the answer's text."""
+
+    type: Literal["token"] = "token"  # noqa: S105 -- the name of an event, not a secret
+    text: str
+
+
+class ErrorEvent(Reply):
+    """The answer broke off; a `done` event with `finish_reason` `error` follows."""
+
+    type: Literal["error"] = "error"
+    error: ErrorBody
+
+
+class DoneEvent(Answer):
+    """Last event of a streamed answer: the whole answer."""
+
+    type: Literal["done"] = "done"
+
+
+AskEvent = PassagesEvent | TokenEvent | ErrorEvent | DoneEvent
+
+
+class Model(Reply):
+    """An installed model."""
+
+    id: str
+    kind: Literal["gguf", "embedding"]
+    state: Literal["installed", "loading", "loaded", "failed"]
+    architecture: str
+    size: int
+    context: int | None = None
+    quantisation: str | None = None
+    licence: str | None = None
+    sha256: str
+    pinned: bool = False
+    memory: int | None = None
+    """Bytes that its process owns now, while loaded."""
+    reason: str | None = None
+
+
+class ModelList(Reply):
+    """The installed models."""
+
+    models: list[Model]
+
+
+class MemoryHolder(Reply):
+    """Who holds memory: bytes reserved beforehand and measured since."""
+
+    id: str
+    kind: str
+    predicted: int
+    measured: int | None = None
+
+
+class Memory(Reply):
+    """The memory budget in bytes and who holds what."""
+
+    budget: int
+    used: int
+    holders: list[MemoryHolder]
+
+
+class Event(Reply):
+    """One event of `GET /events`: a document's or model's new state."""
+
+    type: str
+    document: Document | None = None
+    model: Model | None = None
+    status: Status | None = None
+    removed: str | None = None
+
+
+class ChatMessage(BaseModel):
+    """One OpenAI chat message; content is text or a list of text parts."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = None
+
+    def text(self) -> str:
+        """The message's text parts joined."""
+        if isinstance(self.content, list):
+            return "\n".join(str(part.get("text", "")) for part in self.content if part.get("type") == "text")
+        return self.content or ""
+
+
+class Sampling(BaseModel):
+    """Sampling fields common to the OpenAI completion requests."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    model: str | None = None
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    n: int = Field(default=1, ge=1, le=1)
+
+
+class ChatRequest(Sampling):
+    """`POST /v1/chat/completions`."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+
+
+class CompletionRequest(Sampling):
+    """`POST /v1/completions`."""
+
+    prompt: str | list[str]
+
+
+class EmbeddingsRequest(BaseModel):
+    """`POST /v1/embeddings`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    input: str | list[str]
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None

@@ -1,0 +1,99 @@
+"""What can go wrong between a file on disk and its chunks.
+
+IngestError
+├── PermanentError          trying again without a change of the file gives the same result
+│   ├── NotAPdf             the content is not a PDF, whatever its name says
+│   ├── EmptyFile           zero bytes
+│   ├── BrokenPdf           damaged beyond what the reader can repair
+│   ├── EncryptedPdf        needs a password
+│   ├── NoText              no page carries text (a scan or drawings)
+│   ├── ParserCrashed       the parser's process died on it
+│   └── ParserLimit         a limit on time, memory or output was reached
+└── TransientError          worth another try
+    ├── Unreadable          permission denied or an I/O error
+    ├── FileChanged         the file changed while it was being read
+    └── Stopped             the service is stopping
+
+Every error says what was attempted on which file (`what`), the cause in plain words (`why`) and what to do next
+(`hint`); `code` is the stable short name that is stored and shown by the API.
+"""
+
+
+class IngestError(Exception):
+    """Base of all errors of this package; `str()` gives "what: why"."""
+
+    code = "ingest_failed"
+
+    def __init__(self, what: str, why: str, hint: str = "") -> None:
+        super().__init__(f"{what}: {why}")
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+
+class PermanentError(IngestError):
+    """Trying again without a change of the file gives the same result."""
+
+
+class NotAPdf(PermanentError):
+    """The content is not a PDF, whatever its name says."""
+
+    code = "not_a_pdf"
+
+
+class EmptyFile(PermanentError):
+    """The file has zero bytes."""
+
+    code = "empty_file"
+
+
+class BrokenPdf(PermanentError):
+    """The PDF is damaged beyond what the reader can repair."""
+
+    code = "broken_pdf"
+
+
+class EncryptedPdf(PermanentError):
+    """The PDF needs a password."""
+
+    code = "encrypted_pdf"
+
+
+class NoText(PermanentError):
+    """No page carries text."""
+
+    code = "no_text"
+
+
+class ParserCrashed(PermanentError):
+    """The parser's process died on this file."""
+
+    code = "parser_crashed"
+
+
+class ParserLimit(PermanentError):
+    """A limit on time, memory or output was reached while reading this file."""
+
+    code = "parser_limit"
+
+
+class TransientError(IngestError):
+    """Worth another try."""
+
+
+class Unreadable(TransientError):
+    """The file cannot be opened or read: permission or I/O."""
+
+    code = "unreadable"
+
+
+class FileChanged(TransientError):
+    """The file changed while it was being read."""
+
+    code = "file_changed"
+
+
+class Stopped(TransientError):
+    """The service is stopping; the work resumes at the next start."""
+
+    code = "stopped"

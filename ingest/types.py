@@ -1,0 +1,177 @@
+"""The values that flow from a file to the store, and the two protocols at its ends.
+
+Coordinates are PDF points from the page's top left. Pages count from 1. Character offsets are Python string indices.
+A `Page`'s text is the page's own text, character for character; a `Chunk`'s text is normalised (hyphenation joined,
+ligatures and white space resolved), and `Chunk.words` maps each of its words back to the page's own.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float32]
+Box = tuple[float, float, float, float]
+
+EXTRACTOR_VERSION = 1
+"""Raised whenever the same file would give other pages."""
+
+CHUNKER_VERSION = 1
+"""Raised whenever the same pages would give other chunks."""
+
+TEMPLATE_VERSION = 1
+"""Raised whenever the same chunk would give another embedded text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a page: `page.text[start:end]` and where it stands."""
+
+    start: int
+    end: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a page in reading order; `block` numbers the paragraph-like block the reader saw it in."""
+
+    words: tuple[Word, ...]
+    box: Box
+    block: int
+    size: float
+    """Largest font size in points."""
+    bold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page as the parser's child read it."""
+
+    number: int
+    text: str
+    width: float
+    height: float
+    lines: tuple[Line, ...]
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """What is known of a document before its first page."""
+
+    pages: int
+    title: str
+    """The title in the PDF's own metadata; often empty, sometimes nonsense."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkWord:
+    """A word of `Chunk.text[start:end]` and its source, `page.text[source_start:source_end]` of page `page`.
+
+    A hyphenated word that spans two lines has two entries with adjoining ranges.
+    """
+
+    start: int
+    end: int
+    page: int
+    source_start: int
+    source_end: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage: what is embedded, searched and cited."""
+
+    ordinal: int
+    page: int
+    page_last: int
+    heading: tuple[str, ...]
+    """Heading path, outermost first."""
+    text: str
+    words: tuple[ChunkWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedChunk:
+    """A chunk with the text that was embedded for it (see `chunk.embedded_text`) and its vector, shape (dimensions,)."""
+
+    chunk: Chunk
+    embedded_text: str
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction writes: the pages read since the last batch, the chunks that ended on them, progress."""
+
+    pages: tuple[Page, ...]
+    chunks: tuple[EmbeddedChunk, ...]
+    pages_done: int
+    title: str
+    """The document's title as far as known: metadata, else the first page's most prominent lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a revision stands in the store: nothing, or after the last committed batch."""
+
+    pages_done: int = 0
+    chunks_done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What tells one state of a file from another without reading it."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionKey:
+    """The identity of one content of a document as read by one version of the code."""
+
+    sha256: str
+    extractor: int = field(default=EXTRACTOR_VERSION)
+    chunker: int = field(default=CHUNKER_VERSION)
+    template: int = field(default=TEMPLATE_VERSION)
+
+
+class Embedder(Protocol):
+    """What the pipeline needs of an embedding model."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest input in tokens, special tokens not counted."""
+
+    def embed_passages(self, texts: Iterable[str]) -> Iterator[Vector]:
+        """Vectors in the order of `texts`; each depends on its own text alone."""
+
+    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+        """Character offsets of each token, never truncated."""
+
+
+class Sink(Protocol):
+    """Where the pipeline's batches go: one revision of one document, already opened."""
+
+    def progress(self) -> Progress:
+        """What is already committed of this revision."""
+
+    def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
+        """Vectors that the store already has for these embedded texts."""
+
+    def begin(self, info: DocumentInfo) -> None:
+        """Record the number of pages before the first batch."""
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
+
+    def complete(self) -> None:
+        """Make this revision the one that answers, and drop the one before it, in one transaction."""

@@ -1,0 +1,1 @@
+"""Everything that holds weights: catalogue, memory, processes, embedding. Imports nothing of ours from outside itself."""

@@ -1,0 +1,71 @@
+"""What can go wrong with anything that holds weights.
+
+ModelError
+├── UnknownModel            no installed model has this id
+├── UnknownAdapter          no installed adapter has this id
+├── InvalidModelFile        the file or folder is not a model that can be used
+├── ModelExists             an import would overwrite an installed model
+├── ModelInUse              removal or unload of a model that is answering
+├── ModelLoadFailed         llama.cpp or ONNX Runtime refused to load it
+├── ModelTooLarge           it can never fit into the memory budget
+├── ModelBusy               no slot came free before the deadline, or the queue is full
+├── ContextOverflow         the prompt does not fit into the model's context
+├── InvalidPrompt           the model's chat template refused the messages
+└── ModelCrashed            the model's process died or stopped answering
+
+Every error says what was attempted on which file or model (`what`), the cause (`why`) and what to do next (`hint`).
+"""
+
+
+class ModelError(Exception):
+    """Base of all errors of this package; `str()` gives "what: why"."""
+
+    def __init__(self, what: str, why: str, hint: str = "") -> None:
+        super().__init__(f"{what}: {why}")
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+
+class UnknownModel(ModelError):
+    """No installed model has this id."""
+
+
+class UnknownAdapter(ModelError):
+    """No installed adapter has this id."""
+
+
+class InvalidModelFile(ModelError):
+    """The file or folder is not a model that can be used."""
+
+
+class ModelExists(ModelError):
+    """An import would overwrite an installed model of the same id and other content."""
+
+
+class ModelInUse(ModelError):
+    """The model is answering, loading or pinned, so it cannot be removed or unloaded now."""
+
+
+class ModelLoadFailed(ModelError):
+    """The runtime refused to load the model."""
+
+
+class ModelTooLarge(ModelError):
+    """The model can never fit into the memory budget with these settings."""
+
+
+class ModelBusy(ModelError):
+    """No slot came free before the deadline, or the queue is full."""
+
+
+class ContextOverflow(ModelError):
+    """The prompt does not fit into the model's context."""
+
+
+class InvalidPrompt(ModelError):
+    """The model's chat template refused the messages."""
+
+
+class ModelCrashed(ModelError):
+    """The model's process died or stopped answering."""

@@ -1,0 +1,1 @@
+"""The terminal user interface; knows `appliance.client` and `appliance.wire`, nothing else."""

@@ -196,7 +196,7 @@ class PassagesEvent(Reply):
 class TokenEvent(Reply):
     """A further piece of the answer's text."""
 
-    type: Literal["token"] = "token"  # noqa: S105 -- the name of an event, not a secret
+    type: Literal["token"] = "token"
     text: str
 
 

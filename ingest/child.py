@@ -1,0 +1,89 @@
+"""The parser's process: descriptor 0 is the document, descriptor 1 takes messages, 2 takes complaints.
+
+Started by `sandbox` with exec. It loads what it needs, locks itself in, and only then looks at the document. Its
+messages: one `info`, one `page` for each page, then `end`; or an `error` at any point. It dies with its parent.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from ingest import frames, landlock, limits, pdf, seccomp
+from ingest.errors import IngestError, ParserLimit
+
+_PR_SET_PDEATHSIG = 1
+_MOST_WILLING_TO_DIE = "1000"
+
+
+def main(arguments: list[str]) -> None:
+    """`arguments`: the parent's process id, and the limits as JSON."""
+    parent = int(arguments[0])
+    bounds = limits.Limits(**json.loads(arguments[1]))
+    _die_with(parent)
+    output = _claim_stdout()
+    pdf.warm_up()
+    content = pdf.mapped(0)
+    sandbox = _lock_in(bounds, output)
+    try:
+        _serve(output, content, bounds, sandbox)
+    except BrokenPipeError:
+        os._exit(1)
+    # Nothing is worth cleaning up, and libraries' exit handlers would run into the filter.
+    os._exit(0)
+
+
+def _serve(output: int, content: memoryview, bounds: limits.Limits, sandbox: dict[str, int]) -> None:
+    try:
+        reader = pdf.PdfReader(content)
+        if reader.info["pages"] > bounds.pages:
+            raise ParserLimit("", f"it has more than {bounds.pages} pages")
+        _send(output, {"type": "info", **reader.info, "sandbox": sandbox}, bounds)
+        for page in reader:
+            if len(page["text"]) > bounds.page_characters or len(page["starts"]) > bounds.page_words:
+                raise ParserLimit("", f"page {page['number']} holds more text than is allowed")
+            _send(output, {"type": "page", **page}, bounds)
+        _send(output, {"type": "end"}, bounds)
+    except IngestError as error:
+        _send(output, {"type": "error", "code": error.code, "why": error.why, "hint": error.hint}, bounds)
+    except MemoryError as error:
+        found = pdf.translated(error)
+        _send(output, {"type": "error", "code": found.code, "why": found.why, "hint": found.hint}, bounds)
+
+
+def _send(output: int, message: Mapping[str, object], bounds: limits.Limits) -> None:
+    data = memoryview(frames.encode(message))
+    if len(data) > bounds.message_bytes:
+        raise ParserLimit("", "a page holds more text than is allowed")
+    while data:
+        data = data[os.write(output, data) :]
+
+
+def _die_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_MOST_WILLING_TO_DIE, encoding="ascii")
+
+
+def _claim_stdout() -> int:
+    """Keep the pipe for messages alone: whatever a library prints goes to stderr.
+
+    Nobody drains stderr before the end, so a full pipe must refuse more rather than block.
+    """
+    os.set_blocking(2, False)
+    output = os.dup(1)
+    os.dup2(2, 1)
+    return output
+
+
+def _lock_in(bounds: limits.Limits, output: int) -> dict[str, int]:
+    limits.apply(bounds, os.fstat(0).st_size)
+    return {
+        "landlock": landlock.abi() if landlock.restrict() else 0,
+        "seccomp": int(seccomp.restrict((1, 2, output))),
+    }

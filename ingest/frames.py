@@ -1,0 +1,31 @@
+"""Messages between the parser's process and its parent: four bytes of length, then that much JSON.
+
+Never pickle: what comes out of the parser's process is as hostile as the document it read.
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+
+HEADER = struct.Struct(">I")
+
+
+def encode(message: Mapping[str, object]) -> bytes:
+    """One message as it travels."""
+    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    return HEADER.pack(len(body)) + body
+
+
+def decode(body: bytes) -> dict[str, object]:
+    """A message's body. Raises ValueError for anything that is not a JSON object."""
+    try:
+        message = json.loads(body, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(message, dict):
+        raise ValueError("not an object")  # noqa: TRY004  # to the caller it is bad data like any other
+    return message
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"not JSON: {constant}")

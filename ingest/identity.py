@@ -1,0 +1,142 @@
+"""Opening a stranger's file safely, and telling whether it is still the same file.
+
+Rule: a file is opened once, without following links and without waiting on a fifo; its hash, its parser and the final
+check all use that one descriptor, so nothing can be swapped underneath.
+"""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from threading import Event
+from types import TracebackType
+from typing import Self
+
+from ingest.errors import EmptyFile, FileChanged, NotAPdf, Stopped, Unreadable
+from ingest.types import FileIdentity
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_FOLDER_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BLOCK = 1 << 20
+_MAGIC_WITHIN = 1024
+
+UNREADABLE_HINT = "give the service's group the right to read it, then it is tried again by itself"
+LINK_HINT = "put the file itself there; links are not followed"
+NOT_A_PDF_HINT = "convert it to PDF, or remove it from the folder"
+CHANGED_HINT = "it is read again once it has settled"
+
+
+def identity_of(status: os.stat_result) -> FileIdentity:
+    """What tells one state of a file from another without reading it."""
+    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def same_content(one: FileIdentity, other: FileIdentity) -> bool:
+    """Whether nothing was written between the two. A rename or chmod in between, which moves ctime, is no change."""
+    return (one.device, one.inode, one.size, one.mtime_ns) == (other.device, other.inode, other.size, other.mtime_ns)
+
+
+def shown(path: bytes | Path) -> str:
+    """A path for people: what is not UTF-8 or not printable is escaped with backslashes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class OpenedFile:
+    """A regular file, open for reading; close it, or use it as a context manager."""
+
+    def __init__(self, path: bytes | Path, descriptor: int) -> None:
+        self.path = os.fsencode(path)
+        self.descriptor = descriptor
+        self.what = f"reading {shown(self.path)}"
+        self.identity = identity_of(os.fstat(descriptor))
+
+    def sha256(self, stop: Event | None = None) -> str:
+        """Hash of the content, in hexadecimal. Raises Unreadable on an I/O error, FileChanged, Stopped."""
+        digest = hashlib.sha256()
+        position = 0
+        while block := self._read(_BLOCK, position):
+            digest.update(block)
+            position += len(block)
+            if stop is not None and stop.is_set():
+                raise Stopped(self.what, "the service is stopping")
+        self.check_unchanged()
+        return digest.hexdigest()
+
+    def check_pdf(self) -> None:
+        """Raises EmptyFile, or NotAPdf when the mark of a PDF is not near the start."""
+        if self.identity.size == 0:
+            raise EmptyFile(self.what, "it has zero bytes", "copy it again; the copying may have failed")
+        if b"%PDF-" not in self._read(_MAGIC_WITHIN, 0):
+            raise NotAPdf(self.what, "its content is not a PDF", NOT_A_PDF_HINT)
+
+    def check_unchanged(self) -> None:
+        """Raises FileChanged when it was written to since it was opened."""
+        if not same_content(self.identity, identity_of(os.fstat(self.descriptor))):
+            raise FileChanged(self.what, "it changed while it was being read", CHANGED_HINT)
+
+    def _read(self, size: int, position: int) -> bytes:
+        try:
+            return os.pread(self.descriptor, size, position)
+        except OSError as error:
+            raise Unreadable(self.what, _cause(error), "check the disk (dmesg) and copy the file again") from error
+
+    def close(self) -> None:
+        """Give the descriptor back; a second call does nothing."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_file(path: bytes | Path, *, beneath: bytes | Path | None = None) -> OpenedFile:
+    """Open a regular file for reading.
+
+    With `beneath`, `path` is relative to that folder and no component of it may be a link. Raises Unreadable
+    (missing, permission, I/O; a link) and NotAPdf for what is no regular file.
+    """
+    what = f"reading {shown(path)}"
+    try:
+        descriptor = _open(os.fsencode(path), None if beneath is None else os.fsencode(beneath))
+    except OSError as error:
+        raise Unreadable(what, _cause(error), _hint(error)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotAPdf(what, "it is not a regular file", NOT_A_PDF_HINT)
+    return OpenedFile(path, descriptor)
+
+
+def _open(path: bytes, beneath: bytes | None) -> int:
+    if beneath is None:
+        return os.open(path, _FLAGS)
+    folder = os.open(beneath, _FOLDER_FLAGS & ~os.O_NOFOLLOW)
+    try:
+        *parents, name = path.split(b"/")
+        for parent in parents:
+            if parent == b"..":
+                raise PermissionError(1, "it lies outside the library")
+            inner = os.open(parent or b".", _FOLDER_FLAGS, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(name, _FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _cause(error: OSError) -> str:
+    if error.errno == 40:  # ELOOP
+        return "it is a link"
+    return (error.strerror or "input/output error").lower()
+
+
+def _hint(error: OSError) -> str:
+    if error.errno == 40:
+        return LINK_HINT
+    return UNREADABLE_HINT if isinstance(error, PermissionError) else ""

@@ -1,0 +1,59 @@
+"""How much one document may cost, and the kernel's own limits that hold the parser's process to it.
+
+The parent enforces time and message sizes (see `sandbox`); what is set here holds even when the parent is gone.
+"""
+
+import resource
+from dataclasses import asdict, dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on reading one document. The defaults are far above any honest document."""
+
+    page_seconds: float = 60.0
+    """Longest wait for one page."""
+    document_seconds: float = 1800.0
+    """Longest wait for all pages together; time in which the reader itself is waited for does not count."""
+    memory_bytes: int = 1024 * MIB
+    """Memory of the parser's process, the mapped file not counted."""
+    file_bytes: int = 4096 * MIB
+    pages: int = 100_000
+    page_characters: int = 1_000_000
+    page_words: int = 100_000
+    message_bytes: int = 8 * MIB
+    """One page as it travels; checked before anything is allocated for it. Parsed, hostile JSON may take 20 times that."""
+    stderr_bytes: int = 4096
+    """How much of the parser's complaints is kept for the log."""
+
+    def as_dict(self) -> dict[str, float]:
+        """The values by name, as they travel to the parser's process."""
+        return asdict(self)
+
+
+def apply(limits: Limits, file_size: int) -> None:
+    """Bind this process. No new files, no new processes, no core dump; the file is mapped, so its size is added.
+
+    RLIMIT_NPROC does not bind root; the seccomp filter refuses new processes in any case.
+    """
+    memory = limits.memory_bytes + file_size
+    seconds = int(limits.document_seconds) + 1
+    for what, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_DATA, limits.memory_bytes),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NOFILE, 16),
+    ):
+        _lower(what, value)
+
+
+def _lower(what: int, value: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(what, (value, value))

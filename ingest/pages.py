@@ -1,0 +1,105 @@
+"""What the parser's process sent -> Page and DocumentInfo, trusting nothing.
+
+Rule: every field is checked for type, range and size before it is used; anything odd raises ProtocolError, which the
+sandbox turns into ParserCrashed.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from ingest.limits import Limits
+from ingest.types import DocumentInfo, Line, Page, Word
+
+_FAR = 100_000_000
+_MANY = 1_000_000
+
+
+class ProtocolError(ValueError):
+    """The parser's process sent something it never sends when it is well."""
+
+
+def decode_info(message: Mapping[str, object], limits: Limits) -> DocumentInfo:
+    """The document's facts. Raises ProtocolError."""
+    pages = _integer(message, "pages", 1, limits.pages)
+    return DocumentInfo(pages, _text(message, "title", 1000))
+
+
+def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> Page:
+    """Page `number`. Raises ProtocolError, also when it is another page."""
+    _integer(message, "number", number, number)
+    text = _text(message, "text", limits.page_characters)
+    width, height = _column(message, "size", 2, 0, _FAR)
+    words = _words(message, len(text), limits)
+    lines = _lines(message, words)
+    return Page(number, text, width / 100, height / 100, lines, _text(message, "label", 64))
+
+
+def _words(message: Mapping[str, object], length: int, limits: Limits) -> list[Word]:
+    starts = _column(message, "starts", None, 0, length)
+    if len(starts) > limits.page_words:
+        raise ProtocolError("too many words")
+    ends = _column(message, "ends", len(starts), 0, length)
+    if any(end <= start for start, end in zip(starts, ends, strict=True)):
+        raise ProtocolError("a word without characters")
+    if any(start < end for end, start in zip(ends, starts[1:], strict=False)):
+        raise ProtocolError("words overlap")
+    boxes = _boxes(message, "boxes", len(starts))
+    return [Word(start, end, box) for start, end, box in zip(starts, ends, boxes, strict=True)]
+
+
+def _lines(message: Mapping[str, object], words: list[Word]) -> tuple[Line, ...]:
+    counts = _column(message, "line_words", None, 1, len(words))
+    boxes = _boxes(message, "line_boxes", len(counts))
+    blocks = _column(message, "line_blocks", len(counts), 0, _MANY)
+    sizes = _column(message, "line_sizes", len(counts), 0, _MANY)
+    bold = _column(message, "line_bold", len(counts), 0, 1)
+    if sum(counts) != len(words):
+        raise ProtocolError("the lines' words are not the page's words")
+    bounds = np.cumsum([0, *counts]).tolist()
+    return tuple(
+        Line(tuple(words[first:last]), box, block, size / 100, bool(heavy))
+        for (first, last), box, block, size, heavy in zip(pairwise(bounds), boxes, blocks, sizes, bold, strict=True)
+    )
+
+
+def _boxes(message: Mapping[str, object], key: str, count: int) -> list[tuple[float, float, float, float]]:
+    values = _column(message, key, 4 * count, -_FAR, _FAR)
+    floats = (np.asarray(values, dtype=np.int64) / 100).tolist()
+    return list(zip(floats[0::4], floats[1::4], floats[2::4], floats[3::4], strict=True))
+
+
+def _column(message: Mapping[str, object], key: str, length: int | None, low: int, high: int) -> list[int]:
+    values = message.get(key)
+    if not isinstance(values, list) or (length is not None and len(values) != length):
+        raise ProtocolError(f"{key}: not a list of the right length")
+    if not values:
+        return values
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError) as error:
+        raise ProtocolError(f"{key}: not numbers") from error
+    if array.dtype != np.int64 or array.ndim != 1:
+        raise ProtocolError(f"{key}: not integers")
+    if array.min() < low or array.max() > high:
+        raise ProtocolError(f"{key}: out of range")
+    return values
+
+
+def _integer(message: Mapping[str, object], key: str, low: int, high: int) -> int:
+    value = message.get(key)
+    if type(value) is not int or not low <= value <= high:
+        raise ProtocolError(f"{key}: not an integer from {low} to {high}")
+    return value
+
+
+def _text(message: Mapping[str, object], key: str, longest: int) -> str:
+    value = message.get(key)
+    if not isinstance(value, str) or len(value) > longest:
+        raise ProtocolError(f"{key}: not a text of at most {longest} characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ProtocolError(f"{key}: not Unicode") from error
+    return value

@@ -1,0 +1,256 @@
+"""Untrusted parsing in a process of its own: a file -> its pages, or one of `errors`, whatever the file does.
+
+The process is started by exec with a clean environment and three descriptors: the opened document, a pipe for
+messages, a pipe for complaints. It locks itself in (`child`, `limits`, `landlock`, `seccomp`); this side holds the
+deadlines, checks every message (`pages`), and kills it on the first odd one. It may run ahead by what the pipe holds.
+
+Threads: an Extraction belongs to the thread that opened it, which must live as long as it does: the kernel kills
+the parser's process when that thread ends. Another thread may set the stop event.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Event
+from types import TracebackType
+from typing import NoReturn, Self
+
+from ingest import errors, frames, landlock, seccomp
+from ingest.identity import OpenedFile, open_file
+from ingest.limits import Limits
+from ingest.pages import ProtocolError, decode_info, decode_page
+from ingest.types import DocumentInfo, FileIdentity, Page
+
+_PACKAGE = Path(__file__).resolve().parent
+# The child runs this very copy of the package, be it installed, editable or a checkout; -I ignores the folder it
+# starts in and all PYTHON* variables.
+_BOOT = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("ingest", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]])
+sys.modules["ingest"] = package = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+from ingest.child import main
+main(sys.argv[2:])
+"""
+CHILD = (sys.executable, "-I", "-c", _BOOT, str(_PACKAGE))
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/bin:/bin",
+    "MALLOC_ARENA_MAX": "1",
+    "PYMUPDF_SUGGEST_LAYOUT_ANALYZER": "0",
+}
+_PIPE_BYTES = 1 << 20
+_SLICE_SECONDS = 0.1
+_GRACE_SECONDS = 5.0
+_ERRORS = {kind.code: kind for kind in (errors.BrokenPdf, errors.EncryptedPdf, errors.ParserLimit, errors.NotAPdf)}
+_CRASH_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, then drop it again"
+_LIMIT_HINT = "split it into smaller files, or print it to PDF anew"
+
+
+def capabilities() -> dict[str, int]:
+    """What the kernel offers to lock the parser in: Landlock's version (0: none), seccomp (0 or 1)."""
+    return {"landlock": landlock.abi(), "seccomp": int(seccomp.supported())}
+
+
+def open_extraction(
+    source: bytes | Path | OpenedFile,
+    limits: Limits | None = None,
+    *,
+    stop: Event | None = None,
+    child: Sequence[str] = CHILD,
+) -> "Extraction":
+    """Start reading a PDF. A given OpenedFile stays the caller's to close.
+
+    Raises the errors of `ingest.errors`, here or while iterating: NotAPdf, EmptyFile, Unreadable, EncryptedPdf,
+    BrokenPdf, ParserCrashed, ParserLimit, FileChanged, Stopped.
+    """
+    owned = not isinstance(source, OpenedFile)
+    file = source if isinstance(source, OpenedFile) else open_file(source)
+    try:
+        extraction = Extraction(file, limits or Limits(), stop or Event(), child, owned)
+    except BaseException:
+        if owned:
+            file.close()
+        raise
+    return extraction
+
+
+class Extraction:
+    """A document being read: `info`, `identity`, and its pages once by iteration. A context manager; `close()` ends it."""
+
+    def __init__(self, file: OpenedFile, limits: Limits, stop: Event, child: Sequence[str], owned: bool) -> None:
+        self._file = file
+        self._owned = owned
+        self._limits = limits
+        self._stop = stop
+        self._left = limits.document_seconds
+        self.damaged: list[int] = []
+        """Numbers of the pages that could not be read; complete after the last page."""
+        file.check_pdf()
+        if file.identity.size > limits.file_bytes:
+            raise errors.ParserLimit(file.what, f"it is larger than {limits.file_bytes} bytes", _LIMIT_HINT)
+        self._process, self._pipe = _start(file.descriptor, limits, child)
+        try:
+            message = self._receive()
+            self._expect(message, "info")
+            self.info: DocumentInfo = self._decoded_info(message)
+            self.sandbox = message.get("sandbox")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def identity(self) -> FileIdentity:
+        """The file's, when it was opened."""
+        return self._file.identity
+
+    @property
+    def what(self) -> str:
+        """What is being done on which file, for errors."""
+        return self._file.what
+
+    def sha256(self) -> str:
+        """Hash of the file's content, read from the same descriptor."""
+        return self._file.sha256(self._stop)
+
+    def __iter__(self) -> Iterator[Page]:
+        for number in range(1, self.info.pages + 1):
+            message = self._receive()
+            self._expect(message, "page")
+            try:
+                page = decode_page(message, number, self._limits)
+            except ProtocolError as error:
+                self._nonsense(error)
+            if message.get("damaged") is not False:
+                self.damaged.append(number)
+            yield page
+        self._expect(self._receive(), "end")
+        self._file.check_unchanged()
+        if len(self.damaged) == self.info.pages:
+            raise errors.BrokenPdf(self.what, "none of its pages can be read", _CRASH_HINT)
+
+    def close(self) -> None:
+        """End the parser's process and free its descriptors; a second call does nothing."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        if self._owned:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _decoded_info(self, message: dict[str, object]) -> DocumentInfo:
+        try:
+            return decode_info(message, self._limits)
+        except ProtocolError as error:
+            self._nonsense(error)
+
+    def _expect(self, message: dict[str, object], kind: str) -> None:
+        if message.get("type") == kind:
+            return
+        if message.get("type") == "error":
+            self._file.check_unchanged()
+            found = _ERRORS.get(str(message.get("code")), errors.BrokenPdf)
+            raise found(self.what, _line(message.get("why")), _line(message.get("hint")) or _LIMIT_HINT)
+        self._nonsense(ProtocolError(f"not a message of the kind {kind}"))
+
+    def _nonsense(self, cause: Exception) -> NoReturn:
+        raise errors.ParserCrashed(self.what, f"its reader sent nonsense ({cause})", _CRASH_HINT) from cause
+
+    def _receive(self) -> dict[str, object]:
+        """The next message. Time spent in here counts against the deadlines, time the caller takes does not."""
+        deadline = time.monotonic() + min(self._limits.page_seconds, self._left)
+        began = time.monotonic()
+        (length,) = frames.HEADER.unpack(self._read(frames.HEADER.size, deadline))
+        if length > self._limits.message_bytes:
+            self._nonsense(ProtocolError("a message over the limit"))
+        body = self._read(length, deadline)
+        self._left -= time.monotonic() - began
+        try:
+            return frames.decode(body)
+        except ValueError as error:
+            self._nonsense(error)
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            self._wait(deadline)
+            piece = os.read(self._pipe, size - len(data))
+            if not piece:
+                self._died()
+            data += piece
+        return bytes(data)
+
+    def _wait(self, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        while not poll.poll(_SLICE_SECONDS * 1000):
+            if self._stop.is_set():
+                raise errors.Stopped(self.what, "the service is stopping")
+            if time.monotonic() > deadline:
+                raise errors.ParserLimit(self.what, "reading it takes longer than is allowed", _LIMIT_HINT)
+
+    def _died(self) -> NoReturn:
+        """The pipe closed before the end: say why."""
+        try:
+            status = self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            status = 0
+        self._file.check_unchanged()
+        complaint = _complaint(self._process, self._limits.stderr_bytes)
+        if -status in (signal.SIGKILL, signal.SIGXCPU) or "alloc" in complaint or "MemoryError" in complaint:
+            raise errors.ParserLimit(self.what, "reading it takes more memory or time than is allowed", _LIMIT_HINT)
+        ending = signal.Signals(-status).name if status < 0 else f"status {status}"
+        error = errors.ParserCrashed(self.what, f"its reader died ({ending})", _CRASH_HINT)
+        if complaint:
+            error.add_note(complaint)
+        raise error
+
+
+def _start(document: int, limits: Limits, child: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
+    process = subprocess.Popen(
+        [*child, str(os.getpid()), json.dumps(limits.as_dict())],
+        stdin=document,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        close_fds=True,
+        cwd="/",
+        env=_ENVIRONMENT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    os.set_blocking(process.stderr.fileno(), False)
+    return process, process.stdout.fileno()
+
+
+def _complaint(process: subprocess.Popen[bytes], most: int) -> str:
+    assert process.stderr is not None
+    data = process.stderr.read(most) or b""
+    return data.decode("utf-8", "backslashreplace").strip()
+
+
+def _line(value: object) -> str:
+    """A text of the child's as one printable line of bounded length."""
+    text = value if isinstance(value, str) else ""
+    return "".join(c if c.isprintable() else " " for c in text[:500]).strip()

@@ -1,0 +1,8 @@
+"""`python -m appliance` is the `docent` command."""
+
+import sys
+
+from appliance.cli.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The `docent` command: one file per command group, loaded only when that command runs."""

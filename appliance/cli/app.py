@@ -1,0 +1,119 @@
+"""The root of the `docent` command: which commands there are, and what becomes of their errors.
+
+A command's module is imported only when that command runs or asks for its help; until then a stub with its one-line
+help stands for it, which keeps `docent --help` fast. Errors end here: on stderr as text, or with `--json` as the API's
+`{"error": …}` on stdout, so that stdout is always one JSON document.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
+
+from appliance import __version__
+from appliance.cli.output import print_error, print_json
+from appliance.errors import ANY_DOCENT_ERROR, EXIT_FAILED, outcome
+
+INTERRUPTED = 130
+
+COMMANDS = {
+    "serve": "Run the service in the foreground.",
+    "add": "Put PDF files into the library.",
+    "status": "Show how the service is doing.",
+    "documents": "List, show, remove and retry documents.",
+    "search": "Find passages in the documents.",
+    "ask": "Ask a question; the answer cites its pages.",
+    "models": "List, import, load and remove models.",
+    "memory": "Show the memory budget and who holds what.",
+    "tui": "Open the terminal user interface.",
+    "doctor": "Check this machine and this installation.",
+    "config": "Show and check the configuration.",
+    "demo": "See it work: sample PDFs, three questions, cited answers.",
+}
+"""Name to one-line help; the module of each is `appliance.cli.<name>`, its Typer is `app`."""
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are stubs until one is resolved."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=help_line) for name, help_line in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The real command in place of its stub; unknown names are refused as usual."""
+        name, stub, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name else stub, rest
+
+
+def load_command(name: str) -> Any:
+    """The click command of `appliance.cli.<name>`."""
+    command = typer.main.get_command(importlib.import_module(f"appliance.cli.{name}").app)
+    command.name = name
+    return command
+
+
+root = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nStart with:\n  docent demo\n  docent add report.pdf --wait\n  docent ask 'What was the revenue in 2025?'",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"docent {__version__}")
+        raise typer.Exit
+
+
+@root.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Docent answers questions about your PDFs with page-exact citations. Nothing leaves this machine.
+
+    Every command takes --json. Exit codes: 0 done, also when nothing is found; 1 failed; 2 usage;
+    3 service not reachable; 4 not found; 5 refused.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _exit_code(typer.main.get_command(root).main(given, prog_name="docent", standalone_mode=False))
+    except ANY_DOCENT_ERROR as error:
+        print_error(error, as_json="--json" in given)
+        return outcome(error).exit_code
+    except TyperException as error:
+        return _usage_error(error, as_json="--json" in given)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away; keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+def _exit_code(returned: object) -> int:
+    return returned if isinstance(returned, int) else 0
+
+
+def _usage_error(error: TyperException, *, as_json: bool) -> int:
+    if as_json:
+        body = {"message": error.format_message(), "type": "invalid_request_error", "code": "usage", "hint": ""}
+        print_json({"error": body})
+    elif show := getattr(error, "show", None):
+        show()
+    else:
+        typer.echo(f"Error: {error.format_message()}", err=True)
+    return error.exit_code

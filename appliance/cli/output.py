@@ -1,0 +1,134 @@
+"""What commands print: JSON, errors, tables, amounts.
+
+Text that comes from documents, file names or models is cleaned here and never read as markup. Without a terminal
+there is no colour and nothing is cut to a width, so that pipes see everything. The console's library is loaded only
+when something is printed with it: the root command needs this module but must start fast.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from appliance.errors import AnyDocentError, outcome
+from appliance.terminal import clean_line, clean_text, escape_json
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+
+_PIPE_WIDTH = 10_000
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console that takes text literally, without colour or cutting where no terminal is."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """One JSON document, indented, with nothing in it that a terminal would obey."""
+    _write(escape_json(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def print_model(model: "BaseModel") -> None:
+    """One of the API's objects as the API sends it."""
+    print_json(model.model_dump(mode="json", by_alias=True))
+
+
+def print_text(text: str = "", *, stderr: bool = False) -> None:
+    """Foreign or own text, cleaned."""
+    _write(clean_text(text), stderr=stderr)
+
+
+def error_body(error: AnyDocentError) -> dict[str, str]:
+    """The API's error object for an error of any tree."""
+    row = outcome(error)
+    return {"message": str(error), "type": row.type, "code": row.code, "hint": error.hint}
+
+
+def print_error(error: AnyDocentError, *, as_json: bool = False) -> None:
+    """An error with its hint: text on stderr, or with `as_json` the API's object on stdout."""
+    if as_json:
+        print_json({"error": error_body(error)})
+        return
+    print_text(f"docent: {error}", stderr=True)
+    if error.hint:
+        print_text(f"  → {error.hint}", stderr=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table without frames; a column whose name ends in `>` is aligned right, one in `…` is the first to be cut."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        name = column.rstrip(">…")
+        table.add_column(
+            name,
+            justify="right" if column.endswith(">") else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=None,
+            min_width=None if column.endswith("…") else len(name),
+        )
+    for row in rows:
+        table.add_row(*(Text(clean_line(cell)) for cell in row))
+    _print_trimmed(table)
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Names and values, one pair a line; long values wrap under themselves."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields:
+        table.add_row(Text(name, style="bold"), Text(clean_text(value)))
+    _print_trimmed(table)
+
+
+def _print_trimmed(renderable: Any) -> None:
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(renderable)
+    for line in captured.get().splitlines():
+        _write(line.rstrip())
+
+
+def _write(text: str, *, stderr: bool = False) -> None:
+    stream = sys.stderr if stderr else sys.stdout
+    try:
+        stream.write(text + "\n")
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def amount(size: int | float) -> str:
+    """Bytes in words: 1536 -> 1.5 KiB."""
+    if size < 1024:
+        return f"{size:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} TiB"
+
+
+def colours_wanted() -> bool:
+    """Whether stdout takes colours: a terminal, and `NO_COLOR` not set."""
+    return is_terminal() and not os.environ.get("NO_COLOR")

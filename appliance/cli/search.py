@@ -1,0 +1,47 @@
+"""`docent search`: passages, best first, without an answer."""
+
+import textwrap
+from typing import Annotated
+
+import typer
+
+from appliance.cli.options import CollectionOption, JsonOption, command_group, connect, examples
+from appliance.cli.output import console, is_terminal, print_model, print_text
+from appliance.terminal import clean_line
+from appliance.wire import MAX_RESULTS, Passage
+
+app = command_group()
+
+
+@app.command(epilog=examples("docent search 'maximum operating pressure'", "docent search -k 20 -c contracts notice"))
+def search(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="Words or a question.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=MAX_RESULTS, help="How many passages.")] = 5,
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find passages in the documents, best first."""
+    with connect() as client:
+        reply = client.search(query, k=k, collection=collection)
+    if json:
+        print_model(reply)
+    elif not reply.results:
+        print_text("Nothing found.")
+    else:
+        for rank, passage in enumerate(reply.results, 1):
+            _print_passage(rank, passage)
+
+
+def _print_passage(rank: int, passage: Passage) -> None:
+    pages = page_span(passage.page, passage.page_last)
+    heading = " › ".join(clean_line(part) for part in passage.heading)
+    print_text(f"{rank}. {clean_line(passage.document)}, {pages}{f' · {heading}' if heading else ''}")
+    width = console().width if is_terminal() else 100
+    text = textwrap.shorten(clean_line(passage.text), 600, placeholder=" …")
+    print_text(textwrap.fill(text, max(40, min(width, 110)) - 1, initial_indent="   ", subsequent_indent="   "))
+    print_text()
+
+
+def page_span(first: int, last: int) -> str:
+    """`page 3` or `pages 3-4`."""
+    return f"page {first}" if first == last else f"pages {first}-{last}"

@@ -1,0 +1,20 @@
+"""`docent serve`: the service itself, in the foreground."""
+
+import typer
+
+from appliance.cli.options import JsonOption, command_group, examples
+from appliance.config import find_places, load
+from appliance.service import serve as run_service
+
+app = command_group()
+
+
+@app.command(epilog=examples("docent serve", "DOCENT_HOME=/srv/docent docent serve"))
+def serve(json: JsonOption = False) -> None:
+    """Run the service in the foreground until SIGTERM or Ctrl-C.
+
+    The home is $DOCENT_HOME, else the XDG folders; PDFs dropped into its library/ are read.
+    """
+    del json  # errors at the start are printed as JSON by the root command
+    places = find_places()
+    raise typer.Exit(run_service(places, load(places)))

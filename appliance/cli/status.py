@@ -1,0 +1,32 @@
+"""`docent status`: the service at a glance."""
+
+from appliance.cli.options import JsonOption, command_group, connect, examples
+from appliance.cli.output import print_fields, print_model
+from appliance.wire import Status
+
+app = command_group()
+
+
+@app.command(epilog=examples("docent status", "docent status --json | jq .queue"))
+def status(json: JsonOption = False) -> None:
+    """Show whether the service is ready, its documents by state, and the loaded models."""
+    with connect() as client:
+        reply = client.status()
+    if json:
+        print_model(reply)
+    else:
+        print_fields(_fields(reply))
+
+
+def _fields(reply: Status) -> list[tuple[str, str]]:
+    counts = reply.documents
+    return [
+        ("service", f"{'ready' if reply.ready else 'not ready'}, version {reply.version}"),
+        (
+            "documents",
+            f"{counts.indexed} indexed, {counts.indexing} indexing, {counts.pending} pending, {counts.failed} failed",
+        ),
+        ("passages", f"{reply.chunks:,}"),
+        ("queue", "empty" if reply.queue == 0 else f"{reply.queue} to do"),
+        ("models", ", ".join(reply.models_loaded) or "none loaded"),
+    ]

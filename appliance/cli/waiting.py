@@ -1,0 +1,87 @@
+"""Waiting until a document that was just added is indexed or has failed.
+
+A replaced document keeps its old state until the service has noticed the new file. So a final state counts only when
+the document differs from what it was before, or when the service has had nothing to do for some seconds, as after
+replacing a file by the same content.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from appliance.cli.output import console
+from appliance.client import Client
+from appliance.errors import NotFound
+from appliance.terminal import clean_line
+from appliance.wire import Document
+
+_POLL_SECONDS = 0.3
+_QUIET_SECONDS = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The document of this path before it was added, if there was one."""
+
+    before: Document | None
+
+    @classmethod
+    def of(cls, client: Client, path: str) -> "Baseline":
+        """What the service knows of `path` now."""
+        return cls(find_document(client, path))
+
+    def outdated_by(self, document: Document) -> bool:
+        """Whether `document` is newer than this."""
+        return self.before is None or (document.modified, document.size) != (self.before.modified, self.before.size)
+
+
+def find_document(client: Client, path: str) -> Document | None:
+    """The document of exactly this path, if there is one."""
+    return next(iter(client.document_page(limit=1, document=path).documents), None)
+
+
+def wait_for(
+    client: Client,
+    path: str,
+    baseline: Baseline,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    *,
+    show: bool = False,
+) -> Document:
+    """The document once it is indexed or has failed; `show` draws its progress on stderr.
+
+    Raises:
+        NotFound: the file left the library before it was read.
+    """
+    quiet_since: float | None = None
+    with _status_line() if show else _no_line() as tell:
+        while True:
+            document = find_document(client, path)
+            if document and document.state in ("indexed", "failed") and baseline.outdated_by(document):
+                return document
+            busy = client.status().queue > 0
+            quiet_since = None if busy else quiet_since or clock()
+            if quiet_since is not None and clock() - quiet_since > _QUIET_SECONDS:
+                if document is None:
+                    raise NotFound(f"waiting for {path}", "the file is no longer in the library", "add it again")
+                return document
+            tell(_line(path, document))
+            sleep(_POLL_SECONDS)
+
+
+def _line(path: str, document: Document | None) -> str:
+    if document is None or document.state != "indexing":
+        return f"{clean_line(path)}: waiting"
+    return f"{clean_line(path)}: {document.pages_done} of {document.pages or '?'} pages"
+
+
+@contextmanager
+def _status_line() -> Iterator[Callable[[str], None]]:
+    with console(stderr=True).status("") as line:
+        yield lambda text: line.update(text)
+
+
+@contextmanager
+def _no_line() -> Iterator[Callable[[str], None]]:
+    yield lambda _text: None

@@ -85,7 +85,7 @@ class Client:
                 return
 
     def document(self, document_id: str) -> wire.Document:
-        """One document by its id or its path in the library."""
+        """One document by its id; `documents(document=PATH)` finds it by its path."""
         return self._call(wire.Document, "GET", f"/documents/{quote(document_id, safe='')}")
 
     def add(
@@ -100,8 +100,13 @@ class Client:
     ) -> wire.DocumentAdded:
         """Stream a file into the library under `name`."""
         reader = _Reader(file, size or 0, progress)
-        data = {"collection": collection, "replace": "true" if replace else "false"}
-        return self._call(wire.DocumentAdded, "POST", "/documents", data=data, files={"file": (name, reader)})
+        data = {
+            # a field of its own: multipart escapes a file name in ways that cannot be undone, and takes no odd bytes
+            "name": os.fsencode(name),
+            "collection": os.fsencode(collection),
+            "replace": "true" if replace else "false",
+        }
+        return self._call(wire.DocumentAdded, "POST", "/documents", data=data, files={"file": ("upload", reader)})
 
     def remove(self, document_id: str) -> wire.Document:
         """Delete a document's file; returns what it was."""

@@ -1,0 +1,42 @@
+"""What the routes may reach: made once by the composition root, handed to each request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from appliance.answering.answerer import Answerer
+from appliance.config import Settings
+from appliance.events import EventBus
+from appliance.intake import Intake
+from appliance.library import Library
+from appliance.model_desk import ModelDesk
+from appliance.monitoring.status import Monitor
+from appliance.retrieval.search import Retriever
+from appliance.rights import CollectionRights
+from appliance.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts that routes use; each is thread-safe or says whose thread it belongs to."""
+
+    settings: Settings
+    store: Store
+    library: Library
+    rights: CollectionRights
+    intake: Intake
+    retriever: Retriever
+    answerer: Answerer
+    models: ModelDesk
+    monitor: Monitor
+    events: EventBus
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Parts = Annotated[Context, Depends(_context)]
+"""Route parameter: the service's parts."""

@@ -1,0 +1,134 @@
+"""`/documents`: list, show, add, remove, retry.
+
+A document that the caller may not see does not exist for the caller: 404, never 403.
+"""
+
+import os
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from appliance import wire
+from appliance.api.blocking import blocking
+from appliance.api.context import Context, Parts
+from appliance.api.peer import Caller
+from appliance.api.upload import Form, discard, receive
+from appliance.errors import InvalidRequest, UnknownDocument
+from appliance.rights import Peer
+from appliance.store.documents import DocumentRow
+from appliance.store.names import display
+from appliance.views import document_view
+
+router = APIRouter(tags=["documents"])
+_MAX_PAGE = 1000
+_TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off", ""}
+
+
+@router.get("/documents")
+async def list_documents(
+    parts: Parts,
+    peer: Caller,
+    limit: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 100,
+    cursor: str | None = None,
+    collection: str | None = None,
+    state: wire.DocumentState | None = None,
+    document: str | None = None,
+) -> wire.DocumentList:
+    """Documents by path, a page at a time; needs read. `document` asks for one path alone."""
+
+    def read() -> wire.DocumentList:
+        collections = parts.rights.chosen(peer, collection)
+        if document is not None:
+            row = _find_path(parts, document)
+            visible = row is not None and (collections is None or row.collection in collections)
+            return wire.DocumentList(documents=[document_view(row)] if row and visible else [])
+        rows, following = parts.store.list(limit=limit, cursor=cursor, collections=collections, state=state)
+        return wire.DocumentList(documents=[document_view(row) for row in rows], next=following)
+
+    return await blocking(read)
+
+
+def _find_path(parts: Context, document: str) -> DocumentRow | None:
+    """A document by its path as shown: the bytes themselves, or their escaped form for odd names."""
+    return parts.store.by_path(os.fsencode(document)) or parts.store.by_display(document)
+
+
+@router.get("/documents/{document_id}")
+async def show_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
+    """One document; needs read."""
+    return document_view(await blocking(_visible, parts, peer, document_id))
+
+
+def _visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
+    row = parts.store.get(document_id)
+    collections = parts.rights.readable(peer)
+    if collections is not None and row.collection not in collections:
+        raise UnknownDocument(f"document {document_id!r}", "there is no such document", "see `docent documents list`")
+    return row
+
+
+def _writable(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
+    row = _visible(parts, peer, document_id)
+    parts.rights.require_write(peer, row.collection)
+    return row
+
+
+@router.post("/documents", status_code=201)
+async def add_document(parts: Parts, peer: Caller, request: Request) -> wire.DocumentAdded:
+    """Stream a multipart `file` into the library; fields `collection`, `replace`, `name`; needs write."""
+    kind = request.headers.get("content-type", "")
+    limit = parts.settings.library.max_upload_bytes
+    await blocking(_require_some_write, parts, peer, request)
+    form = await receive(request.stream(), kind, parts.library.root, limit, blocking)
+    try:
+        return await blocking(_publish, parts, peer, form)
+    finally:
+        await blocking(discard, form)
+
+
+def _require_some_write(parts: Context, peer: Peer, request: Request) -> None:
+    """Refuse before the upload, not after it, whoever may write nowhere."""
+    writable = [name for name in parts.rights.names() if parts.rights.may_write(peer, name)]
+    if not writable:
+        parts.rights.require_write(peer, b"")
+
+
+def _publish(parts: Context, peer: Peer, form: Form) -> wire.DocumentAdded:
+    assert form.file is not None
+    replace = form.fields.get("replace", "").lower()
+    if replace not in _TRUE | _FALSE:
+        raise InvalidRequest("adding a document", f"the field replace is {replace!r}", "send true or false")
+    collection = os.fsencode(form.fields.get("collection", ""))
+    name = os.fsencode(form.fields["name"]) if "name" in form.fields else os.path.basename(form.name)
+    path = parts.library.target(collection, name)
+    parts.rights.require_write(peer, collection)
+    replaced = parts.library.publish(form.file, path, replace=replace in _TRUE)
+    parts.intake.added(path)
+    return wire.DocumentAdded(document=display(path), collection=display(collection), size=form.size, replaced=replaced)
+
+
+@router.delete("/documents/{document_id}")
+async def remove_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
+    """Delete the document's file and everything known of it; needs write."""
+
+    def remove() -> wire.Document:
+        row = _writable(parts, peer, document_id)
+        try:
+            parts.library.delete(row.path)
+        finally:
+            parts.intake.look(row.path)
+        return document_view(row)
+
+    return await blocking(remove)
+
+
+@router.post("/documents/{document_id}/retry")
+async def retry_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
+    """Read a failed document again; needs write."""
+
+    def retry() -> wire.Document:
+        row = _writable(parts, peer, document_id)
+        parts.intake.retry(row.id)
+        return document_view(parts.store.get(row.id))
+
+    return await blocking(retry)

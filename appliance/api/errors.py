@@ -1,0 +1,82 @@
+"""Every failure as `{"error": {"message", "type", "code", "hint"}}`, from the one table of `appliance.errors`."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from appliance import wire
+from appliance.errors import ANY_DOCENT_ERROR, AnyDocentError, ApiError, NotReady, outcome
+from models.errors import ModelBusy
+
+_RETRY_AFTER_SECONDS = "2"
+
+
+def error_body(error: AnyDocentError) -> wire.ErrorBody:
+    """What a client sees of an error."""
+    message = error.message if isinstance(error, ApiError) else f"{error.what}: {error.why}"
+    row = outcome(error)
+    return wire.ErrorBody(message=message, type=row.type, code=row.code, hint=error.hint)
+
+
+def error_reply(error: AnyDocentError) -> JSONResponse:
+    """The reply for one of Docent's errors; 429 and 503 say when to come back."""
+    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if isinstance(error, ModelBusy | NotReady) else None
+    return _reply(outcome(error).status, error_body(error), headers)
+
+
+def _reply(status: int, body: wire.ErrorBody, headers: Any = None) -> JSONResponse:
+    return JSONResponse(wire.ErrorReply(error=body).model_dump(), status, headers=headers)
+
+
+async def _on_docent_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ANY_DOCENT_ERROR)
+    return error_reply(error)
+
+
+async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    offences = "; ".join(f"{_place(item['loc'])}: {item['msg']}" for item in error.errors()[:8])
+    hint = "see docs/api.md, or GET /openapi.json, for the fields of this request"
+    body = wire.ErrorBody(
+        message=f"the request is not valid: {offences}", type="invalid_request_error", code="invalid_request", hint=hint
+    )
+    return _reply(400, body)
+
+
+def _place(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in location if part != "body") or "body"
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    codes = {404: ("not_found_error", "route_not_found"), 405: ("invalid_request_error", "method_not_allowed")}
+    kind, code = codes.get(error.status_code, ("invalid_request_error", "invalid_request"))
+    body = wire.ErrorBody(
+        message=f"{request.method} {request.url.path}: {error.detail}",
+        type=kind,
+        code=code,
+        hint="GET /openapi.json lists the routes",
+    )
+    return _reply(error.status_code, body, error.headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Translate every error that a route raises; anything unforeseen is logged by the server and gives a plain 500."""
+    for kind in ANY_DOCENT_ERROR:
+        app.add_exception_handler(kind, _on_docent_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_unforeseen)
+
+
+async def _on_unforeseen(request: Request, error: Exception) -> JSONResponse:
+    body = wire.ErrorBody(
+        message=f"{request.method} {request.url.path} failed: {type(error).__name__}",
+        type="server_error",
+        code="internal_error",
+        hint="the service's log has the details: journalctl -u docent",
+    )
+    return _reply(500, body)

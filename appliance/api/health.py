@@ -1,0 +1,44 @@
+"""`/healthz`, `/readyz`, `/status`, `/memory`, `/metrics`."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from appliance import wire
+from appliance.api.blocking import blocking
+from appliance.api.context import Parts
+from appliance.api.peer import Caller
+from appliance.errors import NotReady
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers; needs nothing."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(parts: Parts) -> dict[str, str]:
+    """The service takes work: 200, else 503; needs nothing."""
+    if not parts.monitor.ready:
+        raise NotReady("the service", "it is starting or stopping", "try again in a few seconds")
+    return {"status": "ready"}
+
+
+@router.get("/status")
+async def status(parts: Parts, peer: Caller) -> wire.Status:
+    """The service at a glance, counting what the caller may see; needs read."""
+    return await blocking(lambda: parts.monitor.status(parts.rights.readable(peer)))
+
+
+@router.get("/memory")
+async def memory(parts: Parts) -> wire.Memory:
+    """The memory budget and who holds what; needs read."""
+    return await blocking(parts.models.memory)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(parts: Parts) -> Response:
+    """Prometheus' text format; needs read."""
+    return Response(await blocking(parts.monitor.metrics), media_type="text/plain; version=0.0.4; charset=utf-8")

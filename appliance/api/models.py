@@ -1,0 +1,35 @@
+"""`/models`: list, load, unload, pin, unpin, rescan."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+
+from appliance import wire
+from appliance.api.context import Parts
+from appliance.api.peer import Caller
+from appliance.rights import require_admin
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models")
+async def list_models(parts: Parts) -> wire.ModelList:
+    """Installed models and their state; needs read."""
+    return wire.ModelList(models=await parts.models.list())
+
+
+@router.post("/models/rescan")
+async def rescan(parts: Parts, peer: Caller) -> wire.ModelList:
+    """Look at the models folder again; needs admin."""
+    require_admin(peer, "rescanning the models")
+    await parts.models.rescan()
+    return wire.ModelList(models=await parts.models.list())
+
+
+@router.post("/models/{model_id}/{action}")
+async def act(
+    parts: Parts, peer: Caller, model_id: str, action: Literal["load", "unload", "pin", "unpin"]
+) -> wire.Model:
+    """Load, unload, pin or unpin a model; needs admin."""
+    require_admin(peer, f"{action}ing the model {model_id}".replace("pining", "pinning"))
+    return await parts.models.act(model_id, action)

@@ -1,0 +1,207 @@
+"""OpenAI's routes under `/v1`: models, chat completions, completions, embeddings.
+
+The model `docent` answers from the documents; a model's own id is the bare model. Every bare completion goes through
+`ModelDesk.generate`, every cited one through `Answerer.events`.
+"""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import JSONResponse, Response
+
+from appliance import wire
+from appliance.api.blocking import blocking
+from appliance.api.context import Context, Parts
+from appliance.api.errors import error_body
+from appliance.api.openai_shapes import (
+    Json,
+    Shape,
+    Target,
+    docent_part,
+    embedding_object,
+    model_object,
+    parse_target,
+    question_of,
+)
+from appliance.api.peer import Caller
+from appliance.api.search import whole_answer
+from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_connected
+from appliance.errors import ANY_DOCENT_ERROR, InvalidRequest
+from appliance.model_desk import Generated, GenerateRequest
+from appliance.rights import Peer
+from models.errors import ModelCrashed, UnknownModel
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+_MAX_INPUTS = 2048
+
+
+@router.get("/models")
+async def list_models(parts: Parts) -> Json:
+    """Everything that `model` may name; needs read."""
+    now = int(time.time())
+    return {"object": "list", "data": [model_object(name, now) for name in await parts.models.openai_ids()]}
+
+
+@router.get("/models/{model_id}")
+async def show_model(parts: Parts, model_id: str) -> Json:
+    """One of them; needs read."""
+    names = await parts.models.openai_ids()
+    if model_id not in names:
+        raise UnknownModel(f"model {model_id!r}", "no installed model has this id", f"installed: {', '.join(names)}")
+    return model_object(model_id, int(time.time()))
+
+
+@router.post("/chat/completions")
+async def chat(parts: Parts, peer: Caller, body: wire.ChatRequest, request: Request) -> Response:
+    """Chat completion; needs read."""
+    target = parse_target(body.model)
+    shape = Shape(body.model or "docent", chat=True)
+    limit = body.max_completion_tokens or body.max_tokens
+    if target.documents:
+        return await _from_documents(parts, peer, request, shape, body, target, question_of(body.messages), limit)
+    messages = tuple((message.role, message.text()) for message in body.messages)
+    return await _bare(parts, request, shape, body, target, GenerateRequest(messages=messages), limit)
+
+
+@router.post("/completions")
+async def complete(parts: Parts, peer: Caller, body: wire.CompletionRequest, request: Request) -> Response:
+    """Plain completion; needs read."""
+    if isinstance(body.prompt, list) and len(body.prompt) != 1:
+        raise InvalidRequest("the completion", "exactly one prompt is taken", "send one request for each prompt")
+    prompt = body.prompt[0] if isinstance(body.prompt, list) else body.prompt
+    target = parse_target(body.model)
+    shape = Shape(body.model or "docent", chat=False)
+    if target.documents:
+        return await _from_documents(parts, peer, request, shape, body, target, prompt, body.max_tokens)
+    return await _bare(parts, request, shape, body, target, GenerateRequest(prompt=prompt), body.max_tokens)
+
+
+async def _from_documents(
+    parts: Context,
+    peer: Peer,
+    request: Request,
+    shape: Shape,
+    body: wire.Sampling,
+    target: Target,
+    question: str,
+    limit: int | None,
+) -> Response:
+    try:
+        ask = wire.AskRequest(
+            question=question, model=target.model, adapters=list(target.adapters), stream=body.stream, max_tokens=limit
+        )
+    except ValidationError as error:
+        why = f"the question is not valid: {error.errors()[0]['msg']}"
+        raise InvalidRequest("the completion", why, "send the question as the last message of the user") from None
+    collections = await blocking(parts.rights.chosen, peer, None)
+    events = parts.answerer.events(ask, collections)
+    if body.stream:
+        source = _cited_chunks(shape, await first_of(request, events), _wants_usage(body))
+        return ClosingStream(sse_objects(source), "text/event-stream")
+    answer = await while_connected(request, whole_answer(events))
+    if answer.finish_reason == "error":
+        raise ModelCrashed(
+            f"answering with {answer.model}", "the model failed in the middle of its answer", "ask again"
+        )
+    return JSONResponse(shape.whole(answer.answer, answer.finish_reason, answer.usage, docent_part(answer)))
+
+
+async def _cited_chunks(
+    shape: Shape, events: AsyncGenerator[wire.AskEvent, None], wants_usage: bool
+) -> AsyncGenerator[Json, None]:
+    broken: wire.ErrorBody | None = None
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case wire.PassagesEvent():
+                    yield shape.first()
+                case wire.TokenEvent():
+                    yield shape.piece(event.text)
+                case wire.ErrorEvent():
+                    broken = event.error
+                case wire.DoneEvent():
+                    for chunk in _ending(shape, event.finish_reason, event.usage, docent_part(event), wants_usage):
+                        yield chunk
+    if broken:
+        yield {"error": broken.model_dump()}
+
+
+async def _bare(
+    parts: Context,
+    request: Request,
+    shape: Shape,
+    body: wire.Sampling,
+    target: Target,
+    what: GenerateRequest,
+    limit: int | None,
+) -> Response:
+    assert target.model is not None
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    generated = parts.models.generate(
+        target.model,
+        target.adapters,
+        what.with_sampling(body.temperature, body.top_p, body.seed, stop, limit),
+    )
+    if body.stream:
+        source = _bare_chunks(shape, await first_of(request, generated), _wants_usage(body))
+        return ClosingStream(sse_objects(source), "text/event-stream")
+    return JSONResponse(await while_connected(request, _collect(shape, generated)))
+
+
+async def _collect(shape: Shape, generated: AsyncGenerator[Generated, None]) -> Json:
+    text: list[str] = []
+    async for piece in generated:
+        text.append(piece.text)
+        if piece.finish_reason:
+            return shape.whole("".join(text), piece.finish_reason, piece.usage, _no_documents(piece))
+    raise AssertionError("a generation ends with its finish reason or an error")
+
+
+async def _bare_chunks(
+    shape: Shape, generated: AsyncGenerator[Generated, None], wants_usage: bool
+) -> AsyncGenerator[Json, None]:
+    yield shape.first()
+    try:
+        async with aclosing(generated):
+            async for piece in generated:
+                if piece.text:
+                    yield shape.piece(piece.text)
+                if piece.finish_reason:
+                    for chunk in _ending(shape, piece.finish_reason, piece.usage, _no_documents(piece), wants_usage):
+                        yield chunk
+    except ANY_DOCENT_ERROR as error:  # the reply has begun: the failure can only be told inside it
+        yield shape.last("error")
+        yield {"error": error_body(error).model_dump()}
+
+
+def _ending(shape: Shape, reason: str, usage: wire.Usage, docent: Json, wants_usage: bool) -> list[Json]:
+    chunks = [shape.last(reason)]
+    if wants_usage:
+        chunks.append(shape.usage(usage))
+    chunks[-1]["docent"] = docent
+    return chunks
+
+
+def _no_documents(piece: Generated) -> Json:
+    return {"citations": [], "timings": piece.timings, "fallback": None}
+
+
+def _wants_usage(body: wire.Sampling) -> bool:
+    return bool((body.stream_options or {}).get("include_usage"))
+
+
+@router.post("/embeddings")
+async def embed(parts: Parts, body: wire.EmbeddingsRequest, request: Request) -> Any:
+    """Embeddings by the embedding model; needs read."""
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    if not 1 <= len(texts) <= _MAX_INPUTS:
+        raise InvalidRequest("embedding", f"{len(texts)} inputs were given", f"send 1 to {_MAX_INPUTS} texts")
+    model = parts.models.embedding_model(body.model, body.dimensions)
+    found = await while_connected(request, blocking(parts.models.embed, texts))
+    data = [embedding_object(i, vector, body.encoding_format) for i, vector in enumerate(found.vectors)]
+    usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
+    return {"object": "list", "data": data, "model": model, "usage": usage}

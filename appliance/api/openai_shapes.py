@@ -1,0 +1,116 @@
+"""OpenAI's objects, made from Docent's: pure translation, no I/O.
+
+Shapes: https://platform.openai.com/docs/api-reference (chat completions, completions, embeddings, models).
+"""
+
+import base64
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance import wire
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One completion's identity; `chat` tells chat completions from plain ones."""
+
+    model: str
+    chat: bool
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def whole(self, text: str, finish_reason: str, usage: wire.Usage, docent: Json) -> Json:
+        """A complete reply."""
+        content: Json = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
+        choice = {"index": 0, **content, "finish_reason": finish_reason, "logprobs": None}
+        kind = "chat.completion" if self.chat else "text_completion"
+        return {**self._head(kind), "choices": [choice], "usage": usage.model_dump(), "docent": docent}
+
+    def first(self) -> Json:
+        """The first chunk of a stream: the role."""
+        return self._chunk({"role": "assistant", "content": ""}, "", None)
+
+    def piece(self, text: str) -> Json:
+        """A chunk of text."""
+        return self._chunk({"content": text}, text, None)
+
+    def last(self, finish_reason: str) -> Json:
+        """The chunk that says why the answer ended."""
+        return self._chunk({}, "", finish_reason)
+
+    def usage(self, usage: wire.Usage) -> Json:
+        """The chunk with usage and without choices that `stream_options.include_usage` asks for."""
+        return {**self._head(self._stream_kind()), "choices": [], "usage": usage.model_dump()}
+
+    def _chunk(self, delta: Json, text: str, finish_reason: str | None) -> Json:
+        content: Json = {"delta": delta} if self.chat else {"text": text}
+        choice = {"index": 0, **content, "finish_reason": finish_reason, "logprobs": None}
+        return {**self._head(self._stream_kind()), "choices": [choice]}
+
+    def _stream_kind(self) -> str:
+        return "chat.completion.chunk" if self.chat else "text_completion"
+
+    def _head(self, kind: str) -> Json:
+        prefix = "chatcmpl" if self.chat else "cmpl"
+        return {"id": f"{prefix}-{self.id}", "object": kind, "created": self.created, "model": self.model}
+
+
+def docent_part(answer: wire.Answer) -> Json:
+    """What Docent adds to OpenAI's reply."""
+    fallback = answer.fallback.model_dump(by_alias=True) if answer.fallback else None
+    return {
+        "citations": [citation.model_dump() for citation in answer.citations],
+        "timings": answer.timings,
+        "fallback": fallback,
+        "model": answer.model,
+    }
+
+
+def model_object(model_id: str, created: int) -> Json:
+    """One model of `GET /v1/models`."""
+    return {"id": model_id, "object": "model", "created": created, "owned_by": "docent"}
+
+
+def embedding_object(index: int, vector: NDArray[np.float32], encoding: str) -> Json:
+    """One embedding, as numbers or as base64 of little-endian float32."""
+    value: Any = vector.tolist()
+    if encoding == "base64":
+        value = base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
+    return {"object": "embedding", "index": index, "embedding": value}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is to answer: from the documents or not, and with which model and adapter."""
+
+    documents: bool
+    model: str | None
+    adapters: tuple[wire.AdapterUse, ...]
+
+
+def parse_target(name: str | None) -> Target:
+    """`docent`, `docent:MODEL`, `docent:MODEL:ADAPTER`, `MODEL`, `MODEL:ADAPTER`; nothing means `docent`."""
+    parts = (name or "docent").split(":")
+    documents = parts[0] in ("docent", "extractive")
+    if parts[0] == "docent":
+        parts = parts[1:]
+    model, adapters = (parts[0] if parts else None), parts[1:]
+    return Target(documents, model, tuple(wire.AdapterUse(id=adapter) for adapter in adapters))
+
+
+def question_of(messages: list[wire.ChatMessage]) -> str:
+    """The last thing the user said; the one before it too where the last is too short to be searched for by itself."""
+    said = [message.text().strip() for message in messages if message.role == "user"]
+    said = [text for text in said if text]
+    if not said:
+        return ""
+    if len(said) > 1 and len(said[-1].split()) < 4:
+        return f"{said[-2]} {said[-1]}"
+    return said[-1]

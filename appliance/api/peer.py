@@ -1,0 +1,67 @@
+"""Who is calling: a protocol that puts the kernel's word on the peer into each request's state.
+
+`SO_PEERCRED` gives pid, uid and the primary gid as of `connect()`; the supplementary groups come by `SO_PEERGROUPS`.
+"""
+
+import array
+import errno
+import socket
+import struct
+from asyncio import Transport
+from typing import Annotated
+
+from fastapi import Depends, Request
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from appliance.rights import Peer
+
+_SO_PEERGROUPS = 59
+_UCRED = struct.Struct("3i")
+
+
+def peer_of(connection: socket.socket) -> Peer:
+    """The process at the other end of a Unix socket.
+
+    Raises:
+        OSError: the socket is not a connected Unix socket.
+    """
+    pid, uid, gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return Peer(pid, uid, frozenset(_peer_groups(connection)) | {gid})
+
+
+def _peer_groups(connection: socket.socket) -> array.array[int]:
+    size = 256
+    while True:
+        groups = array.array("I")
+        try:
+            groups.frombytes(connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, size))
+        except OSError as error:
+            if error.errno != errno.ERANGE or size > 1 << 20:
+                raise
+            size *= 4
+        else:
+            return groups
+
+
+class PeerProtocol(H11Protocol):
+    """uvicorn's HTTP protocol with `request.state.peer`."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Ask the kernel once for each connection; a peer already gone is closed."""
+        connection = transport.get_extra_info("socket")
+        try:
+            peer = peer_of(connection)
+        except OSError:
+            transport.abort()
+            return
+        self.app_state = {**self.app_state, "peer": peer}
+        super().connection_made(transport)
+
+
+def _request_peer(request: Request) -> Peer:
+    peer: Peer = request.state.peer
+    return peer
+
+
+Caller = Annotated[Peer, Depends(_request_peer)]
+"""Route parameter: the calling process."""

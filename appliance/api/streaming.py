@@ -1,0 +1,100 @@
+"""Streams that stop their source at once when the client goes away."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import anyio
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
+
+
+class ClosingStream(StreamingResponse):
+    """A streamed reply whose source is closed when the reply ends, however it ends.
+
+    Starlette cancels the sending task when the client disconnects, which leaves a source that is suspended at a
+    `yield` to the garbage collector: a model would go on generating for nobody.
+    """
+
+    def __init__(self, source: AsyncGenerator[str, None], media_type: str) -> None:
+        super().__init__(source, media_type=media_type, headers={"Cache-Control": "no-store"})
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._source.aclose()
+
+
+async def ndjson(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str, None]:
+    """One JSON object a line."""
+    async with aclosing(events):
+        async for event in events:
+            yield event.model_dump_json(by_alias=True) + "\n"
+
+
+async def sse(events: AsyncIterator[BaseModel]) -> AsyncGenerator[str, None]:
+    """Server-sent events without names; the client tells them by their `type`."""
+    async for event in events:
+        yield f"data: {event.model_dump_json(by_alias=True, exclude_none=True)}\n\n"
+
+
+async def sse_objects(objects: AsyncGenerator[dict[str, object], None]) -> AsyncGenerator[str, None]:
+    """OpenAI's form of a stream: JSON objects as events, and `[DONE]` last."""
+    async with aclosing(objects):
+        async for item in objects:
+            yield f"data: {json.dumps(item, ensure_ascii=False)}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+class ClientGone(Exception):
+    """The client disconnected before its reply was ready; nobody is left to read one."""
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await `work`, cancelled as soon as the client disconnects; the request's body must have been read.
+
+    Raises:
+        ClientGone: it did.
+    """
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientGone
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def first_of(request: Request, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The same events once the first has come: whatever is raised before it is raised here, before the reply starts."""
+
+    async def next_event() -> T:
+        return await anext(events)
+
+    first = await while_connected(request, next_event())
+
+    async def rest() -> AsyncGenerator[T, None]:
+        async with aclosing(events):
+            yield first
+            async for event in events:
+                yield event
+
+    return rest()

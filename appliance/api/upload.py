@@ -1,0 +1,186 @@
+"""Multipart upload straight into the library: the bytes go to a hidden temporary name there, and nowhere else.
+
+Starlette's own parser spools to /tmp first, which under systemd may be memory, and copies a 4 GB file twice. The
+watcher ignores hidden names, so nothing sees the file before `Upload.publish` gives it its real one.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartCallbacks, MultipartParser, parse_options_header
+
+from appliance.errors import InvalidRequest, StoreFull, TooLarge
+
+TEMPORARY_PREFIX = b".docent-upload-"
+_MAX_FIELD_BYTES = 65_536
+_MAX_HEADER_BYTES = 16_384
+_WHAT = "adding a document"
+_HINT = "send multipart/form-data with the fields file, collection and replace, as `docent add` does"
+
+
+@dataclass
+class Form:
+    """The fields of an upload; `file` is the temporary file's path, `name` the name its sender gave it."""
+
+    fields: dict[str, str]
+    file: bytes | None = None
+    name: bytes = b""
+    size: int = 0
+
+
+class _Receiver:
+    """Callbacks of the multipart parser; holds at most one field or header in memory."""
+
+    def __init__(self, folder: bytes, limit: int) -> None:
+        self.form = Form({})
+        self._folder, self._limit = folder, limit
+        self._header = [bytearray(), bytearray()]
+        self._headers: dict[bytes, bytes] = {}
+        self._part = ""
+        self._value: bytearray | None = None
+        self._descriptor = -1
+        self.ended = False
+
+    def callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self._part_begin,
+            "on_header_field": self._header_field,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._part_data,
+            "on_part_end": self._part_end,
+            "on_end": self._end,
+        }
+
+    def _part_begin(self) -> None:
+        self._headers = {}
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._grow(self._header[0], data[start:end], _MAX_HEADER_BYTES)
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._grow(self._header[1], data[start:end], _MAX_HEADER_BYTES)
+
+    def _header_end(self) -> None:
+        self._headers[bytes(self._header[0]).lower()] = bytes(self._header[1])
+        self._header = [bytearray(), bytearray()]
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._part = options.get(b"name", b"").decode("utf-8", "replace")
+        if b"filename" not in options:
+            self._value = bytearray()
+            return
+        if self._part != "file" or self.form.file is not None:
+            raise InvalidRequest(_WHAT, "exactly one file is taken, in the field `file`", _HINT)
+        self.form.name = options[b"filename"]
+        self._descriptor, path = tempfile.mkstemp(prefix=os.fsdecode(TEMPORARY_PREFIX), dir=os.fsdecode(self._folder))
+        self.form.file = os.fsencode(path)
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        piece = data[start:end]
+        if self._value is not None:
+            self._grow(self._value, piece, _MAX_FIELD_BYTES)
+            return
+        self.form.size += len(piece)
+        if self.form.size > self._limit:
+            hint = "raise max_upload_bytes in [library], or copy the file into the library folder yourself"
+            raise TooLarge(_WHAT, f"the file is larger than {self._limit} bytes", hint)
+        _write_all(self._descriptor, piece)
+
+    def _part_end(self) -> None:
+        if self._value is not None:
+            self.form.fields[self._part] = self._value.decode("utf-8", "surrogateescape")
+            self._value = None
+        else:
+            self._close(sync=True)
+
+    def _end(self) -> None:
+        self.ended = True
+
+    def require_complete(self) -> None:
+        """Raise `InvalidRequest` unless the closing boundary was seen and a file came before it."""
+        if not self.ended or self.form.file is None:
+            raise InvalidRequest(_WHAT, "there is no complete file in the request", _HINT)
+
+    def _grow(self, buffer: bytearray, piece: bytes, limit: int) -> None:
+        if len(buffer) + len(piece) > limit:
+            raise InvalidRequest(_WHAT, f"a field or header is longer than {limit} bytes", _HINT)
+        buffer += piece
+
+    def _close(self, *, sync: bool) -> None:
+        if self._descriptor < 0:
+            return
+        descriptor, self._descriptor = self._descriptor, -1
+        try:
+            if sync:
+                os.fsync(descriptor)
+        except OSError as error:
+            raise _disk_error(error) from error
+        finally:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Close and remove the temporary file."""
+        self._close(sync=False)
+        discard(self.form)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except OSError as error:
+            raise _disk_error(error) from error
+
+
+def _disk_error(error: OSError) -> StoreFull:
+    return StoreFull(_WHAT, error.strerror or str(error), "free some space on the library's disk and add it again")
+
+
+async def receive(
+    body: AsyncIterator[bytes],
+    content_type: str,
+    folder: bytes,
+    limit: int,
+    blocking: Callable[..., Any],
+) -> Form:
+    """Parse the body into a form whose file lies, synced, under a hidden name in `folder`.
+
+    `blocking(function, argument)` awaits a blocking call off the event loop.
+
+    Raises:
+        InvalidRequest: not a well-formed upload of one file.
+        TooLarge: the file is over `limit` bytes.
+        StoreFull: the disk is.
+    """
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or b"boundary" not in options:
+        raise InvalidRequest(_WHAT, f"the content type is {content_type or 'missing'!r}", _HINT)
+    receiver = _Receiver(folder, limit)
+    parser = MultipartParser(options[b"boundary"], receiver.callbacks())
+    try:
+        async for piece in body:
+            await blocking(parser.write, piece)
+        receiver.require_complete()
+    except MultipartParseError as error:
+        receiver.discard()
+        raise InvalidRequest(_WHAT, f"not well-formed multipart: {error}", _HINT) from None
+    except BaseException:  # a cancelled upload must not leave its temporary file behind
+        receiver.discard()
+        raise
+    return receiver.form
+
+
+def discard(form: Form) -> None:
+    """Remove the temporary file of a form that was not published."""
+    if form.file is not None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(form.file)

@@ -1,0 +1,62 @@
+"""The service at a glance, and the same as Prometheus metrics.
+
+Counts are read from the store when asked for: nothing is counted twice, so nothing can drift.
+"""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from appliance import __version__, wire
+from appliance.store import Store
+
+
+class Monitor:
+    """Reads the service's state; thread-safe, blocking."""
+
+    def __init__(self, store: Store, unsettled: Callable[[], int], loaded: Callable[[], list[str]]) -> None:
+        self._store = store
+        self._unsettled = unsettled
+        self._loaded = loaded
+        self.ready = False
+        """Set by the composition root: true between the end of the start and the begin of the stop."""
+        self._registry = CollectorRegistry()
+        self._registry.register(_Gauges(self))
+
+    def status(self, collections: frozenset[bytes] | None = None) -> wire.Status:
+        """The status, of the given collections or of all; `queue` counts unsettled files too."""
+        counts = wire.DocumentCounts.model_validate(self._store.counts(collections))
+        return wire.Status(
+            ready=self.ready,
+            documents=counts,
+            chunks=self._store.chunk_count(collections),
+            queue=counts.pending + counts.indexing + self._unsettled(),
+            models_loaded=self._loaded(),
+            version=__version__,
+        )
+
+    def metrics(self) -> bytes:
+        """Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Gauges(Collector):
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._monitor.status()
+        documents = GaugeMetricFamily("docent_documents", "Documents by state.", labels=["state"])
+        for state, count in status.documents.model_dump().items():
+            documents.add_metric([state], count)
+        yield documents
+        yield GaugeMetricFamily("docent_chunks", "Searchable passages.", value=status.chunks)
+        yield GaugeMetricFamily("docent_queue", "Files not yet done, unsettled ones included.", value=status.queue)
+        yield GaugeMetricFamily("docent_models_loaded", "Models in memory.", value=len(status.models_loaded))
+        yield GaugeMetricFamily("docent_ready", "1 while the service takes work.", value=int(status.ready))
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: so that registering reads nothing."""
+        return iter(())

@@ -1,0 +1,30 @@
+"""The store's rows as the outside sees them."""
+
+from datetime import UTC, datetime
+
+from appliance import wire
+from appliance.store.documents import DocumentRow
+from appliance.store.names import display
+
+
+def rfc3339(nanoseconds: int) -> str:
+    """A file time as RFC 3339 in UTC, whole seconds."""
+    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def document_view(row: DocumentRow) -> wire.Document:
+    """A document of `GET /documents`."""
+    return wire.Document(
+        id=row.id,
+        document=display(row.path),
+        collection=display(row.collection),
+        state=row.state,
+        reason=row.reason,
+        hint=row.hint,
+        title=row.title or None,
+        pages=row.pages,
+        pages_done=row.pages_done,
+        chunks=row.chunks,
+        size=row.identity.size,
+        modified=rfc3339(row.identity.mtime_ns),
+    )

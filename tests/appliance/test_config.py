@@ -1,0 +1,57 @@
+"""Settings: where they come from, and how a wrong one is told."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.config import Places, Settings, find_places, load
+from appliance.errors import ConfigError
+
+
+def places(tmp_path: Path, toml: str = "") -> Places:
+    config = tmp_path / "docent.toml"
+    if toml:
+        config.write_text(toml, encoding="utf-8")
+    return Places(tmp_path, tmp_path / "docent.sock", config)
+
+
+def test_without_file_and_environment_the_defaults_hold(tmp_path: Path) -> None:
+    assert load(places(tmp_path), {}) == Settings()
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    found = load(places(tmp_path, "[models]\ncontext = 1024\n"), {"DOCENT_MODELS_CONTEXT": "2048"})
+    assert found.models.context == 2048
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[models]\ncontxt = 5\n", r"models\.contxt: unknown key"),
+        ("[models]\ncontext = 5\n", r"models\.context = 5"),
+        ("[nonsense]\nx = 1\n", "nonsense: unknown key"),
+        ("[models\n", "not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_names_file_key_and_value(tmp_path: Path, toml: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        load(places(tmp_path, toml), {})
+    assert "docent.toml" in caught.value.what
+    assert caught.value.hint
+
+
+def test_under_systemd_its_folders_are_used() -> None:
+    found = find_places({"STATE_DIRECTORY": "/var/lib/docent", "RUNTIME_DIRECTORY": "/run/docent", "HOME": "/"})
+    assert (found.home, found.socket) == (Path("/var/lib/docent"), Path("/run/docent/docent.sock"))
+
+
+def test_docent_home_holds_everything(tmp_path: Path) -> None:
+    found = find_places({"DOCENT_HOME": str(tmp_path), "HOME": "/nowhere"})
+    assert (found.library, found.socket) == (tmp_path / "library", tmp_path / "docent.sock")
+    assert found.config == tmp_path / "docent.toml"
+
+
+def test_without_a_home_the_xdg_folders_are_used(tmp_path: Path) -> None:
+    (tmp_path / "data" / "docent").mkdir(parents=True)
+    found = find_places({"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")})
+    assert found.home == tmp_path / "data" / "docent"

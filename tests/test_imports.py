@@ -1,0 +1,108 @@
+"""The one-way imports of the house, checked on the source itself."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("appliance", "ingest", "models", "tui")
+
+ALLOWED = {
+    "models": {"models"},
+    "ingest": {"ingest"},
+    "appliance": {"appliance", "ingest", "models"},
+    "tui": {"tui", "appliance"},
+}
+ONE_IMPORTER = {
+    "pymupdf": {"ingest/pdf.py"},
+    "llama_cpp": {"models/engine.py"},
+    "onnxruntime": {"models/embedder.py", "models/reranker.py"},
+    "textual": {"tui"},
+    "watchdog": {"ingest/watch.py"},
+}
+MAKERS_OF_BUILTIN = {"models/builtin/make.py"}
+"""Scripts that no process of the service runs."""
+
+VALUES = {
+    "ingest.errors", "ingest.types", "models.errors", "models.protocol", "models.manifest", "models.catalog",
+}  # fmt: skip
+"""What the appliance may use everywhere: errors, values and protocols; concrete classes only where they are made."""
+
+COMPOSITION = {
+    "appliance/service.py",
+    # the commands that work without the service
+    "appliance/cli/models.py", "appliance/cli/adapters.py", "appliance/cli/checks.py", "appliance/cli/serve.py",
+}  # fmt: skip
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every module that a file imports anywhere in it, except for type checking only."""
+    skipped = {id(child) for node in ast.walk(tree) if _is_typing_block(node) for child in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _is_typing_block(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+FILES = dict(sources())
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_package_imports_only_what_the_house_allows(path: str) -> None:
+    package = path.split("/")[0]
+    ours = {name for name in imported(FILES[path]) if name.split(".")[0] in PACKAGES}
+    assert {name.split(".")[0] for name in ours} <= ALLOWED[package]
+    if package == "tui":
+        outside = {name for name in ours if not name.startswith("tui")}
+        assert all(name.startswith(("appliance.client", "appliance.wire")) or name == "appliance" for name in outside)
+
+
+@pytest.mark.parametrize("library", ONE_IMPORTER)
+def test_each_heavy_library_has_one_importer(library: str) -> None:
+    users = {path for path, tree in FILES.items() if any(name.split(".")[0] == library for name in imported(tree))}
+    allowed = ONE_IMPORTER[library] | MAKERS_OF_BUILTIN
+    assert all(path in allowed or path.split("/")[0] in allowed for path in users), users
+
+
+def test_concrete_classes_of_models_and_ingest_are_made_in_the_composition_root_alone() -> None:
+    offenders = {
+        (path, name)
+        for path, tree in FILES.items()
+        if path.startswith("appliance/") and path not in COMPOSITION
+        for name in imported(tree)
+        if name.split(".")[0] in ("models", "ingest") and "." in name
+        and not any(name == value or name.startswith(value + ".") for value in VALUES)
+    }  # fmt: skip
+    assert not offenders
+
+
+def test_wire_imports_nothing_of_ours() -> None:
+    assert not [name for name in imported(FILES["appliance/wire.py"]) if name.split(".")[0] in PACKAGES]
+
+
+@pytest.mark.parametrize("code", ["import appliance.client", "import appliance.cli.app"])
+def test_the_client_side_loads_no_heavy_library(code: str) -> None:
+    heavy = "('torch', 'onnxruntime', 'llama_cpp', 'pymupdf', 'textual', 'fastapi', 'numpy', 'apsw')"
+    program = f"{code}\nimport sys\nprint([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"

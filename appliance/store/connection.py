@@ -1,0 +1,87 @@
+"""Opening SQLite: settings, the sqlite-vec extension, and running a statement to its end.
+
+apsw steps statements lazily, so nothing here runs a statement without draining it (`run`, `rows`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import sqlite_vec
+
+BUSY_MS = 5_000
+_CACHE_KIB = 32 * 1024
+_MMAP_BYTES = 1 << 30
+_WAL_LIMIT = 64 << 20
+
+Row = tuple[Any, ...]
+Bindings = Sequence[Any] | dict[str, Any]
+
+# auto_vacuum counts only before the first table. secure_delete and FULL are needed anew on each connection: without
+# FULL, a power cut could take back a batch that was reported as committed.
+_WRITER = (
+    "PRAGMA auto_vacuum=INCREMENTAL",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA journal_mode=WAL",
+    f"PRAGMA journal_size_limit={_WAL_LIMIT}",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA recursive_triggers=ON",
+)
+_READER = ("PRAGMA query_only=ON",)
+_BOTH = (
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA temp_store=MEMORY",
+    f"PRAGMA cache_size=-{_CACHE_KIB}",
+    f"PRAGMA mmap_size={_MMAP_BYTES}",
+)
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """The one connection that writes; creates the file, readable by its owner alone."""
+    if not path.exists() and path.parent.is_dir():
+        path.touch(mode=0o600)
+    return _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, _WRITER)
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A connection that cannot write."""
+    return _open(path, apsw.SQLITE_OPEN_READONLY, _READER)
+
+
+def run(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> None:
+    """Run to the end, whatever it returns."""
+    connection.execute(sql, bindings).fetchall()
+
+
+def rows(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> list[Row]:
+    """All rows."""
+    return connection.execute(sql, bindings).fetchall()
+
+
+def row(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> Row | None:
+    """The first row, if any."""
+    found = connection.execute(sql, bindings).fetchall()
+    return found[0] if found else None
+
+
+def value(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> Any:
+    """The first column of the first row; None without a row."""
+    found = row(connection, sql, bindings)
+    return None if found is None else found[0]
+
+
+def _open(path: Path, flags: int, pragmas: tuple[str, ...]) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags)
+    try:
+        connection.set_busy_timeout(BUSY_MS)
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        connection.enable_load_extension(False)
+        for pragma in (*pragmas, *_BOTH):
+            run(connection, pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

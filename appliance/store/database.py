@@ -1,0 +1,220 @@
+"""One writer thread, many read-only readers.
+
+The rule: only the writer thread touches the writing connection. Whatever changes the database is a function handed to
+`write`, run there inside one transaction; when `write` returns, the change has survived a power cut. Readers see one
+snapshot each and never wait for the writer.
+
+Deleted words must leave the files as well as the tables. A write that deletes asks for a scrub: when the writer has
+nothing better to do, it gives free pages back to the file system in small steps and empties the write-ahead log.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import apsw
+
+from appliance.errors import NotReady, StoreError
+from appliance.store.connection import BUSY_MS, open_writer, run, value
+from appliance.store.faults import translate, translated
+from appliance.store.readers import Readers
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_QUEUE = 64
+_WAIT_SECONDS = 120.0
+_VACUUM_PAGES = 256
+_SCRUB_BUSY_MS = 50
+_SCRUB_RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    run: Callable[[apsw.Connection], Any]
+    outcome: "Future[Any]"
+    scrub: bool
+
+
+class Database:
+    """The connections to one database file; a context manager, closed by `close`."""
+
+    def __init__(self, path: Path, prepare: Callable[[apsw.Connection], None]) -> None:
+        """Open and `prepare` (migrate) the file, then start the writer thread.
+
+        Raises:
+            StoreError: one of its kinds; nothing stays open then.
+        """
+        self.path = path
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(_QUEUE)
+        self._closing = threading.Event()
+        self._abandon = threading.Event()
+        with translated(path, "opening"):
+            self._connection = open_writer(path)  # only touched by the writer thread once that runs
+            try:
+                prepare(self._connection)
+            except BaseException:
+                self._connection.close()
+                raise
+        self._dirty = True  # only touched by the writer thread; a crash may have left a scrub undone
+        self._readers = Readers(path)
+        self._thread = threading.Thread(target=self._loop, name="docent-store-writer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write(self, job: Callable[[apsw.Connection], T], *, scrub: bool = False, timeout: float = _WAIT_SECONDS) -> T:
+        """Run `job` in one transaction on the writer thread and return what it returns.
+
+        Its changes are durable on return and undone if it raises. `scrub` says that it deletes. `timeout` in seconds
+        bounds the wait for its turn, not the job itself.
+
+        Raises:
+            StoreError: one of its kinds, or the turn did not come in time.
+            NotReady: the store is closed or closing.
+        """
+        deadline = time.monotonic() + timeout
+        outcome: Future[T] = Future()
+        self._put(_Job(job, outcome, scrub), deadline)
+        try:
+            return outcome.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            if outcome.cancel():
+                raise self._overloaded() from None
+            return outcome.result()  # it runs already, or it raised a TimeoutError of its own
+
+    @contextmanager
+    def read(self) -> Iterator[apsw.Connection]:
+        """A read-only connection inside one snapshot.
+
+        Raises:
+            StoreError: one of its kinds, or no connection came free in time.
+            NotReady: the store is closed.
+        """
+        with translated(self.path, "reading"), self._readers.snapshot() as connection:
+            yield connection
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Finish the writes that wait, then close. After `timeout` seconds the running one is interrupted (and so
+        undone) and those behind it are refused. Closing twice does nothing."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        deadline = time.monotonic() + timeout
+        self._put_sentinel(deadline)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._thread.is_alive():
+            self._abandon.set()
+            self._connection.interrupt()
+            self._thread.join(1.0)
+        self._readers.close()
+
+    def _put(self, job: _Job, deadline: float) -> None:
+        if self._closing.is_set():
+            raise self._closed()
+        try:
+            self._jobs.put(job, timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Full:
+            raise self._overloaded() from None
+        if self._closing.is_set() and not self._thread.is_alive() and job.outcome.cancel():
+            raise self._closed()  # it came in behind the sentinel
+
+    def _put_sentinel(self, deadline: float) -> None:
+        try:
+            self._jobs.put(None, timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Full:
+            self._abandon.set()
+
+    def _overloaded(self) -> StoreError:
+        return StoreError(f"writing {self.path}", "too many writes are waiting", "try again; check the disk's speed")
+
+    def _closed(self) -> NotReady:
+        return NotReady(f"using {self.path}", "the store is closed", "start the service")
+
+    # Below: the writer thread.
+
+    def _loop(self) -> None:
+        while not self._abandon.is_set():
+            try:
+                job = self._jobs.get(timeout=_SCRUB_RETRY_SECONDS if self._dirty else None)
+            except queue.Empty:
+                self._scrub()
+                continue
+            if job is None:
+                break
+            self._perform(job)
+            if self._dirty and self._jobs.empty():
+                self._scrub()
+        self._refuse_rest()
+        try:
+            self._connection.close()
+        except apsw.Error:
+            _log.exception("closing %s failed", self.path)
+
+    def _refuse_rest(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            if job is not None and job.outcome.set_running_or_notify_cancel():
+                job.outcome.set_exception(self._closed())
+
+    def _perform(self, job: _Job) -> None:
+        if not job.outcome.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._transaction(job.run)
+        except apsw.Error as error:
+            told = translate(error, self.path, "writing")
+            told.__cause__ = error
+            job.outcome.set_exception(told)
+        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it; this loop must survive
+            job.outcome.set_exception(error)
+        else:
+            self._dirty |= job.scrub
+            job.outcome.set_result(result)
+
+    def _transaction(self, job: Callable[[apsw.Connection], T]) -> T:
+        run(self._connection, "BEGIN IMMEDIATE")
+        try:
+            result = job(self._connection)
+            run(self._connection, "COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk has rolled back already
+                run(self._connection, "ROLLBACK")
+            raise
+        return result
+
+    def _scrub(self) -> None:
+        """Clean until done or until somebody wants to write; what is left is done at the next chance."""
+        try:
+            while value(self._connection, "PRAGMA freelist_count"):
+                run(self._connection, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+                if not self._jobs.empty():
+                    return
+            self._connection.set_busy_timeout(_SCRUB_BUSY_MS)
+            busy = value(self._connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+            self._dirty = bool(busy)
+        except apsw.BusyError:
+            pass  # a reader holds an older snapshot; the loop comes back
+        except apsw.Error as error:
+            self._dirty = False
+            _log.warning("cleaning %s failed: %s", self.path, error)
+        finally:
+            self._connection.set_busy_timeout(BUSY_MS)

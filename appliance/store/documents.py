@@ -1,0 +1,285 @@
+"""Documents: the rows for the files of the library, and their queue.
+
+A document keeps its number through rename and replacement. `serving` is the revision that answers, `building` the one
+being read; with no serving revision, the building one answers as it grows (`searchable`).
+"""
+
+# ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
+
+import base64
+import binascii
+from collections.abc import Collection
+from typing import Any
+
+import apsw
+
+from appliance.errors import InvalidRequest
+from appliance.store.connection import Row, row, rows, run, value
+from appliance.store.ids import document_id, unknown_document
+from appliance.store.names import collection_of
+from appliance.store.rows import STATES, DocumentRow, KnownFile, State
+from appliance.store.vectors import in_list
+from ingest.types import FileIdentity
+
+_IDENTITY = "d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns"
+_SELECT = (
+    "SELECT d.id, d.path, c.name, d.state, d.reason_code, d.reason, d.hint, r.title, r.pages, r.pages_done, s.chunks,"
+    f" d.sequence, {_IDENTITY} FROM documents d JOIN collections c ON c.id = d.collection"
+    " LEFT JOIN revisions r ON r.id = coalesce(d.building, d.serving)"
+    " LEFT JOIN revisions s ON s.id = coalesce(d.serving, d.building)"
+)
+
+
+def get(connection: apsw.Connection, number: int) -> DocumentRow:
+    """The document of this number.
+
+    Raises:
+        UnknownDocument: there is none.
+    """
+    found = row(connection, f"{_SELECT} WHERE d.id = ?", (number,))
+    if found is None:
+        raise unknown_document(document_id(number))
+    return _document(found)
+
+
+def by_path(connection: apsw.Connection, path: bytes) -> DocumentRow | None:
+    """The document at this path."""
+    found = row(connection, f"{_SELECT} WHERE d.path = ?", (path,))
+    return None if found is None else _document(found)
+
+
+def page(
+    connection: apsw.Connection,
+    limit: int,
+    cursor: str | None,
+    collections: Collection[int] | None,
+    state: State | None,
+) -> tuple[list[DocumentRow], str | None]:
+    """Up to `limit` documents by path, from behind `cursor` on, and the cursor behind the last of them, if any follow.
+
+    Raises:
+        InvalidRequest: the cursor is not one that came from here.
+    """
+    found = rows(
+        connection,
+        f"{_SELECT} WHERE d.path > ?{_within(collections)} AND (?2 IS NULL OR d.state = ?2) ORDER BY d.path LIMIT ?",
+        (b"" if cursor is None else _path_of(cursor), state, limit + 1),
+    )
+    documents = [_document(one) for one in found[:limit]]
+    return documents, _cursor_of(documents[-1].path) if len(found) > limit else None
+
+
+def counts(connection: apsw.Connection, collections: Collection[int] | None) -> dict[State, int]:
+    """How many documents are in each state."""
+    found = rows(
+        connection, f"SELECT d.state, count(*) FROM documents d WHERE 1{_within(collections)} GROUP BY d.state"
+    )
+    return dict.fromkeys(STATES, 0) | dict(found)
+
+
+def chunk_count(connection: apsw.Connection, collections: Collection[int] | None) -> int:
+    """How many chunks can be found."""
+    total = value(
+        connection,
+        "SELECT coalesce(sum(r.chunks), 0) FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
+        f" WHERE 1{_within(collections)}",
+    )
+    assert isinstance(total, int)
+    return total
+
+
+def known_files(connection: apsw.Connection) -> dict[bytes, KnownFile]:
+    """Every document by its path, for the watcher."""
+    found = rows(connection, f"SELECT d.path, d.id, d.state, d.reason_code, {_IDENTITY} FROM documents d")
+    return {
+        path: KnownFile(document_id(number), _identity(identity), state, _if_failed(state, code))
+        for path, number, state, code, *identity in found
+    }
+
+
+def enqueue(connection: apsw.Connection, path: bytes, identity: FileIdentity) -> int:
+    """Note a new or changed file; what it said before goes on answering."""
+    number = value(connection, "SELECT id FROM documents WHERE path = ?", (path,))
+    if number is None:
+        run(
+            connection,
+            "INSERT INTO documents (path, collection, state, sequence, device, inode, size, mtime_ns, ctime_ns)"
+            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?)",
+            (path, collection_number(connection, path), _next_sequence(connection), *_columns(identity)),
+        )
+        return connection.last_insert_rowid()
+    set_identity(connection, number, identity)
+    requeue(connection, number)
+    assert isinstance(number, int)
+    return number
+
+
+def requeue(connection: apsw.Connection, number: int) -> None:
+    """Put the document at the end of the queue."""
+    run(
+        connection,
+        "UPDATE documents SET state = 'pending', sequence = ? WHERE id = ?",
+        (_next_sequence(connection), number),
+    )
+
+
+def next_pending(connection: apsw.Connection, exclude: Collection[int]) -> DocumentRow | None:
+    """The document to read next: one that was interrupted, else the one that has waited longest."""
+    for state in ("indexing", "pending"):
+        found = row(
+            connection,
+            f"{_SELECT} WHERE d.state = ? AND d.id NOT IN {in_list(exclude)} ORDER BY d.sequence LIMIT 1",
+            (state,),
+        )
+        if found is not None:
+            return _document(found)
+    return None
+
+
+def is_current(connection: apsw.Connection, number: int, ticket: int | None) -> bool:
+    """Whether the file was not queued again since the ticket was given; without a ticket, whether it is there.
+
+    Raises:
+        UnknownDocument: there is no such document any more.
+    """
+    sequence = value(connection, "SELECT sequence FROM documents WHERE id = ?", (number,))
+    if sequence is None:
+        raise unknown_document(document_id(number))
+    return ticket is None or bool(sequence == ticket)
+
+
+def failed_with(connection: apsw.Connection, number: int, failed_key: str) -> bool:
+    """Whether this very content is known to be unreadable."""
+    return bool(
+        value(connection, "SELECT count(*) FROM documents WHERE id = ? AND failed_key = ?", (number, failed_key))
+    )
+
+
+def set_state(connection: apsw.Connection, number: int, state: State) -> None:
+    """Move to another state than `failed`."""
+    run(connection, "UPDATE documents SET state = ? WHERE id = ?", (state, number))
+
+
+def set_failure(connection: apsw.Connection, number: int, code: str, reason: str, hint: str, failed_key: str) -> None:
+    """Move to `failed` and remember why, and for which content (`failed_key`; "" if another try may succeed)."""
+    run(
+        connection,
+        "UPDATE documents SET state = 'failed', reason_code = ?, reason = ?, hint = ?, failed_key = ? WHERE id = ?",
+        (code, reason, hint, failed_key, number),
+    )
+
+
+def clear_failure(connection: apsw.Connection, number: int) -> None:
+    """Forget why an earlier try failed."""
+    run(
+        connection,
+        "UPDATE documents SET reason_code = '', reason = '', hint = '', failed_key = '' WHERE id = ?",
+        (number,),
+    )
+
+
+def set_identity(connection: apsw.Connection, number: int, identity: FileIdentity) -> None:
+    """Note the file's present identity."""
+    run(
+        connection,
+        "UPDATE documents SET device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE id = ?",
+        (*_columns(identity), number),
+    )
+
+
+def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
+    """Move the document; its collection follows."""
+    run(
+        connection,
+        "UPDATE documents SET path = ?, collection = ? WHERE id = ?",
+        (path, collection_number(connection, path), number),
+    )
+    drop_empty_collections(connection)
+
+
+def delete(connection: apsw.Connection, number: int) -> None:
+    """Delete the row; its revisions must be gone."""
+    run(connection, "DELETE FROM documents WHERE id = ?", (number,))
+    drop_empty_collections(connection)
+
+
+def collection_number(connection: apsw.Connection, path: bytes) -> int:
+    """The number of the path's collection, made if needed."""
+    name = collection_of(path)
+    run(connection, "INSERT INTO collections (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+    number = value(connection, "SELECT id FROM collections WHERE name = ?", (name,))
+    assert isinstance(number, int)
+    return number
+
+
+def collection_numbers(connection: apsw.Connection, names: Collection[bytes] | None) -> list[int] | None:
+    """The numbers of those of the named collections that exist; None stays None: all."""
+    if names is None:
+        return None
+    return [number for number, name in rows(connection, "SELECT id, name FROM collections") if name in names]
+
+
+def collections(connection: apsw.Connection) -> set[bytes]:
+    """The names of all collections that have a document."""
+    return {name for (name,) in rows(connection, "SELECT name FROM collections")}
+
+
+def drop_empty_collections(connection: apsw.Connection) -> None:
+    """Forget collections without documents."""
+    run(connection, "DELETE FROM collections WHERE id NOT IN (SELECT collection FROM documents)")
+
+
+def _next_sequence(connection: apsw.Connection) -> int:
+    return int(value(connection, "SELECT coalesce(max(sequence), 0) + 1 FROM documents"))
+
+
+def _within(collections: Collection[int] | None) -> str:
+    return "" if collections is None else f" AND d.collection IN {in_list(collections)}"
+
+
+def _if_failed(state: str, text: str) -> str:
+    return text if state == "failed" else ""
+
+
+def _document(found: Row) -> DocumentRow:
+    number, path, collection, state, code, reason, hint, title, pages, pages_done, chunks, sequence, *identity = found
+    return DocumentRow(
+        id=document_id(number),
+        number=number,
+        path=path,
+        collection=collection,
+        state=state,
+        reason_code=_if_failed(state, code),
+        reason=_if_failed(state, reason),
+        hint=_if_failed(state, hint),
+        identity=_identity(identity),
+        title=title or "",
+        pages=pages or 0,
+        pages_done=pages_done or 0,
+        chunks=chunks or 0,
+        ticket=sequence,
+    )
+
+
+def _columns(identity: FileIdentity) -> list[int | str]:
+    # inode and device numbers are unsigned, and a file's times may be absurd: what 64 bits can't hold goes as text
+    numbers = (identity.device, identity.inode, identity.size, identity.mtime_ns, identity.ctime_ns)
+    return [number if -(2**63) <= number < 2**63 else str(number) for number in numbers]
+
+
+def _identity(columns: list[Any]) -> FileIdentity:
+    device, inode, size, mtime_ns, ctime_ns = (int(column) for column in columns)
+    return FileIdentity(device, inode, size, mtime_ns, ctime_ns)
+
+
+def _cursor_of(path: bytes) -> str:
+    return base64.urlsafe_b64encode(path).decode("ascii")
+
+
+def _path_of(cursor: str) -> bytes:
+    try:
+        return base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
+    except (UnicodeEncodeError, binascii.Error):
+        raise InvalidRequest(
+            "listing documents", f"no such cursor: {cursor[:80]!r}", "start without a cursor"
+        ) from None

@@ -1,0 +1,59 @@
+"""Full text: one FTS5 row for each chunk that can be found, under the chunk's number.
+
+Columns, in the order of `match`'s weights: `name` (path as words), `about` (the document's title), `heading` (the
+heading path), `text`. Words are folded by unicode61 (case, diacritics) and stemmed by porter, which is for English
+and leaves other languages' words as they are for the most part.
+"""
+
+# ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
+
+from collections.abc import Collection, Sequence
+
+import apsw
+
+from appliance.store.connection import rows, run
+from appliance.store.names import search_name
+from appliance.store.vectors import in_list
+
+COLUMNS = ("name", "about", "heading", "text")
+
+
+def index_revision(connection: apsw.Connection, revision: int, path: bytes, title: str, first_ordinal: int = 0) -> None:
+    """Make the revision's chunks from `first_ordinal` on findable."""
+    run(
+        connection,
+        "INSERT INTO passages (rowid, name, about, heading, text)"
+        " SELECT c.id, ?, ?, (SELECT coalesce(group_concat(h.value, char(10)), '') FROM json_each(c.heading) h), c.text"
+        " FROM chunks c WHERE c.revision = ? AND c.ordinal >= ? ORDER BY c.id",
+        (search_name(path), title, revision, first_ordinal),
+    )
+
+
+def unindex_revision(connection: apsw.Connection, revision: int) -> None:
+    """Take the revision's chunks out of the full text."""
+    run(connection, "DELETE FROM passages WHERE rowid IN (SELECT id FROM chunks WHERE revision = ?)", (revision,))
+
+
+def match(
+    connection: apsw.Connection,
+    query: str,
+    limit: int,
+    weights: Sequence[float],
+    collections: Collection[int] | None,
+    documents: Collection[int] | None,
+) -> list[tuple[int, float]]:
+    """The `limit` chunks of the highest BM25 for an FTS5 query, best first, as (chunk, score)."""
+    ranking = f"bm25({', '.join(repr(float(weight)) for weight in weights)})"
+    where = ""
+    if collections is not None:
+        where += f" AND d.collection IN {in_list(collections)}"
+    if documents is not None:
+        where += f" AND d.id IN {in_list(documents)}"
+    joins = " CROSS JOIN chunks c ON c.id = p.rowid CROSS JOIN documents d ON d.id = c.document" if where else ""
+    found = rows(
+        connection,
+        f"SELECT p.rowid, p.rank FROM passages p{joins}"
+        f" WHERE passages MATCH ? AND p.rank MATCH ?{where} ORDER BY p.rank LIMIT ?",
+        (query, ranking, limit),
+    )
+    return [(number, -score) for number, score in found]

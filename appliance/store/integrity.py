@@ -1,0 +1,88 @@
+"""The store's own examination: what SQLite can check, and the rules that only Docent knows."""
+
+# ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
+
+from collections.abc import Iterator
+
+import apsw
+
+from appliance.store.connection import rows, value
+from appliance.store.vectors import VectorIndex
+
+_FINDABLE = (
+    "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document AND coalesce(d.serving, d.building) = c.revision"
+)
+
+# Each counts what must not be there.
+_RULES = (
+    (
+        "chunks without a vector",
+        "SELECT count(*) FROM chunks c WHERE NOT EXISTS"
+        " (SELECT 1 FROM vectors v WHERE v.text_hash = c.text_hash AND v.embedder = {embedder})",
+    ),
+    (
+        "vectors without a chunk",
+        "SELECT count(*) FROM vectors v WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.text_hash = v.text_hash)",
+    ),
+    (
+        "findable chunks missing from the full text",
+        f"SELECT count(*) FROM ({_FINDABLE} EXCEPT SELECT id FROM passages_docsize)",
+    ),
+    (
+        "full-text rows of chunks that must not be found",
+        f"SELECT count(*) FROM (SELECT id FROM passages_docsize EXCEPT {_FINDABLE})",
+    ),
+    (
+        "findable chunks missing from the vector index",
+        f"SELECT count(*) FROM ({_FINDABLE} EXCEPT SELECT rowid FROM {{table}}_rowids)",
+    ),
+    (
+        "vector index rows of chunks that must not be found",
+        f"SELECT count(*) FROM (SELECT rowid FROM {{table}}_rowids EXCEPT {_FINDABLE})",
+    ),
+    (
+        "vector index rows in the wrong collection or document",
+        "SELECT count(*) FROM {table} i JOIN chunks c ON c.id = i.rowid JOIN documents d ON d.id = c.document"
+        " WHERE i.collection <> d.collection OR i.document <> c.document",
+    ),
+    (
+        "findable documents without a name vector, or the other way round",
+        "SELECT count(*) FROM documents d LEFT JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
+        " LEFT JOIN name_vectors n ON n.document = d.id WHERE (coalesce(r.chunks, 0) > 0) <> (n.document IS NOT NULL)",
+    ),
+    (
+        "revisions that no document refers to",
+        "SELECT count(*) FROM revisions r JOIN documents d ON d.id = r.document"
+        " WHERE r.id NOT IN (coalesce(d.serving, 0), coalesce(d.building, 0))",
+    ),
+    (
+        "revisions whose chunk count is wrong",
+        "SELECT count(*) FROM revisions r WHERE r.chunks <> (SELECT count(*) FROM chunks c WHERE c.revision = r.id)",
+    ),
+)
+
+
+def check(connection: apsw.Connection, index: VectorIndex) -> list[str]:
+    """Everything that is wrong, in plain words; needs the writing connection for the full text's own check."""
+    return [*_sqlite(connection), *_rules(connection, index)]
+
+
+def _sqlite(connection: apsw.Connection) -> Iterator[str]:
+    for (line,) in rows(connection, "PRAGMA integrity_check"):
+        if line != "ok":
+            yield f"SQLite: {line}"
+    for table, number, parent, _ in rows(connection, "PRAGMA foreign_key_check"):
+        yield f"row {number} of {table} refers to a row of {parent} that is not there"
+    if value(connection, "PRAGMA auto_vacuum") != 2:
+        yield "the file does not give space back: it was not created by Docent"
+    try:
+        rows(connection, "INSERT INTO passages (passages, rank) VALUES ('integrity-check', 1)")
+    except apsw.CorruptError as error:
+        yield f"the full text does not fit its content: {error}"
+
+
+def _rules(connection: apsw.Connection, index: VectorIndex) -> Iterator[str]:
+    for wrong, sql in _RULES:
+        count = value(connection, sql.format(table=index.table, embedder=index.embedder))
+        if count:
+            yield f"{count} {wrong}"

@@ -1,0 +1,103 @@
+r"""What a document's path says about it, for people and for the search.
+
+A path never enters the embedded text of a chunk: it has a column of its own in the full text and one vector per
+document. So a rename changes these two and embeds nothing but the name.
+"""
+
+# ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
+
+import os
+import re
+from collections.abc import Collection
+
+import apsw
+import numpy as np
+
+from appliance.store.connection import row, rows, run
+from appliance.store.rows import Matrix
+from appliance.store.vectors import from_half, in_list, to_half
+from ingest.types import Vector
+
+_SEPARATORS = re.compile(r"[\s_./\\+~,;:()\[\]{}-]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
+_EXTENSION = re.compile(r"\.pdf$", re.IGNORECASE)
+
+
+def display(path: bytes) -> str:
+    r"""The path for people and for JSON: bytes that are not UTF-8 appear as `\xff`."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def from_display(shown: str) -> bytes:
+    r"""The path that `display` shows so, if every `\xff` in it stands for a byte."""
+    return _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), os.fsencode(shown))
+
+
+def collection_of(path: bytes) -> bytes:
+    """The first component of a path; b"" for a file at the root."""
+    first, separator, _ = path.partition(b"/")
+    return first if separator else b""
+
+
+def search_name(path: bytes, title: str = "") -> str:
+    """Folders and file name as words, then the title's where it has others: what the name vector is made of.
+
+    >>> search_name(b"reports/2022_Q3-AAPL.pdf")
+    'reports 2022 Q3 AAPL'
+    """
+    name = _CAMEL.sub(" ", _EXTENSION.sub("", path.decode("utf-8", "replace")))
+    words = " ".join(part for part in _SEPARATORS.split(name) if part)
+    if title and not set(title.lower().split()) <= set(words.lower().split()):
+        return f"{words} {' '.join(title.split())}".strip()
+    return words
+
+
+class NameWanted(Exception):
+    """Raised inside a transaction that needs the vector of a name: undo, embed `text`, run it again."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def put(
+    connection: apsw.Connection, embedder: int, document: int, path: bytes, title: str, known: dict[str, Vector]
+) -> None:
+    """Give the document the vector of its present name, taken from `known`.
+
+    Raises:
+        NameWanted: `known` lacks it.
+    """
+    text = search_name(path, title)
+    held = row(connection, "SELECT text FROM name_vectors WHERE document = ? AND embedder = ?", (document, embedder))
+    if held == (text,):
+        return
+    if text not in known:
+        raise NameWanted(text)
+    run(
+        connection,
+        "INSERT OR REPLACE INTO name_vectors (document, embedder, text, vector) VALUES (?, ?, ?, ?)",
+        (document, embedder, text, to_half(known[text])),
+    )
+
+
+def drop(connection: apsw.Connection, document: int) -> None:
+    """Forget the document's name vector."""
+    run(connection, "DELETE FROM name_vectors WHERE document = ?", (document,))
+
+
+def matrix(
+    connection: apsw.Connection, embedder: int, dimensions: int, collections: Collection[int] | None
+) -> tuple[list[int], Matrix]:
+    """Documents that can be found and their name vectors, shape (documents, dimensions)."""
+    where = "" if collections is None else f" AND d.collection IN {in_list(collections)}"
+    found = rows(
+        connection,
+        "SELECT n.document, n.vector FROM name_vectors n JOIN documents d ON d.id = n.document"
+        f" WHERE n.embedder = ?{where} ORDER BY n.document",
+        (embedder,),
+    )
+    if not found:
+        return [], np.empty((0, dimensions), np.float32)
+    return [number for number, _ in found], from_half([vector for _, vector in found], dimensions)

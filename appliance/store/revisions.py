@@ -1,0 +1,266 @@
+"""Revisions: one content of a document each, its pages and chunks, and the one place where chunks become findable.
+
+The rule: a chunk has its row in the full text and in the vector index exactly if its revision is the one that answers:
+the serving one, or, with none serving, the one being built. `Standing.searchable` decides, `_expose` and `_hide` do it;
+`integrity.py` proves it. Everything here runs inside the caller's transaction.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from appliance.store import fulltext, names, words
+from appliance.store.connection import row, run, value
+from appliance.store.ids import document_id, unknown_document
+from appliance.store.vectors import VectorIndex, text_hash
+from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a revision stands with its document."""
+
+    document: int
+    path: bytes
+    serving: int | None
+    building: int | None
+    title: str
+    chunks: int
+
+    @property
+    def searchable(self) -> bool:
+        """Whether this revision, being the building one, answers as it grows."""
+        return self.serving is None
+
+
+def failed_key(key: RevisionKey) -> str:
+    """The content and code versions for which a failure holds."""
+    return f"{key.sha256}:{key.extractor}:{key.chunker}:{key.template}"
+
+
+def serves(connection: apsw.Connection, document: int, key: RevisionKey) -> bool:
+    """Whether the complete revision of the document is this one."""
+    return bool(
+        value(
+            connection,
+            "SELECT count(*) FROM documents d JOIN revisions r ON r.id = d.serving"
+            " WHERE d.id = ? AND r.sha256 = ? AND r.extractor = ? AND r.chunker = ? AND r.template = ?",
+            (document, *_columns(key)),
+        )
+    )
+
+
+def open_building(connection: apsw.Connection, index: VectorIndex, document: int, key: RevisionKey) -> int:
+    """The building revision for this key: resumed if it has the key, else new, and the one before it dropped."""
+    held = row(
+        connection,
+        "SELECT r.id, r.sha256, r.extractor, r.chunker, r.template FROM documents d JOIN revisions r ON r.id = d.building"
+        " WHERE d.id = ?",
+        (document,),
+    )
+    if held is not None:
+        if held[1:] == _columns(key):
+            return int(held[0])
+        drop_building(connection, index, document)
+    run(
+        connection,
+        "INSERT INTO revisions (document, sha256, extractor, chunker, template) VALUES (?, ?, ?, ?, ?)",
+        (document, *_columns(key)),
+    )
+    revision = connection.last_insert_rowid()
+    run(connection, "UPDATE documents SET building = ? WHERE id = ?", (revision, document))
+    return revision
+
+
+def progress(connection: apsw.Connection, revision: int) -> Progress:
+    """What is committed of a revision."""
+    found = row(connection, "SELECT pages_done, chunks FROM revisions WHERE id = ?", (revision,))
+    return Progress() if found is None else Progress(*found)
+
+
+def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> None:
+    """Note the number of pages, and the title from the metadata until a better one is known."""
+    _standing(connection, revision)
+    run(
+        connection,
+        "UPDATE revisions SET pages = ?, title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
+        (info.pages, info.title, revision),
+    )
+
+
+def append(
+    connection: apsw.Connection, index: VectorIndex, revision: int, batch: Batch, known_names: dict[str, Vector]
+) -> None:
+    """Write one batch: pages, chunks, vectors, index rows if the revision answers, progress.
+
+    Raises:
+        UnknownDocument: the document or this revision of it is gone.
+        NameWanted: the name's vector is needed first.
+    """
+    standing = _standing(connection, revision)
+    if standing.searchable and batch.chunks:
+        names.put(connection, index.embedder, standing.document, standing.path, batch.title, known_names)
+    _insert_pages(connection, revision, batch.pages)
+    _insert_chunks(connection, standing.document, revision, batch.chunks)
+    index.store(connection, ((text_hash(chunk.embedded_text), chunk.vector) for chunk in batch.chunks))
+    run(
+        connection,
+        "UPDATE revisions SET pages_done = ?, chunks = chunks + ?, title = ? WHERE id = ?",
+        (batch.pages_done, len(batch.chunks), batch.title, revision),
+    )
+    if not standing.searchable:
+        return
+    if batch.title != standing.title and standing.chunks:
+        _hide(connection, index, revision)
+        _expose(connection, index, revision, standing.path, batch.title)
+    elif batch.chunks:
+        _expose(connection, index, revision, standing.path, batch.title, batch.chunks[0].chunk.ordinal)
+
+
+def complete(connection: apsw.Connection, index: VectorIndex, revision: int, known_names: dict[str, Vector]) -> int:
+    """Make the building revision the one that answers and drop the one before it; gives the document's number.
+
+    Raises:
+        UnknownDocument: the document or this revision of it is gone.
+        NameWanted: the name's vector is needed first.
+    """
+    standing = _standing(connection, revision)
+    if standing.chunks:
+        names.put(connection, index.embedder, standing.document, standing.path, standing.title, known_names)
+    else:
+        names.drop(connection, standing.document)
+    run(
+        connection,
+        "UPDATE documents SET serving = ?, building = NULL WHERE id = ?",
+        (revision, standing.document),
+    )
+    run(connection, "UPDATE revisions SET complete = 1, pages_done = pages WHERE id = ?", (revision,))
+    if standing.serving is not None:
+        _hide(connection, index, standing.serving)
+        _delete(connection, standing.serving)
+        _expose(connection, index, revision, standing.path, standing.title)
+    return standing.document
+
+
+def drop_building(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
+    """Drop what is being built of the document."""
+    held = row(connection, "SELECT building, serving FROM documents WHERE id = ?", (document,))
+    if held is None or held[0] is None:
+        return
+    building, serving = held
+    if serving is None:
+        _hide(connection, index, building)
+        names.drop(connection, document)
+    run(connection, "UPDATE documents SET building = NULL WHERE id = ?", (document,))
+    _delete(connection, building)
+
+
+def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
+    """Drop everything that was read of the document."""
+    drop_building(connection, index, document)
+    serving = value(connection, "SELECT serving FROM documents WHERE id = ?", (document,))
+    if serving is None:
+        return
+    _hide(connection, index, serving)
+    names.drop(connection, document)
+    run(connection, "UPDATE documents SET serving = NULL WHERE id = ?", (document,))
+    _delete(connection, serving)
+
+
+def renamed(
+    connection: apsw.Connection, index: VectorIndex, document: int, before: bytes, known_names: dict[str, Vector]
+) -> None:
+    """Let the indexes follow the document's new path; call it after the path was set.
+
+    Raises:
+        NameWanted: the name's vector is needed first.
+    """
+    found = row(
+        connection,
+        "SELECT d.path, r.id, r.title, r.chunks FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
+        " WHERE d.id = ?",
+        (document,),
+    )
+    if found is None or not found[3]:
+        return
+    path, revision, title, _ = found
+    names.put(connection, index.embedder, document, path, title, known_names)
+    if names.search_name(path) != names.search_name(before):
+        fulltext.unindex_revision(connection, revision)
+        fulltext.index_revision(connection, revision, path, title)
+    if names.collection_of(path) != names.collection_of(before):
+        index.unindex_revision(connection, revision)
+        index.index_revision(connection, revision)
+
+
+def _standing(connection: apsw.Connection, revision: int) -> Standing:
+    found = row(
+        connection,
+        "SELECT d.id, d.path, d.serving, d.building, r.title, r.chunks"
+        " FROM revisions r JOIN documents d ON d.building = r.id WHERE r.id = ?",
+        (revision,),
+    )
+    if found is None:
+        document = value(connection, "SELECT document FROM revisions WHERE id = ?", (revision,))
+        raise unknown_document(document_id(document or 0))
+    return Standing(*found)
+
+
+def _expose(
+    connection: apsw.Connection, index: VectorIndex, revision: int, path: bytes, title: str, first_ordinal: int = 0
+) -> None:
+    fulltext.index_revision(connection, revision, path, title, first_ordinal)
+    index.index_revision(connection, revision, first_ordinal)
+
+
+def _hide(connection: apsw.Connection, index: VectorIndex, revision: int) -> None:
+    fulltext.unindex_revision(connection, revision)
+    index.unindex_revision(connection, revision)
+
+
+def _delete(connection: apsw.Connection, revision: int) -> None:
+    """Delete a revision that is not referred to any more, with the vectors that it alone used."""
+    run(
+        connection,
+        "DELETE FROM vectors WHERE text_hash IN (SELECT text_hash FROM chunks WHERE revision = ?1) AND NOT EXISTS"
+        " (SELECT 1 FROM chunks c WHERE c.text_hash = vectors.text_hash AND c.revision <> ?1)",
+        (revision,),
+    )
+    run(connection, "DELETE FROM chunks WHERE revision = ?", (revision,))
+    run(connection, "DELETE FROM pages WHERE revision = ?", (revision,))
+    run(connection, "DELETE FROM revisions WHERE id = ?", (revision,))
+
+
+def _insert_pages(connection: apsw.Connection, revision: int, pages: Sequence[Page]) -> None:
+    connection.executemany(
+        "INSERT INTO pages (revision, number, label, width, height, text) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (revision, number) DO NOTHING",
+        [(revision, page.number, page.label, page.width, page.height, page.text) for page in pages],
+    ).fetchall()
+
+
+def _insert_chunks(connection: apsw.Connection, document: int, revision: int, chunks: Sequence[EmbeddedChunk]) -> None:
+    connection.executemany(
+        "INSERT INTO chunks (document, revision, ordinal, page, page_last, heading, text, text_hash, words)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                document,
+                revision,
+                one.chunk.ordinal,
+                one.chunk.page,
+                one.chunk.page_last,
+                json.dumps(one.chunk.heading, ensure_ascii=False),
+                one.chunk.text,
+                text_hash(one.embedded_text),
+                words.pack(one.chunk.words),
+            )
+            for one in chunks
+        ],
+    ).fetchall()
+
+
+def _columns(key: RevisionKey) -> tuple[str, int, int, int]:
+    return (key.sha256, key.extractor, key.chunker, key.template)

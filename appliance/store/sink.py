@@ -1,0 +1,72 @@
+"""The store's end of the ingest pipeline: the `Sink` protocol for one revision of one document.
+
+A sink writes only as long as its revision is the one being built. If the document was deleted or queued with another
+content meanwhile, the next write raises `UnknownDocument`, and the work is to be abandoned without a trace.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import apsw
+
+from appliance.store import documents, revisions
+from appliance.store.database import Database
+from appliance.store.vectors import VectorIndex, text_hash
+from ingest.types import Batch, DocumentInfo, Progress, Vector
+
+
+class WriteNamed(Protocol):
+    """Runs a transaction that may need vectors of names; see `Store`."""
+
+    def __call__(self, job: Callable[[apsw.Connection, dict[str, Vector]], None], *, scrub: bool) -> None: ...
+
+
+class RevisionSink:
+    """One building revision. May be used from any one thread at a time."""
+
+    def __init__(
+        self, database: Database, index: VectorIndex, write_named: WriteNamed, revision: int, ticket: int | None
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._write_named = write_named
+        self._revision = revision
+        self._ticket = ticket
+
+    def progress(self) -> Progress:
+        """What is already committed of this revision."""
+        with self._database.read() as connection:
+            return revisions.progress(connection, self._revision)
+
+    def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
+        """Vectors that the store already has for these embedded texts."""
+        keys = {text: text_hash(text) for text in texts}
+        with self._database.read() as connection:
+            known = self._index.known(connection, set(keys.values()))
+        return {text: known[key] for text, key in keys.items() if key in known}
+
+    def begin(self, info: DocumentInfo) -> None:
+        """Record the number of pages before the first batch."""
+        self._database.write(lambda connection: revisions.begin(connection, self._revision, info))
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
+
+        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
+            revisions.append(connection, self._index, self._revision, batch, known_names)
+
+        self._write_named(job, scrub=False)
+
+    def complete(self) -> None:
+        """Make this revision the one that answers, and drop the one before it, in one transaction.
+
+        If the file was queued again meanwhile, the document stays in the queue.
+        """
+
+        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
+            document = revisions.complete(connection, self._index, self._revision, known_names)
+            documents.clear_failure(connection, document)
+            if documents.is_current(connection, document, self._ticket):
+                documents.set_state(connection, document, "indexed")
+
+        self._write_named(job, scrub=True)

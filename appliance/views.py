@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from appliance import wire
-from appliance.store.documents import DocumentRow
+from appliance.store.rows import DocumentRow
 from appliance.store.names import display
 
 
@@ -19,10 +19,10 @@ def document_view(row: DocumentRow) -> wire.Document:
         document=display(row.path),
         collection=display(row.collection),
         state=row.state,
-        reason=row.reason,
-        hint=row.hint,
+        reason=row.reason or None,
+        hint=row.hint or None,
         title=row.title or None,
-        pages=row.pages,
+        pages=row.pages or None,
         pages_done=row.pages_done,
         chunks=row.chunks,
         size=row.identity.size,

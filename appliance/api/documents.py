@@ -15,7 +15,7 @@ from appliance.api.peer import Caller
 from appliance.api.upload import Form, discard, receive
 from appliance.errors import InvalidRequest, UnknownDocument
 from appliance.rights import Peer
-from appliance.store.documents import DocumentRow
+from appliance.store.rows import DocumentRow
 from appliance.store.names import display
 from appliance.views import document_view
 
@@ -39,18 +39,13 @@ async def list_documents(
     def read() -> wire.DocumentList:
         collections = parts.rights.chosen(peer, collection)
         if document is not None:
-            row = _find_path(parts, document)
+            row = parts.store.by_display(document)
             visible = row is not None and (collections is None or row.collection in collections)
             return wire.DocumentList(documents=[document_view(row)] if row and visible else [])
         rows, following = parts.store.list(limit=limit, cursor=cursor, collections=collections, state=state)
         return wire.DocumentList(documents=[document_view(row) for row in rows], next=following)
 
     return await blocking(read)
-
-
-def _find_path(parts: Context, document: str) -> DocumentRow | None:
-    """A document by its path as shown: the bytes themselves, or their escaped form for odd names."""
-    return parts.store.by_path(os.fsencode(document)) or parts.store.by_display(document)
 
 
 @router.get("/documents/{document_id}")
@@ -103,7 +98,7 @@ def _publish(parts: Context, peer: Peer, form: Form) -> wire.DocumentAdded:
     path = parts.library.target(collection, name)
     parts.rights.require_write(peer, collection)
     replaced = parts.library.publish(form.file, path, replace=replace in _TRUE)
-    parts.intake.added(path)
+    parts.intake.look(path)
     return wire.DocumentAdded(document=display(path), collection=display(collection), size=form.size, replaced=replaced)
 
 

@@ -1,0 +1,232 @@
+"""What the API asks of the models: the catalogue, the manager and the embedding model seen as one.
+
+Names: a GGUF model's id, `MODEL:ADAPTER`, and the embedding model's own. Unknown ones are refused by name.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance import wire
+from appliance.errors import InvalidRequest
+from models.errors import UnknownModel
+from models.protocol import Sampling
+
+if TYPE_CHECKING:
+    from models.manager import Manager, ModelState
+
+_DEFAULT_TEMPERATURE = 0.8
+_EMBEDDING = "embedding"
+
+
+class Embedder(Protocol):
+    """What the desk needs of the embedding model."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def identity(self) -> str: ...
+    @property
+    def dimensions(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+    def embed_passage(self, text: str) -> NDArray[np.float32]: ...
+    def count_tokens(self, text: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """A bare generation: chat messages as (role, text), or a raw prompt."""
+
+    messages: tuple[tuple[str, str], ...] = ()
+    prompt: str | None = None
+    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=_DEFAULT_TEMPERATURE))
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+
+    def with_sampling(
+        self,
+        temperature: float | None,
+        top_p: float | None,
+        seed: int | None,
+        stop: tuple[str, ...],
+        max_tokens: int | None,
+    ) -> "GenerateRequest":
+        """The same with a request's own sampling; what it leaves open keeps its default."""
+        sampling = Sampling(
+            temperature=_DEFAULT_TEMPERATURE if temperature is None else temperature,
+            top_p=1.0 if top_p is None else top_p,
+            seed=None if seed is None else seed % 2**32,
+        )
+        return replace(self, sampling=sampling, stop=stop, max_tokens=max_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A piece of generated text; the last one has the finish reason, usage and timings in seconds."""
+
+    text: str
+    finish_reason: Literal["stop", "length"] | None = None
+    usage: wire.Usage = field(default_factory=wire.Usage)
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors, each of shape (dimensions,), and the tokens of all texts together."""
+
+    vectors: list[NDArray[np.float32]]
+    tokens: int
+
+
+class ModelDesk:
+    """The models as the routes see them. Belongs to the event loop's thread, `embed` and `memory` excepted."""
+
+    def __init__(self, manager: "Manager", embedder: Embedder, publish: Callable[[wire.Model], None]) -> None:
+        self._manager = manager
+        self._embedder = embedder
+        self._publish = publish
+
+    async def list(self) -> list[wire.Model]:
+        """Every installed model and its state, the embedding model first."""
+        return [self._embedding_view(), *(_view(state) for state in self._manager.states())]
+
+    def loaded(self) -> "list[str]":
+        """Ids of the GGUF models in memory; from any thread."""
+        return [state.id for state in self._manager.states() if state.state == "loaded"]
+
+    async def rescan(self) -> None:
+        """Look at the folders of models and adapters again."""
+        await self._manager.rescan()
+
+    async def act(self, model_id: str, action: Literal["load", "unload", "pin", "unpin"]) -> wire.Model:
+        """Do it and return the model's new state.
+
+        Raises:
+            UnknownModel: no GGUF model has this id.
+            ModelLoadFailed, ModelTooLarge, ModelInUse, ModelBusy: as the manager says.
+        """
+        if model_id == self._embedder.name:
+            why = "it is the embedding model, which is always loaded"
+            raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
+        await getattr(self._manager, action)(model_id)
+        model = _view(self._manager.state(model_id))
+        self._publish(model)
+        return model
+
+    def memory(self) -> wire.Memory:
+        """The budget and who holds what; from any thread."""
+        report = self._manager.memory()
+        holders = [
+            wire.MemoryHolder(id=one.id, kind="model", predicted=one.predicted, measured=one.measured)
+            for one in report.holders
+        ]
+        return wire.Memory(budget=report.budget, used=report.used, holders=holders)
+
+    async def openai_ids(self) -> "list[str]":
+        """What `model` may name in OpenAI's routes."""
+        models = [state.id for state in self._manager.states()]
+        return ["docent", "extractive", *models, *(f"docent:{model}" for model in models), self._embedder.name]
+
+    async def generate(
+        self, model_id: str, adapters: Sequence[wire.AdapterUse], request: GenerateRequest
+    ) -> AsyncGenerator[Generated, None]:
+        """Text from the bare model; the last piece carries the finish reason. Closing it cancels the generation.
+
+        Raises:
+            UnknownModel, UnknownAdapter: refused by name, never replaced.
+            ModelError: as the manager says.
+        """
+        if model_id == self._embedder.name:
+            raise UnknownModel(f"model {model_id!r}", "it makes embeddings, not text", "`docent models list` shows both")
+        started, first = time.monotonic(), 0.0
+        uses = [(adapter.id, adapter.scale) for adapter in adapters]
+        async with self._manager.lease(model_id, uses) as lease:
+            pieces = lease.generate(
+                messages=request.messages or None,
+                prompt=request.prompt,
+                sampling=request.sampling,
+                stop=request.stop,
+                max_tokens=request.max_tokens,
+            )
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    first = first or time.monotonic() - started
+                    if piece.finish_reason is None:
+                        yield Generated(piece.text)
+                        continue
+                    timings = {"first_token": round(first, 6), "total": round(time.monotonic() - started, 6)}
+                    yield Generated(piece.text, piece.finish_reason, _usage(piece.usage), timings)
+
+    def embedding_model(self, wanted: str | None, dimensions: int | None) -> str:
+        """The embedding model's id, if it is the one wanted.
+
+        Raises:
+            UnknownModel: another one is wanted.
+            InvalidRequest: other dimensions are wanted than it has.
+        """
+        name = self._embedder.name
+        if wanted not in (None, name):
+            raise UnknownModel(f"model {wanted!r}", "no installed embedding model has this id", f"installed: {name}")
+        if dimensions not in (None, self._embedder.dimensions):
+            why = f"{dimensions} dimensions were asked for, and it has {self._embedder.dimensions}"
+            raise InvalidRequest(f"embedding with {name}", why, "leave `dimensions` out")
+        return name
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        """Embed texts as passages; blocking, from any thread.
+
+        Raises:
+            InvalidRequest: a text is empty or longer than the model's input.
+        """
+        counts = [self._checked_length(i, text) for i, text in enumerate(texts)]
+        return Embedded([self._embedder.embed_passage(text) for text in texts], sum(counts))
+
+    def _checked_length(self, index: int, text: str) -> int:
+        what = f"embedding input {index} with {self._embedder.name}"
+        if not text.strip():
+            raise InvalidRequest(what, "the text is empty", "leave it out")
+        count = self._embedder.count_tokens(text)
+        if count > self._embedder.max_tokens:
+            why = f"it has {count} tokens, and the model takes {self._embedder.max_tokens}"
+            raise InvalidRequest(what, why, "send it in shorter pieces")
+        return count
+
+    def _embedding_view(self) -> wire.Model:
+        return wire.Model(
+            id=self._embedder.name,
+            kind=_EMBEDDING,
+            state="loaded",
+            architecture="onnx",
+            size=0,
+            context=self._embedder.max_tokens,
+            sha256=self._embedder.identity,
+        )
+
+
+def _view(state: "ModelState") -> wire.Model:
+    spec = state.spec
+    return wire.Model(
+        id=spec.id,
+        kind="gguf",
+        state=state.state,
+        architecture=spec.header.architecture,
+        size=spec.size,
+        context=spec.header.context_length,
+        quantisation=spec.header.quantisation,
+        licence=spec.header.licence or None,
+        sha256=spec.sha256,
+        pinned=state.pinned,
+        memory=state.memory,
+        reason=state.reason,
+    )
+
+
+def _usage(usage: "object") -> wire.Usage:
+    prompt, completion = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
+    return wire.Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)

@@ -92,11 +92,11 @@ class ModelDesk:
         self._embedder = embedder
         self._publish = publish
 
-    async def list(self) -> list[wire.Model]:
+    async def installed(self) -> list[wire.Model]:
         """Every installed model and its state, the embedding model first."""
         return [self._embedding_view(), *(_view(state) for state in self._manager.states())]
 
-    def loaded(self) -> "list[str]":
+    def loaded(self) -> list[str]:
         """Ids of the GGUF models in memory; from any thread."""
         return [state.id for state in self._manager.states() if state.state == "loaded"]
 
@@ -128,7 +128,7 @@ class ModelDesk:
         ]
         return wire.Memory(budget=report.budget, used=report.used, holders=holders)
 
-    async def openai_ids(self) -> "list[str]":
+    async def openai_ids(self) -> list[str]:
         """What `model` may name in OpenAI's routes."""
         models = [state.id for state in self._manager.states()]
         return ["docent", "extractive", *models, *(f"docent:{model}" for model in models), self._embedder.name]

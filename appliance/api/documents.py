@@ -42,7 +42,7 @@ async def list_documents(
             row = parts.store.by_display(document)
             visible = row is not None and (collections is None or row.collection in collections)
             return wire.DocumentList(documents=[document_view(row)] if row and visible else [])
-        rows, following = parts.store.list(limit=limit, cursor=cursor, collections=collections, state=state)
+        rows, following = parts.store.list_documents(limit=limit, cursor=cursor, collections=collections, state=state)
         return wire.DocumentList(documents=[document_view(row) for row in rows], next=following)
 
     return await blocking(read)

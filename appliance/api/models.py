@@ -15,7 +15,7 @@ router = APIRouter(tags=["models"])
 @router.get("/models")
 async def list_models(parts: Parts) -> wire.ModelList:
     """Installed models and their state; needs read."""
-    return wire.ModelList(models=await parts.models.list())
+    return wire.ModelList(models=await parts.models.installed())
 
 
 @router.post("/models/rescan")
@@ -23,7 +23,7 @@ async def rescan(parts: Parts, peer: Caller) -> wire.ModelList:
     """Look at the models folder again; needs admin."""
     require_admin(peer, "rescanning the models")
     await parts.models.rescan()
-    return wire.ModelList(models=await parts.models.list())
+    return wire.ModelList(models=await parts.models.installed())
 
 
 @router.post("/models/{model_id}/{action}")

@@ -48,6 +48,22 @@ def by_path(connection: apsw.Connection, path: bytes) -> DocumentRow | None:
     return None if found is None else _document(found)
 
 
+def by_inode(connection: apsw.Connection, device: int, inode: int) -> list[DocumentRow]:
+    """The documents whose file was last seen as this inode: more than one where it has several names."""
+    columns = _columns(FileIdentity(device, inode, 0, 0, 0))[:2]
+    return [_document(one) for one in rows(connection, f"{_SELECT} WHERE d.inode = ?2 AND d.device = ?1", columns)]
+
+
+def paths_under(connection: apsw.Connection, path: bytes) -> list[bytes]:
+    """`path` itself, if it is a document, and the documents below it, if it is a folder."""
+    found = rows(
+        connection,
+        "SELECT path FROM documents WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path",
+        (path, path + b"/", path + b"0"),  # "0" is the byte after "/"
+    )
+    return [one for (one,) in found]
+
+
 def page(
     connection: apsw.Connection,
     limit: int,

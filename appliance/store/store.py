@@ -80,6 +80,20 @@ class Store:
         with self._database.read() as connection:
             return documents.by_path(connection, path)
 
+    def by_display(self, document: str) -> DocumentRow | None:
+        """The document whose path is shown so; see `names.display`."""
+        return self.by_path(os.fsencode(document)) or self.by_path(names.from_display(document))
+
+    def by_inode(self, device: int, inode: int) -> list[DocumentRow]:
+        """The documents whose file was last seen as this inode."""
+        with self._database.read() as connection:
+            return documents.by_inode(connection, device, inode)
+
+    def paths_under(self, path: bytes) -> list[bytes]:
+        """`path` itself, if it is a document, and the documents below it, if it is a folder."""
+        with self._database.read() as connection:
+            return documents.paths_under(connection, path)
+
     def list_documents(
         self, *, limit: int, cursor: str | None = None, collections: Collections = None, state: State | None = None
     ) -> tuple[list[DocumentRow], str | None]:

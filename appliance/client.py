@@ -6,7 +6,7 @@ a dead socket into `ServiceUnreachable`. Answers and events arrive as iterators 
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
@@ -22,9 +22,22 @@ from appliance.errors import (
     EXIT_REFUSED,
     EXIT_USAGE,
     ApiError,
+    DocentError,
     Outcome,
     ServiceUnreachable,
 )
+from appliance.terminal import clean_line, clean_text
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Client",
+    "DocentError",
+    "Progress",
+    "ServiceUnreachable",
+    "clean_line",
+    "clean_text",
+]
 
 R = TypeVar("R", bound=wire.Reply)
 Progress = Callable[[int, int], None]
@@ -224,7 +237,7 @@ class AsyncClient:
         body = _params(query=query, k=k, collection=collection)
         return await self._call(wire.SearchReply, "POST", "/search", json=body)
 
-    async def ask_stream(self, request: wire.AskRequest) -> AsyncIterator[wire.AskEvent]:
+    async def ask_stream(self, request: wire.AskRequest) -> AsyncGenerator[wire.AskEvent, None]:
         """The answer's events as they come; closing the iterator cancels the answer."""
         body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
         async with self._streaming("POST", "/ask", json=body) as response:
@@ -240,7 +253,7 @@ class AsyncClient:
         """`load`, `unload`, `pin` or `unpin`; returns the model's new state."""
         return await self._call(wire.Model, "POST", f"/models/{quote(model_id, safe='')}/{action}")
 
-    async def events(self) -> AsyncIterator[wire.Event]:
+    async def events(self) -> AsyncGenerator[wire.Event, None]:
         """The service's events, without end."""
         async with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
             async for line in response.aiter_lines():

@@ -152,7 +152,7 @@ class FakeService:
             upload, collection, replace = form["file"], str(form["collection"]), form["replace"] == "true"
             assert not isinstance(upload, str)
             content = await upload.read()
-            path = f"{collection}/{upload.filename}" if collection else str(upload.filename)
+            path = f"{collection}/{form['name']}" if collection else str(form["name"])
         new = document(path, self.becomes, size=len(content), modified="2026-03-02T10:00:00Z")
         if new.id in self.documents and not replace:
             return _refuse(409, "document_exists", f"adding {path}: it exists", "use --replace")

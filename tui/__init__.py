@@ -1,1 +1,1 @@
-"""The terminal user interface; knows `appliance.client` and `appliance.wire`, nothing else."""
+"""Textual application; knows `appliance.client` and `appliance.wire`, nothing else; `python -m tui`."""

@@ -1,0 +1,146 @@
+"""Ask: a question, its answer as it is written, the citations under it."""
+
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal
+from textual.widget import Widget
+from textual.widgets import Input, Select
+
+from appliance import wire
+from appliance.client import DocentError, clean_line
+from tui.messages import CitationChosen
+from tui.screens.base import ServiceScreen
+from tui.screens.citation import CitationScreen
+from tui.widgets.answer_view import AnswerView
+from tui.widgets.citation_list import CitationList
+
+_ANSWER = "answer"
+_DEFAULT, _EXTRACTIVE = "", "extractive"
+
+
+class AskScreen(ServiceScreen):
+    """One question at a time; a new one ends the one before it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel"),
+        Binding("down", "to_citations", "Citations", key_display="↓"),
+        Binding("up", "to_question", "Question", key_display="↑"),
+    ]
+
+    def body(self) -> Iterable[Widget]:
+        with Horizontal(id="ask-bar"):
+            yield Input(placeholder="Ask about your documents", max_length=wire.MAX_QUERY_CHARS, id="input")
+            yield Select(self._choices(), allow_blank=False, value=_DEFAULT, id="model")
+        with Container(id="ask-body"):
+            yield AnswerView(id="answer-view")
+            yield CitationList(id="citations", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._passages: list[wire.Passage] = []
+        self._citations: list[wire.Citation] = []
+        self._offered = self._choices()
+        self.query_one("#citations").display = False
+        self.query_one("#input").focus()
+
+    def state_changed(self) -> None:
+        choices = self._choices()
+        if choices == getattr(self, "_offered", choices):
+            return
+        self._offered = choices
+        select = self.query_one("#model", Select)
+        chosen = select.value
+        select.set_options(choices)
+        select.value = chosen if chosen in {value for _, value in choices} else _DEFAULT
+
+    def _choices(self) -> list[tuple[str, str]]:
+        models = [(clean_line(model.id), model.id) for model in self.state.models if model.kind == "gguf"]
+        return [("default model", _DEFAULT), *models, ("quotes only", _EXTRACTIVE)]
+
+    @on(Input.Submitted, "#input")
+    def _asked(self, event: Input.Submitted) -> None:
+        question = event.value.strip()
+        if question:
+            event.input.clear()
+            model = self.query_one("#model", Select).value
+            self._answer(question, model if isinstance(model, str) and model else None)
+
+    @work(exclusive=True, group=_ANSWER)
+    async def _answer(self, question: str, model: str | None) -> None:
+        view = self.query_one(AnswerView)
+        view.begin(question)
+        self._show_citations([], [])
+        try:
+            async with aclosing(self.client.ask_stream(wire.AskRequest(question=question, model=model))) as events:
+                async for event in events:
+                    self._take(event)
+        except DocentError as error:
+            view.tell(f"No answer: {error}\n{error.hint}")
+
+    def _take(self, event: wire.AskEvent) -> None:
+        view = self.query_one(AnswerView)
+        match event:
+            case wire.PassagesEvent():
+                self._passages = event.passages
+                view.tell(f"Reading {len(event.passages)} passages …" if event.passages else "Nothing fits.")
+            case wire.TokenEvent():
+                view.append(event.text)
+            case wire.ErrorEvent():
+                self.notify(clean_line(event.error.message), title="The answer broke off", severity="error")
+            case wire.DoneEvent():
+                view.finish(event.answer, byline(event))
+                self._show_citations(self._passages, event.citations)
+
+    def _show_citations(self, passages: list[wire.Passage], citations: list[wire.Citation]) -> None:
+        self._passages, self._citations = passages, citations
+        self.query_one(CitationList).show(citations)
+        self.refresh_bindings()
+
+    @on(CitationChosen)
+    def _open_citation(self, event: CitationChosen) -> None:
+        event.stop()
+        self.app.push_screen(CitationScreen(self._citations, self._passages, event.index))
+
+    def action_cancel(self) -> None:
+        """End the running answer; the connection closes, so the service stops too."""
+        if self.workers.cancel_group(self, _ANSWER):
+            self.query_one(AnswerView).tell("Cancelled.")
+
+    def action_to_citations(self) -> None:
+        """From the question to the first citation."""
+        citations = self.query_one(CitationList)
+        if citations.display:
+            citations.focus()
+            citations.highlighted = citations.highlighted or 0
+
+    def action_to_question(self) -> None:
+        """Back to the question."""
+        self.query_one("#input").focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer a key only where it does something."""
+        focused = self.focused
+        if action == "to_citations":
+            return bool(getattr(self, "_citations", [])) and isinstance(focused, Input)
+        if action == "to_question":
+            return not isinstance(focused, Input)
+        return True
+
+
+def byline(answer: wire.Answer) -> str:
+    """Who answered and how long it took."""
+    seconds = answer.timings.get("total")
+    took = f" in {seconds:.1f} s" if seconds is not None else ""
+    quoted = answer.model == _EXTRACTIVE
+    line = f"Quoted from the documents, no language model{took}." if quoted else f"Answered by {answer.model}{took}."
+    if answer.fallback:
+        line += f" It stood in for {answer.fallback.from_}: {answer.fallback.reason}"
+    if answer.finish_reason == "length":
+        line += " Cut at its length limit."
+    if answer.finish_reason == "error":
+        line += " It broke off."
+    return line

@@ -1,0 +1,121 @@
+"""Library: every document with its state and progress, live; why one failed; retry and delete."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from appliance import wire
+from appliance.client import DocentError, clean_line
+from tui.screens.base import ServiceScreen
+from tui.screens.confirm import ConfirmScreen
+from tui.widgets.document_table import DocumentTable
+
+_REFRESH_SECONDS = 0.2
+_FILTERS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("all documents", frozenset({"pending", "indexing", "indexed", "failed"})),
+    ("failed", frozenset({"failed"})),
+    ("in work", frozenset({"pending", "indexing"})),
+)
+
+
+class LibraryScreen(ServiceScreen):
+    """The table, and the document under the cursor in full."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "retry", "Retry"),
+        Binding("d,delete", "remove", "Delete", key_display="d"),
+        Binding("f", "filter", "Filter"),
+    ]
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(id="library-title", markup=False)
+        yield DocumentTable(id="documents")
+        yield Static(id="document-detail", markup=False)
+
+    def on_mount(self) -> None:
+        self._filter = 0
+        self._stale = True
+        super().on_mount()
+        self.query_one(DocumentTable).focus()
+        # Events may come faster than a terminal can draw.
+        self.set_interval(_REFRESH_SECONDS, self._draw)
+
+    def state_changed(self) -> None:
+        self._stale = True
+
+    def _draw(self) -> None:
+        if not self._stale:
+            return
+        self._stale = False
+        name, states = _FILTERS[self._filter]
+        documents = [document for document in self.state.documents.values() if document.state in states]
+        self.query_one("#library-title", Static).update(f"Library: {name} ({len(documents):,})")
+        self.query_one(DocumentTable).show(documents)
+        self._show_detail()
+
+    @on(DataTable.RowHighlighted)
+    def _show_detail(self) -> None:
+        document = self.query_one(DocumentTable).selected
+        self.query_one("#document-detail", Static).update(detail(document) if document else _nothing(self._filter))
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer retry only where something failed, and delete where there is something."""
+        if action not in ("retry", "remove") or not self.is_mounted:
+            return True
+        document = self.query_one(DocumentTable).selected
+        return document is not None and (action == "remove" or document.state == "failed")
+
+    def action_filter(self) -> None:
+        """All, failed, in work."""
+        self._filter = (self._filter + 1) % len(_FILTERS)
+        self._stale = True
+
+    @work(group="retry")
+    async def action_retry(self) -> None:
+        """Read the failed document under the cursor again."""
+        document = self.query_one(DocumentTable).selected
+        if document:
+            try:
+                await self.client.retry(document.id)
+            except DocentError as error:
+                self._report(error)
+
+    @work(group="remove")
+    async def action_remove(self) -> None:
+        """Delete the document under the cursor, if the user confirms."""
+        document = self.query_one(DocumentTable).selected
+        if document is None:
+            return
+        question = f"Delete the file {clean_line(document.document)} from the library?"
+        if await self.app.push_screen_wait(ConfirmScreen(question)):
+            try:
+                await self.client.remove(document.id)
+            except DocentError as error:
+                self._report(error)
+
+    def _report(self, error: DocentError) -> None:
+        self.notify(f"{clean_line(str(error))}\n{clean_line(error.hint)}", severity="error", markup=False)
+
+
+def detail(document: wire.Document) -> Content:
+    """Path and title; where it failed, why and what to do."""
+    lines = [Content(clean_line(document.document)).stylize("bold")]
+    if document.title:
+        lines.append(Content(clean_line(document.title)).stylize("$text-muted"))
+    if document.reason:
+        lines.append(Content(clean_line(document.reason)).stylize("$text-error"))
+    if document.hint:
+        lines.append(Content(f"→ {clean_line(document.hint)}"))
+    return Content("\n").join(lines)
+
+
+def _nothing(chosen: int) -> str:
+    if chosen:
+        return "None. f shows others."
+    return "No documents yet. Copy PDF files into the library folder, or use `docent add FILE`."

@@ -1,0 +1,74 @@
+"""The answer as it is written: plain text, its citation markers made visible."""
+
+import re
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from appliance.client import clean_text
+
+_MARKER = re.compile(r"\[\d+\]")
+_REFRESH_SECONDS = 0.05
+
+
+class AnswerView(VerticalScroll):
+    """Question and answer; grows token by token and stays at its end unless the reader has scrolled up."""
+
+    can_focus = True
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._text = ""
+        self._drawn = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static("", id="question", markup=False)
+        yield Static("", id="answer", markup=False)
+        yield Static("", id="byline", markup=False)
+
+    def on_mount(self) -> None:
+        self.anchor()
+        # Tokens may come faster than a terminal can draw.
+        self.set_interval(_REFRESH_SECONDS, self._draw)
+
+    def begin(self, question: str) -> None:
+        """A new question; nothing is known of its answer yet."""
+        self._text = ""
+        self.query_one("#question", Static).update(Content(clean_text(question)))
+        self.tell("Searching …")
+        self._draw()
+
+    def append(self, text: str) -> None:
+        """A further piece of the answer."""
+        self._text += text
+
+    def finish(self, text: str, byline: str) -> None:
+        """The whole checked answer, and who gave it."""
+        self._text = text
+        self.tell(byline)
+        self._draw()
+
+    def tell(self, line: str) -> None:
+        """What is going on, under the answer."""
+        self.query_one("#byline", Static).update(Content(clean_text(line)))
+
+    @property
+    def text(self) -> str:
+        """The answer so far, as shown."""
+        return clean_text(self._text)
+
+    def _draw(self) -> None:
+        if self._text == self._drawn:
+            return
+        self._drawn = self._text
+        self.query_one("#answer", Static).update(with_markers(self.text))
+
+
+def with_markers(text: str) -> Content:
+    """`text` with its citation markers emphasised."""
+    content = Content(text)
+    for match in _MARKER.finditer(text):
+        content = content.stylize("bold $text-accent", match.start(), match.end())
+    return content

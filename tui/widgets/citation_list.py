@@ -1,0 +1,32 @@
+"""The citations under an answer; Enter on one opens it."""
+
+from textual.content import Content
+from textual.widgets import OptionList
+
+from appliance import wire
+from appliance.client import clean_line
+from tui.messages import CitationChosen
+
+
+class CitationList(OptionList):
+    """Numbered as in the answer."""
+
+    def show(self, citations: list[wire.Citation]) -> None:
+        """Replace what is listed."""
+        self.clear_options()
+        self.add_options([citation_line(citation) for citation in citations])
+        self.border_title = f"Citations ({len(citations)})" if citations else "Citations"
+        self.display = bool(citations)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.post_message(CitationChosen(event.option_index))
+
+
+def citation_line(citation: wire.Citation) -> Content:
+    """Marker, document and page on one line, the quote on the next."""
+    doubt = Content("" if citation.supported else "  not clearly supported").stylize("$text-warning")
+    place = Content(f" {clean_line(citation.document)}, page {citation.page}")
+    marker = Content(citation.marker).stylize("bold $text-accent")
+    quote = Content(f"    “{clean_line(citation.quote)}”").stylize("$text-muted")
+    return marker + place + doubt + "\n" + quote

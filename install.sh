@@ -1,0 +1,353 @@
+#!/bin/bash
+# Sets Docent up: in this checkout for a demonstration or the tests, or on this machine as a service.
+# Everything is installed into virtual environments of its own; a second run finds what the first one left and is quick.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+VENV=$HERE/.venv
+PREFIX=/opt/docent
+STATE=/var/lib/docent
+CONFIG=/etc/docent
+LINK=/usr/local/bin/docent
+PACKAGES=(appliance ingest models tui)
+MINIMUM=3.11
+SECONDS_TO_START=180
+CHANGED=no
+
+usage() {
+  cat <<EOF
+Usage:
+  ./install.sh demo               set up Docent in .venv here, and show it answering from sample documents
+  ./install.sh test [--train] [-- PYTEST ARGUMENTS]
+                                  set up .venv with the development tools, and run every check and test
+  sudo ./install.sh               install Docent as a systemd service, or bring an installed one up to date
+  sudo ./install.sh --uninstall   remove the service; documents, index and settings stay
+  ./install.sh --help             this page
+
+Needs Debian or Ubuntu with Python $MINIMUM or newer (with venv) and a C++ compiler. As root it installs what is missing.
+EOF
+}
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  local line
+  printf 'install.sh: %s\n' "$1" >&2
+  for line in "${@:2}"; do printf '  %s\n' "$line" >&2; done
+  exit 1
+}
+
+# ---------------------------------------------------------------------------------------------- what must be there
+
+suitable_python() { # the first Python that is new enough and can make virtual environments
+  local candidate
+  for candidate in "${DOCENT_PYTHON:-}" python3 python3.{14,13,12,11} /usr/bin/python3; do
+    [ -n "$candidate" ] || continue
+    "$candidate" -c "import sys, venv, ensurepip; sys.exit(sys.version_info < (${MINIMUM/./, }))" 2>/dev/null || continue
+    command -v "$candidate"
+    return
+  done
+  return 1
+}
+
+python_packages() { # the Debian packages that give a suitable Python
+  local newest
+  if apt-cache show python3 2>/dev/null | grep -qE '^Version: 3\.([0-9]|10)\.'; then
+    newest=$(apt-cache pkgnames python3. 2>/dev/null | grep -xE 'python3\.1[1-9]' | sort -V | tail -1)
+    echo "${newest:-python$MINIMUM} ${newest:-python$MINIMUM}-venv"
+  else
+    echo python3 python3-venv
+  fi
+}
+
+has_compiler() { command -v "${CXX:-c++}" >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null; }
+
+# llama.cpp is the one library that comes as source; pip keeps what it has compiled
+compiled_llama() { # PYTHON: the wheel's path, if there is one
+  local folder
+  for folder in ${PIP_FIND_LINKS:-}; do
+    compgen -G "$folder/llama_cpp_python-*.whl" && return
+  done
+  "$1" -m pip cache list --format=abspath llama_cpp_python 2>/dev/null | grep -m1 '\.whl$'
+}
+
+require() { # NEEDS_COMPILER: sets PYTHON; installs or names what is missing
+  local missing
+  find_missing "$1"
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || fail "missing: ${missing[*]} (as Debian calls them)" \
+    "Install Python $MINIMUM or newer with venv, and a C++ compiler, then run this again."
+  if [ "$(id -u)" -ne 0 ]; then
+    fail "missing: ${missing[*]}" "Run this, then ./install.sh again:" "sudo apt-get install -y ${missing[*]}"
+  fi
+  apt-get update -qq >/dev/null || true # without network the lists from before may do
+  find_missing "$1"
+  say "Installing ${missing[*]} ..."
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+    fail "apt-get could not install ${missing[*]}" "Check the network and /etc/apt/sources.list, or install them by hand."
+  find_missing "$1"
+  [ ${#missing[@]} -eq 0 ] || fail "still missing after installing: ${missing[*]}" \
+    "Name a Python $MINIMUM or newer with DOCENT_PYTHON=/path/to/python3, a compiler with CXX=/path/to/c++."
+}
+
+require_for_llama() { # a compiler too, unless llama.cpp is there compiled
+  if PYTHON=$(suitable_python) && compiled_llama "$PYTHON" >/dev/null; then require no; else require yes; fi
+}
+
+find_missing() { # NEEDS_COMPILER: sets PYTHON, and the caller's `missing`
+  missing=()
+  PYTHON=$(suitable_python) || read -ra missing <<<"$(python_packages)"
+  if [ "$1" = yes ] && ! has_compiler; then missing+=(g++); fi
+}
+
+# --------------------------------------------------------------------------------------- running pip where one can see
+
+patiently() { # LOG COMMAND...: run it quietly, say now and then that it goes on, explain a failure
+  local log=$1 pid started=$SECONDS next=30 compiling=
+  shift
+  setsid "$@" >"$log" 2>&1 9<&- & # a process group of its own, so that compilers end with it
+  pid=$!
+  trap 'kill -- "-$pid" 2>/dev/null; say "Interrupted; run it again to go on."; exit 130' INT TERM HUP
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 0.2
+    if [ -z "$compiling" ] && grep -q 'Building wheel for llama-cpp-python' "$log"; then
+      compiling=yes
+      say "Compiling llama.cpp: about five minutes on two cores, and only this once ..."
+    fi
+    if [ $((SECONDS - started)) -ge $next ]; then
+      say "  ... still at it after $next s"
+      next=$((next + 30))
+    fi
+  done
+  trap - INT TERM HUP
+  wait "$pid" || explain "$log"
+}
+
+explain() { # LOG: say in plain words why pip failed
+  local hint="The whole log: $1"
+  if grep -qiE 'no space left|disk quota' "$1"; then
+    fail "the disk is full" "Docent needs about 1.5 GB for its environment; free some space and run this again." "$hint"
+  elif grep -qiE 'name resolution|NewConnectionError|Network is unreachable|Connection refused|ConnectTimeout|ReadTimeout|connection broken|from versions: none|ProxyError|Could not fetch URL' "$1"; then
+    fail "the Python packages could not be downloaded: no network, or no way to the package index" \
+      "Check the connection (behind a proxy set https_proxy) and run this again: it goes on where it stopped." \
+      "Without a network, put the wheels into a folder and set PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER." "$hint"
+  elif grep -qiE 'CMAKE_CXX_COMPILER|No CMAKE_C_COMPILER|could not find any.*compiler|Failed building wheel for llama' "$1"; then
+    tail -n 15 "$1" >&2
+    fail "llama.cpp could not be compiled" "Is a C++ compiler there? sudo apt-get install -y g++ libc6-dev" "$hint"
+  fi
+  tail -n 15 "$1" >&2
+  fail "pip failed" "$hint"
+}
+
+pip_in() { # VENV ARGUMENTS...: pip install, in words that fit a log
+  local venv=$1
+  shift
+  patiently "$venv/install.log" env PIP_ROOT_USER_ACTION=ignore "$venv/bin/python" -m pip install \
+    --disable-pip-version-check --no-input "$@"
+}
+
+one_at_a_time() { # two runs in one checkout would write over each other
+  exec 9<"$HERE/install.sh"
+  flock -n 9 || { say "Another install.sh is at work here; waiting for it ..."; flock 9; }
+}
+
+# ----------------------------------------------------------------------------------------------- the checkout's .venv
+
+fingerprint() { # PYTHON: what the environment depends on
+  { "$1" -c 'import sys; print(sys.version_info[:2], sys.prefix)'; sha256sum <"$HERE/pyproject.toml"; } | sha256sum | cut -c1-32
+}
+
+has_working_venv() { # also not one that was copied or moved here, or whose Python is gone
+  "$VENV/bin/python" -c "import pip, sys; sys.exit(sys.version_info < (${MINIMUM/./, }))" 2>/dev/null &&
+    grep -qF "$VENV/bin/python" "$VENV/bin/pip"
+}
+
+set_up() { # EXTRA...: .venv with the package, editable, and these extras. The stamp is written last.
+  local stamp=$VENV/docent-setup key='' done_extras='' wanted
+  one_at_a_time
+  if has_working_venv && [ -f "$stamp" ]; then
+    { read -r key; read -r done_extras; } <"$stamp" || true
+    [ "$key" = "$(fingerprint "$VENV/bin/python")" ] || key=stale
+  fi
+  wanted=$(printf '%s\n' "$done_extras" "$@" | tr ' ' '\n' | sed '/^$/d' | sort -u | paste -sd' ')
+  if [ "$key" = stale ] || [ -z "$key" ] || [ "$wanted" != "$done_extras" ]; then
+    if ! has_working_venv; then
+      require_for_llama
+      say "Making the virtual environment .venv with $("$PYTHON" --version) ..."
+      rm -rf "$VENV"
+      "$PYTHON" -m venv "$VENV"
+    fi
+    rm -f "$stamp"
+    "$VENV/bin/python" -c 'import llama_cpp' 2>/dev/null || require_for_llama
+    say "Installing Docent and its libraries into .venv ..."
+    pip_in "$VENV" --editable "$HERE${wanted:+[${wanted// /,}]}"
+    printf '%s\n%s\n' "$(fingerprint "$VENV/bin/python")" "$wanted" >"$stamp"
+  fi
+  exec 9<&-
+}
+
+demo() {
+  set_up
+  exec "$VENV/bin/docent" demo "$@"
+}
+
+run_tests() {
+  local extras=(dev) failed=()
+  while [ $# -gt 0 ]; do case $1 in
+    --train) extras+=(train); shift ;;
+    --) shift; break ;;
+    *) fail "unknown argument: $1" "What pytest is to get goes after --: ./install.sh test -- -k NAME" ;;
+  esac; done
+  set_up "${extras[@]}"
+  cd "$HERE"
+  export PATH=$VENV/bin:$PATH
+  check ruff check . || failed+=("ruff check")
+  check ruff format --check . || failed+=("ruff format")
+  check mypy || failed+=(mypy)
+  check python -m pytest -n auto "$@" || failed+=(pytest)
+  [ ${#failed[@]} -eq 0 ] || fail "failed: $(printf '%s, ' "${failed[@]}" | sed 's/, $//')"
+  say "All checks passed."
+}
+
+check() { say "== $*"; "$@"; }
+
+# ------------------------------------------------------------------------------------------------------- the service
+
+release_name() { # of what would be installed: the packages' content and the Python
+  (
+    cd "$HERE"
+    find "${PACKAGES[@]}" docs README.md LICENSE pyproject.toml -type f -not -path '*/__pycache__/*' -print0 |
+      LC_ALL=C sort -z | xargs -0 sha256sum
+    "$PYTHON" --version
+  ) | sha256sum | cut -c1-12
+}
+
+build_release() { # FOLDER: an environment of its own, complete or not there
+  local release=$1 source
+  source=$(mktemp -d)
+  (cd "$HERE" && cp -R "${PACKAGES[@]}" README.md LICENSE pyproject.toml "$source/")
+  rm -rf "$release"
+  mkdir -p "$release"
+  "$PYTHON" -m venv "$release"
+  borrow_wheel
+  pip_in "$release" "$source"
+  rm -rf "$source"
+  mkdir -p "$release/share/doc/docent"
+  cp -R --no-preserve=mode,ownership "$HERE"/{README.md,LICENSE,docs} "$release/share/doc/docent/"
+  touch "$release/complete"
+}
+
+borrow_wheel() { # compiled before by the user who calls sudo: no need to compile it again
+  local wheel
+  compiled_llama "$PYTHON" >/dev/null && return
+  if [ -n "${SUDO_USER:-}" ] && [ -x "$VENV/bin/python" ]; then
+    wheel=$(runuser -u "$SUDO_USER" -- env -u PIP_FIND_LINKS -u XDG_CACHE_HOME "$VENV/bin/python" -m pip cache list \
+      --format=abspath llama_cpp_python 2>/dev/null | grep -m1 '\.whl$') || true
+    if [ -n "$wheel" ]; then
+      export PIP_FIND_LINKS="${PIP_FIND_LINKS:-} ${wheel%/*}"
+      return
+    fi
+  fi
+  require yes
+}
+
+put() { # FILE TARGET: install it where it differs, and remember that something changed
+  cmp -s "$1" "$2" || { install -D -m 644 "$1" "$2"; CHANGED=yes; }
+}
+
+point() { # LINK TARGET: likewise, in one step
+  [ "$(readlink "$1" || true)" != "$2" ] || return 0
+  mkdir -p "${1%/*}"
+  ln -sfn "$2" "$1.new"
+  mv -T "$1.new" "$1"
+  CHANGED=yes
+}
+
+install_service() {
+  local release
+  [ -d /run/systemd/system ] || fail "this machine is not run by systemd" \
+    "Run Docent by hand instead: ./install.sh demo sets it up, .venv/bin/docent serve starts it."
+  umask 022
+  one_at_a_time
+  require no
+  release=$PREFIX/releases/$(release_name)
+  if [ ! -e "$release/complete" ]; then
+    say "Installing Docent into $release ..."
+    build_release "$release"
+  fi
+  put_files
+  point "$PREFIX/current" "$release"
+  point "$LINK" "$PREFIX/current/bin/docent"
+  start_service
+  find "$PREFIX/releases" -mindepth 1 -maxdepth 1 -not -path "$release" -exec rm -rf {} +
+  [ "$CHANGED" = yes ] || say "Nothing to do: this version is installed."
+  next_steps
+}
+
+put_files() { # units, users and places; settings only where there are none
+  put "$HERE/systemd/docent.sysusers" /etc/sysusers.d/docent.conf
+  put "$HERE/systemd/docent.tmpfiles" /etc/tmpfiles.d/docent.conf
+  put "$HERE/systemd/docent.service" /etc/systemd/system/docent.service
+  [ -e "$CONFIG/docent.toml" ] || put "$HERE/systemd/docent.toml" "$CONFIG/docent.toml"
+  systemd-sysusers /etc/sysusers.d/docent.conf
+  systemd-tmpfiles --create /etc/tmpfiles.d/docent.conf
+}
+
+start_service() { # systemctl returns when the service has said that it is ready
+  systemctl daemon-reload
+  systemctl -q enable docent.service
+  systemctl reset-failed docent.service 2>/dev/null || true
+  if [ "$CHANGED" = yes ] || ! systemctl -q is-active docent.service; then
+    say "Starting the service ..."
+    timeout "$SECONDS_TO_START" systemctl restart docent.service || {
+      journalctl -u docent -n 20 --no-pager -o cat >&2 || true
+      fail "the service does not start" "Its messages are above; all of them: journalctl -u docent"
+    }
+  fi
+}
+
+next_steps() {
+  local user=${SUDO_USER:-USER}
+  cat <<EOF
+Docent runs.
+  Who may use it     members of the group docent:  sudo usermod -aG docent $user   (then log in again)
+  Who administers    root, and members of the group docent-admin
+  Documents          drop PDFs into $STATE/library; a folder in it is a collection
+  Ask                docent ask "..."    or    docent tui
+  Settings           $CONFIG/docent.toml, then: systemctl restart docent
+EOF
+}
+
+uninstall() {
+  local booted=no
+  [ -d /run/systemd/system ] && booted=yes
+  if [ $booted = yes ] && [ -e /etc/systemd/system/docent.service ]; then systemctl -q disable --now docent.service; fi
+  rm -rf "$PREFIX" /etc/systemd/system/docent.service /etc/sysusers.d/docent.conf /etc/tmpfiles.d/docent.conf
+  if [ "$(readlink "$LINK" || true)" = "$PREFIX/current/bin/docent" ]; then rm -f "$LINK"; fi
+  if [ $booted = yes ]; then systemctl daemon-reload; fi
+  cat <<EOF
+Docent is removed. Kept:
+  $STATE     documents, index and models
+  $CONFIG         settings
+  the user docent and the groups docent and docent-admin, who own them
+To remove these too:
+  rm -rf $STATE $CONFIG; userdel docent; groupdel docent-admin
+EOF
+}
+
+need_root() {
+  [ "$(id -u)" -eq 0 ] || fail "$1 needs root" "Run: sudo ./install.sh${2:+ $2}" \
+    "For a look without installing anything: ./install.sh demo"
+}
+
+main() {
+  case ${1:-} in
+    demo) shift; demo "$@" ;;
+    test) shift; run_tests "$@" ;;
+    -h | --help | help) usage ;;
+    --uninstall) need_root "removing the service" --uninstall; uninstall ;;
+    '') need_root "installing the service"; install_service ;;
+    *) usage >&2; exit 2 ;;
+  esac
+}
+
+main "$@"

@@ -1,0 +1,234 @@
+"""The service's side of one model's child process: requests in, events out, and what its death means for them.
+
+Everything belongs to the event loop's thread.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+
+from models.errors import ModelCrashed, ModelLoadFailed
+from models.process import Process, Spawner
+from models.protocol import (
+    HEADER_BYTES,
+    Cancel,
+    Count,
+    Counted,
+    Event,
+    Failed,
+    Finished,
+    Generate,
+    Load,
+    Loaded,
+    LoadSettings,
+    ProtocolError,
+    Refused,
+    Request,
+    decode_event,
+    encode,
+    frame_length,
+    path_text,
+)
+
+_END_S: Final = 2.0
+_LAST: Final = (Finished, Refused, Counted)
+
+
+class Channel:
+    """The events of one request, in order."""
+
+    def __init__(self, child: "Child", request_id: int) -> None:
+        self._child = child
+        self._events: asyncio.Queue[Event | ModelCrashed] = asyncio.Queue()
+        self.id = request_id
+
+    async def next(self) -> Event:
+        """Raises ModelCrashed if the child died before the request was done."""
+        event = await self._events.get()
+        if isinstance(event, ModelCrashed):
+            raise event
+        return event
+
+    def put(self, event: Event | ModelCrashed) -> None:
+        self._events.put_nowait(event)
+
+    def close(self) -> None:
+        """No further events; cancels the request if it is not done."""
+        self._child.forget(self.id)
+
+
+class Child:
+    """A running child with a loaded model."""
+
+    def __init__(self, model_id: str, process: Process, clock: Callable[[], float]) -> None:
+        self._model_id = model_id
+        self._process = process
+        self._clock = clock
+        self._ids = itertools.count(1)
+        self._channels: dict[int, Channel] = {}
+        self._heard = clock()
+        self._first: asyncio.Future[Loaded | Failed] = asyncio.get_running_loop().create_future()
+        self._stopping = False
+        self._stalled = False
+        self.on_death: Callable[[ModelCrashed], None] = lambda _: None
+        self._pump: asyncio.Task[None] | None = None
+        self.loaded: Loaded
+
+    @classmethod
+    async def start(
+        cls,
+        model_id: str,
+        path: Path,
+        settings: LoadSettings,
+        spawner: Spawner,
+        *,
+        deadline_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Spawn a child and load the model. Raises ModelLoadFailed; the child is gone then, also when cancelled."""
+        what = f"loading the model {model_id}"
+        try:
+            process = await spawner.spawn("models.worker")
+        except OSError as error:
+            raise ModelLoadFailed(what, f"no process could be started: {error}", "Free some memory.") from error
+        child = cls(model_id, process, clock)
+        try:
+            await child._connect()
+            async with asyncio.timeout(deadline_s):
+                await child._load(what, path, settings)
+        except TimeoutError:
+            await child.stop()
+            raise ModelLoadFailed(
+                what, f"it was not ready after {deadline_s:g} s", "Allow it more time in the configuration."
+            ) from None
+        except BaseException:
+            await child.stop()
+            raise
+        return child
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return not self._stopping and self._pump is not None and not self._pump.done()
+
+    @property
+    def open_requests(self) -> int:
+        return len(self._channels)
+
+    def send(self, make: Callable[[int], Generate | Count]) -> Channel:
+        """Begin a request; `make` gets its id. Raises ModelCrashed if the child is gone."""
+        if not self.alive:
+            raise self._crashed("its process has ended")
+        if not self._channels:
+            self._heard = self._clock()
+        channel = Channel(self, next(self._ids))
+        self._write(make(channel.id))
+        self._channels[channel.id] = channel
+        return channel
+
+    def forget(self, request_id: int) -> None:
+        """The request's caller has gone."""
+        if self._channels.pop(request_id, None) is not None and self.alive:
+            self._write(Cancel(id=request_id))
+
+    def stalled(self, limit_s: float) -> bool:
+        """Whether there is work, and nothing was heard for so long."""
+        return bool(self._channels) and self._clock() - self._heard > limit_s
+
+    def kill_stalled(self) -> None:
+        """End a child that does not answer; its requests get ModelCrashed."""
+        self._stalled = True
+        self._process.kill()
+
+    async def stop(self) -> None:
+        """End the process and wait for its end."""
+        self._stopping = True
+        self._process.kill()
+        with contextlib.suppress(TimeoutError):  # a process in uninterruptible sleep: the kernel ends it when it can
+            async with asyncio.timeout(_END_S):
+                await self._process.ended()
+        if self._pump is None:
+            self._process.connection.close()
+        else:
+            await asyncio.wait([self._pump], timeout=_END_S)
+
+    # -- the conversation ---------------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._process.connection)
+        self._pump = asyncio.create_task(self._listen(), name=f"model {self._model_id}")
+
+    async def _load(self, what: str, path: Path, settings: LoadSettings) -> None:
+        self._write(Load(path=path_text(path), settings=settings))
+        first = await self._first
+        if isinstance(first, Failed):
+            raise ModelLoadFailed(what, first.why, first.hint)
+        self.loaded = first
+
+    def _write(self, request: Request) -> None:
+        self._writer.write(encode(request))
+
+    async def _listen(self) -> None:
+        """Hands events on until the child ends; then tells everyone who waits."""
+        why = "its process has ended"
+        try:
+            while True:
+                length = frame_length(await self._reader.readexactly(HEADER_BYTES))
+                self._hear(decode_event(await self._reader.readexactly(length)))
+        except ProtocolError as error:
+            why = f"its process sent nonsense: {error}"
+        except (OSError, EOFError):
+            pass
+        self._process.kill()
+        self._writer.close()
+        status = await self._process.ended()
+        self._died(self._crashed(f"{why} ({_status(status)})"))
+
+    def _hear(self, event: Event) -> None:
+        self._heard = self._clock()
+        if isinstance(event, Loaded | Failed):
+            if self._first.done():
+                raise ProtocolError("a second answer to a load")
+            self._first.set_result(event)
+            return
+        request_id = getattr(event, "id", None)
+        if request_id is None:
+            return
+        channel = self._channels.get(request_id)
+        if channel is not None:  # else it was cancelled a moment ago
+            if isinstance(event, _LAST):
+                del self._channels[request_id]
+            channel.put(event)
+
+    def _died(self, error: ModelCrashed) -> None:
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.put(error)
+        if not self._first.done():
+            self._first.set_exception(ModelLoadFailed(f"loading the model {self._model_id}", error.why, error.hint))
+            self._first.exception()  # looked at, in case the load was cancelled
+        if not self._stopping:
+            self.on_death(error)
+
+    def _crashed(self, why: str) -> ModelCrashed:
+        if self._stalled:
+            why = "its process did not answer any more and was ended"
+        elif self._stopping:
+            why = "it was unloaded"
+        words = self._process.last_words
+        return ModelCrashed(
+            f"answering with the model {self._model_id}",
+            f"{why}; it last said: {words}" if words and not self._stopping else why,
+            "Ask again: the model is loaded anew. If it happens again, check it with 'docent models verify'.",
+        )
+
+
+def _status(status: int) -> str:
+    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"

@@ -1,0 +1,439 @@
+"""Which models are in memory, and who may use them: leases, reservations, eviction, idle time-outs.
+
+Rules: a model is used through a lease and never unloaded while one is out. Memory is reserved before a child is
+started (see `budget`); a load is a task of the manager's own, so a caller who gives up does not break it for others.
+Loads are granted in the order they were asked for. Every wait has a deadline and every queue an end: ModelBusy.
+Everything belongs to the event loop's thread; what blocks runs in threads.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from models.adapters import AdapterCatalog, AdapterRef, AdapterSpec, check_fits
+from models.budget import Holder, Never, Wait, plan
+from models.catalog import Catalog, ModelSpec
+from models.child import Child
+from models.errors import ModelBusy, ModelCrashed, ModelError, ModelInUse, ModelLoadFailed, ModelTooLarge
+from models.lease import Lease
+from models.memory import owned_bytes
+from models.process import Spawner
+from models.protocol import KvType, LoadSettings
+
+_log = logging.getLogger(__name__)
+_WATCH_EVERY_S: Final = 1.0
+
+StateName = Literal["installed", "loading", "loaded", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDefaults:
+    """How models are loaded and how long anything may take; times in seconds, `idle_s` None or 0: never unloaded."""
+
+    context: int = 4096
+    threads: int = 2
+    parallel: int = 4
+    batch: int = 512
+    kv_type: KvType = "f16"
+    gpu_layers: int = 0
+    idle_s: float | None = 1800.0
+    wait_s: float = 120.0
+    load_s: float = 300.0
+    stall_s: float = 120.0
+    queue: int = 64
+
+    def settings(self) -> LoadSettings:
+        """What a child is told."""
+        return LoadSettings(
+            context=self.context,
+            parallel=self.parallel,
+            batch=self.batch,
+            threads=self.threads,
+            kv_type=self.kv_type,
+            gpu_layers=self.gpu_layers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """One installed model as it is now; `predicted` and `measured` are bytes, while it is loading or loaded."""
+
+    spec: ModelSpec
+    state: StateName
+    reason: str | None
+    pinned: bool
+    leases: int
+    context: int | None
+    predicted: int | None
+    measured: int | None
+    pid: int | None
+
+
+@dataclass(slots=True, eq=False)
+class _Resident:
+    """One load of a model, from its reservation to its end. Only touched by the event loop's thread."""
+
+    spec: ModelSpec
+    reserved: int
+    last_used: float
+    task: asyncio.Task[None] | None = None
+    child: Child | None = None
+    leases: int = 0
+    measured: int | None = None
+    leaving: bool = False
+    error: ModelError | None = None
+
+    @property
+    def idle(self) -> bool:
+        return self.child is not None and self.leases == 0 and not self.leaving
+
+    @property
+    def bytes(self) -> int:
+        return max(self.reserved, self.measured or 0)
+
+
+class Manager:
+    """Loads, shares and unloads models within `budget_bytes`. An async context manager."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        adapters: AdapterCatalog,
+        *,
+        budget_bytes: int,
+        defaults: ModelDefaults = ModelDefaults(),
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[ModelState], None] = lambda _: None,
+    ) -> None:
+        self.catalog = catalog
+        self.adapters = adapters
+        self.budget_bytes = budget_bytes
+        self._defaults = defaults
+        self._clock = clock
+        self._on_change = on_change
+        self._residents: dict[str, _Resident] = {}
+        self._failures: dict[str, str] = {}
+        self._pinned: set[str] = set()
+        self._line: deque[object] = deque()  # tickets of those who wait for room, first come first served
+        self._waiting = 0
+        self._pulse = asyncio.Event()
+        self._fits: set[tuple[str, str]] = set()
+        self._spawner = Spawner()
+        self._watch: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def __aenter__(self) -> Self:
+        self._watch = asyncio.create_task(self._watch_forever(), name="models watch")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all children. Whoever still holds a lease gets ModelCrashed."""
+        self._closing = True
+        self._notify()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+        await asyncio.gather(*(self._stop(resident) for resident in list(self._residents.values())))
+        await asyncio.to_thread(self._spawner.close)
+
+    # -- use ----------------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def lease(
+        self, model_id: str, adapters: Sequence[AdapterRef] = (), *, wait_s: float | None = None
+    ) -> AsyncIterator[Lease]:
+        """The model, loaded if need be, held for the block.
+
+        Raises UnknownModel, UnknownAdapter, InvalidModelFile (an adapter of another base), ModelTooLarge,
+        ModelLoadFailed, and ModelBusy if it cannot be had within `wait_s` seconds (by default as configured).
+        """
+        spec = self.catalog.get(model_id)
+        chosen = [(self.adapters.get(ref.id), ref.scale) for ref in adapters]
+        for adapter, _ in chosen:
+            await self._check_fits(adapter, spec)
+        wait = self._defaults.wait_s if wait_s is None else wait_s
+        resident = await self._acquire(spec, wait)
+        assert resident.child is not None
+        lease = Lease(spec, resident.child, chosen, wait_s=wait, queue=self._defaults.queue)
+        try:
+            yield lease
+        finally:
+            lease.close()
+            self._release(resident)
+
+    async def load(self, model_id: str) -> ModelState:
+        """Have the model in memory. Raises as `lease` does."""
+        resident = await self._acquire(self.catalog.get(model_id), self._defaults.wait_s)
+        self._release(resident)
+        return self.state(model_id)
+
+    async def unload(self, model_id: str) -> ModelState:
+        """Free its memory. Raises UnknownModel, or ModelInUse while it is loading or answering."""
+        spec = self.catalog.get(model_id)
+        self._failures.pop(model_id, None)
+        resident = self._residents.get(model_id)
+        if resident is not None:
+            if not resident.idle and not resident.leaving:
+                doing = "answering" if resident.child else "loading"
+                raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "Try again when it is done.")
+            await self._stop(resident)
+        return self.state(model_id)
+
+    async def remove(self, model_id: str) -> None:
+        """Unload it and delete it from the disk. Raises UnknownModel, ModelInUse, ModelBusy, ModelError."""
+        await self.unload(model_id)
+        self._pinned.discard(model_id)
+        await asyncio.to_thread(self.catalog.remove, model_id)
+
+    def pin(self, model_id: str) -> ModelState:
+        """Never unload it to make room or for idleness. Raises UnknownModel."""
+        return self._set_pinned(model_id, pinned=True)
+
+    def unpin(self, model_id: str) -> ModelState:
+        """Raises UnknownModel."""
+        return self._set_pinned(model_id, pinned=False)
+
+    async def rescan(self) -> None:
+        """Look at the folders again; models whose file is gone or another are unloaded as soon as they are idle."""
+        await asyncio.to_thread(self.catalog.rescan)
+        await asyncio.to_thread(self.adapters.rescan)
+        self._failures.clear()
+        await self._stop_stale()
+        self._notify()
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def states(self) -> tuple[ModelState, ...]:
+        """All installed models, by id."""
+        return tuple(self._state(spec) for spec in self.catalog.list())
+
+    def state(self, model_id: str) -> ModelState:
+        """Raises UnknownModel."""
+        return self._state(self.catalog.get(model_id))
+
+    def holders(self) -> tuple[Holder, ...]:
+        """Who holds memory of the budget now."""
+        return tuple(
+            Holder(
+                id=key,
+                bytes=resident.bytes,
+                idle=resident.idle,
+                pinned=key in self._pinned,
+                last_used=resident.last_used,
+            )
+            for key, resident in self._residents.items()
+        )
+
+    async def measure(self) -> None:
+        """Measure the memory of all loaded models anew."""
+        for resident in list(self._residents.values()):
+            if resident.child is not None and resident.child.alive:
+                resident.measured = await asyncio.to_thread(owned_bytes, resident.child.pid)
+
+    def _state(self, spec: ModelSpec) -> ModelState:
+        resident = self._residents.get(spec.id)
+        child = resident.child if resident else None
+        reason = self._failures.get(spec.id)
+        state: StateName = "loaded" if child else "loading" if resident else "failed" if reason else "installed"
+        return ModelState(
+            spec=spec,
+            state=state,
+            reason=reason,
+            pinned=spec.id in self._pinned,
+            leases=resident.leases if resident else 0,
+            context=child.loaded.context if child else None,
+            predicted=resident.reserved if resident else None,
+            measured=resident.measured if resident else None,
+            pid=child.pid if child else None,
+        )
+
+    # -- acquiring ----------------------------------------------------------------------------------------------------
+
+    async def _acquire(self, spec: ModelSpec, wait_s: float) -> _Resident:
+        what = f"using the model {spec.id}"
+        if self._waiting >= self._defaults.queue:
+            raise ModelBusy(what, f"{self._waiting} requests wait for a model already", "Try again in a while.")
+        self._waiting += 1
+        ticket = object()
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._grant(spec, ticket, what)
+        except TimeoutError:
+            why = f"it did not come free within {wait_s:g} s"
+            raise ModelBusy(what, why, "Try again in a while, or unload other models.") from None
+        finally:
+            self._waiting -= 1
+            if ticket in self._line:
+                self._line.remove(ticket)
+                self._notify()
+
+    async def _grant(self, spec: ModelSpec, ticket: object, what: str) -> _Resident:
+        """Wait until the model is loaded, starting the load when it is our turn."""
+        joined: _Resident | None = None
+        while True:
+            if self._closing:
+                raise ModelBusy(what, "the service is stopping", "Try again when it runs.")
+            if joined is not None and joined.error is not None:
+                raise joined.error
+            resident = self._residents.get(spec.id)
+            if resident is None:
+                started = self._try_load(spec, ticket, what)
+                if started is not None:
+                    joined = started
+                    continue
+            elif resident.spec.sha256 != spec.sha256:
+                if resident.idle:
+                    await self._stop(resident)
+                    continue
+            elif resident.child is not None and not resident.leaving:
+                resident.leases += 1
+                return resident
+            elif not resident.leaving:
+                joined = resident
+            await self._pulse.wait()
+
+    def _try_load(self, spec: ModelSpec, ticket: object, what: str) -> _Resident | None:
+        """Reserve and begin to load, if it is this ticket's turn and there is room. Raises ModelTooLarge."""
+        if ticket not in self._line:
+            self._line.append(ticket)
+        settings = self._defaults.settings()
+        wanted = spec.header.need_bytes(settings)
+        decision = plan(self.budget_bytes, self.holders(), wanted)
+        if isinstance(decision, Never):
+            raise _too_large(what, wanted, self.budget_bytes, decision)
+        if self._line[0] is not ticket or isinstance(decision, Wait):
+            return None
+        self._line.remove(ticket)
+        victims = [self._residents[key] for key in decision.victims]
+        for victim in victims:
+            victim.leaving = True
+        resident = _Resident(spec, wanted, self._clock())
+        self._residents[spec.id] = resident
+        self._failures.pop(spec.id, None)
+        resident.task = asyncio.create_task(self._load(resident, victims, settings), name=f"load {spec.id}")
+        self._changed(spec)
+        return resident
+
+    async def _load(self, resident: _Resident, victims: Sequence[_Resident], settings: LoadSettings) -> None:
+        """The task of one load; leaves either a child or an error in the resident."""
+        spec = resident.spec
+        try:
+            await asyncio.gather(*(self._stop(victim) for victim in victims))
+            child = await Child.start(
+                spec.id, spec.path, settings, self._spawner, deadline_s=self._defaults.load_s, clock=self._clock
+            )
+        except BaseException as error:
+            interrupted = ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "Try again.")
+            resident.error = error if isinstance(error, ModelError) else interrupted
+            self._failures[spec.id] = str(resident.error)
+            self._residents.pop(spec.id, None)
+            if not isinstance(error, ModelError):
+                raise
+        else:
+            child.on_death = lambda error: self._on_death(resident, error)
+            resident.child = child
+            resident.last_used = self._clock()
+            if not child.alive:
+                self._on_death(resident, ModelCrashed(f"loading the model {spec.id}", "its process has ended"))
+            resident.measured = await asyncio.to_thread(owned_bytes, child.pid)
+        finally:
+            resident.task = None
+            self._changed(spec)
+
+    def _release(self, resident: _Resident) -> None:
+        resident.leases -= 1
+        resident.last_used = self._clock()
+        self._notify()
+
+    # -- leaving ------------------------------------------------------------------------------------------------------
+
+    async def _stop(self, resident: _Resident) -> None:
+        """End a resident, whatever it is doing, and give its reservation back once its memory has come back."""
+        resident.leaving = True
+        if resident.task is not None and resident.task is not asyncio.current_task():
+            resident.task.cancel()
+            await asyncio.wait([resident.task])
+        if resident.child is not None:
+            await resident.child.stop()
+        if self._residents.get(resident.spec.id) is resident:
+            del self._residents[resident.spec.id]
+        self._changed(resident.spec)
+
+    def _on_death(self, resident: _Resident, error: ModelCrashed) -> None:
+        if self._residents.get(resident.spec.id) is resident:
+            del self._residents[resident.spec.id]
+            self._failures[resident.spec.id] = error.why
+        self._changed(resident.spec)
+
+    async def _stop_stale(self) -> None:
+        current = {spec.id: spec.sha256 for spec in self.catalog.list()}
+        for key, resident in list(self._residents.items()):
+            if current.get(key) != resident.spec.sha256 and resident.idle:
+                await self._stop(resident)
+
+    async def evict_idle(self) -> None:
+        """Unload what has been idle for longer than configured."""
+        limit = self._defaults.idle_s
+        for key, resident in list(self._residents.items()):
+            tired = bool(limit) and self._clock() - resident.last_used > (limit or 0)
+            if tired and resident.idle and key not in self._pinned:
+                await self._stop(resident)
+
+    async def _watch_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            try:
+                self._kill_stalled()
+                await self.evict_idle()
+                await self._stop_stale()
+            except Exception:  # noqa: BLE001 - the watch must survive; it is logged
+                _log.exception("watching over the loaded models failed; it goes on")
+
+    def _kill_stalled(self) -> None:
+        for resident in self._residents.values():
+            if resident.child is not None and resident.child.stalled(self._defaults.stall_s):
+                resident.child.kill_stalled()
+
+    # -- small things -------------------------------------------------------------------------------------------------
+
+    async def _check_fits(self, adapter: AdapterSpec, base: ModelSpec) -> None:
+        pair = (adapter.sha256, base.sha256)
+        if pair not in self._fits:
+            await asyncio.to_thread(check_fits, adapter, base)
+            self._fits.add(pair)
+
+    def _set_pinned(self, model_id: str, *, pinned: bool) -> ModelState:
+        spec = self.catalog.get(model_id)
+        (self._pinned.add if pinned else self._pinned.discard)(model_id)
+        self._changed(spec)
+        return self._state(spec)
+
+    def _changed(self, spec: ModelSpec) -> None:
+        self._notify()
+        self._on_change(self._state(spec))
+
+    def _notify(self) -> None:
+        """Wake everyone who waits, to look again."""
+        pulse, self._pulse = self._pulse, asyncio.Event()
+        pulse.set()
+
+
+def _too_large(what: str, wanted: int, budget: int, never: Never) -> ModelTooLarge:
+    pinned = f", of which the pinned models ({', '.join(never.pinned)}) leave {never.room}" if never.pinned else ""
+    return ModelTooLarge(
+        what,
+        f"it needs about {wanted} bytes of memory, and the budget is {budget}{pinned}",
+        "Give it a smaller context, import a smaller quantisation, or raise the memory budget."
+        + (" Or unpin a model." if never.pinned else ""),
+    )

@@ -1,0 +1,242 @@
+"""What the service and a model's child process say to each other.
+
+Rule: a frame is a big-endian 32-bit length and that many bytes of JSON, never pickle; both ends refuse frames over the
+limit and anything that is not exactly one of these messages. The service sends `Request`s, the child sends `Event`s.
+Ids are chosen by the service and are unique within one child's life.
+"""
+
+import os
+import struct
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+MAX_FRAME: Final = 16 * 1024 * 1024
+_LENGTH: Final = struct.Struct(">I")
+HEADER_BYTES: Final = _LENGTH.size
+
+KvType = Literal["f32", "f16", "q8_0", "q4_0"]
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is not a message; the connection cannot be used any further."""
+
+
+def _unicode(text: object) -> object:
+    """Half a surrogate pair, as file names and broken clients bring it, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
+UserText = Annotated[str, BeforeValidator(_unicode)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LoadSettings(_Message):
+    """How a model is loaded. `context` is the most tokens of one request; all requests share `cells` tokens of KV."""
+
+    context: int = Field(default=4096, ge=16)
+    cells: int | None = Field(default=None, ge=16)
+    parallel: int = Field(default=4, ge=1, le=64)
+    batch: int = Field(default=512, ge=16, le=8192)
+    threads: int = Field(default=2, ge=1, le=1024)
+    kv_type: KvType = "f16"
+    gpu_layers: int = Field(default=0, ge=0)
+
+
+class Sampling(_Message):
+    """How the next token is chosen. Temperature 0 takes the likeliest; without a seed every run differs."""
+
+    temperature: float = Field(default=0.0, ge=0.0, le=10.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int = Field(default=0, ge=0)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    seed: int | None = Field(default=None, ge=0, lt=2**32)
+
+
+class ChatMessage(_Message):
+    """One turn of a conversation."""
+
+    role: str = Field(pattern=r"^[a-z_]{1,32}$")
+    content: UserText
+
+
+class Chat(_Message):
+    """A prompt made from messages by the model's chat template; control tokens written in a content stay plain text."""
+
+    kind: Literal["chat"] = "chat"
+    messages: tuple[ChatMessage, ...] = Field(min_length=1)
+
+
+class Raw(_Message):
+    """A prompt as it stands. `bos` puts the model's begin token in front; `special` reads control tokens in it."""
+
+    kind: Literal["raw"] = "raw"
+    text: UserText
+    bos: bool = True
+    special: bool = False
+
+
+Prompt = Annotated[Chat | Raw, Field(discriminator="kind")]
+
+
+class AdapterUse(_Message):
+    """A LoRA adapter for one request; `key` is the hash of its content."""
+
+    key: str
+    path: str  # see path_text
+    scale: float = Field(allow_inf_nan=False)
+
+
+class Load(_Message):
+    type: Literal["load"] = "load"
+    path: str  # see path_text
+    settings: LoadSettings
+
+
+class Generate(_Message):
+    type: Literal["generate"] = "generate"
+    id: int
+    prompt: Prompt
+    max_tokens: int | None = Field(default=None, ge=1)
+    sampling: Sampling = Sampling()
+    stop: tuple[UserText, ...] = ()
+    adapters: tuple[AdapterUse, ...] = ()
+
+
+class Count(_Message):
+    type: Literal["count"] = "count"
+    id: int
+    prompt: Prompt
+
+
+class Cancel(_Message):
+    type: Literal["cancel"] = "cancel"
+    id: int
+
+
+class Usage(_Message):
+    """Exact token counts. The end-of-answer token is not counted as part of the answer."""
+
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+
+
+class Loaded(_Message):
+    """The model is ready. `context` is what one request may use, at most what was asked for."""
+
+    type: Literal["loaded"] = "loaded"
+    context: int
+    template: Literal["gguf", "chatml"]
+    system_role: Literal["native", "merged"]
+    seconds: float
+
+
+class Failed(_Message):
+    """The model could not be loaded; the child ends after it."""
+
+    type: Literal["failed"] = "failed"
+    why: str
+    hint: str
+
+
+class Started(_Message):
+    type: Literal["started"] = "started"
+    id: int
+    prompt_tokens: int
+
+
+class Text(_Message):
+    type: Literal["text"] = "text"
+    id: int
+    text: str
+
+
+class Finished(_Message):
+    type: Literal["finished"] = "finished"
+    id: int
+    reason: Literal["stop", "length"]
+    usage: Usage
+    prefill_s: float
+    decode_s: float
+
+
+RefusedKind = Literal["ContextOverflow", "InvalidPrompt", "InvalidModelFile"]
+
+
+class Refused(_Message):
+    """This request was refused; others go on."""
+
+    type: Literal["refused"] = "refused"
+    id: int
+    kind: RefusedKind
+    what: str
+    why: str
+    hint: str
+
+
+class Counted(_Message):
+    type: Literal["counted"] = "counted"
+    id: int
+    tokens: int
+
+
+class Alive(_Message):
+    """Sent about once a second while there is work, so that a hanging child can be told from a slow one."""
+
+    type: Literal["alive"] = "alive"
+
+
+Request = Load | Generate | Count | Cancel
+Event = Loaded | Failed | Started | Text | Finished | Refused | Counted | Alive
+
+_REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+
+
+def path_text(path: Path) -> str:
+    """A path for a message: each byte one character, as JSON cannot hold a path that is not UTF-8."""
+    return os.fsencode(path).decode("latin-1")
+
+
+def path_bytes(text: str) -> bytes:
+    """The path that `path_text` wrote."""
+    return text.encode("latin-1")
+
+
+def encode(message: Request | Event) -> bytes:
+    """One frame. Raises ProtocolError if the message is over the limit or holds text that is not Unicode."""
+    try:
+        body = message.model_dump_json().encode()
+    except ValueError as error:  # lone surrogates
+        raise ProtocolError(f"a message of type {message.type} holds text that is not Unicode") from error
+    if len(body) > MAX_FRAME:
+        raise ProtocolError(f"a message of type {message.type} takes {len(body)} bytes, the limit is {MAX_FRAME}")
+    return _LENGTH.pack(len(body)) + body
+
+
+def frame_length(header: bytes) -> int:
+    """The length of the body after this header. Raises ProtocolError over the limit."""
+    length: int = _LENGTH.unpack(header)[0]
+    if length > MAX_FRAME:
+        raise ProtocolError(f"a frame of {length} bytes was announced, the limit is {MAX_FRAME}")
+    return length
+
+
+def decode_request(body: bytes) -> Request:
+    """Raises ProtocolError if it is none."""
+    try:
+        return _REQUESTS.validate_json(body)
+    except ValidationError as error:
+        raise ProtocolError(f"not a request: {error.errors(include_url=False, include_input=False)}") from error
+
+
+def decode_event(body: bytes) -> Event:
+    """Raises ProtocolError if it is none."""
+    try:
+        return _EVENTS.validate_json(body)
+    except ValidationError as error:
+        raise ProtocolError(f"not an event: {error.errors(include_url=False, include_input=False)}") from error

@@ -1,0 +1,186 @@
+"""The child process that holds one base model: `python -m models.worker SOCKET_FD PARENT_PID`.
+
+Rule: it trusts nobody with its life. A thread reads the socket and ends the process the moment the other side is gone,
+also in the middle of a long decode; the main thread does everything else. What llama.cpp prints goes to standard error
+and never into the conversation, which has a socket of its own.
+"""
+
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+from typing import Final
+
+from models.batching import Batcher, Job
+from models.engine import Engine
+from models.errors import ContextOverflow, InvalidModelFile, InvalidPrompt, ModelError, ModelLoadFailed
+from models.limits import harden
+from models.prompts import PromptBuilder
+from models.protocol import (
+    HEADER_BYTES,
+    Alive,
+    Cancel,
+    Count,
+    Counted,
+    Event,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    ProtocolError,
+    Refused,
+    RefusedKind,
+    Request,
+    decode_request,
+    encode,
+    frame_length,
+)
+from models.streaming import TextStream
+
+_ALIVE_EVERY_S: Final = 1.0
+_REFUSED: Final[dict[type[ModelError], RefusedKind]] = {
+    ContextOverflow: "ContextOverflow",
+    InvalidPrompt: "InvalidPrompt",
+    InvalidModelFile: "InvalidModelFile",
+}
+
+
+class Line:
+    """The child's end of the conversation."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._sent = time.monotonic()
+        threading.Thread(target=self._listen, name="listen", daemon=True).start()
+
+    def next(self, *, wait: bool) -> Request | None:
+        """The next request; without `wait` None if there is none yet."""
+        try:
+            return self._requests.get(block=wait)
+        except queue.Empty:
+            return None
+
+    def send(self, event: Event) -> None:
+        self._connection.sendall(encode(event))
+        self._sent = time.monotonic()
+
+    def send_alive(self) -> None:
+        """Say that work goes on, if nothing was said for a while."""
+        if time.monotonic() - self._sent > _ALIVE_EVERY_S:
+            self.send(Alive())
+
+    def _listen(self) -> None:
+        """Ends the process at the end of the conversation, whatever the main thread is doing."""
+        try:
+            while True:
+                body = self._read(frame_length(self._read(HEADER_BYTES)))
+                self._requests.put(decode_request(body))
+        except (EOFError, OSError):
+            os._exit(0)
+        except ProtocolError as error:
+            print(f"the service sent nonsense: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
+
+    def _read(self, count: int) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            more = self._connection.recv(min(count - len(data), 1 << 20))
+            if not more:
+                raise EOFError
+            data += more
+        return bytes(data)
+
+
+class Worker:
+    """Answers requests with one loaded model."""
+
+    def __init__(self, line: Line, engine: Engine, prompts: PromptBuilder) -> None:
+        self._line = line
+        self._engine = engine
+        self._prompts = prompts
+        self._batcher = Batcher(engine)
+
+    def run(self) -> None:
+        """Until the process ends."""
+        while True:
+            request = self._line.next(wait=not self._batcher.busy)
+            while request is not None:
+                self._take(request)
+                request = self._line.next(wait=False)
+            if self._batcher.busy:
+                for event in self._batcher.step():
+                    self._line.send(event)
+                self._line.send_alive()
+
+    def _take(self, request: Request) -> None:
+        match request:
+            case Generate() | Count():
+                try:
+                    self._answer(request)
+                except (ContextOverflow, InvalidPrompt, InvalidModelFile) as error:
+                    kind = _REFUSED[type(error)]
+                    self._line.send(Refused(id=request.id, kind=kind, what=error.what, why=error.why, hint=error.hint))
+            case Cancel():
+                self._batcher.cancel(request.id)
+            case Load():
+                raise ProtocolError("a second model was to be loaded")
+
+    def _answer(self, request: Generate | Count) -> None:
+        if isinstance(request, Count):
+            self._line.send(Counted(id=request.id, tokens=len(self._prompts.tokens(request.prompt))))
+            return
+        for use in request.adapters:
+            self._engine.load_adapter(use)
+        tokens = self._prompts.checked(request.prompt)
+        room = self._engine.context - len(tokens)
+        self._batcher.submit(
+            Job(
+                id=request.id,
+                tokens=tokens,
+                max_tokens=min(request.max_tokens or room, room),
+                sampler=self._engine.sampler(request.sampling),
+                text=TextStream(request.stop),
+                adapters=tuple((use.key, use.scale) for use in request.adapters),
+            )
+        )
+
+
+def _load(line: Line) -> tuple[Engine, PromptBuilder] | None:
+    """The model of the first request; None after telling that it failed."""
+    request = line.next(wait=True)
+    if not isinstance(request, Load):
+        raise ProtocolError("the first request was not to load a model")
+    began = time.monotonic()
+    try:
+        engine = Engine(request.path, request.settings)
+        prompts = PromptBuilder(engine)
+    except (ModelLoadFailed, InvalidPrompt) as error:
+        line.send(Failed(why=error.why, hint=error.hint))
+        return None
+    line.send(
+        Loaded(
+            context=engine.context,
+            template=prompts.template,
+            system_role=prompts.system_role,
+            seconds=time.monotonic() - began,
+        )
+    )
+    return engine, prompts
+
+
+def main() -> None:
+    """Ends with status 0 when told to, and with another if the model or the conversation fails."""
+    descriptor, parent = map(int, sys.argv[1:3])
+    harden(parent)
+    line = Line(socket.socket(fileno=descriptor))
+    loaded = _load(line)
+    if loaded is None:
+        os._exit(3)
+    Worker(line, *loaded).run()
+
+
+if __name__ == "__main__":
+    main()

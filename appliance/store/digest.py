@@ -26,6 +26,7 @@ _CHUNKS = (
     " WHERE c.revision = ? ORDER BY c.ordinal"
 )
 _NAMES = "SELECT d.path, n.text, n.vector FROM name_vectors n JOIN documents d ON d.id = n.document ORDER BY d.path"
+_SOURCES = "SELECT d.path, s.name, s.about FROM sources s JOIN documents d ON d.id = s.rowid ORDER BY d.path"
 _TOTALS = "SELECT (SELECT count(*) FROM vectors), (SELECT count(*) FROM passages_docsize), (SELECT count(*) FROM {table}_rowids)"
 
 
@@ -44,4 +45,5 @@ def _parts(connection: apsw.Connection, index: VectorIndex) -> Iterator[object]:
         yield from connection.execute(_PAGES, (revision,))
         yield from connection.execute(_CHUNKS.format(table=index.table, embedder=index.embedder), (revision,))
     yield rows(connection, _NAMES)
+    yield rows(connection, _SOURCES)
     yield rows(connection, _TOTALS.format(table=index.table))

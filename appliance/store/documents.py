@@ -16,7 +16,7 @@ import apsw
 from appliance.errors import InvalidRequest
 from appliance.store.connection import Row, row, rows, run, value
 from appliance.store.ids import document_id, unknown_document
-from appliance.store.names import collection_of
+from appliance.store.names import collection_of, display
 from appliance.store.rows import STATES, DocumentRow, KnownFile, State
 from appliance.store.vectors import in_list
 from ingest.types import FileIdentity
@@ -50,7 +50,7 @@ def by_path(connection: apsw.Connection, path: bytes) -> DocumentRow | None:
 
 def by_inode(connection: apsw.Connection, device: int, inode: int) -> list[DocumentRow]:
     """The documents whose file was last seen as this inode: more than one where it has several names."""
-    columns = _columns(FileIdentity(device, inode, 0, 0, 0))[:2]
+    columns = (_any(device), _any(inode))
     return [_document(one) for one in rows(connection, f"{_SELECT} WHERE d.inode = ?2 AND d.device = ?1", columns)]
 
 
@@ -62,6 +62,15 @@ def paths_under(connection: apsw.Connection, path: bytes) -> list[bytes]:
         (path, path + b"/", path + b"0"),  # "0" is the byte after "/"
     )
     return [one for (one,) in found]
+
+
+def by_display(connection: apsw.Connection, shown: str) -> DocumentRow | None:
+    """The document whose path is shown like this."""
+    if "\\" in shown:  # perhaps a name that is not UTF-8
+        for (path,) in rows(connection, "SELECT path FROM documents ORDER BY path"):
+            if display(path) == shown:
+                return by_path(connection, path)
+    return by_path(connection, shown.encode("utf-8", "replace"))
 
 
 def page(
@@ -278,9 +287,13 @@ def _document(found: Row) -> DocumentRow:
 
 
 def _columns(identity: FileIdentity) -> list[int | str]:
-    # inode and device numbers are unsigned, and a file's times may be absurd: what 64 bits can't hold goes as text
     numbers = (identity.device, identity.inode, identity.size, identity.mtime_ns, identity.ctime_ns)
-    return [number if -(2**63) <= number < 2**63 else str(number) for number in numbers]
+    return [_any(number) for number in numbers]
+
+
+def _any(number: int) -> int | str:
+    # inode and device numbers are unsigned, and a file's times may be absurd: what 64 bits can't hold goes as text
+    return number if -(2**63) <= number < 2**63 else str(number)
 
 
 def _identity(columns: list[Any]) -> FileIdentity:

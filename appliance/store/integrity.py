@@ -51,6 +51,11 @@ _RULES = (
         " LEFT JOIN name_vectors n ON n.document = d.id WHERE (coalesce(r.chunks, 0) > 0) <> (n.document IS NOT NULL)",
     ),
     (
+        "findable documents without their source's full-text row, or the other way round",
+        "SELECT (SELECT count(*) FROM (SELECT document FROM name_vectors EXCEPT SELECT id FROM sources_docsize))"
+        " + (SELECT count(*) FROM (SELECT id FROM sources_docsize EXCEPT SELECT document FROM name_vectors))",
+    ),
+    (
         "revisions that no document refers to",
         "SELECT count(*) FROM revisions r JOIN documents d ON d.id = r.document"
         " WHERE r.id NOT IN (coalesce(d.serving, 0), coalesce(d.building, 0))",

@@ -123,8 +123,14 @@ _FIRST: Sequence[str] = (
         name, about, heading, text, tokenize = 'porter unicode61 remove_diacritics 2'
     )
     """,
-    # Without this, the words of deleted passages stay readable in the index's own pages.
+    """
+    CREATE VIRTUAL TABLE sources USING fts5 (
+        name, about, tokenize = 'porter unicode61 remove_diacritics 2'
+    )
+    """,
+    # Without this, the words of what was deleted stay readable in the index's own pages.
     "INSERT INTO passages (passages, rank) VALUES ('secure-delete', 1)",
+    "INSERT INTO sources (sources, rank) VALUES ('secure-delete', 1)",
 )
 
 MIGRATIONS: Sequence[Sequence[str]] = (_FIRST,)

@@ -6,8 +6,8 @@ document. So a rename changes these two and embeds nothing but the name.
 
 # ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
 
-import os
 import re
+import unicodedata
 from collections.abc import Collection
 
 import apsw
@@ -20,18 +20,13 @@ from ingest.types import Vector
 
 _SEPARATORS = re.compile(r"[\s_./\\+~,;:()\[\]{}-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
-_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
+_YEAR = re.compile(r"(?<=[^\W\d_])(?=(?:19|20)\d\d(?!\d))|(?<=(?<!\d)(?:19|20)\d\d)(?=[^\W\d_])")
 _EXTENSION = re.compile(r"\.pdf$", re.IGNORECASE)
 
 
 def display(path: bytes) -> str:
     r"""The path for people and for JSON: bytes that are not UTF-8 appear as `\xff`."""
     return path.decode("utf-8", "backslashreplace")
-
-
-def from_display(shown: str) -> bytes:
-    r"""The path that `display` shows so, if every `\xff` in it stands for a byte."""
-    return _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), os.fsencode(shown))
 
 
 def collection_of(path: bytes) -> bytes:
@@ -43,10 +38,11 @@ def collection_of(path: bytes) -> bytes:
 def search_name(path: bytes, title: str = "") -> str:
     """Folders and file name as words, then the title's where it has others: what the name vector is made of.
 
-    >>> search_name(b"reports/2022_Q3-AAPL.pdf")
-    'reports 2022 Q3 AAPL'
+    >>> search_name(b"reports/2022Q3-AAPL_10Q.pdf")
+    'reports 2022 Q3 AAPL 10Q'
     """
-    name = _CAMEL.sub(" ", _EXTENSION.sub("", path.decode("utf-8", "replace")))
+    name = unicodedata.normalize("NFC", path.decode("utf-8", "replace"))
+    name = _YEAR.sub(" ", _CAMEL.sub(" ", _EXTENSION.sub("", name)))
     words = " ".join(part for part in _SEPARATORS.split(name) if part)
     if title and not set(title.lower().split()) <= set(words.lower().split()):
         return f"{words} {' '.join(title.split())}".strip()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from appliance.store import fulltext, names, words
+from appliance.store import fulltext, names, sources, words
 from appliance.store.connection import row, run, value
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.vectors import VectorIndex, text_hash
@@ -112,6 +112,8 @@ def append(
     )
     if not standing.searchable:
         return
+    if standing.chunks or batch.chunks:
+        sources.put(connection, standing.document, revision, standing.path, batch.title)
     if batch.title != standing.title and standing.chunks:
         _hide(connection, index, revision)
         _expose(connection, index, revision, standing.path, batch.title)
@@ -129,8 +131,9 @@ def complete(connection: apsw.Connection, index: VectorIndex, revision: int, kno
     standing = _standing(connection, revision)
     if standing.chunks:
         names.put(connection, index.embedder, standing.document, standing.path, standing.title, known_names)
+        sources.put(connection, standing.document, revision, standing.path, standing.title)
     else:
-        names.drop(connection, standing.document)
+        _forget_name(connection, standing.document)
     run(
         connection,
         "UPDATE documents SET serving = ?, building = NULL WHERE id = ?",
@@ -152,7 +155,7 @@ def drop_building(connection: apsw.Connection, index: VectorIndex, document: int
     building, serving = held
     if serving is None:
         _hide(connection, index, building)
-        names.drop(connection, document)
+        _forget_name(connection, document)
     run(connection, "UPDATE documents SET building = NULL WHERE id = ?", (document,))
     _delete(connection, building)
 
@@ -164,7 +167,7 @@ def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> 
     if serving is None:
         return
     _hide(connection, index, serving)
-    names.drop(connection, document)
+    _forget_name(connection, document)
     run(connection, "UPDATE documents SET serving = NULL WHERE id = ?", (document,))
     _delete(connection, serving)
 
@@ -187,6 +190,7 @@ def renamed(
         return
     path, revision, title, _ = found
     names.put(connection, index.embedder, document, path, title, known_names)
+    sources.put(connection, document, revision, path, title)
     if names.search_name(path) != names.search_name(before):
         fulltext.unindex_revision(connection, revision)
         fulltext.index_revision(connection, revision, path, title)
@@ -218,6 +222,11 @@ def _expose(
 def _hide(connection: apsw.Connection, index: VectorIndex, revision: int) -> None:
     fulltext.unindex_revision(connection, revision)
     index.unindex_revision(connection, revision)
+
+
+def _forget_name(connection: apsw.Connection, document: int) -> None:
+    names.drop(connection, document)
+    sources.drop(connection, document)
 
 
 def _delete(connection: apsw.Connection, revision: int) -> None:

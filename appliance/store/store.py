@@ -5,7 +5,6 @@ any thread, writes go through the one writer thread. Paths and collections are b
 `collections=None` for all collections; a set restricts them to what the caller may see.
 """
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,7 @@ from typing import Self
 
 import apsw
 
-from appliance.store import documents, fulltext, integrity, names, passages, revisions
+from appliance.store import documents, fulltext, integrity, names, passages, revisions, sources
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import document_id, document_number
@@ -80,10 +79,6 @@ class Store:
         with self._database.read() as connection:
             return documents.by_path(connection, path)
 
-    def by_display(self, document: str) -> DocumentRow | None:
-        """The document whose path is shown so; see `names.display`."""
-        return self.by_path(os.fsencode(document)) or self.by_path(names.from_display(document))
-
     def by_inode(self, device: int, inode: int) -> list[DocumentRow]:
         """The documents whose file was last seen as this inode."""
         with self._database.read() as connection:
@@ -93,6 +88,11 @@ class Store:
         """`path` itself, if it is a document, and the documents below it, if it is a folder."""
         with self._database.read() as connection:
             return documents.paths_under(connection, path)
+
+    def by_display(self, document: str) -> DocumentRow | None:
+        """The document whose path is shown as this text."""
+        with self._database.read() as connection:
+            return documents.by_display(connection, document)
 
     def list_documents(
         self, *, limit: int, cursor: str | None = None, collections: Collections = None, state: State | None = None
@@ -287,6 +287,22 @@ class Store:
         with self._database.read() as connection:
             within = documents.collection_numbers(connection, collections)
             return self._index.nearest(connection, vector, k, within, documents_only)
+
+    def match_documents(
+        self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
+    ) -> list[tuple[int, float]]:
+        """The `limit` documents whose name and first page fit a query in FTS5's language best, as (number, BM25).
+
+        `weights` are those of `sources.COLUMNS`: name, about.
+        """
+        with self._database.read() as connection:
+            within = documents.collection_numbers(connection, collections)
+            return sources.match(connection, query, limit, weights, within)
+
+    def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
+        """What `match_documents` knows of these documents: name and about by number."""
+        with self._database.read() as connection:
+            return sources.of_documents(connection, numbers)
 
     def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
         """The numbers of the documents that can be found, and their names' vectors, (documents, dimensions)."""

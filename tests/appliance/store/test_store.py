@@ -218,3 +218,18 @@ def test_another_embedding_model_is_refused_once_there_are_chunks(store: Store, 
     with pytest.raises(EmbedderMismatch, match=r"'test'.*'other'") as caught:
         Store.open(tmp_path / "docent.db", embedder=other, embed_name=embed)
     assert "docent.db" in caught.value.hint
+
+
+def test_documents_are_found_by_what_is_shown_by_inode_and_by_folder(store: Store) -> None:
+    paths = [b"a/1.pdf", b"a/2/\xfe.pdf", b"a-b.pdf", b"a0.pdf", b"a"]
+    for number, path in enumerate(paths):
+        store.queue_file(path, identity(number))
+    for path in paths:
+        found = store.by_display(display(path))
+        assert found is not None
+        assert found.path == path
+    assert store.by_display("a/2/\ufffd.pdf") is None
+    assert [row.path for row in store.by_inode(1, 1)] == [b"a/2/\xfe.pdf"]
+    assert store.by_inode(2, 1) == []
+    assert store.paths_under(b"a") == [b"a", b"a/1.pdf", b"a/2/\xfe.pdf"]
+    assert store.paths_under(b"a/1.pdf") == [b"a/1.pdf"]

@@ -7,17 +7,18 @@ below it, hidden ones left out. `--wait` returns when each new document is index
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from appliance.cli.files import progress_bar
 from appliance.cli.options import JsonOption, command_group, complete_collection, connect, examples
-from appliance.cli.output import amount, console, error_body, is_terminal, print_error, print_json, print_text
+from appliance.cli.output import amount, error_body, is_terminal, print_error, print_json, print_text
 from appliance.cli.waiting import Baseline, wait_for
-from appliance.client import Client, Progress
+from appliance.client import Client
 from appliance.errors import EXIT_FAILED, DocentError, InvalidRequest, NotFound, ServiceUnreachable, outcome
 from appliance.terminal import clean_line
 from appliance.wire import Document, DocumentAdded
@@ -94,7 +95,7 @@ def _add_one(client: Client, path: Path, collection: str, replace: bool, *, quie
             name = path.name
             result.baseline = Baseline.of(client, _shown(f"{collection}/{name}" if collection else name))
             size = path.stat().st_size
-            with _progress_bar(name, size) if is_terminal() and not quiet else nullcontext() as progress:
+            with progress_bar(name, quiet=quiet) as progress:
                 result.added = client.add(
                     file, name, collection=collection, replace=replace, size=size, progress=progress
                 )
@@ -123,17 +124,6 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DocentError(what, error.strerror or str(error), "make the file readable for you") from None
     with file:
         yield file
-
-
-@contextmanager
-def _progress_bar(name: str, size: int) -> Iterator[Progress]:
-    from rich.progress import BarColumn, DownloadColumn, TextColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(binary_units=True))
-    with Bars(*columns, console=console(stderr=True), transient=True) as bars:
-        task = bars.add_task(clean_line(name), total=size or None)
-        yield lambda sent, _total: bars.update(task, completed=sent)
 
 
 def _report_added(result: _Added) -> None:

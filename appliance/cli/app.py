@@ -29,6 +29,7 @@ COMMANDS = {
     "search": "Find passages in the documents.",
     "ask": "Ask a question; the answer cites its pages.",
     "models": "List, import, load and remove models.",
+    "adapters": "List, import and remove LoRA adapters.",
     "memory": "Show the memory budget and who holds what.",
     "tui": "Open the terminal user interface.",
     "doctor": "Check this machine and this installation.",

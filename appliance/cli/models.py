@@ -1,13 +1,24 @@
-"""`docent models`: what is installed, and what the service has loaded of it."""
+"""`docent models`: what is installed, and what the service has loaded of it.
 
-from typing import Annotated
+`import`, `remove` and `verify` work on the folder of models itself, with or without a service; a running one is told
+to look again. The catalogue is loaded in these alone: reading GGUF files takes a heavy library.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from appliance.cli.files import progress_bar, rescan
 from appliance.cli.options import JsonOption, command_group, complete_model, connect, examples
 from appliance.cli.output import amount, print_json, print_model, print_table, print_text
+from appliance.config import find_places
+from appliance.errors import ServiceUnreachable
 from appliance.terminal import clean_line
 from appliance.wire import Model
+
+if TYPE_CHECKING:
+    from models.catalog import Catalog, ModelSpec
 
 app = command_group()
 
@@ -36,6 +47,87 @@ def _row(model: Model) -> tuple[str, ...]:
     state = f"{model.state}, pinned" if model.pinned else model.state
     context = f"{model.context:,}" if model.context else ""
     return model.id, model.kind, state, model.architecture, model.quantisation or "", amount(model.size), context
+
+
+@app.command(
+    "import", epilog=examples("docent models import qwen2.5-7b-q4.gguf", "docent models import f.gguf --id qwen")
+)
+def import_model(
+    file: Annotated[Path, typer.Argument(metavar="FILE.gguf", help="A language model in GGUF format.")],
+    model_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Its id; else the file's name.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Install a GGUF model: checked, hashed and copied into the folder of models."""
+    with progress_bar(file.name, quiet=json) as progress:
+        spec = _catalog().import_gguf(file, model_id=model_id, progress=progress)
+    model = _told(rescan(), spec.id) or _view(spec)
+    if json:
+        print_model(model)
+        return
+    print_text(f"installed {model.id}: {model.architecture}, {model.quantisation or '?'}, {amount(model.size)}")
+    if spec.template == "chatml":
+        print_text("It brings no chat template; ChatML is used.")
+
+
+@app.command(epilog=examples("docent models verify qwen2.5-7b"))
+def verify(model: _ModelId, json: JsonOption = False) -> None:
+    """Hash a model's file again and compare with what was imported."""
+    catalog = _catalog()
+    with progress_bar(model, quiet=json) as progress:
+        catalog.verify(model, progress)
+    spec = catalog.get(model)
+    if json:
+        print_json({"id": spec.id, "ok": True, "sha256": spec.sha256})
+    else:
+        print_text(f"{spec.id}: sound, sha256 {spec.sha256}")
+
+
+@app.command(epilog=examples("docent models remove qwen2.5-7b"))
+def remove(model: _ModelId, json: JsonOption = False) -> None:
+    """Delete an installed model; a loaded one is unloaded first."""
+    catalog = _catalog()
+    spec = catalog.get(model)
+    _unload_if_loaded(spec.id)
+    catalog.remove(spec.id)
+    rescan()
+    if json:
+        print_model(_view(spec))
+    else:
+        print_text(f"removed {spec.id}, {amount(spec.size)}")
+
+
+def _catalog() -> "Catalog":
+    from models.catalog import Catalog
+
+    return Catalog(find_places().models)
+
+
+def _unload_if_loaded(model_id: str) -> None:
+    try:
+        with connect() as client:
+            if any(model.id == model_id and model.state == "loaded" for model in client.models()):
+                client.model_action(model_id, "unload")
+    except ServiceUnreachable:
+        return
+
+
+def _told(models: list[Model], model_id: str) -> Model | None:
+    return next((model for model in models if model.id == model_id), None)
+
+
+def _view(spec: "ModelSpec") -> Model:
+    header = spec.header
+    return Model(
+        id=spec.id,
+        kind="gguf",
+        state="installed",
+        architecture=header.architecture,
+        size=spec.size,
+        context=header.context_length,
+        quantisation=header.quantisation,
+        licence=header.licence or None,
+        sha256=spec.sha256,
+    )
 
 
 @app.command(epilog=examples("docent models load qwen2.5-7b"))

@@ -1,7 +1,5 @@
 """`docent serve`: the service itself, in the foreground."""
 
-import typer
-
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.config import find_places, load
 from appliance.service import serve as run_service
@@ -17,4 +15,4 @@ def serve(json: JsonOption = False) -> None:
     """
     del json  # errors at the start are printed as JSON by the root command
     places = find_places()
-    raise typer.Exit(run_service(places, load(places)))
+    run_service(places, load(places))

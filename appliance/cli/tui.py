@@ -16,8 +16,8 @@ app = command_group()
 @app.command(epilog=examples("docent tui", "DOCENT_SOCKET=/run/docent/docent.sock docent tui"))
 def tui(json: JsonOption = False) -> None:
     """Open the terminal user interface: ask, and watch the library."""
-    if json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        why = "it has no JSON form" if json else "stdin and stdout are not a terminal"
+    if json or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        why = "it has no JSON form" if json else "stdin, stdout and stderr must be a terminal"
         hint = "run `docent tui` in a terminal; scripts use `docent ask --json` and `docent status --json`"
         raise InvalidRequest("opening the terminal user interface", why, hint)
     socket = str(find_places().socket)

@@ -7,14 +7,16 @@ from typing import ClassVar
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
+from textual.signal import Signal
 from textual.widget import Widget
 from textual.widgets import Input, Select
 
 from appliance import wire
-from appliance.client import DocentError, clean_line
+from appliance.client import AsyncClient, DocentError, clean_line
 from tui.messages import CitationChosen
 from tui.screens.base import ServiceScreen
 from tui.screens.citation import CitationScreen
+from tui.state import State
 from tui.widgets.answer_view import AnswerView
 from tui.widgets.citation_list import CitationList
 
@@ -31,25 +33,29 @@ class AskScreen(ServiceScreen):
         Binding("up", "to_question", "Question", key_display="↑"),
     ]
 
+    def __init__(self, client: AsyncClient, state: State, changes: Signal[State]) -> None:
+        super().__init__(client, state, changes)
+        self._answering = False
+        self._passages: list[wire.Passage] = []
+        self._citations: list[wire.Citation] = []
+        self._offered = self._choices()
+
     def body(self) -> Iterable[Widget]:
         with Horizontal(id="ask-bar"):
             yield Input(placeholder="Ask about your documents", max_length=wire.MAX_QUERY_CHARS, id="input")
-            yield Select(self._choices(), allow_blank=False, value=_DEFAULT, id="model")
+            yield Select(self._offered, allow_blank=False, value=_DEFAULT, id="model")
         with Container(id="ask-body"):
             yield AnswerView(id="answer-view")
             yield CitationList(id="citations", markup=False)
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._passages: list[wire.Passage] = []
-        self._citations: list[wire.Citation] = []
-        self._offered = self._choices()
         self.query_one("#citations").display = False
         self.query_one("#input").focus()
 
     def state_changed(self) -> None:
         choices = self._choices()
-        if choices == getattr(self, "_offered", choices):
+        if choices == self._offered:
             return
         self._offered = choices
         select = self.query_one("#model", Select)
@@ -73,6 +79,7 @@ class AskScreen(ServiceScreen):
     async def _answer(self, question: str, model: str | None) -> None:
         view = self.query_one(AnswerView)
         view.begin(question)
+        self._answering = True
         self._show_citations([], [])
         try:
             async with aclosing(self.client.ask_stream(wire.AskRequest(question=question, model=model))) as events:
@@ -80,6 +87,8 @@ class AskScreen(ServiceScreen):
                     self._take(event)
         except DocentError as error:
             view.tell(f"No answer: {error}\n{error.hint}")
+        self._answering = False
+        self.refresh_bindings()
 
     def _take(self, event: wire.AskEvent) -> None:
         view = self.query_one(AnswerView)
@@ -107,8 +116,10 @@ class AskScreen(ServiceScreen):
 
     def action_cancel(self) -> None:
         """End the running answer; the connection closes, so the service stops too."""
-        if self.workers.cancel_group(self, _ANSWER):
-            self.query_one(AnswerView).tell("Cancelled.")
+        self.workers.cancel_group(self, _ANSWER)
+        self._answering = False
+        self.query_one(AnswerView).tell("Cancelled.")
+        self.refresh_bindings()
 
     def action_to_citations(self) -> None:
         """From the question to the first citation."""
@@ -125,9 +136,11 @@ class AskScreen(ServiceScreen):
         """Offer a key only where it does something."""
         focused = self.focused
         if action == "to_citations":
-            return bool(getattr(self, "_citations", [])) and isinstance(focused, Input)
+            return bool(self._citations) and isinstance(focused, Input)
         if action == "to_question":
             return not isinstance(focused, Input)
+        if action == "cancel":
+            return self._answering
         return True
 
 
@@ -136,7 +149,7 @@ def byline(answer: wire.Answer) -> str:
     seconds = answer.timings.get("total")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     quoted = answer.model == _EXTRACTIVE
-    line = f"Quoted from the documents, no language model{took}." if quoted else f"Answered by {answer.model}{took}."
+    line = f"Quoted from the documents{took}, no language model." if quoted else f"Answered by {answer.model}{took}."
     if answer.fallback:
         line += f" It stood in for {answer.fallback.from_}: {answer.fallback.reason}"
     if answer.finish_reason == "length":

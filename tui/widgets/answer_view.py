@@ -11,6 +11,7 @@ from appliance.client import clean_text
 
 _MARKER = re.compile(r"\[\d+\]")
 _REFRESH_SECONDS = 0.05
+_WELCOME = "Type a question and press Enter. The answer cites its pages; Enter on a citation opens it."
 
 
 class AnswerView(VerticalScroll):
@@ -24,12 +25,11 @@ class AnswerView(VerticalScroll):
         self._drawn = ""
 
     def compose(self) -> ComposeResult:
-        yield Static("", id="question", markup=False)
+        yield Static(_WELCOME, id="question", markup=False)
         yield Static("", id="answer", markup=False)
         yield Static("", id="byline", markup=False)
 
     def on_mount(self) -> None:
-        self.anchor()
         # Tokens may come faster than a terminal can draw.
         self.set_interval(_REFRESH_SECONDS, self._draw)
 
@@ -63,7 +63,10 @@ class AnswerView(VerticalScroll):
         if self._text == self._drawn:
             return
         self._drawn = self._text
+        at_end = self.is_vertical_scroll_end
         self.query_one("#answer", Static).update(with_markers(self.text))
+        if at_end:
+            self.scroll_end(animate=False)
 
 
 def with_markers(text: str) -> Content:

@@ -1,0 +1,57 @@
+"""Many kinds of evidence -> one ranking, and one passage a page. Pure.
+
+A passage's score is its cosine with the question, plus its BM25 relative to the best one's, plus what its document
+gains for being the one the question names. A sum and not ranks (RRF): ranks forget that one document's name fits far
+better than the next one's, and measured 0.43 against 0.60 of pages found among the first five.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+LEXICAL_WEIGHT = 0.3
+SOURCE_WEIGHT = 0.7
+WHOLE_WEIGHT = 0.3
+"""Share of the cosine with the whole question; the rest is with the question without its source's name."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one candidate passage."""
+
+    whole: float
+    """Cosine with the question."""
+    rest: float
+    """Cosine with the question without the words that name its source."""
+    lexical: float
+    """BM25, 0 if the full text did not find it."""
+    source: float
+    """0 to 1: how well its document is the one that the question names."""
+
+
+def fuse(candidates: Mapping[int, Evidence]) -> list[tuple[int, float]]:
+    """(passage, score), best first; equal scores in the order of the numbers, so that a ranking can be repeated."""
+    best = max((one.lexical for one in candidates.values()), default=0.0)
+    scored = [(number, _score(one, best)) for number, one in candidates.items()]
+    return sorted(scored, key=lambda item: (-item[1], item[0]))
+
+
+def _score(one: Evidence, best_lexical: float) -> float:
+    lexical = one.lexical / best_lexical if best_lexical > 0 else 0.0
+    cosine = WHOLE_WEIGHT * one.whole + (1 - WHOLE_WEIGHT) * one.rest
+    return cosine + LEXICAL_WEIGHT * lexical + SOURCE_WEIGHT * one.source
+
+
+def first_of_each(ranked: Iterable[tuple[T, object]], limit: int) -> list[T]:
+    """The first `limit` items whose key has not been seen: the best passage of each page."""
+    seen: set[object] = set()
+    kept: list[T] = []
+    for item, key in ranked:
+        if key not in seen:
+            seen.add(key)
+            kept.append(item)
+            if len(kept) == limit:
+                break
+    return kept

@@ -23,7 +23,9 @@ from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow
 from ingest.errors import IngestError, Stopped, Unreadable
+from ingest.identity import identity_of, same_content
 from ingest.types import Batch, DocumentInfo, FileIdentity, Progress, RevisionKey, Sink, Vector
+from ingest.watch import Changes
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 4.0
@@ -37,7 +39,15 @@ class Reader(Protocol):
     """Reads one file into one revision; the composition root binds `ingest`'s parts to it."""
 
     def open(self, path: bytes, stop: threading.Event) -> "Reading":
-        """Open a file for reading; raises the errors of `ingest.errors`."""
+        """Open a file, relative to the library, for reading; raises the errors of `ingest.errors`."""
+
+
+class Watch(Protocol):
+    """Reports changes of the folder; `ingest.watch`."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def unsettled(self) -> int: ...
 
 
 class Reading(Protocol):
@@ -80,19 +90,34 @@ class Intake:
         self._stopping = threading.Event()
         self._current: _Work | None = None  # guarded by _lock
         self._thread = threading.Thread(target=self._work, name="docent-intake", daemon=True)
+        self._watch: Watch | None = None
+
+    def watch(self, watch: Watch) -> None:
+        """Take the reports of this watch, whose callback is `changed`; before `start`."""
+        self._watch = watch
 
     def start(self) -> None:
-        """Begin to work on the queue."""
+        """Catch up with what happened while nobody looked, then begin to watch and to work."""
+        self._catch_up()
+        if self._watch:
+            self._watch.start()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop after the batch at hand; a parser at work is ended."""
+    def interrupt(self) -> None:
+        """Begin to stop: the worker ends after the batch at hand, a parser at work is ended."""
         self._stopping.set()
         with self._lock:
             if self._current:
                 self._current.stop.set()
         self._wake.set()
-        self._thread.join(_STOP_SECONDS)
+
+    def stop(self) -> None:
+        """`interrupt`, and wait for the end."""
+        self.interrupt()
+        if self._watch:
+            self._watch.stop()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
         if self._thread.is_alive():
             _log.warning("the intake did not stop within %s s; its last batch will be done again", _STOP_SECONDS)
 
@@ -112,9 +137,24 @@ class Intake:
                 return
             self._there(path, identity_of(found))
 
-    def look_at_all(self, paths: Iterable[bytes]) -> None:
-        """`look` at each."""
-        for path in paths:
+    def unsettled(self) -> int:
+        """Files that are seen but not yet settled."""
+        return self._watch.unsettled() if self._watch else 0
+
+    def changed(self, changes: Changes) -> None:
+        """The watch's callback. Moves come first: what follows then finds their documents in place."""
+        for old, new in changes.moved:
+            self.moved(old, new)
+        for path in (*(settled.path for settled in changes.settled), *changes.deleted):
+            self.look(path)
+
+    def _catch_up(self) -> None:
+        """Follow renames and deletions from before the start; new files are the watch's, once they have settled."""
+        known = self._store.known_files()
+        for path, identity in self._library.walk():
+            if path not in known and (source := self._moved_from(identity)) is not None:
+                self._move(source.path, path)
+        for path in known:
             self.look(path)
 
     def moved(self, old: bytes, new: bytes) -> None:
@@ -143,7 +183,7 @@ class Intake:
         if known is None and (source := self._moved_from(identity)) is not None:
             self._move(source.path, path)
             known = self._store.by_path(path)
-            if known is not None and known.state in ("indexed", "failed") and _same_content(known.identity, identity):
+            if known is not None and known.state in ("indexed", "failed") and same_content(known.identity, identity):
                 return
         if known is not None:
             self._interrupt(known.number)
@@ -153,7 +193,7 @@ class Intake:
     def _moved_from(self, identity: FileIdentity) -> DocumentRow | None:
         """The document that this file was, if it was renamed while nobody looked."""
         for row in self._store.by_inode(identity.device, identity.inode):
-            if _same_content(row.identity, identity) and not os.path.lexists(self._library.absolute(row.path)):
+            if same_content(row.identity, identity) and not os.path.lexists(self._library.absolute(row.path)):
                 return row
         return None
 
@@ -167,7 +207,7 @@ class Intake:
             return
         if (overwritten := self._store.by_path(new)) is not None:
             self._remove(overwritten)
-        if not _same_content(row.identity, identity):
+        if not same_content(row.identity, identity):
             identity = row.identity  # another file has this name by now: look() will see that and queue it
         self._store.rename(row.id, new, identity)
         self._tell(row.id)
@@ -235,13 +275,14 @@ class Intake:
         except IngestError as error:
             if stop.is_set():
                 return
-            hint = self._mend(row.path) if isinstance(error, Unreadable) else error.hint
+            denied = isinstance(error, Unreadable) and isinstance(error.__cause__, PermissionError)
+            hint = self._mend(row.path) if denied else error.hint
             _log.warning("%s: %s", error, hint)
             self._store.fail(row.id, error.code, error.why, hint, ticket=row.ticket)
         self._tell(row.id)
 
     def _read_file(self, row: DocumentRow, stop: threading.Event) -> None:
-        reading = self._reader.open(self._library.absolute(row.path), stop)
+        reading = self._reader.open(row.path, stop)
         try:
             key = RevisionKey(reading.sha256())
             if self._store.settle(row.id, key, reading.identity, ticket=row.ticket):
@@ -283,15 +324,3 @@ class _Watched:
 
     def complete(self) -> None:
         self._sink.complete()
-
-
-def identity_of(found: os.stat_result) -> FileIdentity:
-    """What tells this state of a file from another."""
-    return FileIdentity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def _same_content(before: FileIdentity, after: FileIdentity) -> bool:
-    """Whether only the name or the mode changed: a rename changes ctime, never the rest."""
-    return (before.device, before.inode, before.size, before.mtime_ns) == (
-        after.device, after.inode, after.size, after.mtime_ns,
-    )  # fmt: skip

@@ -7,9 +7,12 @@ complete or not at all.
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.errors import DocumentExists, InvalidRequest, StoreFull, UnknownDocument
+from ingest.identity import identity_of
+from ingest.types import FileIdentity
 
 _MAX_NAME_BYTES = 255
 _FILE_MODE = 0o640
@@ -118,6 +121,17 @@ class Library:
             raise StoreFull(
                 what, error.strerror or str(error), "check the library's disk and its permissions"
             ) from error
+
+    def walk(self) -> Iterator[tuple[bytes, FileIdentity]]:
+        """Every visible regular file, as its path and identity; folders that cannot be read are passed over."""
+        for folder, folders, files in os.walk(self._root):
+            folders[:] = [name for name in folders if not name.startswith(b".")]
+            for name in files:
+                path = os.path.join(folder, name)
+                with contextlib.suppress(OSError):
+                    found = os.lstat(path)
+                    if stat.S_ISREG(found.st_mode) and not name.startswith(b"."):
+                        yield os.path.relpath(path, self._root), identity_of(found)
 
     def clean(self, prefix: bytes) -> None:
         """Remove temporary files that a crash left behind."""

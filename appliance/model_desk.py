@@ -4,8 +4,7 @@ Names: a GGUF model's id, `MODEL:ADAPTER`, and the embedding model's own. Unknow
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 
 from appliance import wire
 from appliance.errors import InvalidRequest
+from models.adapters import AdapterRef
 from models.errors import UnknownModel
-from models.protocol import Sampling
+from models.lease import FinalPiece, TextPiece
+from models.protocol import ChatMessage, Sampling, Usage
 
 if TYPE_CHECKING:
     from models.manager import Manager, ModelState
@@ -41,9 +42,9 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """A bare generation: chat messages as (role, text), or a raw prompt."""
+    """A bare generation: from chat messages, or from a raw prompt."""
 
-    messages: tuple[tuple[str, str], ...] = ()
+    messages: tuple[ChatMessage, ...] = ()
     prompt: str | None = None
     sampling: Sampling = field(default_factory=lambda: Sampling(temperature=_DEFAULT_TEMPERATURE))
     stop: tuple[str, ...] = ()
@@ -85,20 +86,19 @@ class Embedded:
 
 
 class ModelDesk:
-    """The models as the routes see them. Belongs to the event loop's thread, `embed` and `memory` excepted."""
+    """The models as the routes see them. Belongs to the event loop's thread, `loaded` and `embed` excepted."""
 
-    def __init__(self, manager: "Manager", embedder: Embedder, publish: Callable[[wire.Model], None]) -> None:
+    def __init__(self, manager: "Manager", embedder: Embedder) -> None:
         self._manager = manager
         self._embedder = embedder
-        self._publish = publish
 
     async def installed(self) -> list[wire.Model]:
         """Every installed model and its state, the embedding model first."""
-        return [self._embedding_view(), *(_view(state) for state in self._manager.states())]
+        return [self._embedding_view(), *(model_view(state) for state in self._manager.states())]
 
     def loaded(self) -> list[str]:
         """Ids of the GGUF models in memory; from any thread."""
-        return [state.id for state in self._manager.states() if state.state == "loaded"]
+        return [state.spec.id for state in self._manager.states() if state.state == "loaded"]
 
     async def rescan(self) -> None:
         """Look at the folders of models and adapters again."""
@@ -114,23 +114,30 @@ class ModelDesk:
         if model_id == self._embedder.name:
             why = "it is the embedding model, which is always loaded"
             raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
-        await getattr(self._manager, action)(model_id)
-        model = _view(self._manager.state(model_id))
-        self._publish(model)
-        return model
+        match action:
+            case "load":
+                state = await self._manager.load(model_id)
+            case "unload":
+                state = await self._manager.unload(model_id)
+            case "pin":
+                state = self._manager.pin(model_id)
+            case "unpin":
+                state = self._manager.unpin(model_id)
+        return model_view(state)
 
     def memory(self) -> wire.Memory:
-        """The budget and who holds what; from any thread."""
-        report = self._manager.memory()
+        """The budget and who holds what."""
+        states = [state for state in self._manager.states() if state.predicted is not None]
         holders = [
-            wire.MemoryHolder(id=one.id, kind="model", predicted=one.predicted, measured=one.measured)
-            for one in report.holders
+            wire.MemoryHolder(id=state.spec.id, kind="model", predicted=state.predicted or 0, measured=state.measured)
+            for state in states
         ]
-        return wire.Memory(budget=report.budget, used=report.used, holders=holders)
+        used = sum(holder.bytes for holder in self._manager.holders())
+        return wire.Memory(budget=self._manager.budget_bytes, used=used, holders=holders)
 
     async def openai_ids(self) -> list[str]:
         """What `model` may name in OpenAI's routes."""
-        models = [state.id for state in self._manager.states()]
+        models = [state.spec.id for state in self._manager.states()]
         return ["docent", "extractive", *models, *(f"docent:{model}" for model in models), self._embedder.name]
 
     async def generate(
@@ -143,25 +150,28 @@ class ModelDesk:
             ModelError: as the manager says.
         """
         if model_id == self._embedder.name:
-            raise UnknownModel(f"model {model_id!r}", "it makes embeddings, not text", "`docent models list` shows both")
+            raise UnknownModel(
+                f"model {model_id!r}", "it makes embeddings, not text", "`docent models list` shows both"
+            )
         started, first = time.monotonic(), 0.0
-        uses = [(adapter.id, adapter.scale) for adapter in adapters]
+        uses = [AdapterRef(adapter.id, adapter.scale) for adapter in adapters]
         async with self._manager.lease(model_id, uses) as lease:
-            pieces = lease.generate(
+            generation = lease.generate(
                 messages=request.messages or None,
                 prompt=request.prompt,
                 sampling=request.sampling,
                 stop=request.stop,
                 max_tokens=request.max_tokens,
             )
-            async with aclosing(pieces):
-                async for piece in pieces:
+            async with generation:
+                async for piece in generation:
                     first = first or time.monotonic() - started
-                    if piece.finish_reason is None:
-                        yield Generated(piece.text)
-                        continue
-                    timings = {"first_token": round(first, 6), "total": round(time.monotonic() - started, 6)}
-                    yield Generated(piece.text, piece.finish_reason, _usage(piece.usage), timings)
+                    match piece:
+                        case TextPiece(text):
+                            yield Generated(text)
+                        case FinalPiece(reason, usage):
+                            timings = {"first_token": first, "total": time.monotonic() - started}
+                            yield Generated("", reason, usage_view(usage), timings)
 
     def embedding_model(self, wanted: str | None, dimensions: int | None) -> str:
         """The embedding model's id, if it is the one wanted.
@@ -209,7 +219,8 @@ class ModelDesk:
         )
 
 
-def _view(state: "ModelState") -> wire.Model:
+def model_view(state: "ModelState") -> wire.Model:
+    """An installed GGUF model and its state."""
     spec = state.spec
     return wire.Model(
         id=spec.id,
@@ -222,11 +233,12 @@ def _view(state: "ModelState") -> wire.Model:
         licence=spec.header.licence or None,
         sha256=spec.sha256,
         pinned=state.pinned,
-        memory=state.memory,
+        memory=state.measured,
         reason=state.reason,
     )
 
 
-def _usage(usage: "object") -> wire.Usage:
-    prompt, completion = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
+def usage_view(usage: Usage) -> wire.Usage:
+    """Token counts as OpenAI names them."""
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
     return wire.Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)

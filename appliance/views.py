@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 
 from appliance import wire
-from appliance.store.rows import DocumentRow
+from appliance.store.ids import chunk_id
 from appliance.store.names import display
+from appliance.store.rows import DocumentRow, PassageRow
 
 
 def rfc3339(nanoseconds: int) -> str:
@@ -27,4 +28,18 @@ def document_view(row: DocumentRow) -> wire.Document:
         chunks=row.chunks,
         size=row.identity.size,
         modified=rfc3339(row.identity.mtime_ns),
+    )
+
+
+def passage_view(row: PassageRow, score: float) -> wire.Passage:
+    """A passage of `POST /search`."""
+    return wire.Passage(
+        document=display(row.path),
+        collection=display(row.collection),
+        page=row.page,
+        page_last=row.page_last,
+        heading=list(row.heading),
+        text=row.text,
+        score=round(score, 6),
+        chunk_id=chunk_id(row.chunk),
     )

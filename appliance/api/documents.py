@@ -15,8 +15,8 @@ from appliance.api.peer import Caller
 from appliance.api.upload import Form, discard, receive
 from appliance.errors import InvalidRequest, UnknownDocument
 from appliance.rights import Peer
-from appliance.store.rows import DocumentRow
 from appliance.store.names import display
+from appliance.store.rows import DocumentRow
 from appliance.views import document_view
 
 router = APIRouter(tags=["documents"])

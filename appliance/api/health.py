@@ -35,7 +35,7 @@ async def status(parts: Parts, peer: Caller) -> wire.Status:
 @router.get("/memory")
 async def memory(parts: Parts) -> wire.Memory:
     """The memory budget and who holds what; needs read."""
-    return await blocking(parts.models.memory)
+    return parts.models.memory()
 
 
 @router.get("/metrics", response_class=Response)

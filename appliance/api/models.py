@@ -31,5 +31,5 @@ async def act(
     parts: Parts, peer: Caller, model_id: str, action: Literal["load", "unload", "pin", "unpin"]
 ) -> wire.Model:
     """Load, unload, pin or unpin a model; needs admin."""
-    require_admin(peer, f"{action}ing the model {model_id}".replace("pining", "pinning"))
+    require_admin(peer, f"{action} of the model {model_id}")
     return await parts.models.act(model_id, action)

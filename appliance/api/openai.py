@@ -34,6 +34,7 @@ from appliance.errors import ANY_DOCENT_ERROR, InvalidRequest
 from appliance.model_desk import Generated, GenerateRequest
 from appliance.rights import Peer
 from models.errors import ModelCrashed, UnknownModel
+from models.protocol import ChatMessage
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 _MAX_INPUTS = 2048
@@ -63,7 +64,7 @@ async def chat(parts: Parts, peer: Caller, body: wire.ChatRequest, request: Requ
     limit = body.max_completion_tokens or body.max_tokens
     if target.documents:
         return await _from_documents(parts, peer, request, shape, body, target, question_of(body.messages), limit)
-    messages = tuple((message.role, message.text()) for message in body.messages)
+    messages = tuple(ChatMessage(role=message.role, content=message.text()) for message in body.messages)
     return await _bare(parts, request, shape, body, target, GenerateRequest(messages=messages), limit)
 
 

@@ -10,7 +10,7 @@ from appliance.api.blocking import blocking
 from appliance.api.context import Parts
 from appliance.api.peer import Caller
 from appliance.api.streaming import ClosingStream, first_of, ndjson, while_connected
-from appliance.retrieval.search import passage_view
+from appliance.views import passage_view
 
 router = APIRouter(tags=["answers"])
 
@@ -23,7 +23,9 @@ async def search(parts: Parts, peer: Caller, body: wire.SearchRequest) -> wire.S
         collections = parts.rights.chosen(peer, body.collection)
         found = parts.retriever.search(body.query, k=body.k, collections=collections)
         return wire.SearchReply(
-            query=body.query, results=[passage_view(hit) for hit in found.hits], timings=found.timings
+            query=body.query,
+            results=[passage_view(hit.passage, hit.score) for hit in found.hits],
+            timings=found.timings,
         )
 
     return await blocking(find)

@@ -1,0 +1,229 @@
+"""The composition root: the one place that knows every concrete class, the start order and the stop order.
+
+Start: folders, lock, store, embedder, models, intake, socket, READY. Stop is the same backwards. The parts are context
+managers on one stack, so a failure anywhere in the start undoes what was started. The lock is taken before the
+database is opened and given back after it is closed.
+"""
+
+import asyncio
+import grp
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from appliance.answering.answerer import Answerer
+from appliance.api.app import create_app
+from appliance.api.context import Context
+from appliance.api.upload import TEMPORARY_PREFIX
+from appliance.config import Places, Settings
+from appliance.events import EventBus
+from appliance.home import bind_socket, locked, make_folders, remove_socket
+from appliance.intake import Intake, Publish
+from appliance.library import Library
+from appliance.model_desk import ModelDesk, model_view
+from appliance.monitoring.status import Monitor
+from appliance.notify import notify, watchdog_seconds
+from appliance.retrieval.search import Retriever
+from appliance.rights import CollectionRights
+from appliance.server import Server
+from appliance.store import EmbedderKey, Store
+from appliance.store.rows import DocumentRow
+from appliance.views import document_view
+from appliance.wire import Event, Status
+from ingest.chunk import ChunkLimits
+from ingest.limits import Limits
+from ingest.reader import PdfReader
+from ingest.watch import Watcher
+from models.adapters import AdapterCatalog
+from models.catalog import Catalog
+from models.cpu import effective_cpus
+from models.embedder import BUILTIN, Embedder
+from models.manager import Manager, ModelDefaults, ModelState
+from models.memory import default_budget
+
+_log = logging.getLogger("docent")
+_STATUS_SECONDS = 1.0
+
+
+def serve(places: Places, settings: Settings) -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    Raises:
+        DocentError, ModelError: it cannot start; says why and what to do.
+    """
+    logging.basicConfig(level=settings.service.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    asyncio.run(_serve(places, settings))
+
+
+async def _serve(places: Places, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(places, settings):
+        notify(READY=1, STATUS="Answering")
+        _log.info("answering on %s, watching %s", places.socket, places.library)
+        await stop.wait()
+        notify(STOPPING=1)
+        _log.info("stopping")
+
+
+@asynccontextmanager
+async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
+    """A running service; leaving the block stops it.
+
+    Raises:
+        DocentError, ModelError: it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        make_folders(places)
+        stack.enter_context(locked(places))
+        listener = stack.enter_context(bind_socket(places.socket))
+        stack.callback(remove_socket, places.socket)
+        events = EventBus(asyncio.get_running_loop())
+        embedder = stack.enter_context(_open_embedder(settings))
+        store = stack.enter_context(_open_store(places, embedder))
+        manager = await stack.enter_async_context(_make_manager(places, settings, events))
+        context = _assemble(places, settings, store, embedder, manager, events)
+        _start_intake(stack, context, settings)
+        await stack.enter_async_context(_serving(context, listener))
+        yield context
+
+
+def _open_embedder(settings: Settings) -> Embedder:
+    folder = Path(settings.embedding.model) if settings.embedding.model else BUILTIN
+    return Embedder.open(folder, threads=settings.embedding.threads or None)
+
+
+def _open_store(places: Places, embedder: Embedder) -> Store:
+    key = EmbedderKey(embedder.identity, embedder.name, embedder.dimensions)
+    return Store.open(places.database, embedder=key, embed_name=embedder.embed_passage)
+
+
+def _make_manager(places: Places, settings: Settings, events: EventBus) -> Manager:
+    def changed(state: ModelState) -> None:
+        events.publish(("model", state.spec.id), Event(type="model", model=model_view(state)))
+
+    chosen = settings.models
+    return Manager(
+        Catalog(places.models),
+        AdapterCatalog(places.adapters),
+        budget_bytes=chosen.memory_bytes or default_budget(),
+        defaults=ModelDefaults(
+            context=chosen.context,
+            threads=chosen.threads or effective_cpus(),
+            parallel=chosen.parallel,
+            idle_s=chosen.idle_seconds,
+            wait_s=chosen.wait_seconds,
+            queue=chosen.queue,
+        ),
+        on_change=changed,
+    )
+
+
+def _assemble(
+    places: Places, settings: Settings, store: Store, embedder: Embedder, manager: Manager, events: EventBus
+) -> Context:
+    library = Library(places.library)
+    library.clean(TEMPORARY_PREFIX)
+    retriever = Retriever(store, embedder)
+    chunks = ChunkLimits(min(settings.ingest.chunk_tokens, embedder.max_tokens), embedder.max_tokens)
+    limits = Limits(
+        page_seconds=settings.ingest.page_seconds,
+        document_seconds=settings.ingest.document_seconds,
+        memory_bytes=settings.ingest.parser_memory_bytes,
+    )
+    reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks)
+    intake = Intake(library, store, reader, _publisher(events), _reading_group(places.library))
+    models = ModelDesk(manager, embedder)
+    return Context(
+        settings=settings,
+        store=store,
+        library=library,
+        rights=CollectionRights(places.library),
+        intake=intake,
+        retriever=retriever,
+        answerer=Answerer(retriever, store, embedder, manager, settings),
+        models=models,
+        monitor=Monitor(store, intake.unsettled, models.loaded),
+        events=events,
+    )
+
+
+def _publisher(events: EventBus) -> Publish:
+    def publish(document_id: str, row: DocumentRow | None) -> None:
+        if row is None:
+            event = Event(type="removed", removed=document_id)
+        else:
+            event = Event(type="document", document=document_view(row))
+        events.publish(("document", document_id), event)
+
+    return publish
+
+
+def _reading_group(library: Path) -> str:
+    """The group whose files the service reads: that of a library that gives its group on (setgid), as under systemd."""
+    found = library.stat()
+    if not found.st_mode & 0o2000:
+        return ""
+    try:
+        return grp.getgrgid(found.st_gid).gr_name
+    except KeyError:
+        return str(found.st_gid)
+
+
+def _start_intake(stack: AsyncExitStack, context: Context, settings: Settings) -> None:
+    intake = context.intake
+    watcher = Watcher(
+        context.library.root,
+        settle_s=settings.library.settle_seconds,
+        rescan_s=settings.library.rescan_seconds,
+        on_change=intake.changed,
+    )
+    intake.watch(watcher)
+    stack.callback(intake.stop)
+    intake.start()
+
+
+@asynccontextmanager
+async def _serving(context: Context, listener: socket.socket) -> AsyncIterator[None]:
+    server = Server(create_app(context), context.settings.service.max_clients)
+    tasks = [
+        asyncio.create_task(server.serve_on(listener), name="server"),
+        asyncio.create_task(_tell_status(context), name="status"),
+        asyncio.create_task(_pet_watchdog(), name="watchdog"),
+    ]
+    context.monitor.ready = True
+    try:
+        yield
+    finally:
+        context.monitor.ready = False
+        context.intake.interrupt()
+        context.events.close()
+        server.stop()
+        await tasks[0]
+        for task in tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:], return_exceptions=True)
+
+
+async def _tell_status(context: Context) -> None:
+    """Publish the status whenever it has changed."""
+    last: Status | None = None
+    while True:
+        status = await asyncio.to_thread(context.monitor.status)
+        if status != last:
+            context.events.publish(("status", ""), Event(type="status", status=status))
+            last = status
+        await asyncio.sleep(_STATUS_SECONDS)
+
+
+async def _pet_watchdog() -> None:
+    """Tell systemd that the event loop turns."""
+    every = watchdog_seconds()
+    while every:
+        notify(WATCHDOG=1)
+        await asyncio.sleep(every)

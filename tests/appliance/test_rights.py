@@ -1,0 +1,71 @@
+"""Who may do what, by the owner, group and mode of real folders."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import NotAllowed, UnknownCollection
+from appliance.rights import CollectionRights, Peer, is_admin, require_admin
+
+OURS = Peer(1, os.geteuid(), frozenset({os.getegid()}))
+STRANGER = Peer(2, 54_321, frozenset({54_322}))
+
+
+@pytest.fixture
+def rights(tmp_path: Path) -> CollectionRights:
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "closed").mkdir(mode=0o700)
+    (tmp_path / ".hidden").mkdir()
+    tmp_path.chmod(0o755)
+    return CollectionRights(tmp_path)
+
+
+def in_group_of(folder: Path) -> Peer:
+    return Peer(3, 54_321, frozenset({folder.stat().st_gid}))
+
+
+def test_the_service_itself_is_an_administrator_and_a_stranger_is_not() -> None:
+    assert is_admin(OURS)
+    assert not is_admin(STRANGER)
+    with pytest.raises(NotAllowed, match="administrator"):
+        require_admin(STRANGER, "loading a model")
+
+
+def test_an_administrator_sees_all_collections(rights: CollectionRights) -> None:
+    assert rights.readable(OURS) is None
+
+
+def test_a_stranger_sees_only_folders_that_are_open_to_all(rights: CollectionRights) -> None:
+    assert rights.readable(STRANGER) == {b"", b"open"}
+
+
+def test_a_chmod_counts_from_the_next_request_on(rights: CollectionRights, tmp_path: Path) -> None:
+    (tmp_path / "closed").chmod(0o755)
+    assert rights.readable(STRANGER) == {b"", b"open", b"closed"}
+
+
+def test_a_folder_one_may_not_see_and_one_that_is_not_there_look_the_same(rights: CollectionRights) -> None:
+    messages = []
+    for name in ("closed", "absent"):
+        with pytest.raises(UnknownCollection) as caught:
+            rights.chosen(STRANGER, name)
+        messages.append(str(caught.value).replace(name, "X"))
+    assert messages[0] == messages[1]
+
+
+def test_writing_needs_the_folders_w_for_the_callers_group(rights: CollectionRights, tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    member = in_group_of(folder)
+    with pytest.raises(NotAllowed):
+        rights.require_write(member, b"open")
+    folder.chmod(0o770)
+    rights.require_write(member, b"open")
+
+
+def test_a_new_collection_needs_the_right_to_write_to_the_library(rights: CollectionRights, tmp_path: Path) -> None:
+    member = in_group_of(tmp_path)
+    with pytest.raises(NotAllowed):
+        rights.require_write(member, b"brand-new")
+    tmp_path.chmod(0o770)
+    rights.require_write(member, b"brand-new")

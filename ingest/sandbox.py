@@ -137,10 +137,14 @@ class Extraction:
         if len(self.damaged) == self.info.pages:
             raise errors.BrokenPdf(self.what, "none of its pages can be read", _CRASH_HINT)
 
-    def close(self) -> None:
-        """End the parser's process and free its descriptors; a second call does nothing."""
+    def abort(self) -> None:
+        """End the parser's process, from any thread; a reader waiting for a page gets an error. `close()` is still due."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+
+    def close(self) -> None:
+        """End the parser's process and free its descriptors; a second call does nothing."""
+        self.abort()
         self._process.wait()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:

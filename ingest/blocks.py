@@ -1,0 +1,145 @@
+"""Rows -> units: the pieces a chunk is built from and is never cut inside of, each under its heading path.
+
+A unit is a heading, a sentence, or one row of a table. A paragraph goes on over columns and pages until its sentence
+ends; words hyphenated at the end of a row are joined, each part keeping its own place on the page.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from ingest.headings import LONGEST, BodySize, Heading, is_heading, nested
+from ingest.pieces import Piece, append_line, render
+from ingest.rows import Row
+from ingest.sentences import sentence_lengths
+
+Offsets = Callable[[str], list[tuple[int, int]]]
+"""Text -> character offsets of its tokens."""
+
+_SAME_SIZE = 0.1
+_PARAGRAPH_GAP = 0.75
+_BLOCK_GAP = 0.3
+_HEADING_GAP = 0.7
+_HEADING_ROWS = 3
+_TERMINAL = (".", "!", "?", ":", ";", "…", "。", ".”", '."', "?”", "!”", ".)", ".’")
+
+
+class Kind(Enum):
+    """What a unit is."""
+
+    HEADING = 1
+    SENTENCE = 2
+    TABLE_ROW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """`weights` are the tokens of each piece, `tokens` their sum; `opens` tells that a paragraph or row begins here."""
+
+    kind: Kind
+    pieces: list[Piece]
+    weights: list[int]
+    tokens: int
+    opens: bool
+    path: tuple[str, ...]
+
+
+def units_of(pages: Iterable[tuple[list[Row], BodySize]], offsets: Offsets) -> Iterator[Unit]:
+    """Units of the pages' rows in reading order."""
+    path: tuple[Heading, ...] = ()
+    for rows, kind in _grouped(pages):
+        names = tuple(heading.text for heading in path)
+        if kind is Kind.SENTENCE:
+            yield from _sentences(rows, names, offsets)
+            continue
+        pieces = _joined(rows)
+        if kind is Kind.HEADING:
+            path = nested(path, Heading(render(pieces)[:LONGEST], max(row.size for row in rows), rows[0].bold))
+            names = tuple(heading.text for heading in path)
+        weights = _weights(pieces, offsets)
+        yield Unit(kind, pieces, weights, sum(weights), True, names)
+
+
+def _grouped(pages: Iterable[tuple[list[Row], BodySize]]) -> Iterator[tuple[list[Row], Kind]]:
+    """Rows that belong together: a paragraph's, a heading's, one row of a table."""
+    group: list[Row] = []
+    last = Kind.SENTENCE
+    for rows, body in pages:
+        for row in rows:
+            kind = _kind(row, body)
+            if group and not (kind is last and _continues(group, row, kind)):
+                yield group, last
+                group = []
+            group.append(row)
+            last = kind
+    if group:
+        yield group, last
+
+
+def _kind(row: Row, body: BodySize) -> Kind:
+    if is_heading(row, body):
+        return Kind.HEADING
+    return Kind.TABLE_ROW if row.is_table else Kind.SENTENCE
+
+
+def _continues(group: list[Row], row: Row, kind: Kind) -> bool:
+    """Whether a row goes on with the paragraph or heading of the rows before it."""
+    above = group[-1]
+    same_size = abs(above.size - row.size) <= _SAME_SIZE * max(above.size, row.size)
+    if kind is Kind.TABLE_ROW or row.is_item or not same_size:
+        return False
+    first, last = row.cells[0].pieces[0], above.cells[-1].pieces[-1]
+    below = first.page == last.page and row.y0 >= above.y0
+    gap = row.y0 - above.bottom
+    if kind is Kind.HEADING:
+        return (
+            below
+            and gap <= _HEADING_GAP * row.height
+            and above.bold == row.bold
+            and len(group) < _HEADING_ROWS
+            and above.text().isupper() == row.text().isupper()
+            and not row.is_table
+        )
+    if last.text.endswith(":") and first.text[0].isupper():
+        return False
+    unfinished = not last.text.endswith(_TERMINAL)
+    if not below:  # the next column or page
+        return unfinished and (first.text[0].islower() or above.block != row.block)
+    if unfinished and first.text[0].islower():
+        return gap <= 2 * _PARAGRAPH_GAP * row.height
+    if above.block != row.block and gap > _BLOCK_GAP * row.height:
+        return False
+    return gap <= _PARAGRAPH_GAP * row.height
+
+
+def _sentences(rows: list[Row], path: tuple[str, ...], offsets: Offsets) -> Iterator[Unit]:
+    pieces = _joined(rows)
+    weights = _weights(pieces, offsets)
+    begin = 0
+    for length in sentence_lengths([piece.text for piece in pieces]):
+        end = begin + length
+        part = weights[begin:end]
+        yield Unit(Kind.SENTENCE, pieces[begin:end], part, sum(part), begin == 0, path)
+        begin = end
+
+
+def _joined(rows: list[Row]) -> list[Piece]:
+    """The rows' words in one run, hyphenation undone."""
+    pieces = rows[0].pieces()
+    for row in rows[1:]:
+        append_line(pieces, row.pieces())
+    return pieces
+
+
+def _weights(pieces: list[Piece], offsets: Offsets) -> list[int]:
+    """Tokens of each piece in the text of all."""
+    weights = [0] * len(pieces)
+    tokens = iter(offsets(render(pieces)))
+    begin, _ = next(tokens, (None, None))
+    end = -len(pieces[0].gap)
+    for index, piece in enumerate(pieces):
+        end += len(piece.gap) + len(piece.text)
+        while begin is not None and begin < end:
+            weights[index] += 1
+            begin, _ = next(tokens, (None, None))
+    return weights

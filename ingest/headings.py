@@ -1,0 +1,127 @@
+"""Which rows are headings, and how they nest.
+
+A heading is larger than the body text, or wholly bold where the body is not; short, and no sentence. A larger heading
+holds a smaller one; at equal size numbering decides (part, item, note, 1.2), then capitals. The body's size is the one
+most characters of prose have had so far, looking ahead (see `chunk`), so the same pages always give the same headings.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ingest.rows import Row
+
+MAX_DEPTH = 6
+LONGEST = 160
+"""Characters of a heading that are kept in the path."""
+
+_LARGER = 1.12
+_SMALLER = 0.95
+_MOST_WORDS = 22
+_PROSE_WORDS = 6
+_NUMBERED = (
+    (re.compile(r"(?:part|book|volume)\s+(?:[ivx]+|\d+|[a-z])\b", re.IGNORECASE), 0),
+    (re.compile(r"(?:item|chapter|article|appendix|annex|schedule)\s+(?:[ivx]+|\d+[a-z]?|[a-z])\b", re.IGNORECASE), 1),
+    (re.compile(r"(?:section|note|exhibit|step)\s+(?:\d+|[a-z])\b", re.IGNORECASE), 2),
+    (re.compile(r"\d{1,2}[.)]?\s+\D"), 2),
+    (re.compile(r"\d{1,2}\.\d{1,2}[.)]?\s"), 3),
+    (re.compile(r"\d{1,2}\.\d{1,2}\.\d{1,2}[.)]?\s"), 4),
+)
+_NUMBER_CELL = re.compile(
+    r"(?:(?:part|item|note|section|chapter|article|appendix)\s+)?[\dIVXA-Z]{1,4}(?:\.\d+)*\s?[.:)]?", re.I
+)
+_SENTENCE_ENDS = (".", ",", ";", ":", "?", "!")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """One heading in a path."""
+
+    text: str
+    size: float
+    bold: bool
+
+    @property
+    def level(self) -> int | None:
+        """Rank of its numbering, None without any."""
+        return next((level for pattern, level in reversed(_NUMBERED) if pattern.match(self.text)), None)
+
+
+class BodySize:
+    """The size most prose has had so far."""
+
+    def __init__(self) -> None:
+        self._characters: Counter[float] = Counter()
+        self._bold: Counter[bool] = Counter()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count a page's rows."""
+        for row in rows:
+            if not row.is_table and len(row.cells[0].pieces) >= _PROSE_WORDS:
+                length = sum(len(piece.text) for piece in row.cells[0].pieces)
+                self._characters[round(row.size, 1)] += length
+                self._bold[row.bold] += length
+
+    @property
+    def points(self) -> float:
+        """0 while there was no prose; of equals the smaller."""
+        return max(self._characters, key=lambda size: (self._characters[size], -size), default=0.0)
+
+    @property
+    def bold(self) -> bool:
+        """Whether most of it is bold."""
+        return self._bold[True] > self._bold[False]
+
+
+def is_heading(row: Row, body: BodySize) -> bool:
+    """Whether a row alone looks like a heading."""
+    if row.is_table and not _is_numbered_pair(row):
+        return False
+    words = [piece.text for cell in row.cells for piece in cell.pieces]
+    text = " ".join(words)
+    if len(words) > _MOST_WORDS or text.endswith(_SENTENCE_ENDS) or sum(c.isalpha() for c in text) < 3:
+        return False
+    if text[0].islower() or text[0] in "([":
+        return False
+    if body.points and row.size >= body.points * _LARGER:
+        return True
+    return row.bold and not body.bold and row.size >= body.points * _SMALLER and not row.is_table
+
+
+def nested(path: tuple[Heading, ...], heading: Heading) -> tuple[Heading, ...]:
+    """The path after `heading`: what holds it stays, what it ends goes."""
+    while path and not _holds(path[-1], heading):
+        path = path[:-1]
+    return (*path, heading)[-MAX_DEPTH:]
+
+
+def _holds(outer: Heading, inner: Heading) -> bool:
+    outer_level, inner_level = outer.level, inner.level
+    if inner_level is not None and outer_level is not None and min(inner_level, outer_level) <= 1:
+        return outer_level < inner_level
+    if inner_level is not None and inner_level <= 1:
+        return False
+    if outer_level is not None and outer_level <= 1:
+        return True
+    if inner.size < outer.size * _SMALLER or outer.size < inner.size * _SMALLER:
+        return inner.size < outer.size
+    if inner_level is not None and outer_level is not None:
+        return outer_level < inner_level
+    if inner_level is not None or outer_level is not None:
+        return outer_level is not None
+    if outer.text.isupper() != inner.text.isupper():
+        return outer.text.isupper()
+    return outer.bold and not inner.bold
+
+
+def _is_numbered_pair(row: Row) -> bool:
+    """A number set apart from its heading by a wide gap."""
+    if len(row.cells) != 2:
+        return False
+    number, title = row.cells
+    return (
+        _NUMBER_CELL.fullmatch(" ".join(piece.text for piece in number.pieces)) is not None
+        and title.has_letters
+        and title.pieces[0].text[0].isupper()
+    )

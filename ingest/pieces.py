@@ -1,0 +1,92 @@
+"""Words on their way from a page to a chunk: normalised, with their source and what stands before them."""
+
+from typing import NamedTuple
+
+from ingest.types import Box
+
+_HYPHENS = ("-", "\u2010")
+# A hyphen after one of these is the word's own more often than the line's.
+_KEPT_PREFIXES = frozenset(
+    [
+        "non",
+        "self",
+        "well",
+        "long",
+        "short",
+        "high",
+        "low",
+        "year",
+        "third",
+        "first",
+        "second",
+        "co",
+        "pre",
+        "post",
+        "anti",
+        "cross",
+        "full",
+        "part",
+        "re",
+        "off",
+        "on",
+        "in",
+        "out",
+        "multi",
+        "mid",
+        "ex",
+        "half",
+        "all",
+        "single",
+        "double",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+    ]
+)
+
+
+class Piece(NamedTuple):
+    """A normalised word, what stands before it (nothing, a space, a cell's gap), and its source."""
+
+    text: str
+    gap: str
+    page: int
+    start: int
+    end: int
+    box: Box
+
+
+def render(pieces: list[Piece]) -> str:
+    """Words with what stands between them; nothing before the first."""
+    return "".join([piece.gap + piece.text for piece in pieces])[len(pieces[0].gap) :] if pieces else ""
+
+
+def append_line(pieces: list[Piece], line: list[Piece]) -> None:
+    """Go on with the next line of the same text; a word hyphenated at the end of the line before is joined."""
+    first = line[0]
+    if not pieces:
+        gap = first.gap
+    elif _is_hyphenated(pieces[-1].text, first.text):
+        pieces[-1] = pieces[-1]._replace(text=pieces[-1].text[:-1])
+        gap = ""
+    else:
+        gap = "" if pieces[-1].text.endswith(_HYPHENS) and len(pieces[-1].text) > 1 else " "
+    pieces.append(first._replace(gap=gap))
+    pieces += line[1:]
+
+
+def _is_hyphenated(word: str, following: str) -> bool:
+    stem = word[:-1]
+    return (
+        word.endswith(_HYPHENS)
+        and stem[-1:].isalpha()
+        and following[0].islower()
+        and "-" not in stem
+        and stem.lower() not in _KEPT_PREFIXES
+    )

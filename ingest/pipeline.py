@@ -1,0 +1,196 @@
+"""One document, streamed: extraction -> chunks -> vectors -> committed batches.
+
+Three things overlap: the parser's process and the chunker run ahead in a thread of their own, by one batch; the
+embedder works on up to two batches; the calling thread asks the sink, and commits a batch while the next is embedded.
+Only the calling thread touches the sink.
+
+After a restart everything is read and chunked again from the first page, which always gives the same chunks, and what
+the sink has already is passed over without embedding: chunks by their number, pages by theirs.
+"""
+
+import contextlib
+import queue
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event, Thread
+
+from ingest.chunk import ChunkLimits, chunk_pages, embedded_text
+from ingest.errors import NoText, Stopped
+from ingest.sandbox import Extraction
+from ingest.title import best_title
+from ingest.types import Batch, Chunk, EmbeddedChunk, Embedder, Page, Sink, Vector
+
+BATCH_CHUNKS = 32
+_BATCH_PAGES = 64
+_EMBEDDED_AT_ONCE = 2
+_POLL_SECONDS = 0.1
+
+NO_TEXT_HINT = (
+    "it is a scan or a drawing: run text recognition over it, e.g. `ocrmypdf in.pdf out.pdf`, and drop it again"
+)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A batch before its vectors are known."""
+
+    pages: list[Page] = field(default_factory=list)
+    chunks: list[tuple[Chunk, str]] = field(default_factory=list)
+    pages_done: int = 0
+    title: str = ""
+
+
+def run(
+    extraction: Extraction,
+    *,
+    embedder: Embedder,
+    sink: Sink,
+    limits: ChunkLimits | None = None,
+    batch_chunks: int = BATCH_CHUNKS,
+    stop: Event,
+) -> None:
+    """Bring one document into the sink; what the sink already has is kept.
+
+    Raises NoText, Stopped once `stop` is set, and whatever the extraction, the embedder and the sink raise. What was
+    committed before stays committed.
+    """
+    limits = limits or ChunkLimits(max_tokens=embedder.max_tokens)
+    sink.begin(extraction.info)
+    with _Drafts(extraction, embedder, sink, limits, batch_chunks, stop) as drafts:
+        waiting: deque[tuple[_Draft, dict[str, Vector], Future[list[Vector]]]] = deque()
+        with ThreadPoolExecutor(_EMBEDDED_AT_ONCE, thread_name_prefix="embed-batch") as pool:
+            for draft in drafts:
+                texts = [text for _, text in draft.chunks]
+                known = sink.known_vectors(texts) if texts else {}
+                missing = [text for text in dict.fromkeys(texts) if text not in known]
+                waiting.append((draft, known, pool.submit(_embed, embedder, missing, stop, extraction.what)))
+                if len(waiting) == _EMBEDDED_AT_ONCE:
+                    _commit(sink, *waiting.popleft())
+            while waiting:
+                _commit(sink, *waiting.popleft())
+    if drafts.chunks_seen == 0:
+        raise NoText(extraction.what, "none of its pages holds text", NO_TEXT_HINT)
+    sink.complete()
+
+
+def _embed(embedder: Embedder, texts: list[str], stop: Event, what: str) -> list[Vector]:
+    def checked() -> Iterator[str]:
+        for text in texts:
+            _check(stop, what)
+            yield text
+
+    return list(embedder.embed_passages(checked()))
+
+
+def _commit(sink: Sink, draft: _Draft, known: dict[str, Vector], future: Future[list[Vector]]) -> None:
+    fresh = iter(future.result())
+    vectors = dict(known)
+    embedded = []
+    for chunk, text in draft.chunks:
+        if text not in vectors:
+            vectors[text] = next(fresh)
+        embedded.append(EmbeddedChunk(chunk, text, vectors[text]))
+    sink.commit(Batch(tuple(draft.pages), tuple(embedded), draft.pages_done, draft.title))
+
+
+def _check(stop: Event, what: str) -> None:
+    if stop.is_set():
+        raise Stopped(what, "the service is stopping")
+
+
+class _Drafts:
+    """Batches of chunks, made ahead by a thread that iteration drains and leaving the context ends."""
+
+    def __init__(
+        self, extraction: Extraction, embedder: Embedder, sink: Sink, limits: ChunkLimits, size: int, stop: Event
+    ) -> None:
+        self._extraction = extraction
+        self._embedder = embedder
+        self._limits = limits
+        self._size = size
+        self._stop = stop
+        self._done = sink.progress()
+        self._abandoned = Event()
+        self._queue: queue.Queue[_Draft | BaseException | None] = queue.Queue(maxsize=1)
+        self._title = ""
+        self._thread = Thread(target=self._run, name="chunker", daemon=True)
+        self.chunks_seen = 0
+        """Chunks of the whole document; only to be read after the iteration ended."""
+
+    def __enter__(self) -> "_Drafts":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._abandoned.set()
+        if self._thread.is_alive():
+            self._extraction.abort()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[_Draft]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _run(self) -> None:
+        """Thread body: whatever happens becomes an item of the queue."""
+        last: BaseException | None = None
+        try:
+            for draft in self._drafts():
+                self._put(draft)
+        except _AbandonedError:
+            return
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that iterates
+            last = error
+        with contextlib.suppress(_AbandonedError):
+            self._put(last)
+
+    def _put(self, item: "_Draft | BaseException | None") -> None:
+        while not self._abandoned.is_set():
+            try:
+                self._queue.put(item, timeout=_POLL_SECONDS)
+                return
+            except queue.Full:
+                continue
+        raise _AbandonedError
+
+    def _drafts(self) -> Iterator[_Draft]:
+        read: deque[Page] = deque()
+        draft = _Draft()
+        for chunk in chunk_pages(self._remembered(read), self._embedder.token_offsets, self._limits):
+            _check(self._stop, self._extraction.what)
+            self.chunks_seen += 1
+            if chunk.ordinal >= self._done.chunks_done:
+                draft.chunks.append((chunk, embedded_text(chunk)))
+            self._take(read, chunk.page_last, draft)
+            if len(draft.chunks) >= self._size or len(draft.pages) >= _BATCH_PAGES:
+                yield draft
+                draft = _Draft(pages_done=draft.pages_done, title=draft.title)
+        self._take(read, self._extraction.info.pages, draft)
+        if draft.pages or draft.chunks:
+            yield draft
+
+    def _remembered(self, read: deque[Page]) -> Iterator[Page]:
+        """The document's pages, each kept until a batch takes it."""
+        for page in self._extraction:
+            _check(self._stop, self._extraction.what)
+            read.append(page)
+            yield page
+
+    def _take(self, read: deque[Page], last: int, draft: _Draft) -> None:
+        """Move the pages up to `last` into the batch, but for those that the sink has already."""
+        while read and read[0].number <= last:
+            page = read.popleft()
+            if page.number == 1:
+                self._title = best_title(self._extraction.info.title, page)
+            if page.number > self._done.pages_done:
+                draft.pages.append(page)
+            draft.pages_done = max(page.number, self._done.pages_done)
+        draft.title = self._title
+
+
+class _AbandonedError(Exception):
+    """Nobody takes the batches any more."""

@@ -1,0 +1,149 @@
+"""Lines as the parser saw them -> rows as a reader sees them.
+
+A parser's line ends at every wide gap, so the row of a table arrives as one line for each cell. Here cells of one
+height that follow each other in reading order become one `Row` (`tidy` then mends what that leaves open). order is the parser's own: only neighbours in it are joined, so the columns of a page of prose never mix.
+"""
+
+from dataclasses import dataclass, field
+
+from ingest.normalise import normalised
+from ingest.pieces import Piece, render
+from ingest.types import Line, Page
+
+CELL_GAP = "  "
+_SAME_ROW_OVERLAP = 0.5
+_SAME_CELL_GAP = 0.6
+_LABELS_BEFORE = frozenset(("$", "€", "£", "¥", "("))
+_LABELS_AFTER = frozenset((")", "%", ")%"))
+
+
+@dataclass(slots=True)
+class Cell:
+    """Words of one row without a wide gap between them."""
+
+    pieces: list[Piece]
+    x0: float
+    x1: float
+
+    @property
+    def has_letters(self) -> bool:
+        """Whether it holds words rather than numbers and marks."""
+        return any(c.isalpha() for piece in self.pieces for c in piece.text)
+
+
+@dataclass(slots=True)
+class Row:
+    """Cells side by side; `y0` and `y1` are its upper and lower edge, `size` its largest font size, in points."""
+
+    cells: list[Cell]
+    y0: float
+    y1: float
+    size: float
+    bold: bool
+    block: int
+    is_item: bool = False
+    """Whether it begins a list item; the bullet itself is gone."""
+    bottom: float = field(init=False)
+    """Lower edge of the last wrapped line in it."""
+
+    def __post_init__(self) -> None:
+        self.bottom = self.y1
+
+    @property
+    def x0(self) -> float:
+        """Left edge."""
+        return min(cell.x0 for cell in self.cells)
+
+    @property
+    def x1(self) -> float:
+        """Right edge."""
+        return max(cell.x1 for cell in self.cells)
+
+    @property
+    def height(self) -> float:
+        """Of its first line."""
+        return self.y1 - self.y0
+
+    @property
+    def is_table(self) -> bool:
+        """Whether cells stand side by side."""
+        return len(self.cells) > 1
+
+    def pieces(self) -> list[Piece]:
+        """All words, cells set apart by two spaces: a mark for the reader that costs no token."""
+        found: list[Piece] = []
+        for cell in self.cells:
+            first, *others = cell.pieces
+            found.append(first._replace(gap=_gap(found, first)) if found else first)
+            found += others
+        return found
+
+    def text(self) -> str:
+        """The row as one line."""
+        return render(self.pieces())
+
+
+def rows_of(page: Page, dropped: frozenset[int] = frozenset()) -> list[Row]:
+    """The rows of a page in reading order, without the lines whose indices are `dropped`."""
+    rows: list[Row] = []
+    block = -1
+    for index, line in enumerate(page.lines):
+        if index in dropped:
+            continue
+        cell = _cell(page, line)
+        if cell is None:
+            continue
+        _place(rows, cell, line, block)
+        block = line.block
+    return rows
+
+
+def vertical_overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Shared height as a share of the smaller height."""
+    smaller = min(one[1] - one[0], other[1] - other[0])
+    return (min(one[1], other[1]) - max(one[0], other[0])) / smaller if smaller > 0 else 0.0
+
+
+def _cell(page: Page, line: Line) -> Cell | None:
+    pieces: list[Piece] = []
+    text, number = page.text, page.number
+    for word in line.words:
+        readable = normalised(text[word.start : word.end])
+        if readable:
+            pieces.append(Piece(readable, " ", number, word.start, word.end, word.box))
+    return Cell(pieces, line.box[0], line.box[2]) if pieces else None
+
+
+def _place(rows: list[Row], cell: Cell, line: Line, last_block: int) -> None:
+    """Put a line's words into the row they stand in, or begin a new one."""
+    y0, y1 = line.box[1], line.box[3]
+    # Stacked headings of table columns alternate between two rows; the parser keeps them in one block.
+    candidates = rows[-1:] + (rows[-2:-1] if line.block == last_block else [])
+    for row in candidates:
+        beside = cell.x0 >= row.x1 - 1 or cell.x1 <= row.x0 + 1
+        if beside and vertical_overlap((row.y0, row.y1), (y0, y1)) >= _SAME_ROW_OVERLAP:
+            _extend(row, cell, line)
+            return
+    rows.append(Row([cell], y0, y1, line.size, line.bold, line.block))
+
+
+def _extend(row: Row, cell: Cell, line: Line) -> None:
+    last = row.cells[-1]
+    if 0 <= cell.x0 - last.x1 + 1 <= _SAME_CELL_GAP * line.size + 1:
+        touching = cell.x0 - last.x1 < 0.1 * line.size
+        first, *others = cell.pieces
+        last.pieces += [first._replace(gap="") if touching else first, *others]
+        last.x1 = cell.x1
+    else:
+        row.cells.append(cell)
+    row.y0, row.y1 = min(row.y0, line.box[1]), max(row.y1, line.box[3])
+    row.bottom = max(row.bottom, row.y1)
+    row.size = max(row.size, line.size)
+    row.bold = row.bold and line.bold
+
+
+def _gap(before: list[Piece], first: Piece) -> str:
+    """A currency sign or a closing bracket in a cell of its own belongs to the number beside it."""
+    if before[-1].text in _LABELS_BEFORE or first.text in _LABELS_AFTER:
+        return ""
+    return CELL_GAP

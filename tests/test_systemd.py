@@ -1,0 +1,275 @@
+"""The unit and its neighbours: as data, and installed for real under systemd in a container.
+
+The container needs root, systemd-nspawn, mmdebstrap, and a network the first time; without them its test is skipped.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.config import Settings
+
+ROOT = Path(__file__).parents[1]
+UNIT = ROOT / "systemd" / "docent.service"
+SCRIPT = ROOT / "tests" / "systemd_container.sh"
+SHIPPED = [
+    "install.sh",
+    "systemd",
+    "appliance",
+    "ingest",
+    "models",
+    "tui",
+    "docs",
+    "README.md",
+    "LICENSE",
+    "pyproject.toml",
+]
+QUESTIONS = json.loads((ROOT / "appliance" / "samples" / "questions.json").read_text())
+
+
+def directives() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text().splitlines():
+        if match := re.fullmatch(r"([A-Za-z]+)=(.*)", line):
+            found.setdefault(match[1], []).append(match[2])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("why", "directive", "value"),
+    [
+        ("no network", "PrivateNetwork", "yes"),
+        ("no network", "RestrictAddressFamilies", "AF_UNIX"),
+        ("callers keep their names", "PrivateUsers", "no"),
+        ("a model's end is not the service's", "OOMPolicy", "continue"),
+        ("children end with the service", "KillMode", "mixed"),
+        ("it comes back by itself", "Restart", "always"),
+        ("started means ready", "Type", "notify"),
+        ("the budget can read /proc/meminfo", "ProcSubset", "all"),
+        ("the index is nobody else's", "UMask", "0077"),
+    ],
+)
+def test_the_unit_keeps_what_the_design_promises(why: str, directive: str, value: str) -> None:
+    assert directives()[directive] == [value], why
+
+
+def test_the_unit_lets_the_parsers_sandbox_be_built() -> None:
+    allowed = " ".join(directives()["SystemCallFilter"])
+    assert "landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp" in allowed
+    assert "RestrictSUIDSGID" not in directives(), "a collection's folder gets the library's setgid bit"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_systemd_knows_every_directive_and_finds_the_unit_safe(tmp_path: Path) -> None:
+    unit = tmp_path / UNIT.name
+    unit.write_text(re.sub("^ExecStart=.*", "ExecStart=/bin/true", UNIT.read_text(), flags=re.MULTILINE))
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)], capture_output=True, text=True
+    )
+    assert f"{unit.name}:" not in verified.stderr
+    security = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=10", str(unit)],
+        capture_output=True,
+        text=True,
+    )
+    assert security.returncode == 0, security.stdout[-300:]
+
+
+def test_the_settings_file_names_existing_keys_with_their_defaults() -> None:
+    text = (ROOT / "systemd" / "docent.toml").read_text()
+    uncommented = re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
+    assert Settings.model_validate(tomllib.loads(uncommented)) == Settings()
+    assert tomllib.loads(text) == {"library": {}, "models": {}, "service": {}}, "nothing is set unless somebody sets it"
+
+
+class Container:
+    """A booted container; commands run in it as root unless told otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "root"
+
+    def run(self, *command: str, user: str | None = None) -> "subprocess.CompletedProcess[str]":
+        asked = ["runuser", "-u", user, "--", *command] if user else [*command]
+        return subprocess.run([SCRIPT, "inside", self.folder, *asked], capture_output=True, text=True)
+
+    def do(self, *command: str, user: str | None = None) -> str:
+        done = self.run(*command, user=user)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def docent(self, *arguments: str, user: str) -> Any:
+        return json.loads(self.do("docent", *arguments, "--json", user=user))
+
+
+def wait_for(happened: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.2)
+
+
+def missing_for_a_container() -> str:
+    if os.geteuid() != 0:
+        return "needs root"
+    absent = [tool for tool in ("systemd-nspawn", "mmdebstrap", "nsenter") if not shutil.which(tool)]
+    return f"needs {', '.join(absent)}" if absent else ""
+
+
+def wheels() -> Path:
+    """A folder with everything that pip needs, so that the container needs no network; kept between runs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    key = hashlib.sha256(repr((needed, sys.version_info[:2])).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "docent-tests"
+    folder = cache / f"wheels-{key}"
+    if not folder.exists():
+        part = cache / f"{folder.name}.{os.getpid()}"
+        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(part), *needed]
+        made = subprocess.run(pip, capture_output=True, text=True)
+        if made.returncode:
+            shutil.rmtree(part, ignore_errors=True)
+            pytest.skip(f"no wheels to install from: {made.stderr[-300:]}")
+        part.rename(folder)
+    return folder
+
+
+@contextmanager
+def booted(folder: Path, packages: Path) -> Iterator[Container]:
+    made = subprocess.run([SCRIPT, "make", folder], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no container could be made: {made.stderr[-300:]}")
+    container = Container(folder)
+    checkout = container.root / "checkout"
+    checkout.mkdir()
+    for name in SHIPPED:
+        subprocess.run(["cp", "-R", ROOT / name, checkout], check=True)
+    process = subprocess.Popen([SCRIPT, "boot", folder, packages])
+    try:
+        subprocess.run([SCRIPT, "wait", folder], check=True)
+        yield container
+    finally:
+        subprocess.run([SCRIPT, "down", folder], check=False)
+        process.wait(30)
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    if reason := missing_for_a_container():
+        pytest.skip(reason)
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 3 << 30
+    folder = (memory if roomy else tmp_path) / f"docent-test-{os.getpid()}"
+    try:
+        with booted(folder, wheels()) as container:
+            yield container
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.root
+@pytest.mark.timeout(600)
+def test_installed_it_serves_its_group_and_nobody_else_and_survives_being_killed(container: Container) -> None:
+    install(container)
+    container.do("useradd", "--create-home", "--groups", "docent", "nurse")
+    container.do("useradd", "--create-home", "visitor")
+    a_member_drops_a_document_and_gets_a_cited_answer(container)
+    another_user_is_refused(container)
+    it_has_no_network(container)
+    an_unreadable_file_names_the_command_that_mends_it(container)
+    killed_it_comes_back_complete(container)
+    installing_again_changes_nothing(container)
+    uninstalling_keeps_the_data(container)
+
+
+def install(container: Container) -> str:
+    packages = f"PIP_FIND_LINKS={wheels()}"
+    return container.do("env", "PIP_NO_INDEX=1", packages, "/checkout/install.sh")
+
+
+def a_member_drops_a_document_and_gets_a_cited_answer(container: Container) -> None:
+    sample = f"/checkout/appliance/samples/{QUESTIONS[0]['document']}"
+    container.do("cp", sample, "/var/lib/docent/library/", user="nurse")
+    wait_for(lambda: status(container)["indexed"] == 1, "the document is indexed")
+    check_answer(container)
+
+
+def status(container: Container) -> dict[str, int]:
+    documents: dict[str, int] = container.docent("status", user="nurse")["documents"]
+    return documents
+
+
+def check_answer(container: Container) -> None:
+    answer = container.docent("ask", QUESTIONS[0]["question"], user="nurse")
+    first = answer["citations"][0]
+    assert (first["document"], first["page"]) == (QUESTIONS[0]["document"], QUESTIONS[0]["page"])
+
+
+def another_user_is_refused(container: Container) -> None:
+    refused = container.run("docent", "status", user="visitor")
+    assert refused.returncode == 3
+    assert "usermod -aG docent" in refused.stderr
+    for place in ("/var/lib/docent/library", "/var/lib/docent/docent.db", "/run/docent/docent.sock"):
+        assert container.run("test", "-r", place, user="visitor").returncode == 1, place
+    assert container.run("test", "-r", "/var/lib/docent/docent.db", user="nurse").returncode == 1
+
+
+def it_has_no_network(container: Container) -> None:
+    devices = container.do("cat", f"/proc/{main_pid(container)}/net/dev")
+    assert re.findall(r"^\s*(\w+):", devices, re.MULTILINE) == ["lo"]
+
+
+def main_pid(container: Container) -> str:
+    return container.do("systemctl", "show", "--property=MainPID", "--value", "docent")
+
+
+def an_unreadable_file_names_the_command_that_mends_it(container: Container) -> None:
+    sample = f"/checkout/appliance/samples/{QUESTIONS[1]['document']}"
+    secret = "/var/lib/docent/library/a private file.pdf"
+    container.do("install", "-m", "600", "-g", "root", sample, "/root/private.pdf")
+    container.do("mv", "/root/private.pdf", secret)
+    wait_for(lambda: status(container)["failed"] == 1, "the file that cannot be read is reported")
+    failed = container.docent("documents", "list", user="nurse")["documents"]
+    hint = next(document["hint"] for document in failed if document["state"] == "failed")
+    command = hint[hint.index("sudo ") :].replace("sudo ", "")
+    container.do("sh", "-c", command)
+    wait_for(lambda: status(container) == {"indexed": 2, "indexing": 0, "pending": 0, "failed": 0}, "it is mended")
+
+
+def killed_it_comes_back_complete(container: Container) -> None:
+    before = container.docent("documents", "list", user="nurse")
+    killed = main_pid(container)
+    container.do("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "docent")
+    wait_for(lambda: main_pid(container) not in ("0", killed), "it is started again")
+    wait_for(lambda: container.run("docent", "status", user="nurse").returncode == 0, "it answers again")
+    assert container.docent("documents", "list", user="nurse") == before
+    check_answer(container)
+
+
+def installing_again_changes_nothing(container: Container) -> None:
+    before = main_pid(container)
+    assert "Nothing to do" in install(container)
+    assert main_pid(container) == before
+
+
+def uninstalling_keeps_the_data(container: Container) -> None:
+    told = container.do("/checkout/install.sh", "--uninstall")
+    assert "/var/lib/docent" in told
+    assert container.run("systemctl", "is-active", "docent").stdout.strip() == "inactive"
+    for gone in ("/opt/docent", "/usr/local/bin/docent", "/etc/systemd/system/docent.service"):
+        assert not os.path.lexists(str(container.root) + gone), gone
+    kept = container.root / "var/lib/docent"
+    assert (kept / "docent.db").exists()
+    assert (kept / "library" / str(QUESTIONS[0]["document"])).exists()

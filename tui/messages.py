@@ -72,6 +72,14 @@ class ModelsChanged(Message):
         self.models = models
 
 
+class QuestionAsked(Message):
+    """The user asked something."""
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self.question = question
+
+
 class CitationChosen(Message):
     """The user wants to see where a citation stands."""
 

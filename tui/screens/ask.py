@@ -9,16 +9,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.signal import Signal
 from textual.widget import Widget
-from textual.widgets import Input, Select
+from textual.widgets import Select
 
 from appliance import wire
 from appliance.client import AsyncClient, DocentError, clean_line
-from tui.messages import CitationChosen
+from tui.messages import CitationChosen, QuestionAsked
 from tui.screens.base import ServiceScreen
 from tui.screens.citation import CitationScreen
 from tui.state import State
 from tui.widgets.answer_view import AnswerView
 from tui.widgets.citation_list import CitationList
+from tui.widgets.question import QuestionInput
 
 _ANSWER = "answer"
 _DEFAULT, _EXTRACTIVE = "", "extractive"
@@ -27,11 +28,7 @@ _DEFAULT, _EXTRACTIVE = "", "extractive"
 class AskScreen(ServiceScreen):
     """One question at a time; a new one ends the one before it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel"),
-        Binding("down", "to_citations", "Citations", key_display="↓"),
-        Binding("up", "to_question", "Question", key_display="↑"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "stop", "Stop")]
 
     def __init__(self, client: AsyncClient, state: State, changes: Signal[State]) -> None:
         super().__init__(client, state, changes)
@@ -42,7 +39,7 @@ class AskScreen(ServiceScreen):
 
     def body(self) -> Iterable[Widget]:
         with Horizontal(id="ask-bar"):
-            yield Input(placeholder="Ask about your documents", max_length=wire.MAX_QUERY_CHARS, id="input")
+            yield QuestionInput(id="input")
             yield Select(self._offered, allow_blank=False, value=_DEFAULT, id="model")
         with Container(id="ask-body"):
             yield AnswerView(id="answer-view")
@@ -67,13 +64,10 @@ class AskScreen(ServiceScreen):
         models = [(clean_line(model.id), model.id) for model in self.state.models if model.kind == "gguf"]
         return [("default model", _DEFAULT), *models, ("quotes only", _EXTRACTIVE)]
 
-    @on(Input.Submitted, "#input")
-    def _asked(self, event: Input.Submitted) -> None:
-        question = event.value.strip()
-        if question:
-            event.input.clear()
-            model = self.query_one("#model", Select).value
-            self._answer(question, model if isinstance(model, str) and model else None)
+    @on(QuestionAsked)
+    def _asked(self, event: QuestionAsked) -> None:
+        model = self.query_one("#model", Select).value
+        self._answer(event.question, model if isinstance(model, str) and model else None)
 
     @work(exclusive=True, group=_ANSWER)
     async def _answer(self, question: str, model: str | None) -> None:
@@ -114,34 +108,28 @@ class AskScreen(ServiceScreen):
         event.stop()
         self.app.push_screen(CitationScreen(self._citations, self._passages, event.index))
 
-    def action_cancel(self) -> None:
+    def action_stop(self) -> None:
         """End the running answer; the connection closes, so the service stops too."""
         self.workers.cancel_group(self, _ANSWER)
         self._answering = False
-        self.query_one(AnswerView).tell("Cancelled.")
+        self.query_one(AnswerView).tell("Stopped.")
         self.refresh_bindings()
 
     def action_to_citations(self) -> None:
-        """From the question to the first citation."""
+        """From the question to the citations."""
         citations = self.query_one(CitationList)
-        if citations.display:
-            citations.focus()
-            citations.highlighted = citations.highlighted or 0
+        citations.focus()
+        citations.highlighted = citations.highlighted or 0
 
     def action_to_question(self) -> None:
         """Back to the question."""
-        self.query_one("#input").focus()
+        self.query_one(QuestionInput).focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer a key only where it does something."""
-        focused = self.focused
         if action == "to_citations":
-            return bool(self._citations) and isinstance(focused, Input)
-        if action == "to_question":
-            return not isinstance(focused, Input)
-        if action == "cancel":
-            return self._answering
-        return True
+            return bool(self._citations)
+        return self._answering if action == "stop" else True
 
 
 def byline(answer: wire.Answer) -> str:

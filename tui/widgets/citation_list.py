@@ -1,5 +1,8 @@
 """The citations under an answer; Enter on one opens it."""
 
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import OptionList
 
@@ -10,6 +13,11 @@ from tui.messages import CitationChosen
 
 class CitationList(OptionList):
     """Numbered as in the answer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Open"),
+        Binding("escape", "screen.to_question", "Question"),
+    ]
 
     def show(self, citations: list[wire.Citation]) -> None:
         """Replace what is listed."""

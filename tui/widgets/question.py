@@ -1,0 +1,56 @@
+"""Where the question is typed: Up brings earlier ones back, Down goes on to the citations."""
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from appliance.wire import MAX_QUERY_CHARS
+from tui.messages import QuestionAsked
+
+
+class QuestionInput(Input):
+    """An input that remembers what was asked in this session."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "onward", "Citations", key_display="↓"),
+        Binding("up", "earlier", "Earlier question", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(placeholder="Ask about your documents", max_length=MAX_QUERY_CHARS, id=id)
+        self._asked: list[str] = []
+        self._position = 0
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        question = event.value.strip()
+        if question:
+            self._asked.append(question)
+            self._position = len(self._asked)
+            self.clear()
+            self.post_message(QuestionAsked(question))
+
+    def action_earlier(self) -> None:
+        """The question before."""
+        if self._position > 0:
+            self._go(self._position - 1)
+
+    async def action_onward(self) -> None:
+        """The question after; from the newest to the citations."""
+        if self._position < len(self._asked):
+            self._go(self._position + 1)
+        else:
+            await self.run_action("screen.to_citations")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the citations only where there are some."""
+        if action == "onward":
+            return self._position < len(self._asked) or self.screen.check_action("to_citations", ())
+        return True
+
+    def _go(self, position: int) -> None:
+        self._position = position
+        self.value = self._asked[position] if position < len(self._asked) else ""
+        self.cursor_position = len(self.value)
+        self.refresh_bindings()

@@ -89,6 +89,7 @@ class FakeService:
         self.asked: list[dict[str, Any]] = []
         self.actions: list[tuple[str, str]] = []
         self.cancelled = threading.Event()
+        self.events_broken = False
         self._listeners: list[asyncio.Queue[str]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -219,6 +220,8 @@ class FakeService:
         )
 
     async def _events(self, _: Request) -> Response:
+        if self.events_broken:
+            return _refuse(404, "not_found", "there are no events", "")
         return StreamingResponse(self._event_lines(), media_type="text/event-stream")
 
     async def _event_lines(self) -> AsyncIterator[str]:

@@ -1,0 +1,31 @@
+"""A fake service on a real socket, and the interface to it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fake_service import FakeService, serving
+from tui.app import DocentApp
+
+
+@pytest.fixture
+def socket() -> Iterator[Path]:
+    """A path short enough for a socket, whatever the temporary folder of the test is."""
+    with tempfile.TemporaryDirectory(prefix="docent-", dir="/tmp") as folder:
+        yield Path(folder) / "s"
+
+
+@pytest.fixture
+def service(socket: Path) -> Iterator[FakeService]:
+    """Served on `socket`."""
+    fake = FakeService()
+    with serving(fake, socket):
+        yield fake
+
+
+@pytest.fixture
+def app(service: FakeService, socket: Path) -> DocentApp:
+    """The interface of `service`."""
+    return DocentApp(socket)

@@ -1,0 +1,127 @@
+"""The Ask screen, driven by keys against a service on a real socket."""
+
+import pytest
+from textual.widgets import Select
+
+from appliance import wire
+from tests.fake_service import FakeService, citation, passage
+from tests.tui.driving import keys, shown, until
+from tui.app import DocentApp
+from tui.screens.citation import CitationScreen, marked_passage
+from tui.widgets.answer_view import AnswerView
+from tui.widgets.citation_list import CitationList
+
+SIZES = [(80, 24), (200, 50)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_question_is_answered_and_its_citation_opens(
+    app: DocentApp, service: FakeService, size: tuple[int, int]
+) -> None:
+    async with app.run_test(size=size) as pilot:
+        await pilot.press(*keys("How often?"), "enter")
+        citations = app.screen.query_one(CitationList)
+        await until(pilot, lambda: citations.option_count == 1)
+        assert app.screen.query_one(AnswerView).text == "Every 500 hours [1]."
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, CitationScreen))
+        assert shown(pilot, "#citation-place") == "manual.pdf, page 3\nCare › Filters"
+        assert "Use only part 4711" in shown(pilot, "#citation-text")
+        await pilot.press("escape")
+        assert not isinstance(app.screen, CitationScreen)
+    assert service.asked == [{"question": "How often?", "adapters": [], "stream": True}]
+
+
+def test_the_quote_is_marked_within_its_passage() -> None:
+    found = passage("Keep clean. Change the filter every 500 hours. Rest.")
+    marked = marked_passage(citation("Change the\nfilter every 500 hours"), found)
+    assert [marked.plain[span.start : span.end] for span in marked.spans] == ["Change the filter every 500 hours"]
+
+
+def test_a_quote_that_its_passage_does_not_hold_is_shown_above_it() -> None:
+    marked = marked_passage(citation("Other words"), passage("The passage."))
+    assert marked.plain == "Other words\n\nThe passage."
+
+
+async def test_the_answer_appears_while_it_is_written_and_escape_stops_it(app: DocentApp, service: FakeService) -> None:
+    service.hold.clear()
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("Why?"), "enter")
+        view = app.screen.query_one(AnswerView)
+        await until(pilot, lambda: view.text == "Every ")
+        await pilot.press("escape")
+        await until(pilot, service.cancelled.is_set)
+        assert shown(pilot, "#byline") == "Stopped."
+        assert view.text == "Every "
+
+
+async def test_leaving_cancels_the_running_answer(app: DocentApp, service: FakeService) -> None:
+    service.hold.clear()
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("Why?"), "enter")
+        await until(pilot, lambda: app.screen.query_one(AnswerView).text)
+        await pilot.press("ctrl+q")
+    assert service.cancelled.wait(5)
+
+
+async def test_a_new_question_ends_the_one_before_it(app: DocentApp, service: FakeService) -> None:
+    service.hold.clear()
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("One"), "enter")
+        await until(pilot, lambda: app.screen.query_one(AnswerView).text)
+        service.hold.set()
+        await pilot.press(*keys("Two"), "enter")
+        await until(pilot, lambda: app.screen.query_one(CitationList).option_count)
+        assert shown(pilot, "#question") == "Two"
+        assert app.screen.query_one(AnswerView).text == "Every 500 hours [1]."
+
+
+async def test_escape_sequences_and_markup_of_a_document_are_shown_as_plain_text(
+    app: DocentApp, service: FakeService
+) -> None:
+    service.tokens = ["\x1b]0;owned\x07[bold]A\x1b[31m", "B[/bold] \u202egnp"]
+    service.citations = [citation("[red]x\x1b[2J[/red]", document="e\x1b[31mvil[b].pdf")]
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("Q"), "enter")
+        citations = app.screen.query_one(CitationList)
+        await until(pilot, lambda: citations.option_count)
+        assert app.screen.query_one(AnswerView).text == "[bold]AB[/bold] gnp"
+        assert str(citations.get_option_at_index(0).prompt) == "[1] evil[b].pdf, page 3\n    “[red]x[/red]”"
+
+
+async def test_an_answer_that_breaks_off_says_so(app: DocentApp, service: FakeService) -> None:
+    service.error = wire.ErrorBody(message="the model crashed", type="server_error", code="model_crashed")
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("Q"), "enter")
+        await until(pilot, lambda: "broke off" in shown(pilot, "#byline"))
+
+
+async def test_a_refused_question_shows_reason_and_hint(app: DocentApp, service: FakeService) -> None:
+    body = wire.ErrorBody(
+        message="no model is called x", type="not_found_error", code="model_not_found", hint="load it"
+    )
+    service.refusal = (404, body)
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("Q"), "enter")
+        await until(pilot, lambda: shown(pilot, "#byline") == "No answer: no model is called x\nload it")
+
+
+async def test_the_chosen_model_answers(app: DocentApp, service: FakeService) -> None:
+    service.models = [
+        wire.Model(id="qwen", kind="gguf", state="installed", architecture="qwen2", size=1, sha256="a"),
+        wire.Model(id="MiniLM", kind="embedding", state="loaded", architecture="bert", size=1, sha256="b"),
+    ]
+    async with app.run_test() as pilot:
+        select = app.screen.query_one("#model", Select)
+        await until(pilot, lambda: "qwen" in {value for _, value in select._options})
+        assert "MiniLM" not in {value for _, value in select._options}
+        await pilot.press("tab", "enter", "down", "enter", "shift+tab", *keys("Q"), "enter")
+        await until(pilot, lambda: service.asked)
+    assert service.asked[0]["model"] == "qwen"
+
+
+async def test_up_brings_an_earlier_question_back(app: DocentApp, service: FakeService) -> None:
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("One"), "enter", *keys("Two"), "enter", "up", "up", "enter")
+        await until(pilot, lambda: len(service.asked) == 3 or shown(pilot, "#question") == "One")
+    assert service.asked[-1]["question"] == "One"

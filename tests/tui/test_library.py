@@ -1,0 +1,121 @@
+"""The Library screen, driven by keys against a service on a real socket."""
+
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.fake_service import FakeService, document
+from tests.tui.driving import shown, until
+from tui.app import DocentApp
+from tui.screens.confirm import ConfirmScreen
+from tui.widgets.document_table import DocumentTable, progress_bar
+
+
+async def test_documents_are_listed_by_path_with_their_state(app: DocentApp, service: FakeService) -> None:
+    service.put(document("b.pdf"))
+    service.put(document("a/c.pdf", "failed"))
+    async with app.run_test() as pilot:
+        assert await rows(pilot, 2) == [["a/c.pdf", "failed", "10"], ["b.pdf", "indexed", "10"]]
+
+
+async def test_progress_is_live(app: DocentApp, service: FakeService) -> None:
+    service.put(document("a.pdf", "indexing", pages=100, pages_done=1))
+    async with app.run_test() as pilot:
+        await rows(pilot, 1)
+        service.put(document("a.pdf", "indexing", pages=100, pages_done=50))
+        await until(pilot, lambda: cells(pilot)[0][2].endswith(" 50/100"))
+        service.put(document("new.pdf", "pending", pages=None))
+        await rows(pilot, 2)
+        service.drop("d-a.pdf")
+        assert await rows(pilot, 1) == [["new.pdf", "pending", ""]]
+
+
+def test_the_bar_fills_with_the_pages() -> None:
+    assert progress_bar(document(state="indexing", pages=10, pages_done=10)).plain == "━━━━━━━━━━ 10/10"
+    assert progress_bar(document(state="indexing", pages=0, pages_done=0)).plain == "━━━━━━━━━━ 0/0"
+    assert progress_bar(document(pages=1234)).plain == "1,234"
+
+
+async def test_a_failed_document_says_why_and_can_be_retried(app: DocentApp, service: FakeService) -> None:
+    service.put(document("scan.pdf", "failed", reason="no page carries text", hint="run OCR on it"))
+    async with app.run_test() as pilot:
+        await rows(pilot, 1)
+        assert shown(pilot, "#document-detail") == "scan.pdf\nno page carries text\n→ run OCR on it"
+        await pilot.press("r")
+        await until(pilot, lambda: cells(pilot)[0][1] == "pending")
+    assert service.actions == [("retry", "d-scan.pdf")]
+
+
+async def test_an_indexed_document_cannot_be_retried(app: DocentApp, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    async with app.run_test() as pilot:
+        await rows(pilot, 1)
+        await pilot.press("r")
+        assert "r" not in app.screen.active_bindings
+    assert service.actions == []
+
+
+@pytest.mark.parametrize("key", ["n", "escape"])
+async def test_delete_asks_and_no_keeps_the_file(app: DocentApp, service: FakeService, key: str) -> None:
+    service.put(document("a.pdf"))
+    async with app.run_test() as pilot:
+        await rows(pilot, 1)
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press(key)
+        await until(pilot, lambda: not isinstance(app.screen, ConfirmScreen))
+    assert service.actions == []
+
+
+async def test_delete_confirmed_removes_the_document(app: DocentApp, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    service.put(document("b.pdf"))
+    async with app.run_test() as pilot:
+        await rows(pilot, 2)
+        await pilot.press("down", "d")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("y")
+        assert [row[0] for row in await rows(pilot, 1)] == ["a.pdf"]
+    assert service.actions == [("remove", "d-b.pdf")]
+
+
+async def test_the_filter_shows_failed_ones_alone(app: DocentApp, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    service.put(document("b.pdf", "failed"))
+    async with app.run_test() as pilot:
+        await rows(pilot, 2)
+        await pilot.press("f")
+        assert [row[0] for row in await rows(pilot, 1)] == ["b.pdf"]
+
+
+async def test_a_wide_terminal_shows_more_columns(app: DocentApp, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    async with app.run_test(size=(200, 50)) as pilot:
+        found = await rows(pilot, 1)
+        assert [cell.strip() for cell in found[0]] == ["a.pdf", "indexed", "10", "42", "12 KiB", "2026-03-01 10:00"]
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: len(cells(pilot)[0]) == 3)
+
+
+async def test_an_empty_library_says_what_to_do(app: DocentApp, service: FakeService) -> None:
+    async with app.run_test() as pilot:
+        await rows(pilot, 0)
+        await until(pilot, lambda: "docent add FILE" in shown(pilot, "#document-detail"))
+
+
+async def rows(pilot: Pilot[Any], number: int) -> list[list[str]]:
+    """The library's rows once there are so many."""
+    if not pilot.app.screen.query(DocumentTable):
+        await pilot.press("f3")
+    await until(pilot, lambda: table(pilot).row_count == number and shown(pilot, "#document-detail"))
+    return cells(pilot)
+
+
+def table(pilot: Pilot[Any]) -> DocumentTable:
+    return pilot.app.screen.query_one(DocumentTable)
+
+
+def cells(pilot: Pilot[Any]) -> list[list[str]]:
+    found = table(pilot)
+    return [[cell.plain for cell in found.get_row_at(row)] for row in range(found.row_count)]

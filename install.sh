@@ -310,7 +310,7 @@ next_steps() {
   cat <<EOF
 Docent runs.
   Who may use it     members of the group docent:  sudo usermod -aG docent $user   (then log in again)
-  Who administers    root, and members of the group docent-admin
+  Who administers    root, and who is in the group docent-admin as well
   Documents          drop PDFs into $STATE/library; a folder in it is a collection
   Ask                docent ask "..."    or    docent tui
   Settings           $CONFIG/docent.toml, then: systemctl restart docent

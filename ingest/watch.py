@@ -1,0 +1,215 @@
+"""The library folder, watched: a thread that turns events and scans into `Changes`. The only importer of watchdog.
+
+Events are hints of where to look, nothing more: what is reported comes from looking (`scan`) and waiting
+(`stability`), so a lost or invented event does no harm. inotify loses events; a full scan at the start and every
+`rescan_s` finds what it lost. On network file systems, which inotify doesn't see, scans are all there is.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from ingest.scan import entry_at, is_folder, is_network, scan
+from ingest.stability import Changes, Kind, Settled, Stability
+
+__all__ = ["Changes", "Kind", "Settled", "Watcher"]
+
+_log = logging.getLogger(__name__)
+_EVENTS: list[type[FileSystemEvent]] = [
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+]
+_POLL_NETWORK_SECONDS = 10.0
+_TICK_SECONDS = 0.25
+_MANY_HINTS = 1000
+
+
+class Watcher:
+    """Watches the tree below `root` and calls `on_change` from its own thread; `start()`, then `stop()`.
+
+    Paths are relative to `root`. If `on_change` raises, what it was given is told again later. While the folder is
+    missing, or another file system is mounted over it or gone from under it, nothing is reported as deleted.
+    """
+
+    def __init__(
+        self,
+        root: bytes | os.PathLike[str],
+        *,
+        settle_s: float,
+        rescan_s: float,
+        on_change: Callable[[Changes], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root = os.fsencode(root)
+        self._on_change = on_change
+        self._clock = clock
+        self._tick_s = min(_TICK_SECONDS, settle_s / 2)
+        self._network = is_network(self._root)
+        self._rescan_s = min(rescan_s, _POLL_NETWORK_SECONDS) if self._network else rescan_s
+        self._device: int | None = None  # only touched by the watcher's thread, as are the next two
+        self._stability = Stability(settle_s)
+        self._scanned_at: float | None = None
+        self._lock = threading.Lock()
+        self._hints: set[bytes] = set()  # guarded by _lock
+        self._rescan = True  # guarded by _lock
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._observer: Any = None
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin with a full scan. Without inotify (no watches left) it goes on by scans, more of them."""
+        if not self._network:
+            self._observe()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End both threads; a running `on_change` is waited for."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
+
+    def unsettled(self) -> int:
+        """Files that are seen but not settled. From any thread."""
+        return self._stability.pending
+
+    def rescan(self) -> None:
+        """Look at everything soon. From any thread."""
+        with self._lock:
+            self._rescan = True
+        self._wake.set()
+
+    def hint(self, path: bytes) -> None:
+        """Look at a path, relative to the root, soon. From any thread."""
+        with self._lock:
+            self._hints.add(path)
+        self._wake.set()
+
+    def step(self) -> None:
+        """One round: look where events point or everywhere, report what is certain. The thread's body, and the tests'."""
+        now = self._clock()
+        with self._lock:
+            hints, self._hints = self._hints, set()
+            rescan, self._rescan = self._rescan, False
+        late = self._scanned_at is None or now - self._scanned_at >= self._rescan_s
+        if rescan or late or len(hints) > _MANY_HINTS:
+            self._scan_all(now)
+        if not self._is_there():
+            return
+        for path in hints:
+            self._look(path, now)
+            self._stability.touched(path, now)
+        for path in self._stability.due(now):
+            self._stability.observe(path, entry_at(self._root, path), now)
+        self._report(self._stability.changes(now))
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.step()
+            wait = self._tick_s if self._stability.waiting else self._rescan_s
+            if self._wake.wait(wait):
+                # Events come in bursts; one look serves them all.
+                self._stopping.wait(self._tick_s / 2)
+                self._wake.clear()
+
+    def _report(self, changes: Changes) -> None:
+        if not changes:
+            return
+        try:
+            self._on_change(changes)
+        except Exception:  # noqa: BLE001  # the thread must survive whatever its caller does
+            _log.exception("a report of changes was not taken; it is made again")
+            self._stability.forget(changes)
+            self.rescan()
+
+    def _scan_all(self, now: float) -> None:
+        self._scanned_at = now
+        if not self._is_there():
+            _log.warning(
+                "the library %s is not there or not mounted; nothing is taken for deleted", os.fsdecode(self._root)
+            )
+            return
+        found = scan(self._root)
+        if found.unreadable:
+            _log.warning("%d folders in the library cannot be read", len(found.unreadable))
+        self._stability.observe_all(found.entries, now, found.unseen)
+
+    def _is_there(self) -> bool:
+        """Whether the library is on the file system where it was first seen."""
+        try:
+            device = os.stat(self._root).st_dev  # bytes
+        except OSError:
+            return False
+        if self._device is None:
+            self._device = device
+        return device == self._device
+
+    def _look(self, path: bytes, now: float) -> None:
+        if is_folder(self._root, path):
+            found = scan(self._root, path)
+            for gone in self._stability.under(path):
+                if gone not in found.entries and not found.unseen(gone):
+                    self._stability.observe(gone, None, now)
+            for inner, entry in found.entries.items():
+                self._stability.observe(inner, entry, now)
+            return
+        self._stability.observe(path, entry_at(self._root, path), now)
+        if not os.path.lexists(os.path.join(self._root, path)):
+            for gone in self._stability.under(path):
+                self._stability.observe(gone, None, now)
+
+    def _observe(self) -> None:
+        observer: Any = Observer()
+        try:
+            observer.schedule(_Hints(self), os.fsdecode(self._root), recursive=True, event_filter=_EVENTS)
+            observer.start()
+        except OSError as error:
+            _log.warning("watching by inotify failed (%s); scanning every %s s instead", error, _POLL_NETWORK_SECONDS)
+            self._rescan_s = min(self._rescan_s, _POLL_NETWORK_SECONDS)
+            return
+        self._observer = observer
+
+
+class _Hints(FileSystemEventHandler):
+    """Hands each event's paths on, relative to the root."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._prefix = watcher._root.rstrip(b"/") + b"/"  # one class in two parts
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Called by the observer's thread."""
+        for place in (event.src_path, event.dest_path):
+            path = os.fsencode(place)
+            if path.startswith(self._prefix):
+                self._watcher.hint(path[len(self._prefix) :])

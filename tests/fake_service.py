@@ -90,6 +90,7 @@ class FakeService:
         self.actions: list[tuple[str, str]] = []
         self.cancelled = threading.Event()
         self.events_broken = False
+        self._added = 0
         self._listeners: list[asyncio.Queue[str]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -154,7 +155,9 @@ class FakeService:
             assert not isinstance(upload, str)
             content = await upload.read()
             path = f"{collection}/{form['name']}" if collection else str(form["name"])
-        new = document(path, self.becomes, size=len(content), modified="2026-03-02T10:00:00Z")
+        self._added += 1
+        modified = f"2026-03-02T10:00:{self._added:02}Z"
+        new = document(path, self.becomes, size=len(content), modified=modified)
         if new.id in self.documents and not replace:
             return _refuse(409, "document_exists", f"adding {path}: it exists", "use --replace")
         replaced = new.id in self.documents

@@ -1,0 +1,135 @@
+"""The root command: what there is, how fast it answers, how errors leave it."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.core import TyperGroup
+
+import appliance.cli
+from appliance.cli.app import COMMANDS, LazyGroup, load_command
+from tests.appliance.cli.conftest import Run
+from tests.fake_service import FakeService
+
+SHARED = {"app", "output", "options", "files", "waiting", "checks"}
+WITHOUT_SERVICE = set(COMMANDS) - {"serve"}
+
+
+def test_every_module_is_a_command_or_shared_by_commands() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(appliance.cli.__path__)}
+    assert modules == set(COMMANDS) | SHARED
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_SERVICE))
+def test_every_command_takes_json_and_has_examples(name: str) -> None:
+    command = load_command(name)
+    leaves = command.commands.values() if isinstance(command, TyperGroup) else [command]
+    for leaf in leaves:
+        options = {option for parameter in leaf.params for option in parameter.opts}
+        assert "--json" in options, leaf.name
+        assert f"docent {name}" in (leaf.epilog or ""), leaf.name
+        assert leaf.help, leaf.name
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    result = run("--help")
+    assert result.code == 0
+    assert all(f"\n  {name} " in result.out for name in COMMANDS)
+
+
+def test_help_is_fast_and_loads_nothing_heavy() -> None:
+    """At most 0.3 s of Python time; a quarter of it is usual."""
+    script = (
+        "import sys, time\n"
+        "from appliance.__main__ import main\n"
+        "assert main(['--help']) == 0\n"
+        "heavy = {'torch', 'onnxruntime', 'llama_cpp', 'pymupdf', 'textual', 'fastapi', 'pydantic', 'httpx2', 'numpy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "assert time.process_time() < 0.3, time.process_time()\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_client_command_loads_no_engine() -> None:
+    script = (
+        "import sys\n"
+        "for name in ('add', 'ask', 'documents', 'models', 'search', 'status', 'tui'):\n"
+        "    __import__(f'appliance.cli.{name}')\n"
+        "heavy = {'torch', 'onnxruntime', 'llama_cpp', 'pymupdf', 'textual', 'fastapi', 'gguf', 'numpy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("frobnicate",), ("search",), ("search", "x", "-k", "0"), ("ask", "x", "--nix")])
+def test_a_misuse_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "Error:" in result.err
+    result = run(*arguments, "--json")
+    assert result.code == 2
+    assert result.json["error"]["code"] == "usage"
+
+
+def test_a_mistyped_command_is_guessed(run: Run) -> None:
+    assert "Did you mean 'status'?" in run("statsu").err
+
+
+def test_without_a_service_the_exit_code_is_3_with_a_hint(run: Run) -> None:
+    result = run("status")
+    assert (result.code, result.out) == (3, "")
+    assert "the service is not running" in result.err
+    assert "  → start it:" in result.err
+
+
+def test_with_json_an_error_is_the_apis_object_on_stdout(run: Run) -> None:
+    result = run("status", "--json")
+    assert (result.code, result.err) == (3, "")
+    assert result.json["error"]["code"] == "service_unreachable"
+    assert result.json["error"]["hint"]
+
+
+def test_a_socket_path_that_is_too_long_is_explained(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCENT_SOCKET", "/tmp/" + "x" * 120)
+    result = run("status")
+    assert result.code == 3
+    assert "107 bytes" in result.err
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    assert run("--version").out == f"docent {appliance.__version__}\n"
+
+
+def test_completion_offers_models_of_the_service_and_nothing_without_it(home: Path, service: FakeService) -> None:
+    from appliance.cli.options import complete_collection, complete_document
+    from tests.fake_service import document
+
+    service.put(document("contracts/lease.pdf"))
+    assert complete_collection("con") == ["contracts"]
+    assert complete_document("contracts/l") == ["contracts/lease.pdf"]
+
+
+def test_completion_is_silent_without_a_service(home: Path) -> None:
+    from appliance.cli.options import complete_collection, complete_document, complete_model
+
+    assert [complete("") for complete in (complete_collection, complete_document, complete_model)] == [[], [], []]
+
+
+def test_stubs_are_replaced_by_real_commands_when_resolved() -> None:
+    group = LazyGroup(name="docent")
+    context = group.make_context("docent", ["status"])
+    _, command, rest = group.resolve_command(context, ["status", "--json"])
+    assert command.callback is not None
+    assert rest == ["--json"]
+
+
+def test_every_command_module_has_a_docstring() -> None:
+    for name in sorted(WITHOUT_SERVICE):
+        assert (importlib.import_module(f"appliance.cli.{name}").__doc__ or "").startswith(f"`docent {name}`")

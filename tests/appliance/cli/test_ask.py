@@ -1,0 +1,171 @@
+"""Searching and asking, on a pipe and on a terminal."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance import wire
+from tests.appliance.cli.conftest import Run
+from tests.fake_service import FakeService, citation, passage
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_passages_are_printed_with_document_page_and_heading(run: Run, service: FakeService) -> None:
+    service.passages = [passage("Some text.", page=3), passage("More.", page=4, page_last=5, heading=[])]
+    assert run("search", "filter").out == (
+        "1. manual.pdf, page 3 · Care › Filters\n   Some text.\n\n2. manual.pdf, pages 4-5\n   More.\n\n"
+    )
+
+
+def test_a_search_as_json_is_the_apis(run: Run, service: FakeService) -> None:
+    result = run("search", "filter", "-k", "3", "--collection", "x", "--json")
+    assert result.json["results"][0]["chunk_id"] == "c3"
+    assert service.asked == [{"query": "filter", "k": 3, "collection": "x"}]
+
+
+def test_nothing_found_is_no_failure(run: Run, service: FakeService) -> None:
+    service.passages = []
+    result = run("search", "filter")
+    assert (result.code, result.out) == (0, "Nothing found.\n")
+
+
+def test_an_answer_is_printed_with_its_citations_and_who_gave_it(run: Run, service: FakeService) -> None:
+    result = run("ask", "How often?")
+    assert result.code == 0
+    assert result.out == (
+        "Every 500 hours [1].\n"
+        "\n[1] manual.pdf, page 3\n    “Change the filter every 500 hours”\n"
+        "\nQuoted from the documents without a language model in 0.5 s.\n"
+    )
+
+
+def test_an_answer_as_json_is_the_apis(run: Run, service: FakeService) -> None:
+    result = run("ask", "Q", "--model", "qwen", "--adapter", "legal=0.5", "--adapter", "tone", "--json")
+    assert (result.json["model"], result.json["finish_reason"]) == ("qwen", "stop")
+    assert service.asked[0]["adapters"] == [{"id": "legal", "scale": 0.5}, {"id": "tone", "scale": 1.0}]
+
+
+def test_a_fallback_and_a_doubtful_citation_are_said(run: Run, service: FakeService) -> None:
+    service.answered_by = "tiny"
+    service.fallback = wire.Fallback(from_="big", reason="it crashed")
+    service.citations = [citation("words", supported=False)]
+    out = run("ask", "Q").out
+    assert "Answered by tiny in 0.5 s. It stood in for big: it crashed" in out
+    assert "does not clearly support" in out
+
+
+def test_the_question_may_come_from_stdin(run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("From a file?\n"))
+    run("ask", "-")
+    assert service.asked[0]["question"] == "From a file?"
+
+
+@pytest.mark.parametrize("arguments", [("",), ("  ",), ("x" * 20_000,), ("Q", "--adapter", "a=much")])
+def test_an_empty_or_endless_question_is_a_misuse(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
+    result = run("ask", *arguments)
+    assert result.code == 2
+    assert service.asked == []
+
+
+def test_an_unknown_model_ends_with_4(run: Run, service: FakeService) -> None:
+    body = wire.ErrorBody(message="no model is called x", type="not_found_error", code="model_not_found", hint="see")
+    service.refusal = (404, body)
+    result = run("ask", "Q", "--model", "x")
+    assert (result.code, result.err) == (4, "docent: no model is called x\n  → see\n")
+
+
+def test_an_answer_that_broke_off_ends_with_1(run: Run, service: FakeService) -> None:
+    service.error = wire.ErrorBody(message="the model crashed", type="server_error", code="model_crashed")
+    assert run("ask", "Q").code == 1
+
+
+class Terminal:
+    """`docent` on a terminal of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "appliance", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.shown = ""
+
+    def read_until(self, text: str) -> None:
+        deadline = time.monotonic() + 20
+        while text not in self.shown:
+            assert time.monotonic() < deadline, self.shown
+            if not self._read():
+                raise AssertionError(self.shown)
+
+    def finish(self) -> int:
+        while self._read():
+            pass
+        return self.process.wait(20)
+
+    def _read(self) -> bool:
+        try:
+            piece = os.read(self._master, 4096)
+        except OSError:  # Linux says so when the other side is closed
+            return False
+        self.shown += piece.decode().replace("\r\n", "\n")
+        return bool(piece)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._master)
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.close()
+
+
+def test_on_a_terminal_the_answer_appears_as_it_is_written(service: FakeService, terminals: list[Terminal]) -> None:
+    service.hold.clear()
+    terminal = Terminal("ask", "How often?")
+    terminals.append(terminal)
+    terminal.read_until("Every ")
+    assert "500" not in terminal.shown
+    service.hold.set()
+    assert terminal.finish() == 0
+    assert terminal.shown.startswith("Every 500 hours [1].\n\n[1] manual.pdf, page 3\n")
+    assert terminal.shown.count("500 hours [1]") == 1
+
+
+def test_ctrl_c_cancels_the_answer(service: FakeService, terminals: list[Terminal]) -> None:
+    service.hold.clear()
+    terminal = Terminal("ask", "How often?")
+    terminals.append(terminal)
+    terminal.read_until("Every ")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == 130
+    assert service.cancelled.wait(10)
+    assert "Traceback" not in terminal.shown
+
+
+def test_no_stream_prints_the_answer_whole(service: FakeService, terminals: list[Terminal]) -> None:
+    terminal = Terminal("ask", "How often?", "--no-stream")
+    terminals.append(terminal)
+    assert terminal.finish() == 0
+    assert terminal.shown.startswith("Every 500 hours [1].\n")
+    assert service.asked[0]["stream"] is False

@@ -1,0 +1,217 @@
+"""Adding, listing, showing, removing and retrying documents."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from appliance.cli import waiting
+from appliance.cli.waiting import Baseline, wait_for
+from appliance.client import Client
+from appliance.errors import NotFound
+from tests.appliance.cli.conftest import Run
+from tests.fake_service import FakeService, document
+
+
+@pytest.fixture
+def pdf(tmp_path: Path) -> Path:
+    path = tmp_path / "a report.pdf"
+    path.write_bytes(b"%PDF-1.4 not read by the fake service")
+    return path
+
+
+def test_a_file_is_added(run: Run, service: FakeService, pdf: Path) -> None:
+    result = run("add", str(pdf))
+    assert (result.code, result.out) == (0, "added a report.pdf (37 B)\n")
+
+
+def test_added_files_are_printed_as_the_api_returns_them(run: Run, service: FakeService, pdf: Path) -> None:
+    result = run("add", str(pdf), "--collection", "legal", "--json")
+    added = {"document": "legal/a report.pdf", "collection": "legal", "size": 37, "replaced": False}
+    assert result.json == {"added": [added], "failed": []}
+
+
+def test_waiting_returns_the_indexed_document(run: Run, service: FakeService, pdf: Path) -> None:
+    result = run("add", str(pdf), "--wait")
+    assert (result.code, result.out.splitlines()[1]) == (0, "indexed a report.pdf: 10 pages, 42 passages")
+    result = run("add", str(pdf), "--wait", "--replace", "--json")
+    assert result.json["added"][0]["state"] == "indexed"
+
+
+def test_waiting_for_a_document_that_fails_ends_with_1(run: Run, service: FakeService, pdf: Path) -> None:
+    service.becomes = "failed"
+    result = run("add", str(pdf), "--wait")
+    assert result.code == 1
+    assert "a report.pdf: failed" in result.err
+
+
+def test_an_existing_name_is_refused_and_the_other_files_are_added(
+    run: Run, service: FakeService, pdf: Path, tmp_path: Path
+) -> None:
+    run("add", str(pdf))
+    other = tmp_path / "other.pdf"
+    other.write_bytes(b"x")
+    result = run("add", str(pdf), str(tmp_path / "missing.pdf"), str(other), "--json")
+    assert result.code == 5
+    assert [entry["document"] for entry in result.json["added"]] == ["other.pdf"]
+    assert [entry["error"]["code"] for entry in result.json["failed"]] == ["document_exists", "not_found"]
+
+
+def test_a_missing_file_ends_with_4(run: Run, service: FakeService) -> None:
+    result = run("add", "/nowhere/x.pdf")
+    assert result.code == 4
+    assert "there is no such file" in result.err
+
+
+def test_an_unreadable_file_ends_with_1(run: Run, service: FakeService, tmp_path: Path) -> None:
+    path = tmp_path / "pipe.pdf"
+    path.symlink_to(path)
+    result = run("add", str(path))
+    assert result.code == 1
+    assert "Too many levels of symbolic links" in result.err
+
+
+def test_a_folder_stands_for_its_visible_pdfs(run: Run, service: FakeService, tmp_path: Path) -> None:
+    for name in ("b.pdf", "sub/a.PDF", ".hidden/c.pdf", "sub/.d.pdf", "e.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    added = run("add", str(tmp_path), "--json").json["added"]
+    assert [entry["document"] for entry in added] == ["b.pdf", "a.PDF"]
+
+
+def test_a_folder_without_pdfs_is_a_misuse(run: Run, service: FakeService, tmp_path: Path) -> None:
+    assert run("add", str(tmp_path)).code == 2
+
+
+def test_a_name_that_is_not_utf8_is_reported_with_escapes(run: Run, service: FakeService, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"odd\xff.pdf")
+    result = run("add", str(path), "--json")
+    assert result.code == 4
+    assert result.json["failed"][0]["file"].endswith("odd\\xff.pdf")
+
+
+def test_without_a_service_adding_ends_with_3(run: Run, pdf: Path) -> None:
+    assert run("add", str(pdf)).code == 3
+
+
+class Clock:
+    """A clock that moves when something sleeps, and does something at each step."""
+
+    def __init__(self, *steps: object) -> None:
+        self.now = 100.0
+        self._steps = list(steps)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self._steps:
+            step = self._steps.pop(0)
+            assert callable(step)
+            step()
+
+
+def test_a_replaced_document_is_awaited_until_it_differs(home: Path, service: FakeService) -> None:
+    old = document("a.pdf")
+    service.put(old)
+    with Client(home / "docent.sock") as client:
+        baseline = Baseline.of(client, "a.pdf")
+        working = document("a.pdf", "indexing", pages_done=3, modified="2026-05-05T00:00:00Z")
+        new = document("a.pdf", modified="2026-05-05T00:00:00Z", pages=11)
+        clock = Clock(lambda: None, lambda: service.put(working), lambda: service.put(new))
+        assert wait_for(client, "a.pdf", baseline, clock, clock.sleep).pages == 11
+
+
+def test_a_document_replaced_by_itself_is_done_when_nothing_happens(home: Path, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    with Client(home / "docent.sock") as client:
+        clock = Clock()
+        found = wait_for(client, "a.pdf", Baseline.of(client, "a.pdf"), clock, clock.sleep)
+    assert found.state == "indexed"
+    assert clock.now - 100.0 > waiting._QUIET_SECONDS
+
+
+def test_a_file_that_left_the_library_is_not_awaited_for_ever(home: Path, service: FakeService) -> None:
+    clock = Clock()
+    with Client(home / "docent.sock") as client, pytest.raises(NotFound, match="no longer in the library"):
+        wait_for(client, "gone.pdf", Baseline(None), clock, clock.sleep)
+
+
+def test_the_list_shows_every_document_in_full_where_no_terminal_is(run: Run, service: FakeService) -> None:
+    name = "long " * 40 + ".pdf"
+    service.put(document(name))
+    service.put(document("b.pdf", "indexing", pages=20, pages_done=5))
+    result = run("documents", "list")
+    assert name in result.out
+    assert "5/20" in result.out
+    assert "\x1b" not in result.out
+
+
+def test_the_list_as_json_is_the_apis(run: Run, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    service.put(document("b.pdf", "failed"))
+    result = run("documents", "list", "--state", "failed", "--json")
+    assert [found["document"] for found in result.json["documents"]] == ["b.pdf"]
+    assert result.json["next"] is None
+
+
+def test_an_empty_list_is_no_failure(run: Run, service: FakeService) -> None:
+    result = run("documents", "list")
+    assert (result.code, result.out) == (0, "No documents.\n")
+
+
+def test_an_unknown_state_is_a_misuse(run: Run, service: FakeService) -> None:
+    assert run("documents", "list", "--state", "lost").code == 2
+
+
+def test_show_says_why_a_document_failed_and_what_to_do(run: Run, service: FakeService) -> None:
+    service.put(document("x/scan.pdf", "failed", reason="no page carries text", hint="run OCR on it"))
+    result = run("documents", "show", "x/scan.pdf")
+    assert "reason      no page carries text\n" in result.out
+    assert "hint        run OCR on it\n" in result.out
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "d-a.pdf"])
+def test_a_document_is_named_by_path_or_id(run: Run, service: FakeService, name: str) -> None:
+    service.put(document("a.pdf"))
+    assert run("documents", "show", name, "--json").json["id"] == "d-a.pdf"
+
+
+@pytest.mark.parametrize("command", ["show", "remove", "retry"])
+def test_an_unknown_document_ends_with_4(run: Run, service: FakeService, command: str) -> None:
+    result = run("documents", command, "nix.pdf")
+    assert result.code == 4
+    assert "  → " in result.err
+
+
+def test_remove_with_yes_deletes(run: Run, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    assert run("documents", "remove", "a.pdf", "--yes").out == "removed a.pdf\n"
+    assert service.actions == [("remove", "d-a.pdf")]
+
+
+def test_remove_asks_and_without_a_yes_deletes_nothing(
+    run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    service.put(document("a.pdf"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run("documents", "remove", "a.pdf").code != 0
+    assert service.actions == []
+
+
+def test_retry_queues_a_failed_document_again(run: Run, service: FakeService) -> None:
+    service.put(document("a.pdf", "failed"))
+    assert run("documents", "retry", "a.pdf").out == "a.pdf: pending\n"
+
+
+def test_a_hostile_file_name_reaches_the_terminal_as_plain_text(run: Run, service: FakeService) -> None:
+    service.put(document("\x1b]0;owned\x07[red]x[/red]\n\u202efdp.pdf", "failed", reason="\x1b[31mred"))
+    for arguments in (("documents", "list"), ("documents", "show", "d-\x1b]0;owned\x07[red]x[-red]\n\u202efdp.pdf")):
+        out = run(*arguments).out
+        assert "[red]x[/red]" in out
+        assert not {"\x1b", "\x07", "\u202e"} & set(out)
+    assert "\x1b" not in run("documents", "list", "--json").out

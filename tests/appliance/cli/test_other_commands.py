@@ -1,0 +1,163 @@
+"""Status, memory, models, configuration, doctor and the door to the terminal interface."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from appliance import wire
+from appliance.cli import checks
+from appliance.cli.output import amount
+from appliance.config import Places, Settings, find_places
+from tests.appliance.cli.conftest import Run
+from tests.fake_service import FakeService, document
+
+
+def model(model_id: str = "qwen", state: str = "installed") -> wire.Model:
+    return wire.Model.model_validate(
+        {"id": model_id, "kind": "gguf", "state": state, "architecture": "qwen2", "size": 3 << 20, "sha256": "ab"}
+    )
+
+
+def test_status_counts_documents_and_models(run: Run, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    service.put(document("b.pdf", "pending"))
+    service.models = [model(state="loaded")]
+    out = run("status").out
+    assert "1 indexed, 0 indexing, 1 pending, 0 failed" in out
+    assert "1 to do" in out
+    assert "qwen" in out
+    assert run("status", "--json").json["documents"]["pending"] == 1
+
+
+def test_memory_shows_budget_and_holders(run: Run, service: FakeService) -> None:
+    out = run("memory").out
+    assert out.startswith("100.0 MiB of 8.0 GiB in use\n")
+    assert "all-MiniLM-L6-v2" in out
+    assert run("memory", "--json").json["budget"] == 8 << 30
+
+
+def test_models_are_listed(run: Run, service: FakeService) -> None:
+    assert "docent models import" in run("models", "list").out
+    service.models = [model()]
+    assert "qwen" in run("models", "list").out
+    assert run("models", "list", "--json").json["models"][0]["id"] == "qwen"
+
+
+@pytest.mark.parametrize("action", ["load", "unload", "pin", "unpin"])
+def test_models_are_acted_on(run: Run, service: FakeService, action: str) -> None:
+    service.models = [model()]
+    assert run("models", action, "qwen").code == 0
+    assert service.actions == [(action, "qwen")]
+    assert run("models", action, "nix").code == 4
+
+
+def test_a_file_that_is_no_model_is_refused_with_its_reason(run: Run, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "garbage.gguf"
+    path.write_bytes(b"garbage" * 100)
+    result = run("models", "import", str(path))
+    assert result.code == 1
+    assert "it is not a GGUF file" in result.err
+    assert not list(home.glob("models/[!.]*"))
+
+
+@pytest.mark.parametrize("command", [("models", "remove"), ("models", "verify"), ("adapters", "remove")])
+def test_what_is_not_installed_ends_with_4(run: Run, command: tuple[str, str]) -> None:
+    assert run(*command, "nix").code == 4
+
+
+def test_no_adapters_is_no_failure(run: Run) -> None:
+    result = run("adapters", "list")
+    assert (result.code, "No adapters." in result.out) == (0, True)
+    assert run("adapters", "list", "--json").json == {"adapters": []}
+
+
+def test_config_show_is_a_configuration_file_with_every_key(run: Run, home: Path) -> None:
+    shown = tomllib.loads(run("config", "show").out)
+    assert Settings.model_validate(shown) == Settings()
+    assert shown == Settings().model_dump()
+
+
+def test_config_show_says_where_each_value_came_from(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "docent.toml").write_text('[models]\ncontext = 4096\n[service]\nlog_level = "debug"\n')
+    monkeypatch.setenv("DOCENT_SERVICE_LOG_LEVEL", "warning")
+    settings = {entry["key"]: entry for entry in run("config", "show", "--json").json["settings"]}
+    assert settings["models.context"]["source"] == str(home / "docent.toml")
+    assert settings["models.context"]["default"] == 8192
+    assert (settings["service.log_level"]["value"], settings["service.log_level"]["source"]) == (
+        "warning",
+        "environment DOCENT_SERVICE_LOG_LEVEL",
+    )
+    assert settings["ingest.page_seconds"]["source"] == "default"
+
+
+def test_config_check_names_every_fault(run: Run, home: Path) -> None:
+    assert run("config", "check").code == 0
+    (home / "docent.toml").write_text("[models]\ncontext = 3\nnix = 1\n")
+    result = run("config", "check")
+    assert result.code == 2
+    assert "models.context = 3" in result.err
+    assert "models.nix: unknown key" in result.err
+
+
+def test_the_interface_needs_a_terminal(run: Run) -> None:
+    result = run("tui")
+    assert result.code == 2
+    assert "must be a terminal" in result.err
+
+
+def test_the_doctor_works_without_a_service(run: Run, home: Path) -> None:
+    result = run("doctor", "--json")
+    found = {entry["check"]: entry["state"] for entry in result.json["checks"]}
+    assert (found["python"], found["libraries"], found["database"]) == ("ok", "ok", "ok")
+    assert found["service"] == "warning"
+    assert result.code == (0 if result.json["ok"] else 1)
+
+
+def test_the_doctor_prints_a_hint_with_what_is_not_well(run: Run, home: Path) -> None:
+    (home / "docent.toml").write_text("[nix]\n")
+    result = run("doctor")
+    assert result.code == 1
+    assert "FAIL  configuration nix: unknown key" in result.out
+    assert "→ `docent config show`" in result.out
+
+
+def test_every_check_has_its_own_name_and_a_hint_when_not_ok(home: Path) -> None:
+    findings = [check(find_places()) for check in checks.CHECKS]
+    assert len({finding.check for finding in findings}) == len(findings)
+    assert all(finding.hint for finding in findings if finding.state != "ok")
+
+
+def test_a_socket_path_over_the_limit_is_an_error(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 120) / "docent.sock"
+    assert checks.socket_path(Places(tmp_path, long, tmp_path / "docent.toml")).state == "error"
+
+
+def test_memory_limits_of_the_cgroup_and_those_above_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "memory.max").write_text("5000\n")
+    (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
+    (tmp_path / "cgroup").write_text("0::/a/b\n")
+    assert list(checks.memory_limits(tmp_path / "cgroup", tmp_path)) == [5000]
+
+
+def test_memory_limits_of_the_first_version_are_read(tmp_path: Path) -> None:
+    (tmp_path / "memory" / "x").mkdir(parents=True)
+    (tmp_path / "memory" / "x" / "memory.limit_in_bytes").write_text("7000\n")
+    (tmp_path / "cgroup").write_text("5:cpu,cpuacct:/x\n4:memory:/x\n")
+    assert list(checks.memory_limits(tmp_path / "cgroup", tmp_path)) == [7000]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB"), (3 << 40, "3.0 TiB")]
+)
+def test_amounts_are_readable(size: int, words: str) -> None:
+    assert amount(size) == words
+
+
+def test_json_output_is_one_document_a_terminal_does_not_obey(run: Run, service: FakeService) -> None:
+    service.put(document("\x9b31m\u202e.pdf"))
+    out = run("documents", "list", "--json").out
+    assert json.loads(out)["documents"][0]["document"] == "\x9b31m\u202e.pdf"
+    assert not {"\x9b", "\u202e"} & set(out)

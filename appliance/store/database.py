@@ -109,6 +109,11 @@ class Database:
         with translated(self.path, "reading"), self._readers.snapshot() as connection:
             yield connection
 
+    @property
+    def is_open(self) -> bool:
+        """Whether writes are still taken."""
+        return not self._closing.is_set()
+
     def close(self, timeout: float = 5.0) -> None:
         """Finish the writes that wait, then close. After `timeout` seconds the running one is interrupted (and so
         undone) and those behind it are refused. Closing twice does nothing."""

@@ -22,7 +22,8 @@ def pack(words: Sequence[ChunkWord]) -> bytes:
         return b""
     offsets = np.array([(w.start, w.end, w.page, w.source_start, w.source_end) for w in words], dtype=np.int32)
     boxes = np.array([w.box for w in words], dtype=np.float64)
-    single = boxes.astype(np.float32)
+    with np.errstate(over="ignore"):  # too large for 32 bits: infinite, so not equal, so kept in 64
+        single = boxes.astype(np.float32)
     kind = _SINGLE if np.array_equal(single, boxes) else _DOUBLE
     steps = np.diff(offsets.T, axis=1, prepend=np.int32(0)).astype("<i4")
     columns = (single.T.astype("<f4") if kind == _SINGLE else boxes.T.astype("<f8")).tobytes()

@@ -1,0 +1,87 @@
+"""Deleted words leave the files, not only the tables."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from appliance.store import Store
+from tests.appliance.store.filling import add, fill, identity, key
+
+# Long words from which neither a stem nor an accent is taken, so that each form in the file is this one.
+PLANTED = b"xylovant"
+TEXTS = [f"the {PLANTED.decode()} stands on page {n} beside pump {n * 7}" for n in range(40)]
+OTHERS = [f"ordinary page {n} tells of valve {n * 3} and of nothing secret" for n in range(40)]
+
+
+def _traces(store_path: Path) -> list[str]:
+    files = [store_path, store_path.with_name(store_path.name + "-wal")]
+    return [file.name for file in files if file.exists() and PLANTED in file.read_bytes()]
+
+
+def _vanishes(store_path: Path) -> bool:
+    deadline = time.monotonic() + 20
+    while _traces(store_path):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _remove(store: Store, document: str) -> None:
+    store.remove(document)
+
+
+def _fail(store: Store, document: str) -> None:
+    store.fail(document, "broken_pdf", "damaged")
+
+
+def _replace(store: Store, document: str) -> None:
+    store.queue_file(b"secret.pdf", identity(2))
+    sink = store.open_revision(document, key("new"))
+    fill(sink, OTHERS[:5])
+    sink.complete()
+
+
+def _begin_another(store: Store, document: str) -> None:
+    sink = store.open_revision(document, key("second"))
+    fill(sink, [f"{PLANTED.decode()} again"])
+    store.open_revision(document, key("third"))
+    store.remove(document)
+
+
+@pytest.mark.parametrize("others", [0, 1, 400], ids=["alone", "among few", "among many"])
+@pytest.mark.parametrize("delete", [_remove, _fail, _replace, _begin_another])
+def test_deleted_words_are_nowhere_in_the_files(
+    store: Store, tmp_path: Path, delete: Callable[[Store, str], None], others: int
+) -> None:
+    path = tmp_path / "docent.db"
+    for number in range(others // 40 + (others > 0)):
+        add(store, f"other-{number}.pdf".encode(), OTHERS, number=number)
+    document = add(store, b"secret.pdf", TEXTS[:1] if others == 400 else TEXTS)
+    assert _traces(path)
+    delete(store, document)
+    assert _vanishes(path)
+    assert store.check() == []
+    store.close()
+    assert not _traces(path)
+
+
+def test_a_name_that_was_changed_is_nowhere_in_the_files(store: Store, tmp_path: Path) -> None:
+    document = add(store, b"folder/" + PLANTED + b".pdf", OTHERS)
+    store.rename(document, b"folder/plain.pdf")
+    assert _vanishes(tmp_path / "docent.db")
+    assert store.check() == []
+
+
+def test_deleting_gives_the_disk_its_space_back(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "docent.db"
+    document = add(store, b"a.pdf", [text * 20 for text in OTHERS])
+    store.remove(add(store, b"b.pdf", ["one"]))
+    full = path.stat().st_size
+    store.remove(document)
+    deadline = time.monotonic() + 20
+    while path.stat().st_size > full / 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert path.stat().st_size <= full / 2

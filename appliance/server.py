@@ -1,5 +1,6 @@
 """uvicorn on a socket that is already bound, stopped by whoever runs it and by no signal handler of its own."""
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from appliance.api.peer import PeerProtocol
 
 _DRAIN_SECONDS = 1
+_START_POLL_SECONDS = 0.005
 
 
 class Server(uvicorn.Server):
@@ -43,6 +45,14 @@ class Server(uvicorn.Server):
     async def serve_on(self, listener: socket.socket) -> None:
         """Serve until stopped."""
         await self.serve(sockets=[listener])
+
+    async def wait_started(self, serving: "asyncio.Task[None]") -> None:
+        """Return once connections are taken; raises what ended `serving` before that."""
+        while not self.started:
+            if serving.done():
+                serving.result()
+                return
+            await asyncio.sleep(_START_POLL_SECONDS)
 
     def stop(self) -> None:
         """Take no further connection, end the open ones, return from `serve_on`."""

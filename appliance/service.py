@@ -196,8 +196,9 @@ async def _serving(context: Context, listener: socket.socket) -> AsyncIterator[N
         asyncio.create_task(_tell_status(context), name="status"),
         asyncio.create_task(_pet_watchdog(), name="watchdog"),
     ]
-    context.monitor.ready = True
     try:
+        await server.wait_started(tasks[0])
+        context.monitor.ready = True
         yield
     finally:
         context.monitor.ready = False

@@ -29,7 +29,7 @@ def peer_of(connection: socket.socket) -> Peer:
     return Peer(pid, uid, frozenset(_peer_groups(connection)) | {gid})
 
 
-def _peer_groups(connection: socket.socket) -> array.array[int]:
+def _peer_groups(connection: socket.socket) -> "array.array[int]":
     size = 256
     while True:
         groups = array.array("I")

@@ -9,12 +9,15 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartCallbacks, MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from appliance.errors import InvalidRequest, StoreFull, TooLarge
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 TEMPORARY_PREFIX = b".docent-upload-"
 _MAX_FIELD_BYTES = 65_536
@@ -46,7 +49,8 @@ class _Receiver:
         self._descriptor = -1
         self.ended = False
 
-    def callbacks(self) -> MultipartCallbacks:
+    def callbacks(self) -> "MultipartCallbacks":
+        """What the parser calls."""
         return {
             "on_part_begin": self._part_begin,
             "on_header_field": self._header_field,

@@ -1,0 +1,139 @@
+"""`/documents` over the socket."""
+
+import io
+import json
+
+import httpx2
+import pytest
+
+from appliance.errors import ApiError
+from tests.conftest import SAMPLES
+from tests.live import Live, wait_until
+
+POLICY = (SAMPLES / "cold-store-safety-policy.pdf").read_bytes()
+
+
+def http(live: Live) -> httpx2.Client:
+    return httpx2.Client(transport=httpx2.HTTPTransport(uds=str(live.places.socket)), base_url="http://docent")
+
+
+def test_an_uploaded_file_appears_in_its_collection_and_is_read(live: Live) -> None:
+    added = live.client.add(io.BytesIO(POLICY), "policy.pdf", collection="safety", size=len(POLICY))
+    assert (added.document, added.collection, added.size, added.replaced) == (
+        "safety/policy.pdf",
+        "safety",
+        len(POLICY),
+        False,
+    )
+    assert (live.library / "safety" / "policy.pdf").read_bytes() == POLICY
+    assert live.wait_for("safety/policy.pdf").state == "indexed"
+
+
+def test_a_taken_name_is_409_until_replacing_is_asked_for(live: Live) -> None:
+    live.client.add(io.BytesIO(POLICY), "policy.pdf")
+    with pytest.raises(ApiError) as caught:
+        live.client.add(io.BytesIO(POLICY), "policy.pdf")
+    assert (caught.value.outcome.status, caught.value.outcome.code) == (409, "document_exists")
+    assert live.client.add(io.BytesIO(POLICY), "policy.pdf", replace=True).replaced
+
+
+def test_fields_may_come_after_the_file_as_curl_sends_them(live: Live) -> None:
+    with http(live) as client:
+        boundary = "xyz"
+        body = (
+            b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n' + POLICY
+            + b'\r\n--xyz\r\nContent-Disposition: form-data; name="collection"\r\n\r\nlate\r\n--xyz--\r\n'
+        )  # fmt: skip
+        reply = client.post(
+            "/documents", content=body, headers={"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        )
+    assert reply.status_code == 201
+    assert reply.json()["document"] == "late/a.pdf"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "multipart/form-data; boundary=xyz"),
+        (b"{}", "application/json"),
+        (b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\nhalf', "multipart/form-data; boundary=xyz"),
+        (b'--xyz\r\nContent-Disposition: form-data; name="other"\r\n\r\nx\r\n--xyz--\r\n', "multipart/form-data; boundary=xyz"),
+        (b"garbage", "multipart/form-data; boundary=xyz"),
+        (b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="../a.pdf"\r\n\r\nx\r\n--xyz\r\nContent-Disposition: form-data; name="name"\r\n\r\n../a.pdf\r\n--xyz--\r\n', "multipart/form-data; boundary=xyz"),
+    ],
+)  # fmt: skip
+def test_a_malformed_upload_is_400_and_leaves_nothing_behind(live: Live, body: bytes, kind: str) -> None:
+    with http(live) as client:
+        reply = client.post("/documents", content=body, headers={"Content-Type": kind})
+    assert reply.status_code == 400
+    assert set(reply.json()["error"]) == {"message", "type", "code", "hint"}
+    assert list(live.library.iterdir()) == []
+
+
+def test_an_upload_over_the_limit_is_413(live: Live) -> None:
+    live.context.settings.library.__dict__["max_upload_bytes"] = 10
+    with pytest.raises(ApiError) as caught:
+        live.client.add(io.BytesIO(POLICY), "policy.pdf")
+    assert caught.value.outcome.status == 413
+    assert list(live.library.iterdir()) == []
+
+
+def test_deleting_removes_the_file_and_the_document(live: Live) -> None:
+    document = live.drop("policy.pdf", POLICY)
+    live.client.remove(document.id)
+    assert not (live.library / "policy.pdf").exists()
+    with pytest.raises(ApiError) as caught:
+        live.client.document(document.id)
+    assert caught.value.outcome.code == "document_not_found"
+
+
+def test_a_failed_document_can_be_retried(live: Live) -> None:
+    failed = live.drop("x.pdf", b"no pdf")
+    live.client.retry(failed.id)
+    assert live.wait_for("x.pdf").state == "failed"
+
+
+def test_the_list_pages_through_all_documents_once(live: Live) -> None:
+    for number in range(7):
+        (live.library / f"{number}.pdf").write_bytes(b"no pdf")
+    wait_until(lambda: live.client.status().documents.failed == 7, "seven failed documents")
+    seen, cursor = [], None
+    while True:
+        page = live.client.document_page(limit=3, cursor=cursor)
+        seen += [document.document for document in page.documents]
+        if (cursor := page.next) is None:
+            break
+    assert seen == [f"{number}.pdf" for number in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/documents/d999", None, 404),
+        ("GET", "/documents/../../etc/passwd", None, 404),
+        ("GET", "/documents?limit=0", None, 400),
+        ("GET", "/documents?cursor=!!!", None, 400),
+        ("GET", "/documents?state=lost", None, 400),
+        ("GET", "/documents?collection=absent", None, 404),
+        ("POST", "/search", {"query": ""}, 400),
+        ("POST", "/search", {"query": "x" * 100_000}, 400),
+        ("POST", "/search", {"query": "x", "k": 0}, 400),
+        ("POST", "/search", {"query": "x", "kk": 1}, 400),
+        ("POST", "/search", {"query": "x", "collection": "absent"}, 404),
+        ("POST", "/ask", {"question": ""}, 400),
+        ("POST", "/ask", {"question": "x" * 100_000}, 400),
+        ("POST", "/ask", {"question": "x", "model": "absent"}, 404),
+        ("POST", "/ask", {"question": "x", "model": "absent", "stream": True}, 404),
+        ("POST", "/models/absent/load", None, 404),
+        ("POST", "/models/absent/eat", None, 400),
+        ("GET", "/nowhere", None, 404),
+        ("PUT", "/documents", None, 405),
+    ],
+)
+def test_every_refusal_has_the_one_shape(answering: Live, method: str, path: str, body: object, status: int) -> None:
+    with http(answering) as client:
+        content = json.dumps(body) if body is not None else None
+        reply = client.request(method, path, content=content, headers={"Content-Type": "application/json"})
+    assert reply.status_code == status
+    assert set(reply.json()["error"]) == {"message", "type", "code", "hint"}
+    assert reply.json()["error"]["message"]

@@ -1,0 +1,141 @@
+"""What happens to files in the library happens to the answers: add, replace, move, delete, and what cannot be read."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SAMPLES
+from tests.live import FAST, Live, live_service, short_home, wait_until
+
+POLICY = (SAMPLES / "cold-store-safety-policy.pdf").read_bytes()
+MANUAL = (SAMPLES / "tideline-400-watermaker-manual.pdf").read_bytes()
+QUESTION = "How long may a person work alone in a freezer room?"
+
+
+def found_in(live: Live, question: str = QUESTION) -> set[str]:
+    return {hit.document for hit in live.client.search(question).results}
+
+
+def test_a_dropped_file_is_found_and_a_deleted_one_is_not(live: Live) -> None:
+    assert live.drop("policy.pdf", POLICY).state == "indexed"
+    assert found_in(live) == {"policy.pdf"}
+    (live.library / "policy.pdf").unlink()
+    wait_until(lambda: live.document("policy.pdf") is None, "the document to go")
+    assert found_in(live) == set()
+
+
+def test_a_rename_keeps_the_id_and_embeds_nothing(live: Live) -> None:
+    before = live.drop("policy.pdf", POLICY)
+    (live.library / "moved").mkdir()
+    (live.library / "policy.pdf").rename(live.library / "moved" / "rules.pdf")
+    after = wait_until(lambda: live.document("moved/rules.pdf"), "the new name")
+    assert (after.id, after.state, after.collection) == (before.id, "indexed", "moved")
+    assert found_in(live) == {"moved/rules.pdf"}
+
+
+def test_a_folder_that_is_renamed_takes_its_documents_along(live: Live) -> None:
+    before = live.drop("old/policy.pdf", POLICY)
+    (live.library / "old").rename(live.library / "new")
+    after = wait_until(lambda: live.document("new/policy.pdf"), "the new folder")
+    assert after.id == before.id
+    assert live.document("old/policy.pdf") is None
+
+
+def test_a_replaced_file_answers_with_its_new_content_under_the_same_id(live: Live) -> None:
+    before = live.drop("policy.pdf", POLICY)
+    staged = live.places.home / "staged.pdf"
+    staged.write_bytes(MANUAL)
+    staged.replace(live.library / "policy.pdf")
+    wait_until(lambda: any("A24" in hit.text for hit in live.client.search("alarm A24").results), "the new content")
+    after = live.wait_for("policy.pdf", "indexed")
+    assert after.id == before.id
+    assert "freezer" not in " ".join(hit.text for hit in live.client.search(QUESTION).results)
+
+
+def test_what_changed_while_the_service_was_down_is_followed_at_the_start() -> None:
+    with short_home() as home:
+        with live_service(Path(home)) as live:
+            kept = live.drop("kept.pdf", POLICY)
+            live.drop("gone.pdf", MANUAL)
+        library = Path(home) / "library"
+        (library / "gone.pdf").unlink()
+        (library / "kept.pdf").rename(library / "renamed.pdf")
+        with live_service(Path(home)) as live:
+            renamed = live.wait_for("renamed.pdf")
+            assert (renamed.id, renamed.state) == (kept.id, "indexed")
+            assert live.document("gone.pdf") is None
+            assert live.document("kept.pdf") is None
+
+
+BAD = {
+    "text.pdf": (b"just some notes\n", "not_a_pdf"),
+    "empty.pdf": (b"", "empty"),
+    "truncated.pdf": (POLICY[:400], "broken"),
+}
+
+
+def test_files_that_cannot_be_read_say_why_and_stop_nothing(live: Live) -> None:
+    for name, (content, _) in BAD.items():
+        (live.library / name).write_bytes(content)
+    assert live.drop("policy.pdf", POLICY).state == "indexed"
+    for name in BAD:
+        failed = live.wait_for(name)
+        assert failed.state == "failed"
+        assert failed.reason
+        assert failed.hint
+    assert found_in(live) == {"policy.pdf"}
+
+
+def test_a_symlink_is_not_followed_and_says_so(live: Live) -> None:
+    secret = live.places.home / "secret.pdf"
+    secret.write_bytes(POLICY)
+    (live.library / "link.pdf").symlink_to(secret)
+    failed = live.wait_for("link.pdf")
+    assert failed.state == "failed"
+    assert "link" in (failed.reason or "")
+
+
+def test_a_folder_named_like_a_pdf_is_told_and_its_files_are_read(live: Live) -> None:
+    (live.library / "folder.pdf").mkdir()
+    live.drop("folder.pdf/inner.pdf", POLICY)
+    assert live.wait_for("folder.pdf/inner.pdf").state == "indexed"
+    assert live.wait_for("folder.pdf").state == "failed"
+
+
+@pytest.mark.parametrize(
+    "name", [b"line\nfeed.pdf", b"quo\"te's.pdf", b"bad\xff\xfebytes.pdf", "ünïcode–名.pdf".encode()]
+)
+def test_odd_names_are_read_and_shown(live: Live, name: bytes) -> None:
+    target = os.path.join(os.fsencode(live.library), name)
+    with open(target, "wb") as file:
+        file.write(POLICY)
+    shown = name.decode("utf-8", "backslashreplace")
+    assert live.wait_for(shown).state == "indexed"
+    assert found_in(live) == {shown}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file_gives_the_command_that_mends_it(live: Live) -> None:
+    path = live.library / "closed.pdf"
+    path.write_bytes(POLICY)
+    path.chmod(0)
+    failed = live.wait_for("closed.pdf")
+    assert f"chmod u+r {path}" in (failed.hint or "")
+    path.chmod(0o600)
+    assert live.wait_for("closed.pdf", "indexed")
+
+
+def test_a_failed_file_that_is_mended_is_read_again_by_itself(live: Live) -> None:
+    live.drop("policy.pdf", POLICY[:400])
+    shutil.copy(SAMPLES / "cold-store-safety-policy.pdf", live.library / "policy.pdf")
+    assert live.wait_for("policy.pdf", "indexed")
+
+
+def test_a_full_rescan_finds_what_no_event_told() -> None:
+    settings = FAST.model_copy(update={"library": FAST.library.model_copy(update={"rescan_seconds": 1.0})})
+    with short_home() as home, live_service(Path(home), settings) as live:
+        live.drop("policy.pdf", POLICY)
+        os.utime(live.library / "policy.pdf")
+        assert live.wait_for("policy.pdf", "indexed")

@@ -167,7 +167,7 @@ class Client:
         with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
             for line in response.iter_lines():
                 if line.startswith("data:"):
-                    yield wire.Event.model_validate_json(line.removeprefix("data:"))
+                    yield _event(line)
 
     def _call(self, kind: type[R], method: str, path: str, **arguments: Any) -> R:
         with self._translated():
@@ -258,7 +258,7 @@ class AsyncClient:
         async with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:"):
-                    yield wire.Event.model_validate_json(line.removeprefix("data:"))
+                    yield _event(line)
 
     async def _call(self, kind: type[R], method: str, path: str, **arguments: Any) -> R:
         async with self._translated():
@@ -349,13 +349,36 @@ def _params(**values: Any) -> dict[str, Any]:
 
 
 def _ask_event(line: str) -> wire.AskEvent:
-    return _ASK_EVENT.validate_json(line)
+    try:
+        return _ASK_EVENT.validate_json(line)
+    except ValidationError as error:
+        raise _not_understood(error) from error
 
 
 def _parse(kind: type[R], response: httpx2.Response) -> R:
     if response.is_error:
         raise _api_error(response)
-    return kind.model_validate_json(response.content)
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError as error:
+        raise _not_understood(error) from error
+
+
+def _event(line: str) -> wire.Event:
+    try:
+        return wire.Event.model_validate_json(line.removeprefix("data:"))
+    except ValidationError as error:
+        raise _not_understood(error) from error
+
+
+def _not_understood(error: ValidationError) -> ApiError:
+    """What was received is not of this client's shapes: another version, or not a Docent service."""
+    found = error.errors()[0]
+    place = ".".join(str(part) for part in found["loc"]) or "the reply"
+    message = f"the service's reply is not understood: {place}: {found['msg']}"
+    return ApiError(
+        message, "use the client of the service's own version", Outcome(502, EXIT_FAILED, "server_error", "failed")
+    )
 
 
 def _api_error(response: httpx2.Response) -> ApiError:

@@ -97,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return outcome(error).exit_code
     except TyperException as error:
         return _usage_error(error, as_json="--json" in given)
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
+        return _not_confirmed(as_json="--json" in given)
+    except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away; keep the interpreter from complaining when it flushes at exit.
@@ -107,6 +109,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _exit_code(returned: object) -> int:
     return returned if isinstance(returned, int) else 0
+
+
+def _not_confirmed(*, as_json: bool) -> int:
+    message, hint = "nothing was done: it was not confirmed", "answer y, or use --yes"
+    if as_json:
+        body = {"message": message, "type": "invalid_request_error", "code": "not_confirmed", "hint": hint}
+        print_json({"error": body})
+    else:
+        typer.echo(f"docent: {message}\n  → {hint}", err=True)
+    return EXIT_FAILED
 
 
 def _usage_error(error: TyperException, *, as_json: bool) -> int:

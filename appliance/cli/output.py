@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from appliance.errors import AnyDocentError, outcome
 from appliance.terminal import clean_line, clean_text, escape_json
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _PIPE_WIDTH = 10_000
+_GAP = 2
+_LEAST_CUT_COLUMN = 12
 
 
 def is_terminal() -> bool:
@@ -67,24 +69,31 @@ def print_error(error: AnyDocentError, *, as_json: bool = False) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table without frames; a column whose name ends in `>` is aligned right, one in `…` is the first to be cut."""
+    """A table without frames; a column whose name ends in `>` is aligned right, one in `…` is cut where room is short."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    cells = [[clean_line(cell) for cell in row] for row in rows]
+    room = _room_for_cut_column(columns, cells, console().width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for column in columns:
-        name = column.rstrip(">…")
-        table.add_column(
-            name,
-            justify="right" if column.endswith(">") else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=None,
-            min_width=None if column.endswith("…") else len(name),
-        )
-    for row in rows:
-        table.add_row(*(Text(clean_line(cell)) for cell in row))
+        width = room if column.endswith("…") else None
+        justify: Literal["right", "left"] = "right" if column.endswith(">") else "left"
+        table.add_column(column.rstrip(">…"), justify=justify, no_wrap=True, overflow="ellipsis", max_width=width)
+    for row in cells:
+        table.add_row(*map(Text, row))
     _print_trimmed(table)
+
+
+def _room_for_cut_column(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> int:
+    """What the other columns leave of `width` for the one that may be cut."""
+    from rich.cells import cell_len
+
+    taken = 0
+    for index, column in enumerate(columns):
+        if not column.endswith("…"):
+            taken += max(cell_len(text) for text in [column.rstrip(">"), *(row[index] for row in cells)]) + _GAP
+    return max(_LEAST_CUT_COLUMN, width - taken - _GAP)
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -92,7 +101,7 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields:

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from typer.core import TyperGroup
 
 import appliance.cli
 from appliance.cli.app import COMMANDS, LazyGroup, load_command
 from tests.appliance.cli.conftest import Run
-from tests.fake_service import FakeService
+from tests.fake_service import FakeService, serving
 
 SHARED = {"app", "output", "options", "files", "waiting", "checks"}
 WITHOUT_SERVICE = set(COMMANDS) - {"serve"}
@@ -133,3 +135,14 @@ def test_stubs_are_replaced_by_real_commands_when_resolved() -> None:
 def test_every_command_module_has_a_docstring() -> None:
     for name in sorted(WITHOUT_SERVICE):
         assert (importlib.import_module(f"appliance.cli.{name}").__doc__ or "").startswith(f"`docent {name}`")
+
+
+def test_a_reply_of_another_shape_is_an_error_and_no_traceback(run: Run, home: Path) -> None:
+    class Stranger(FakeService):
+        async def _status(self, _: Request) -> Response:
+            return JSONResponse({"something": "else"})
+
+    with serving(Stranger(), home / "docent.sock"):
+        result = run("status")
+    assert result.code == 1
+    assert "the service's reply is not understood" in result.err

@@ -199,7 +199,9 @@ def test_remove_asks_and_without_a_yes_deletes_nothing(
 
     service.put(document("a.pdf"))
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
-    assert run("documents", "remove", "a.pdf").code != 0
+    result = run("documents", "remove", "a.pdf")
+    assert result.code == 1
+    assert "nothing was done" in result.err
     assert service.actions == []
 
 

@@ -1,0 +1,73 @@
+"""The demonstration for real: a service, the sample documents, cited answers, and nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+def demo(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """`docent demo` with `folder` for its temporary files."""
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "appliance", "demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+
+
+def services_below(folder: Path) -> list[str]:
+    """Processes whose `DOCENT_HOME` lies in `folder`."""
+    wanted = f"DOCENT_HOME={folder}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (process / "environ").read_bytes():
+                found.append(process.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+def test_it_answers_three_questions_from_the_right_pages_and_leaves_nothing(folder: Path) -> None:
+    process = demo(folder, "--json")
+    out, err = process.communicate(timeout=110)
+    assert process.returncode == 0, err
+    shown = json.loads(out)
+    expected = json.loads((ROOT / "appliance/samples/questions.json").read_text(encoding="utf-8"))
+    for answer, known in zip(shown["answers"], expected, strict=False):
+        pages = {(citation["document"], citation["page"]) for citation in answer["citations"]}
+        assert (known["document"], known["page"]) in pages, answer["question"]
+    assert {document["state"] for document in shown["documents"]} == {"indexed"}
+    assert list(folder.iterdir()) == []
+    assert services_below(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_nothing(folder: Path, number: signal.Signals) -> None:
+    process = demo(folder)
+    deadline = time.monotonic() + 60
+    while not services_below(folder):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert list(folder.iterdir()) == []
+    assert services_below(folder) == []

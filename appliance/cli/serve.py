@@ -1,8 +1,10 @@
-"""`docent serve`: the service itself, in the foreground."""
+"""`docent serve`: the service itself, in the foreground.
+
+The service is loaded only when it runs: it brings every heavy library, and its help should not.
+"""
 
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.config import find_places, load
-from appliance.service import serve as run_service
 
 app = command_group()
 
@@ -13,6 +15,8 @@ def serve(json: JsonOption = False) -> None:
 
     The home is $DOCENT_HOME, else the XDG folders; PDFs dropped into its library/ are read.
     """
+    from appliance.service import serve as run_service
+
     del json  # errors at the start are printed as JSON by the root command
     places = find_places()
     run_service(places, load(places))

@@ -14,10 +14,10 @@ from typer.core import TyperGroup
 import appliance.cli
 from appliance.cli.app import COMMANDS, LazyGroup, load_command
 from tests.appliance.cli.conftest import Run
+from tests.appliance.cli.reference import render
 from tests.fake_service import FakeService, serving
 
 SHARED = {"app", "output", "options", "files", "waiting", "checks"}
-WITHOUT_SERVICE = set(COMMANDS) - {"serve"}
 
 
 def test_every_module_is_a_command_or_shared_by_commands() -> None:
@@ -25,7 +25,7 @@ def test_every_module_is_a_command_or_shared_by_commands() -> None:
     assert modules == set(COMMANDS) | SHARED
 
 
-@pytest.mark.parametrize("name", sorted(WITHOUT_SERVICE))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_takes_json_and_has_examples(name: str) -> None:
     command = load_command(name)
     leaves = command.commands.values() if isinstance(command, TyperGroup) else [command]
@@ -133,7 +133,7 @@ def test_stubs_are_replaced_by_real_commands_when_resolved() -> None:
 
 
 def test_every_command_module_has_a_docstring() -> None:
-    for name in sorted(WITHOUT_SERVICE):
+    for name in sorted(COMMANDS):
         assert (importlib.import_module(f"appliance.cli.{name}").__doc__ or "").startswith(f"`docent {name}`")
 
 
@@ -146,3 +146,9 @@ def test_a_reply_of_another_shape_is_an_error_and_no_traceback(run: Run, home: P
         result = run("status")
     assert result.code == 1
     assert "the service's reply is not understood" in result.err
+
+
+def test_the_documentation_of_the_commands_is_what_they_say() -> None:
+    """Made anew by `python -m tests.appliance.cli.reference > docs/commands.md`."""
+    documented = Path(__file__).parents[3] / "docs" / "commands.md"
+    assert documented.read_text(encoding="utf-8") == render()

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 MAX_TERMS = 64
 """Words that go into one full-text query; a longer question is cut."""
@@ -34,7 +35,7 @@ _STOP = frozenset(
     answer reply respond response same say says shall she should show since so some such tell than that the their
     them then there these they this those through to too under until up upon us use used using very was we were
     what when where whether which while who whom whose why will with within without would you your
-    """.split()
+    """.split()  # noqa: SIM905 - a list of strings would hide the words
 )
 
 
@@ -152,7 +153,7 @@ def _full_year(digits: str) -> str:
 
 def _with_quarters(words: list[Word]) -> tuple[Word, ...]:
     """Let "third quarter" meet Q3."""
-    for i, (word, after) in enumerate(zip(words, words[1:], strict=False)):
+    for i, (word, after) in enumerate(pairwise(words)):
         if word.phrases[0] in _ORDINALS and after.phrases[0] in ("quarter", "fiscal"):
             number = _ORDINALS.index(word.phrases[0]) + 1
             words[i] = Word(word.text, (f"q{number}", f"{number}q", f"{word.phrases[0]} quarter"), True, False)

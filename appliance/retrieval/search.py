@@ -5,6 +5,7 @@ candidates by BM25 and by vectors, from everywhere and from those documents once
 would miss a page of the one report that was asked about. Ranking: all candidates by all evidence, see `fusion`.
 """
 
+import heapq
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ Collections = Collection[bytes] | None
 Ranking = list[tuple[int, float]]
 
 _DOCUMENTS = 50
-"""Documents considered by name."""
+"""Documents considered for what the question's words, its telling words and its vector say of their names, each."""
 _CLOSE_DOCUMENTS = 8
 """Documents whose passages are candidates even where nothing else finds them."""
+_NAME_WEIGHTS = (2.0, 1.0)
 _MATCHES = 100
 _NEAREST = 100
 _PASSAGE_COLUMNS = "heading text"
@@ -126,21 +128,21 @@ class Retriever:
 
     def _named(self, question: Question, whole: Vector, collections: Collections, clock: "_Clock") -> sources.Sources:
         with clock.step("match"):
-            by_all = self._documents(expression(question.terms), collections)
-            by_telling = self._documents(expression(w for w in question.words if w.telling), collections)
+            found = self._documents(expression(question.terms), collections)
+            found |= self._documents(expression(w for w in question.words if w.telling), collections)
         with clock.step("nearest"):
             numbers, matrix = self._store.name_vectors(collections)
-            cosines = _cosines(matrix, whole)
-            order = np.argsort(-cosines, kind="stable")[:_DOCUMENTS]
-        scores = sources.rank(by_all, by_telling, [(numbers[i], float(cosines[i])) for i in order])
-        names = self._store.sources(list(scores)[: sources.CLOSEST])
-        return sources.resolve(question, scores, names)
+            cosines = dict(zip(numbers, _cosines(matrix, whole).tolist(), strict=True))
+            found |= set(heapq.nlargest(_DOCUMENTS, cosines, key=cosines.__getitem__))
+        with clock.step("match"):
+            names = self._store.sources(found)
+            return sources.resolve(question, sources.rank(question, names, cosines), names)
 
-    def _documents(self, query: str, collections: Collections) -> Ranking:
+    def _documents(self, query: str, collections: Collections) -> set[int]:
         if not query:
-            return []
-        weights = sources.NAME_WEIGHTS
-        return self._store.match_documents(query, limit=_DOCUMENTS, weights=weights, collections=collections)
+            return set()
+        found = self._store.match_documents(query, limit=_DOCUMENTS, weights=_NAME_WEIGHTS, collections=collections)
+        return {number for number, _ in found}
 
     def _match(self, named: sources.Sources, collections: Collections, clock: "_Clock") -> dict[int, float]:
         query = expression(named.rest.terms, _PASSAGE_COLUMNS)

@@ -5,21 +5,22 @@ words Apple, June and 2022 stand on every page, so passages are ranked by the re
 these words.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from appliance.retrieval.query import Question, Word, contains, tokens
 
-NAME_WEIGHTS = (2.0, 1.0)
-"""BM25 weights of a document's columns `name` and `about`."""
-NAME_VECTOR_WEIGHT = 0.25
 CLOSEST = 3
 """So many of the best documents may take words out of the question."""
 
+_IN_NAME, _IN_ABOUT = 2.0, 1.0
+_PLAIN_WORD = 0.5
+"""What a word counts that does not look like a name, against one that does."""
+_COSINE = 0.25
 _LEAST_CONFIDENCE = 0.2
 _CONFIDENCE_STEP = 0.4
-
-Ranking = Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +39,39 @@ class Sources:
         return self.confidence * self.scores.get(document, 0.0)
 
 
-def rank(by_all: Ranking, by_telling: Ranking, by_name: Ranking) -> dict[int, float]:
-    """Scores of documents, best first, from BM25 of all words, BM25 of the telling ones, and names' cosines."""
-    scores: dict[int, float] = {}
-    halves = (by_all, by_telling or by_all)
-    for ranking in halves:
-        best = max((score for _, score in ranking), default=0.0)
-        for document, score in ranking:
-            scores[document] = scores.get(document, 0.0) + 0.5 * score / best if best > 0 else 0.0
-    for document, cosine in by_name:
-        if cosine > 0:
-            scores[document] = scores.get(document, 0.0) + NAME_VECTOR_WEIGHT * cosine
+def rank(question: Question, names: Mapping[int, tuple[str, str]], cosines: Mapping[int, float]) -> dict[int, float]:
+    """Scores of documents, best first, the best has 1.
+
+    `names` gives (name, about) of all candidates, `cosines` those of their name vectors with the question. Each word of
+    the question counts once, whatever its spelling and however often a text repeats it; BM25 of all spellings would
+    prefer a report that says both "Q3" and "third quarter". Words that few candidates have tell the most.
+    """
+    words = list({word.phrases: word for word in question.words if not word.stop}.values())
+    texts = {number: (_padded(name), _padded(about)) for number, (name, about) in names.items()}
+    scores = dict.fromkeys(names, 0.0)
+    for word in words:
+        found = {number: _found(word, *text) for number, text in texts.items()}
+        having = sum(1 for weight in found.values() if weight)
+        rarity = 1.0 + math.log(1.0 + (len(texts) - having + 0.5) / (having + 0.5))
+        for number, weight in found.items():
+            scores[number] += weight * rarity * (1.0 if word.telling else _PLAIN_WORD)
+    return _relative(_with_cosines(_relative(scores), cosines))
+
+
+def _found(word: Word, name: str, about: str) -> float:
+    if contains(name, word):
+        return _IN_NAME
+    return _IN_ABOUT if contains(about, word) else 0.0
+
+
+def _with_cosines(scores: Mapping[int, float], cosines: Mapping[int, float]) -> dict[int, float]:
+    return {number: score + _COSINE * max(cosines.get(number, 0.0), 0.0) for number, score in scores.items()}
+
+
+def _relative(scores: Mapping[int, float]) -> dict[int, float]:
     top = max(scores.values(), default=0.0)
-    if top <= 0:
-        return {}
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-    return {document: score / top for document, score in ordered}
+    return {number: score / top if top > 0 else 0.0 for number, score in ordered}
 
 
 def resolve(question: Question, scores: Mapping[int, float], names: Mapping[int, tuple[str, str]]) -> Sources:
@@ -81,8 +99,13 @@ def _names_source(word: Word, named: Callable[[Word], bool], described: Callable
 
 
 def _any_has(texts: Sequence[str]) -> Callable[[Word], bool]:
-    padded = [f" {' '.join(tokens(text))} " for text in texts]
+    padded = [_padded(text) for text in texts]
     return lambda word: any(contains(text, word) for text in padded)
+
+
+@lru_cache(maxsize=1024)
+def _padded(text: str) -> str:
+    return f" {' '.join(tokens(text))} "
 
 
 def _without(question: Question, left: tuple[Word, ...]) -> Question:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from ingest.headings import LONGEST, BodySize, Heading, is_heading, nested
+from ingest.columns import TableHead
+from ingest.headings import LONGEST, BodySize, Heading, heading_flags, nested
 from ingest.pieces import Piece, append_line, render
 from ingest.rows import Row
 from ingest.sentences import sentence_lengths
+from ingest.tidy import ITEM
 
 Offsets = Callable[[str], list[tuple[int, int]]]
 """Text -> character offsets of its tokens."""
@@ -21,6 +23,8 @@ _PARAGRAPH_GAP = 0.75
 _BLOCK_GAP = 0.3
 _HEADING_GAP = 0.7
 _HEADING_ROWS = 3
+_LABEL_WORDS = 12
+"""A longer paragraph ends a table, a shorter one is a label in it."""
 _TERMINAL = (".", "!", "?", ":", ";", "…", "。", ".”", '."', "?”", "!”", ".)", ".’")
 
 
@@ -42,22 +46,38 @@ class Unit:
     tokens: int
     opens: bool
     path: tuple[str, ...]
+    columns: str = ""
+    """What heads the columns of the table it stands in the middle of."""
 
 
 def units_of(pages: Iterable[tuple[list[Row], BodySize]], offsets: Offsets) -> Iterator[Unit]:
     """Units of the pages' rows in reading order."""
     path: tuple[Heading, ...] = ()
+    title_size = 0.0
+    table = TableHead()
     for rows, kind in _grouped(pages):
         names = tuple(heading.text for heading in path)
         if kind is Kind.SENTENCE:
-            yield from _sentences(rows, names, offsets)
+            units = list(_sentences(rows, names, offsets))
+            if sum(len(unit.pieces) for unit in units) > _LABEL_WORDS:
+                table = TableHead()
+            yield from units
             continue
         pieces = _joined(rows)
         if kind is Kind.HEADING:
-            path = nested(path, Heading(render(pieces)[:LONGEST], max(row.size for row in rows), rows[0].bold))
+            heading = Heading(" ".join(render(pieces).split())[:LONGEST], max(row.size for row in rows), rows[0].bold)
+            title_size = title_size or heading.size
+            path = () if _is_title(heading, pieces[0].page, title_size) else nested(path, heading)
             names = tuple(heading.text for heading in path)
+            table = TableHead()
+        columns = table.add(render(pieces)) if kind is Kind.TABLE_ROW else ""
         weights = _weights(pieces, offsets)
-        yield Unit(kind, pieces, weights, sum(weights), True, names)
+        yield Unit(kind, pieces, weights, sum(weights), True, names, columns)
+
+
+def _is_title(heading: Heading, page: int, largest: float) -> bool:
+    """The document's title on its first page holds everything, and so says nothing about a passage."""
+    return page == 1 and heading.size >= largest and heading.level is None
 
 
 def _grouped(pages: Iterable[tuple[list[Row], BodySize]]) -> Iterator[tuple[list[Row], Kind]]:
@@ -65,8 +85,7 @@ def _grouped(pages: Iterable[tuple[list[Row], BodySize]]) -> Iterator[tuple[list
     group: list[Row] = []
     last = Kind.SENTENCE
     for rows, body in pages:
-        for row in rows:
-            kind = _kind(row, body)
+        for row, kind in zip(rows, _kinds(rows, body), strict=True):
             if group and not (kind is last and _continues(group, row, kind)):
                 yield group, last
                 group = []
@@ -76,10 +95,11 @@ def _grouped(pages: Iterable[tuple[list[Row], BodySize]]) -> Iterator[tuple[list
         yield group, last
 
 
-def _kind(row: Row, body: BodySize) -> Kind:
-    if is_heading(row, body):
-        return Kind.HEADING
-    return Kind.TABLE_ROW if row.is_table else Kind.SENTENCE
+def _kinds(rows: list[Row], body: BodySize) -> list[Kind]:
+    return [
+        Kind.HEADING if flag else Kind.TABLE_ROW if row.is_table else Kind.SENTENCE
+        for row, flag in zip(rows, heading_flags(rows, body), strict=True)
+    ]
 
 
 def _continues(group: list[Row], row: Row, kind: Kind) -> bool:
@@ -104,12 +124,26 @@ def _continues(group: list[Row], row: Row, kind: Kind) -> bool:
         return False
     unfinished = not last.text.endswith(_TERMINAL)
     if not below:  # the next column or page
-        return unfinished and (first.text[0].islower() or above.block != row.block)
-    if unfinished and first.text[0].islower():
+        return unfinished and (_starts_small(first.text) or above.block != row.block)
+    if unfinished and _starts_small(first.text):
         return gap <= 2 * _PARAGRAPH_GAP * row.height
-    if above.block != row.block and gap > _BLOCK_GAP * row.height:
+    if _is_deliberate_break(above, row) or (above.block != row.block and gap > _BLOCK_GAP * row.height):
         return False
     return gap <= _PARAGRAPH_GAP * row.height
+
+
+def _starts_small(word: str) -> bool:
+    """Whether it begins with a small letter, behind brackets and quotes."""
+    return word.lstrip("([\"'“‘«")[:1].islower()
+
+
+def _is_deliberate_break(above: Row, row: Row) -> bool:
+    """A list item, or a line that ended although the next word had room on it."""
+    first = row.cells[0].pieces[0]
+    if ITEM.fullmatch(first.text) and len(row.cells[0].pieces) > 1:
+        return True
+    width = first.box[2] - first.box[0] + 0.3 * row.size
+    return not _starts_small(first.text) and above.x1 + width + row.size < above.right
 
 
 def _sentences(rows: list[Row], path: tuple[str, ...], offsets: Offsets) -> Iterator[Unit]:

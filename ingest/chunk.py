@@ -25,6 +25,7 @@ _LONGEST_PATH = 200
 _RESERVE_TOKENS = 6
 _FRESH_SHARE = 0.15
 _EARLIEST_CUT = 0.55
+_CLAUSE_ENDS = (";", ":", ",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class _Packer:
 
     def add(self, unit: Unit) -> Iterator[list[Unit]]:
         """Take a unit; gives the chunks that it completes."""
-        room = self._room_under(unit.path)
+        room = self._room_under(unit)
         for part in _parts(unit, room):
             target = min(self._limits.target_tokens, room)
             if self._begins_section(part, target):
@@ -136,7 +137,8 @@ class _Packer:
                 return index
         return len(self._units)
 
-    def _room_under(self, path: tuple[str, ...]) -> int:
+    def _room_under(self, unit: Unit) -> int:
+        path = (*unit.path, unit.columns) if unit.columns else unit.path
         if path != self._path or not self._room:
             self._path = path
             taken = len(self._offsets(_path_text(path, "")))
@@ -151,17 +153,28 @@ def _is_boundary(before: Unit, after: Unit) -> bool:
 
 
 def _parts(unit: Unit, most: int) -> Iterator[Unit]:
-    """The unit itself, or parts of at most `most` tokens when it is longer."""
-    if unit.tokens <= most:
-        yield unit
-        return
-    begin = tokens = 0
-    for index, weight in enumerate(unit.weights):
-        if index > begin and tokens + weight > most:
-            yield _part(unit, begin, index)
-            begin, tokens = index, 0
-        tokens += weight
-    yield _part(unit, begin, len(unit.weights))
+    """The unit itself, or parts of at most `most` tokens when it is longer, cut after a comma or semicolon if possible."""
+    begin = 0
+    while begin < len(unit.pieces):
+        end = _fitting(unit, begin, most)
+        if begin == 0 and end == len(unit.pieces):
+            yield unit
+            return
+        yield _part(unit, begin, end)
+        begin = end
+
+
+def _fitting(unit: Unit, begin: int, most: int) -> int:
+    """Where a part that begins at a piece ends: at least one piece further."""
+    tokens = 0
+    clause = 0
+    for index in range(begin, len(unit.pieces)):
+        tokens += unit.weights[index]
+        if tokens > most and index > begin:
+            return clause or index
+        if tokens >= _EARLIEST_CUT * most and unit.pieces[index].text.endswith(_CLAUSE_ENDS):
+            clause = index + 1
+    return len(unit.pieces)
 
 
 def _part(unit: Unit, begin: int, end: int) -> Unit:
@@ -188,8 +201,16 @@ def _chunk(ordinal: int, units: list[Unit]) -> Chunk:
 
 
 def _path_of(units: list[Unit]) -> tuple[str, ...]:
-    """The path that most of its tokens stand under, of equals the first."""
+    """The path that most of its tokens stand under, of equals the first; in mid-table, the columns' headings as well."""
     tokens: Counter[tuple[str, ...]] = Counter()
     for unit in units:
         tokens[unit.path] += 0 if unit.kind is Kind.HEADING else unit.tokens
-    return max(tokens, key=tokens.__getitem__)
+    path = max(tokens, key=tokens.__getitem__)
+    columns = _columns_above(units, path)
+    return (*path, columns) if columns else path
+
+
+def _columns_above(units: list[Unit], path: tuple[str, ...]) -> str:
+    """The headings of the table that the chunk begins inside of; none if it holds them itself."""
+    first = next((unit for unit in units if unit.kind is Kind.TABLE_ROW), None)
+    return first.columns if first is not None and first.path == path else ""

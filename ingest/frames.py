@@ -10,6 +10,10 @@ from collections.abc import Mapping
 HEADER = struct.Struct(">I")
 
 
+class ProtocolError(ValueError):
+    """The parser's process sent something it never sends when it is well."""
+
+
 def encode(message: Mapping[str, object]) -> bytes:
     """One message as it travels."""
     body = json.dumps(message, separators=(",", ":")).encode("ascii")
@@ -17,15 +21,15 @@ def encode(message: Mapping[str, object]) -> bytes:
 
 
 def decode(body: bytes) -> dict[str, object]:
-    """A message's body. Raises ValueError for anything that is not a JSON object."""
+    """A message's body. Raises ProtocolError for anything that is not a JSON object."""
     try:
         message = json.loads(body, parse_constant=_refuse)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not JSON: {type(error).__name__}") from error
     if not isinstance(message, dict):
-        raise ValueError("not an object")  # noqa: TRY004  # to the caller it is bad data like any other
+        raise ProtocolError("not an object")
     return message
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f"not JSON: {constant}")
+    raise ValueError(constant)

@@ -20,6 +20,7 @@ _LARGER = 1.12
 _SMALLER = 0.95
 _MOST_WORDS = 22
 _PROSE_WORDS = 6
+_NEAR = 0.7
 _NUMBERED = (
     (re.compile(r"(?:part|book|volume)\s+(?:[ivx]+|\d+|[a-z])\b", re.IGNORECASE), 0),
     (re.compile(r"(?:item|chapter|article|appendix|annex|schedule)\s+(?:[ivx]+|\d+[a-z]?|[a-z])\b", re.IGNORECASE), 1),
@@ -74,8 +75,18 @@ class BodySize:
         return self._bold[True] > self._bold[False]
 
 
-def is_heading(row: Row, body: BodySize) -> bool:
-    """Whether a row alone looks like a heading."""
+def heading_flags(rows: list[Row], body: BodySize) -> list[bool]:
+    """Which rows of a page are headings."""
+    return [
+        _looks_alone(row, body)
+        and not _begins_paragraph(row, rows[index + 1 : index + 2])
+        and not _labels_table(row, rows[index - 1 : index] if index else [], rows[index + 1 : index + 2], body)
+        for index, row in enumerate(rows)
+    ]
+
+
+def _looks_alone(row: Row, body: BodySize) -> bool:
+    """Whether a row, for itself, could be a heading."""
     if row.is_table and not _is_numbered_pair(row):
         return False
     words = [piece.text for cell in row.cells for piece in cell.pieces]
@@ -84,9 +95,33 @@ def is_heading(row: Row, body: BodySize) -> bool:
         return False
     if text[0].islower() or text[0] in "([":
         return False
-    if body.points and row.size >= body.points * _LARGER:
+    return _is_larger(row, body) or (
+        row.bold and not body.bold and row.size >= body.points * _SMALLER and not row.is_table
+    )
+
+
+def _is_larger(row: Row, body: BodySize) -> bool:
+    return 0 < body.points * _LARGER <= row.size
+
+
+def _begins_paragraph(row: Row, following: list[Row]) -> bool:
+    """Whether the next row goes on with it in small letters and as the same text."""
+    for below in following:
+        alike = abs(below.size - row.size) <= 0.05 * row.size and below.bold == row.bold and not below.is_table
+        near = below.y0 - row.y0 >= 0 and below.y0 - row.bottom <= _NEAR * row.height
+        return alike and near and below.cells[0].pieces[0].text[0].islower() and len(row.pieces()) >= _PROSE_WORDS
+    return False
+
+
+def _labels_table(row: Row, before: list[Row], following: list[Row], body: BodySize) -> bool:
+    """Whether it is bold only because it labels rows or columns of a table."""
+    if _is_larger(row, body) or not (following and following[0].is_table):
+        return False
+    if before and before[0].is_table and 0 <= row.y0 - before[0].bottom <= _NEAR * row.height:
         return True
-    return row.bold and not body.bold and row.size >= body.points * _SMALLER and not row.is_table
+    return (
+        row.x0 > following[0].x0 + _SMALLER * (following[0].x1 - following[0].x0) / 2 and row.x1 > following[0].x1 * 0.8
+    )
 
 
 def nested(path: tuple[Heading, ...], heading: Heading) -> tuple[Heading, ...]:

@@ -1,7 +1,7 @@
 """What the parser's process sent -> Page and DocumentInfo, trusting nothing.
 
-Rule: every field is checked for type, range and size before it is used; anything odd raises ProtocolError, which the
-sandbox turns into ParserCrashed.
+Rule: every field is checked for type, range and size before it is used; anything odd raises ProtocolError, which
+the sandbox turns into ParserCrashed.
 """
 
 from collections.abc import Mapping
@@ -9,15 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from ingest.frames import ProtocolError
 from ingest.limits import Limits
 from ingest.types import DocumentInfo, Line, Page, Word
 
 _FAR = 100_000_000
 _MANY = 1_000_000
-
-
-class ProtocolError(ValueError):
-    """The parser's process sent something it never sends when it is well."""
 
 
 def decode_info(message: Mapping[str, object], limits: Limits) -> DocumentInfo:

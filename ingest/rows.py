@@ -43,6 +43,8 @@ class Row:
     block: int
     is_item: bool = False
     """Whether it begins a list item; the bullet itself is gone."""
+    right: float = 0.0
+    """How far the lines of its column reach."""
     bottom: float = field(init=False)
     """Lower edge of the last wrapped line in it."""
 
@@ -86,15 +88,15 @@ class Row:
 def rows_of(page: Page, dropped: frozenset[int] = frozenset()) -> list[Row]:
     """The rows of a page in reading order, without the lines whose indices are `dropped`."""
     rows: list[Row] = []
-    block = -1
+    last: Line | None = None
     for index, line in enumerate(page.lines):
         if index in dropped:
             continue
         cell = _cell(page, line)
         if cell is None:
             continue
-        _place(rows, cell, line, block)
-        block = line.block
+        _place(rows, cell, line, last)
+        last = line
     return rows
 
 
@@ -114,11 +116,12 @@ def _cell(page: Page, line: Line) -> Cell | None:
     return Cell(pieces, line.box[0], line.box[2]) if pieces else None
 
 
-def _place(rows: list[Row], cell: Cell, line: Line, last_block: int) -> None:
+def _place(rows: list[Row], cell: Cell, line: Line, last: Line | None) -> None:
     """Put a line's words into the row they stand in, or begin a new one."""
     y0, y1 = line.box[1], line.box[3]
-    # Stacked headings of table columns alternate between two rows; the parser keeps them in one block.
-    candidates = rows[-1:] + (rows[-2:-1] if line.block == last_block else [])
+    # Column headings of two lines arrive column by column: down, then up again, in one block of the parser's.
+    goes_up = last is not None and last.block == line.block and y0 < last.box[1]
+    candidates = rows[-1:] + (rows[-2:-1] if goes_up else [])
     for row in candidates:
         beside = cell.x0 >= row.x1 - 1 or cell.x1 <= row.x0 + 1
         if beside and vertical_overlap((row.y0, row.y1), (y0, y1)) >= _SAME_ROW_OVERLAP:

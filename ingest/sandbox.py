@@ -24,9 +24,10 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from ingest import errors, frames, landlock, seccomp
+from ingest.frames import ProtocolError
 from ingest.identity import OpenedFile, open_file
 from ingest.limits import Limits
-from ingest.pages import ProtocolError, decode_info, decode_page
+from ingest.pages import decode_info, decode_page
 from ingest.types import DocumentInfo, FileIdentity, Page
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -189,7 +190,7 @@ class Extraction:
         self._left -= time.monotonic() - began
         try:
             return frames.decode(body)
-        except ValueError as error:
+        except ProtocolError as error:
             self._nonsense(error)
 
     def _read(self, size: int, deadline: float) -> bytes:
@@ -205,11 +206,14 @@ class Extraction:
     def _wait(self, deadline: float) -> None:
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
-        while not poll.poll(_SLICE_SECONDS * 1000):
+        while True:
+            # Checked even when there is something to read: a hostile child may send a byte now and then.
             if self._stop.is_set():
                 raise errors.Stopped(self.what, "the service is stopping")
             if time.monotonic() > deadline:
                 raise errors.ParserLimit(self.what, "reading it takes longer than is allowed", _LIMIT_HINT)
+            if poll.poll(_SLICE_SECONDS * 1000):
+                return
 
     def _died(self) -> NoReturn:
         """The pipe closed before the end: say why."""

@@ -4,11 +4,12 @@
 - a line alone above a row whose first cell goes on with it in small letters belongs to that cell
 - column headings on two lines ("June 25," above "2022") become one cell each
 - a bullet and its words become text, as does a long numbered remark
-- marks that float alone (footnote numbers, ®) are dropped
+- small marks that float alone (footnote numbers, ®) are dropped
 """
 
 import re
 from collections.abc import Iterable
+from statistics import median_high
 
 from ingest.normalise import is_bullet
 from ingest.pieces import append_line
@@ -19,7 +20,8 @@ _WRAPPED_GAP = 0.6
 _STACKED_GAP = 0.25
 _REMARK_WORDS = 6
 _SMALL = 0.8
-_ITEM = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,5})[.)]|\d{1,2}(?:\.\d{1,2})+\.?|[*†‡]+")
+_COLUMN_POINTS = 20.0
+ITEM = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,5})[.)]|\d{1,2}(?:\.\d{1,2})+\.?|[*†‡]+")
 _MARKS = re.compile(r"(?:[®™©℠*†‡\s]|\(?\d{1,2}\)?)+")
 _AMOUNT = re.compile(r"[$€£¥%]|\d[,.]\d|\d{5,}")
 
@@ -27,16 +29,18 @@ _AMOUNT = re.compile(r"[$€£¥%]|\d[,.]\d|\d{5,}")
 def tidied(rows: Iterable[Row]) -> list[Row]:
     """The mended rows, in the same order. Changes the given ones."""
     rows = list(rows)
-    largest = max((row.size for row in rows), default=0.0)
+    usual = median_high([row.size for row in rows]) if rows else 0.0
     kept: list[Row] = []
     for row in rows:
-        if _is_floating_mark(row, largest):
+        if _is_floating_mark(row, usual):
             continue
         if kept and (whole := _made_one(kept[-1], row)):
             kept[-1] = whole
         else:
             kept.append(row)
-    return [_as_text(row) for row in kept]
+    kept = [_as_text(row) for row in kept]
+    _measure_columns([row for row in kept if not row.is_table])
+    return kept
 
 
 def _made_one(above: Row, row: Row) -> Row | None:
@@ -101,7 +105,7 @@ def _as_text(row: Row) -> Row:
     if is_bullet(mark.pieces[0].text):
         row.cells = [words]
         row.is_item = True
-    elif _ITEM.fullmatch(mark.pieces[0].text) and len(words.pieces) >= _REMARK_WORDS:
+    elif ITEM.fullmatch(mark.pieces[0].text) and len(words.pieces) >= _REMARK_WORDS:
         first = words.pieces[0]._replace(gap=" ")
         mark.pieces += [first, *words.pieces[1:]]
         mark.x1 = words.x1
@@ -110,5 +114,16 @@ def _as_text(row: Row) -> Row:
     return row
 
 
-def _is_floating_mark(row: Row, largest: float) -> bool:
-    return row.size < _SMALL * largest and _MARKS.fullmatch(row.text()) is not None and not row.bold
+def _is_floating_mark(row: Row, usual: float) -> bool:
+    return row.size < _SMALL * usual and _MARKS.fullmatch(row.text()) is not None
+
+
+def _measure_columns(rows: list[Row]) -> None:
+    """How far text reaches in the column of each row: rows with about the same left edge share one."""
+    reach: dict[int, float] = {}
+    for row in rows:
+        column = round(row.x0 / _COLUMN_POINTS)
+        for near in (column - 1, column, column + 1):
+            reach[near] = max(reach.get(near, 0.0), row.x1)
+    for row in rows:
+        row.right = reach[round(row.x0 / _COLUMN_POINTS)]

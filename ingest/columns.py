@@ -1,0 +1,45 @@
+"""Which rows head the columns of a table, so that a passage from its middle still says what its numbers are.
+
+The first rows of a table are its column headings when they hold words and dates but no amounts, and are followed by
+rows with numbers. Key-and-value tables, whose cells end in colons, have none.
+"""
+
+import re
+from collections.abc import Sequence
+
+LONGEST = 160
+
+_MOST_ROWS = 3
+_YEAR_OR_DAY = re.compile(r"(?<![\d.,])(?:(?:19|20)\d\d|[0-3]?\d)(?![\d.,]*\d)")
+_DIGIT = re.compile(r"\d")
+_CELL = re.compile(r" {2,}")
+
+
+class TableHead:
+    """Fed the rows of a table one by one: what heads its columns so far."""
+
+    def __init__(self) -> None:
+        self._rows: list[str] = []
+        self._complete = False
+
+    def add(self, row: str) -> str:
+        """The column headings that `row` stands under; empty while it is one of them."""
+        if not self._complete and len(self._rows) < _MOST_ROWS and _can_head(row):
+            self._rows.append(row)
+            return ""
+        if not self._complete and not _DIGIT.search(row):
+            self._rows = []
+        self._complete = True
+        return headings(self._rows)
+
+
+def headings(rows: Sequence[str]) -> str:
+    """Column headings as one line."""
+    return "; ".join(", ".join(_CELL.split(row.strip())) for row in rows)[:LONGEST]
+
+
+def _can_head(row: str) -> bool:
+    cells = _CELL.split(row)
+    if any(cell.endswith(":") for cell in cells) or not any(c.isalpha() for c in row):
+        return False
+    return not _DIGIT.search(_YEAR_OR_DAY.sub("", row)) and not any(mark in row for mark in "$€£¥%—")

@@ -1,0 +1,269 @@
+"""Whatever a file or the process that reads it does, the caller gets pages or one of ingest's errors."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from threading import Event, Timer
+from typing import Any
+
+import pymupdf
+import pytest
+
+from ingest import sandbox
+from ingest.errors import (
+    BrokenPdf,
+    EmptyFile,
+    EncryptedPdf,
+    FileChanged,
+    IngestError,
+    NotAPdf,
+    ParserCrashed,
+    ParserLimit,
+    Stopped,
+    Unreadable,
+)
+from ingest.identity import open_file
+from ingest.limits import MIB, Limits
+from ingest.sandbox import open_extraction
+from ingest.types import Page
+from tests.pdf_builder import PdfBuilder, encrypted_pdf, image_only_pdf, simple_pdf, truncated_pdf
+
+HOSTILE = Path(__file__).with_name("hostile_child.py")
+
+
+def read(path: Path | bytes, limits: Limits | None = None) -> list[Page]:
+    with open_extraction(path, limits) as extraction:
+        return list(extraction)
+
+
+def read_by(way: str, path: Path, limits: Limits | None = None) -> list[Page]:
+    child = (sys.executable, "-I", str(HOSTILE), way)
+    with open_extraction(path, limits, child=child) as extraction:
+        return list(extraction)
+
+
+@pytest.fixture(scope="module")
+def pdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simple_pdf(tmp_path_factory.mktemp("pdf") / "a.pdf", "First page.", "Second page.")
+
+
+def test_pages_come_with_their_own_text_words_and_boxes(tmp_path: Path) -> None:
+    path = (
+        PdfBuilder(title="Manual")
+        .heading("Safety", size=20)
+        .paragraph("Mind the gap.", size=10)
+        .save(tmp_path / "a.pdf")
+    )
+    with open_extraction(path) as extraction:
+        assert extraction.info.pages == 1
+        assert extraction.info.title == "Manual"
+        (page,) = extraction
+    words = [page.text[word.start : word.end] for line in page.lines for word in line.words]
+    assert words == ["Safety", "Mind", "the", "gap."]
+    assert page.text == "Safety\nMind the gap.\n"
+    heading, body = page.lines
+    assert (heading.size, heading.bold, body.size, body.bold) == (20.0, True, 10.0, False)
+    assert heading.box[0] == pytest.approx(72, abs=2)
+    assert heading.box[1] < body.box[1] < 200
+    assert (page.width, page.height) == (595, 842)
+
+
+def test_boxes_are_those_of_the_displayed_page_when_it_is_rotated(tmp_path: Path) -> None:
+    path = PdfBuilder().page(rotation=90).at(100, 200, "sideways").save(tmp_path / "a.pdf")
+    page = read(path)[1]
+    (line,) = page.lines
+    assert (page.width, page.height) == (842, 595)
+    assert line.box[2] == pytest.approx(842 - 200, abs=15)
+    assert line.box[1] == pytest.approx(100, abs=5)
+
+
+def test_a_page_without_text_is_an_empty_page(tmp_path: Path) -> None:
+    assert [page.text for page in read(image_only_pdf(tmp_path / "a.pdf", pages=2))] == ["", ""]
+
+
+def test_page_labels_are_carried(tmp_path: Path) -> None:
+    builder = PdfBuilder().paragraph("Preface.")
+    builder._document.set_page_labels([{"startpage": 0, "prefix": "A-", "style": "r", "firstpagenum": 4}])
+    assert read(builder.save(tmp_path / "a.pdf"))[0].label == "A-iv"
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", EmptyFile),
+        (b"just some notes", NotAPdf),
+        (b"PK\x03\x04 a zip", NotAPdf),
+        (b"%PDF-1.7\nand nothing else", BrokenPdf),
+        (b"%PDF-1.4\n" + b"1 0 obj << /Type /Catalog /Pages 1 0 R >> endobj\n" * 3, BrokenPdf),
+    ],
+)
+def test_what_is_no_pdf_is_refused_with_its_reason(tmp_path: Path, content: bytes, error: type[IngestError]) -> None:
+    path = tmp_path / "x.pdf"
+    path.write_bytes(content)
+    with pytest.raises(error) as caught:
+        read(path)
+    assert "x.pdf" in caught.value.what
+    assert caught.value.why
+    assert caught.value.hint
+
+
+def test_a_truncated_file_is_broken_or_gives_what_is_left(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPdf):
+        read(truncated_pdf(tmp_path / "a.pdf"))
+
+
+def test_an_encrypted_file_says_how_to_remove_the_password(tmp_path: Path) -> None:
+    with pytest.raises(EncryptedPdf) as caught:
+        read(encrypted_pdf(tmp_path / "a.pdf"))
+    assert "qpdf --decrypt" in caught.value.hint
+
+
+def test_links_folders_and_fifos_are_refused_without_waiting(tmp_path: Path, pdf: Path) -> None:
+    (tmp_path / "link.pdf").symlink_to(pdf)
+    (tmp_path / "folder.pdf").mkdir()
+    os.mkfifo(tmp_path / "fifo.pdf")
+    with pytest.raises(Unreadable, match="link"):
+        read(tmp_path / "link.pdf")
+    for name in ("folder.pdf", "fifo.pdf"):
+        with pytest.raises(NotAPdf, match="not a regular file"):
+            read(tmp_path / name)
+    with pytest.raises(Unreadable, match="no such file"):
+        read(tmp_path / "gone.pdf")
+
+
+def test_names_of_any_bytes_can_be_read_and_are_shown_escaped(tmp_path: Path) -> None:
+    odd = os.fsencode(simple_pdf(tmp_path / "a.pdf", "Hello."))[:-5] + b'\xff\n"\x1b[2J.pdf'
+    os.rename(tmp_path / "a.pdf", odd)  # bytes
+    with open_extraction(odd) as extraction:
+        assert '\\xff\\n"\\x1b[2J.pdf' in extraction.what
+        assert len(list(extraction)) == 1
+
+
+def test_the_child_is_locked_in_as_far_as_the_kernel_can(pdf: Path) -> None:
+    with open_extraction(pdf) as extraction:
+        assert extraction.sandbox == sandbox.capabilities()
+
+
+def test_the_hash_is_that_of_the_file_that_is_read(pdf: Path) -> None:
+    with open_file(pdf) as file, open_extraction(file) as extraction:
+        assert file.sha256() == extraction.sha256()
+        assert len(list(extraction)) == 2
+    assert file.descriptor == -1
+
+
+def test_a_file_written_to_while_it_is_read_is_not_believed(tmp_path: Path) -> None:
+    path = simple_pdf(tmp_path / "a.pdf", "One.", "Two.")
+    with open_extraction(path) as extraction:
+        with path.open("ab") as file:
+            file.write(b"more")
+        with pytest.raises(FileChanged):
+            list(extraction)
+
+
+def test_a_file_renamed_or_chmodded_while_it_is_read_is_still_the_same(tmp_path: Path) -> None:
+    path = simple_pdf(tmp_path / "a.pdf", "One.", "Two.")
+    with open_extraction(path) as extraction:
+        path.rename(tmp_path / "b.pdf").chmod(0o600)
+        assert len(list(extraction)) == 2
+
+
+@pytest.mark.parametrize(
+    ("way", "error", "why"),
+    [
+        ("huge", ParserCrashed, "over the limit"),
+        ("half", ParserCrashed, "died"),
+        ("text", ParserCrashed, "nonsense"),
+        ("deep", ParserCrashed, "nonsense"),
+        ("error", BrokenPdf, r"evil \[2J why"),
+        ("killed", ParserCrashed, "SIGSEGV"),
+        ("out of memory", ParserLimit, "memory"),
+        ("wrong page", ParserCrashed, "number"),
+        ("ends early", ParserCrashed, "kind page"),
+        ("complaining", ParserCrashed, "status 3"),
+    ],
+)
+def test_a_hostile_child_gets_nowhere(pdf: Path, way: str, error: type[IngestError], why: str) -> None:
+    with pytest.raises(error, match=why):
+        read_by(way, pdf)
+
+
+@pytest.mark.parametrize("way", ["silent", "dripping"])
+def test_a_child_that_is_too_slow_is_ended(pdf: Path, way: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ParserLimit, match="longer"):
+        read_by(way, pdf, Limits(page_seconds=0.3))
+    assert time.monotonic() - began < 10
+
+
+def test_the_reader_of_pages_may_take_longer_than_the_deadline(pdf: Path) -> None:
+    limits = Limits(page_seconds=2.0, document_seconds=4.0)
+    with open_extraction(pdf, limits) as extraction:
+        extraction._left = 0.5  # as if it had been slow before
+        pages = iter(extraction)
+        first = next(pages)
+        assert first.number == 1
+        assert [page.number for page in pages] == [2]
+
+
+def test_stopping_ends_a_wait_at_once(pdf: Path) -> None:
+    stop = Event()
+    timer = Timer(0.2, stop.set)
+    timer.start()
+    child = (sys.executable, "-I", str(HOSTILE), "silent")
+    with pytest.raises(Stopped):
+        open_extraction(pdf, stop=stop, child=child)
+    timer.join()
+
+
+def test_aborting_from_another_thread_ends_the_reading(pdf: Path) -> None:
+    child = (sys.executable, "-I", str(HOSTILE), "idle after info")
+    with open_extraction(pdf, child=child) as extraction:
+        timer = Timer(0.1, extraction.abort)
+        timer.start()
+        with pytest.raises(IngestError):
+            list(extraction)
+        timer.join()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(page_characters=10),
+        Limits(page_words=1),
+        Limits(pages=1),
+        Limits(file_bytes=10),
+    ],
+)
+def test_more_than_the_limits_is_refused(pdf: Path, limits: Limits) -> None:
+    with pytest.raises(ParserLimit):
+        read(pdf, limits)
+
+
+def test_a_page_too_large_for_a_message_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParserLimit, match="more text"):
+        read(simple_pdf(tmp_path / "a.pdf", "Word after word. " * 40), Limits(message_bytes=1000))
+
+
+def test_a_page_that_unpacks_to_more_memory_than_allowed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pdf"
+    document: Any = pymupdf.open()
+    page = document.new_page()
+    page.insert_text((72, 72), "x")
+    bomb = b"BT /helv 8 Tf " + b"1 0 0 1 72 72 Tm (%b) Tj " % (b"ab " * 30) * 30_000 + b"ET"
+    document.update_stream(page.get_contents()[0], bomb, compress=True)
+    document.save(path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(ParserLimit, match="memory"):
+        read(path, Limits(memory_bytes=256 * MIB))
+
+
+def test_no_child_and_no_descriptor_is_left_behind(pdf: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with open_extraction(pdf) as extraction:
+        process = extraction._process
+        next(iter(extraction))
+    assert process.returncode is not None
+    with pytest.raises(NotAPdf):
+        read(HOSTILE)
+    assert len(os.listdir("/proc/self/fd")) == before

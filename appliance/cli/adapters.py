@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from appliance.cli.files import progress_bar, rescan
+from appliance.cli.files import progress_bar, require_file, rescan
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.cli.output import amount, print_json, print_table, print_text
 from appliance.config import find_places
@@ -41,6 +41,7 @@ def import_adapter(
     json: JsonOption = False,
 ) -> None:
     """Install a LoRA adapter: checked, hashed and copied into the folder of adapters."""
+    require_file(file)
     with progress_bar(file.name, quiet=json) as progress:
         spec = _catalog().import_gguf(file, adapter_id=adapter_id, progress=progress)
     rescan()

@@ -1,13 +1,22 @@
 """What the commands share that install files without the service: progress, and telling a service that runs."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from appliance.cli.options import connect
 from appliance.cli.output import console, is_terminal, print_error
-from appliance.errors import DocentError, ServiceUnreachable
+from appliance.errors import DocentError, NotFound, ServiceUnreachable
 from appliance.terminal import clean_line
 from appliance.wire import Model
+
+
+def require_file(file: Path) -> None:
+    """Raise `NotFound` where there is no such file."""
+    if not os.path.lexists(file):
+        shown = os.fsencode(file).decode("utf-8", "backslashreplace")
+        raise NotFound(f"importing {shown}", "there is no such file", "check the path")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from appliance.cli.files import progress_bar, rescan
+from appliance.cli.files import progress_bar, require_file, rescan
 from appliance.cli.options import JsonOption, command_group, complete_model, connect, examples
 from appliance.cli.output import amount, print_json, print_model, print_table, print_text
 from appliance.config import find_places
@@ -58,6 +58,7 @@ def import_model(
     json: JsonOption = False,
 ) -> None:
     """Install a GGUF model: checked, hashed and copied into the folder of models."""
+    require_file(file)
     with progress_bar(file.name, quiet=json) as progress:
         spec = _catalog().import_gguf(file, model_id=model_id, progress=progress)
     model = _told(rescan(), spec.id) or _view(spec)

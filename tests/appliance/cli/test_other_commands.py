@@ -62,8 +62,17 @@ def test_a_file_that_is_no_model_is_refused_with_its_reason(run: Run, home: Path
     assert not list(home.glob("models/[!.]*"))
 
 
-@pytest.mark.parametrize("command", [("models", "remove"), ("models", "verify"), ("adapters", "remove")])
-def test_what_is_not_installed_ends_with_4(run: Run, command: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("models", "remove"),
+        ("models", "verify"),
+        ("models", "import"),
+        ("adapters", "remove"),
+        ("adapters", "import"),
+    ],
+)
+def test_what_is_not_there_ends_with_4(run: Run, command: tuple[str, str]) -> None:
     assert run(*command, "nix").code == 4
 
 

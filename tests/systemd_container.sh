@@ -3,7 +3,7 @@
 #
 #   systemd_container.sh make FOLDER             a fresh root of this machine's own release in FOLDER/root
 #   systemd_container.sh boot FOLDER [BIND-RO]...  run it, in the foreground, until its caller ends; no network
-#   systemd_container.sh wait FOLDER             until it is up (30 s at most)
+#   systemd_container.sh wait FOLDER             until it is up (60 s at most)
 #   systemd_container.sh inside FOLDER CMD...    run a command in it as root
 #   systemd_container.sh down FOLDER             power it off and delete it
 #
@@ -49,7 +49,7 @@ boot() {
 }
 
 wait_until_up() {
-  for _ in $(seq 150); do
+  for _ in $(seq 300); do
     if pid_of_init "$1" >/dev/null 2>&1 &&
       [ "$(inside "$1" systemctl is-system-running 2>/dev/null)" = running ]; then return 0; fi
     sleep 0.2
@@ -67,6 +67,7 @@ inside() {
 
 down() {
   local folder=$1 pid group
+  [ -f "$folder/pid" ] || return 0
   pid=$(cat "$folder/pid")
   inside "$folder" systemctl poweroff >/dev/null 2>&1 || true
   for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done

@@ -8,6 +8,7 @@ A text longer than the model's input is cut at its end: `embed_query` and `embed
 Passages are made shorter than that by the chunker; a question that long loses its tail.
 """
 
+import functools
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -37,6 +38,12 @@ _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# An ONNX graph of one node: c = MatMulInteger(a: uint8[m, k], b: int8[k, n]), opset 10.
+_MATMUL_INTEGER = (
+    b'\x08\x08:b\n\x18\n\x01a\n\x01b\x12\x01c"\rMatMulInteger\x12\x01pZ\x15\n\x01a\x12\x10\n\x0e\x08\x02\x12\n'
+    b"\n\x03\x12\x01m\n\x03\x12\x01kZ\x15\n\x01b\x12\x10\n\x0e\x08\x03\x12\n\n\x03\x12\x01k\n\x03\x12\x01n"
+    b"b\x15\n\x01c\x12\x10\n\x0e\x08\x06\x12\n\n\x03\x12\x01m\n\x03\x12\x01nB\x04\n\x00\x10\n"
+)
 # Futures in flight for each thread: enough that no thread waits, few enough that memory stays flat.
 _AHEAD = 4
 
@@ -195,20 +202,38 @@ class Embedder:
             raise _unfit(folder, "its vectors hold values that are not finite")
 
 
-def _load_session(path: Path) -> onnxruntime.InferenceSession:
+def _one_thread() -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # the arena never gives memory back
     options.log_severity_level = 3  # errors arrive as exceptions
-    # Without it int8 products saturate on x86 CPUs that lack VNNI, and vectors would differ from machine to machine.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def _load_session(path: Path) -> onnxruntime.InferenceSession:
+    options = _one_thread()
+    if _int8_products_saturate():
+        # Slower and exact, so that vectors agree from machine to machine. Where nothing saturates it only costs time.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except _RUNTIME_ERRORS as error:
         raise ModelLoadFailed(
             f"embedding model {path}", str(error), "it must be an ONNX model for this version"
         ) from error
+
+
+@functools.cache
+def _int8_products_saturate() -> bool:
+    """Whether a uint8 by int8 product overflows its 16-bit steps here, as it does on x86 CPUs without VNNI.
+
+    Tried, not read from the CPU's flags: what counts is the kernel that the runtime chose.
+    """
+    session = onnxruntime.InferenceSession(_MATMUL_INTEGER, _one_thread(), providers=["CPUExecutionProvider"])
+    left, right = np.full((4, 64), 255, np.uint8), np.full((64, 32), 127, np.int8)
+    (product,) = session.run(None, {"a": left, "b": right})
+    return bool((product != 64 * 255 * 127).any())
 
 
 def _load_tokenizer(path: Path) -> Tokenizer:

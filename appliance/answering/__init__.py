@@ -1,0 +1,1 @@
+"""Passages -> cited answer: packing, prompts, extractive answers, citations, and which model answers."""

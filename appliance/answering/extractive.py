@@ -1,0 +1,178 @@
+"""An answer without a language model: the sentences and table rows that answer best, each with its citation.
+
+Every sentence of the best passages is scored by the words it shares with the question (rare ones count more), by the
+embedding model, by whether it has the kind of thing that is asked for (a number, a date), and by its passage's place.
+The best one answers; up to two more that are nearly as good and say something else follow it.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from appliance import wire
+from appliance.answering.citations import Passages
+from appliance.answering.segments import Segment, readable, segments, window
+from appliance.answering.support import PassageEmbedder, Support, cosine
+from appliance.retrieval.query import parse, tokens
+
+NOT_FOUND = "The documents do not answer this question."
+
+_MOST_SENTENCES = 3
+_NEARLY_AS_GOOD = 0.85
+_COMPARED = 24
+"""Sentences that are embedded, the best by words."""
+_ALIKE = 0.6
+_WORDS, _MEANING, _KIND, _PLACE, _CONTEXT = 0.6, 0.6, 0.15, 0.2, 0.5
+_LEAST_WORDS, _LEAST_MEANING = 0.34, 0.42
+_SHORT = 7
+_LONGEST = 420
+
+_QUANTITY = re.compile(r"\bhow (?:many|much|long|large|high|low|far|often|big|old|fast|deep|wide|heavy|hot|cold)\b|"
+                       r"\b(?:amount|number|percentage|rate|price|cost|total|speed|pressure|temperature|weight)\b", re.I)  # fmt: skip
+_TIME = re.compile(r"\bwhen\b|\bwhat (?:date|day|year|month|time)\b|\bsince when\b|\bby when\b", re.I)
+_REASON = re.compile(r"\bwhy\b|\bwhat (?:caused|led|made|drove|explains)\b|\breasons?\b", re.I)
+_DATE = re.compile(
+    r"\b(?:19|20)\d\d\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|"
+    r"\b\d{1,2}[:.]\d\d\b|\b(?:every|each|daily|weekly|monthly|yearly)\b", re.I)  # fmt: skip
+_BECAUSE = re.compile(r"\b(?:because|due to|as a result|caused|driven by|attributable|reflect(?:s|ed|ing)|owing|so that|therefore)\b", re.I)  # fmt: skip
+_DIGIT = re.compile(r"\d")
+_LEANS = re.compile(
+    r"(?:it|its|they|their|he|she|his|her|this|these|that|those|such|both|then|there|however|also)\b", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """The answer's text with its markers, and the citations behind them; no citations if nothing was found."""
+
+    text: str
+    citations: list[wire.Citation]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    passage: int
+    """Number of its marker."""
+    order: int
+    segment: Segment
+    words: float
+    kind: float
+    place: float
+    score: float = 0.0
+    meaning: float = 0.0
+
+
+def answer(question: str, passages: Passages, scores: Sequence[float], embedder: PassageEmbedder) -> Extract:
+    """Answer from the passages; `scores` are theirs from the search. Reads the store and embeds: call it in a thread."""
+    ranked = _with_meaning(question, _candidates(question, passages, scores), embedder)
+    chosen = _choose(ranked)
+    lines: list[str] = []
+    citations: list[wire.Citation] = []
+    for candidate in chosen:
+        segment = _completed(candidate.segment, passages.rows[candidate.passage - 1].text)
+        support = Support(segment.start, segment.end, True, round(min(1.0, max(0.0, candidate.meaning)), 4))
+        citation = passages.citation(candidate.passage, support)
+        if citation is not None:
+            lines.append(f"{_shortened(readable(segment))} {citation.marker}")
+            citations.append(citation)
+    if not citations:
+        return Extract(NOT_FOUND, [])
+    return Extract("\n".join(lines), citations)
+
+
+def _candidates(question: str, passages: Passages, scores: Sequence[float]) -> list[_Candidate]:
+    parsed = parse(question)
+    wanted = {token for word in parsed.terms for token in tokens(word.text)}
+    found = list(_segments(passages))
+    weights = _rarity(wanted, [set(tokens(context + " " + segment.text)) for _, _, segment, context in found])
+    best = max((score for score in scores), default=0.0)
+    candidates = []
+    for number, order, segment, context in found:
+        words = _weighed(weights, set(tokens(segment.text)), set(tokens(context)))
+        place = scores[number - 1] / best if best > 0 else 0.0
+        candidates.append(_Candidate(number, order, segment, words, _kind(question, segment.text), place))
+    return sorted(candidates, key=lambda one: -_score(one))[:_COMPARED]
+
+
+def _segments(passages: Passages) -> Iterator[tuple[int, int, Segment, str]]:
+    """(marker's number, order, segment, what stands around it: headings, label, the sentence before)."""
+    for number, row in enumerate(passages.rows, 1):
+        before = ""
+        for order, segment in enumerate(segments(row.text)):
+            if not segment.is_heading:
+                yield number, order, segment, " ".join([*row.heading, segment.label, before])
+            before = segment.text
+
+
+def _rarity(wanted: set[str], texts: Sequence[set[str]]) -> dict[str, float]:
+    having = Counter(token for text in texts for token in wanted & text)
+    return {token: math.log(1 + (len(texts) + 1) / (having[token] + 0.5)) for token in wanted}
+
+
+def _weighed(weights: dict[str, float], text: set[str], context: set[str]) -> float:
+    total = sum(weights.values())
+    got = sum(w * (1.0 if t in text else _CONTEXT if t in context else 0.0) for t, w in weights.items())
+    return got / total if total else 0.0
+
+
+def _kind(question: str, text: str) -> float:
+    """1 where the question asks for a number, a time or a reason and the text has one."""
+    if _TIME.search(question):
+        return float(bool(_DATE.search(text)))
+    if _QUANTITY.search(question):
+        return float(bool(_DIGIT.search(text)))
+    return float(bool(_REASON.search(question) and _BECAUSE.search(text)))
+
+
+def _with_meaning(question: str, candidates: list[_Candidate], embedder: PassageEmbedder) -> list[_Candidate]:
+    if not candidates:
+        return []
+    vector = embedder.embed_query(question)
+    others = embedder.embed_passages([readable(one.segment) for one in candidates])
+    compared = [
+        _Candidate(one.passage, one.order, one.segment, one.words, one.kind, one.place, meaning=cosine(vector, other))
+        for one, other in zip(candidates, others, strict=True)
+    ]
+    return sorted(compared, key=lambda one: -_score(one))
+
+
+def _score(one: _Candidate) -> float:
+    return _WORDS * one.words + _MEANING * one.meaning + _KIND * one.kind + _PLACE * one.place
+
+
+def _choose(ranked: list[_Candidate]) -> list[_Candidate]:
+    if not ranked or (ranked[0].words < _LEAST_WORDS and ranked[0].meaning < _LEAST_MEANING):
+        return []
+    chosen = [ranked[0]]
+    for one in ranked[1:]:
+        if len(chosen) == _MOST_SENTENCES or _score(one) < _NEARLY_AS_GOOD * _score(ranked[0]):
+            break
+        if not any(_alike(one.segment.text, other.segment.text) for other in chosen):
+            chosen.append(one)
+    return chosen
+
+
+def _alike(one: str, other: str) -> bool:
+    first, second = set(tokens(one)), set(tokens(other))
+    return len(first & second) > _ALIKE * min(len(first), len(second))
+
+
+def _completed(segment: Segment, passage: str) -> Segment:
+    """With the sentence before it, if it is short or leans on it ("It takes 1.1 litres"), or the one a colon asks for."""
+    parts = segments(passage)
+    index = next((i for i, part in enumerate(parts) if part.start == segment.start), 0)
+    if segment.text.rstrip().endswith(":") and index + 1 < len(parts):
+        return window(parts[index : index + 2], passage)
+    leans = not segment.is_row and (_LEANS.match(segment.text) or len(segment.text.split()) < _SHORT)
+    if leans and index and parts[index - 1].line == segment.line:
+        return window(parts[index - 1 : index + 1], passage)
+    return segment
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    if len(text) <= _LONGEST:
+        return text
+    return text[:_LONGEST].rsplit(" ", 1)[0] + " …"

@@ -1,0 +1,79 @@
+"""A passage as the sentences and table rows it consists of. Pure.
+
+A passage's text has a line for each paragraph, heading and table row, and two spaces between the cells of a row.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingest.sentences import sentence_lengths
+
+_CELL = "  "
+_NUMBER = re.compile(r"\d")
+_WORD = re.compile(r"\S+")
+_SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]*$")
+_LONGEST_HEADING = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sentence, heading or table row: `text[start:end]` of its passage."""
+
+    start: int
+    end: int
+    line: int
+    """Number of the line of the passage it stands on."""
+    text: str
+    is_row: bool
+    is_heading: bool
+    label: str = ""
+    """The line above a table row that says what its figures are, such as "Operating income"."""
+
+
+def segments(text: str) -> list[Segment]:
+    """The segments of a passage in order; nothing for an empty text."""
+    found: list[Segment] = []
+    label = ""
+    position = 0
+    for number, line in enumerate(text.split("\n")):
+        if _CELL in line.strip():
+            found.append(Segment(position, position + len(line), number, line, True, False, label))
+        else:
+            parts = _sentences(line, position, number)
+            found += parts
+            label = line.strip() if len(parts) == 1 and parts[0].is_heading else ""
+        position += len(line) + 1
+    return [segment for segment in found if segment.text.strip()]
+
+
+def readable(segment: Segment) -> str:
+    """The segment for a person: a row's cells with bars between them, after the line that names them."""
+    if not segment.is_row:
+        return segment.text.strip()
+    cells = " | ".join(cell.strip() for cell in segment.text.split(_CELL) if cell.strip())
+    return f"{segment.label.rstrip(':')}: {cells}" if segment.label else cells
+
+
+def window(parts: Sequence[Segment], text: str) -> Segment:
+    """Neighbouring segments of one passage as one."""
+    first, last = parts[0], parts[-1]
+    joined = text[first.start : last.end]
+    is_row = all(part.is_row for part in parts)
+    return Segment(first.start, last.end, first.line, joined, is_row, False, first.label if is_row else "")
+
+
+def _sentences(line: str, position: int, number: int) -> list[Segment]:
+    words = list(_WORD.finditer(line))
+    if not words:
+        return []
+    lengths = sentence_lengths([word[0] for word in words])
+    found: list[Segment] = []
+    begin = 0
+    for length in lengths:
+        start, end = words[begin].start(), words[begin + length - 1].end()
+        text = line[start:end]
+        heading = len(lengths) == 1 and length <= _LONGEST_HEADING and not _SENTENCE_END.search(text.rstrip(":"))
+        found.append(Segment(position + start, position + end, number, text, False, heading))
+        begin += length
+    return found

@@ -29,6 +29,7 @@ MAKERS_OF_BUILTIN = {"models/builtin/make.py"}
 
 VALUES = {
     "models.adapters.AdapterRef", "models.lease.TextPiece", "models.lease.FinalPiece", "ingest.identity",
+    "ingest.sentences.sentence_lengths",
     "ingest.errors", "ingest.types", "models.errors", "models.protocol", "models.manifest", "models.catalog",
 }  # fmt: skip
 """What the appliance may use everywhere: errors, values and protocols; concrete classes only where they are made."""

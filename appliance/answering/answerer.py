@@ -1,0 +1,190 @@
+"""One question -> the events of its answer: passages, tokens, perhaps an error, and the whole answer last.
+
+Rule: what was streamed is what is answered. Before the first token a model that cannot answer is replaced by the
+extractive answer, and the answer says so (`fallback`); after it, it breaks off with an `error` event.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter
+from typing import Protocol, TypeVar
+
+import anyio.to_thread
+
+from appliance import wire
+from appliance.answering import extractive, generated, routing
+from appliance.answering.citations import Pages, Passages, cite
+from appliance.answering.markers import claims
+from appliance.answering.routing import EXTRACTIVE, Route
+from appliance.answering.support import PassageEmbedder
+from appliance.config import Settings
+from appliance.errors import outcome
+from appliance.retrieval.search import Found
+from appliance.views import passage_view
+from models.errors import InvalidModelFile, ModelError
+
+T = TypeVar("T")
+Collections = Collection[bytes] | None
+
+
+class Searcher(Protocol):
+    """What is needed of the retriever."""
+
+    def search(self, query: str, *, k: int, collections: Collections = None) -> Found: ...
+
+
+class Manager(generated.Leases, Protocol):
+    """What is needed of the manager of models."""
+
+    @property
+    def catalog(self) -> routing.Installed: ...
+
+    @property
+    def adapters(self) -> routing.Installed: ...
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer as it grows."""
+
+    request: wire.AskRequest
+    route: Route
+    found: Found
+    started: float
+    text: str = ""
+    citations: list[wire.Citation] = field(default_factory=list)
+    fallback: wire.Fallback | None = None
+    finish_reason: wire.FinishReason = "stop"
+    usage: wire.Usage = field(default_factory=wire.Usage)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def add(self, text: str) -> wire.TokenEvent:
+        """Take a piece of the answer; gives its event."""
+        if not self.text:
+            self.timings["first_token"] = perf_counter() - self.started
+        self.text += text
+        return wire.TokenEvent(text=text)
+
+    def done(self) -> wire.DoneEvent:
+        """The last event."""
+        self.timings["total"] = perf_counter() - self.started
+        return wire.DoneEvent(
+            question=self.request.question,
+            answer=self.text,
+            citations=self.citations,
+            model=self.route.model,
+            adapters=[wire.AdapterUse(id=one.id, scale=one.scale) for one in self.route.adapters],
+            fallback=self.fallback,
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            timings={name: round(seconds, 6) for name, seconds in self.timings.items()},
+        )
+
+
+class Answerer:
+    """Answers questions; any number at the same time, all on the event loop, blocking parts in threads."""
+
+    def __init__(
+        self,
+        retriever: Searcher,
+        store: Pages,
+        embedder: PassageEmbedder,
+        manager: Manager | None,
+        settings: Settings,
+    ) -> None:
+        self._retriever = retriever
+        self._store = store
+        self._embedder = embedder
+        self._manager = manager
+        self._settings = settings
+
+    async def events(
+        self, request: wire.AskRequest, collections: Collections = None
+    ) -> AsyncGenerator[wire.AskEvent, None]:
+        """The answer's events; closing the generator cancels what the model is generating.
+
+        Raises, before the first event only:
+            UnknownModel, UnknownAdapter, InvalidRequest: see `routing.choose`; and what the search raises.
+        """
+        started = perf_counter()
+        route = self._route(request)
+        k = self._settings.answer.passages
+        found = await _blocking(self._retriever.search, request.question, k=k, collections=collections)
+        draft = _Draft(request, route, found, started)
+        draft.timings = {name: seconds for name, seconds in found.timings.items() if name != "total"}
+        draft.timings["retrieve"] = perf_counter() - started
+        yield wire.PassagesEvent(passages=[passage_view(hit.passage, hit.score) for hit in found.hits])
+        if not found.hits:
+            draft.route = Route(EXTRACTIVE, ())
+            yield draft.add(extractive.NOT_FOUND)
+        elif route.extractive:
+            yield await self._extract(draft)
+        else:
+            async with aclosing(self._generate(draft)) as events:
+                async for event in events:
+                    yield event
+        yield draft.done()
+
+    def _route(self, request: wire.AskRequest) -> Route:
+        default = self._settings.models.default
+        if self._manager is None:
+            return routing.choose(request, default, None, None)
+        return routing.choose(request, default, self._manager.catalog, self._manager.adapters)
+
+    async def _extract(self, draft: _Draft) -> wire.TokenEvent:
+        scores = [hit.score for hit in draft.found.hits]
+        question = draft.request.question
+        extract = await _blocking(extractive.answer, question, self._passages(draft), scores, self._embedder)
+        draft.citations = extract.citations
+        return draft.add(extract.text)
+
+    async def _generate(self, draft: _Draft) -> AsyncGenerator[wire.AskEvent, None]:
+        assert self._manager is not None
+        try:
+            async with aclosing(generated.generate(self._job(draft), self._manager)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        yield draft.add(piece)
+                    else:
+                        draft.finish_reason, draft.usage = piece.finish_reason, piece.usage
+                        draft.timings |= {"prefill": piece.prefill, "decode": piece.decode}
+        except ModelError as error:
+            if not draft.text and not isinstance(error, InvalidModelFile):
+                draft.fallback = wire.Fallback.model_validate({"from": draft.route.model, "reason": str(error)})
+                draft.route = Route(EXTRACTIVE, ())
+                yield await self._extract(draft)
+                return
+            draft.finish_reason = "error"
+            yield wire.ErrorEvent(error=_body(error))
+        await self._verify(draft)
+
+    async def _verify(self, draft: _Draft) -> None:
+        begun = perf_counter()
+        made = claims(draft.text)
+        if made:
+            draft.citations = await _blocking(cite, made, self._passages(draft), self._embedder)
+        draft.timings["verify"] = perf_counter() - begun
+
+    def _job(self, draft: _Draft) -> generated.Job:
+        return generated.Job(
+            question=draft.request.question,
+            rows=[hit.passage for hit in draft.found.hits],
+            model=draft.route.model,
+            adapters=draft.route.adapters,
+            max_tokens=draft.request.max_tokens or self._settings.answer.max_tokens,
+            temperature=self._settings.answer.temperature,
+        )
+
+    def _passages(self, draft: _Draft) -> Passages:
+        return Passages([hit.passage for hit in draft.found.hits], self._store)
+
+
+def _body(error: ModelError) -> wire.ErrorBody:
+    seen = outcome(error)
+    return wire.ErrorBody(message=str(error), type=seen.type, code=seen.code, hint=error.hint)
+
+
+async def _blocking(function: Callable[..., T], /, *args: object, **kwargs: object) -> T:
+    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))

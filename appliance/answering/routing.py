@@ -1,0 +1,73 @@
+"""Who answers: the model asked for, the configured default, the only one installed, or the extractive answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance import wire
+from appliance.errors import InvalidRequest
+from models.adapters import AdapterRef
+from models.errors import UnknownModel
+
+EXTRACTIVE = "extractive"
+DOCENT = "docent"
+"""The name of the whole service as a model: whatever answers when none is named."""
+
+
+class Named(Protocol):
+    """Something installed, known by its id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Installed(Protocol):
+    """What is installed, by id; `get` raises UnknownModel or UnknownAdapter."""
+
+    def list(self) -> Sequence[Named]: ...
+
+    def get(self, model_id: str, /) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The model that answers, or `extractive`, and the adapters it answers with."""
+
+    model: str
+    adapters: tuple[AdapterRef, ...]
+
+    @property
+    def extractive(self) -> bool:
+        """No language model takes part."""
+        return self.model == EXTRACTIVE
+
+
+def choose(request: wire.AskRequest, default: str, models: Installed | None, adapters: Installed | None) -> Route:
+    """The route for a request.
+
+    Raises:
+        UnknownModel, UnknownAdapter: what was named, or configured as default, is not installed.
+        InvalidRequest: adapters were named, but no language model answers.
+    """
+    asked = request.model if request.model not in (None, "", DOCENT) else None
+    model = asked or default or _only(models)
+    if model == EXTRACTIVE:
+        if request.adapters:
+            raise InvalidRequest(
+                "the question",
+                "adapters belong to a language model, and the extractive answer has none",
+                "name a model, or leave the adapters out",
+            )
+        return Route(EXTRACTIVE, ())
+    if models is None:
+        raise UnknownModel(f"model {model!r}", "no models are installed", "`docent models list` shows them")
+    models.get(model)
+    for use in request.adapters:
+        assert adapters is not None
+        adapters.get(use.id)
+    return Route(model, tuple(AdapterRef(use.id, use.scale) for use in request.adapters))
+
+
+def _only(models: Installed | None) -> str:
+    installed = models.list() if models is not None else ()
+    return installed[0].id if len(installed) == 1 else EXTRACTIVE

@@ -1,0 +1,1 @@
+"""How good searches and answers are: metrics over questions whose pages are known."""

@@ -77,7 +77,6 @@ class ServiceSettings(_Section):
     """The socket and the process."""
 
     max_clients: int = Field(256, ge=1, description="open connections before further ones are refused")
-    stop_seconds: float = Field(5.0, gt=0, le=60, description="longest clean shutdown")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
 
 

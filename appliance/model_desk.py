@@ -89,20 +89,20 @@ class ModelDesk:
     """The models as the routes see them. Belongs to the event loop's thread, `loaded` and `embed` excepted."""
 
     def __init__(self, manager: "Manager", embedder: Embedder) -> None:
-        self._manager = manager
+        self.manager = manager
         self._embedder = embedder
 
     async def installed(self) -> list[wire.Model]:
         """Every installed model and its state, the embedding model first."""
-        return [self._embedding_view(), *(model_view(state) for state in self._manager.states())]
+        return [self._embedding_view(), *(model_view(state) for state in self.manager.states())]
 
     def loaded(self) -> list[str]:
         """Ids of the GGUF models in memory; from any thread."""
-        return [state.spec.id for state in self._manager.states() if state.state == "loaded"]
+        return [state.spec.id for state in self.manager.states() if state.state == "loaded"]
 
     async def rescan(self) -> None:
         """Look at the folders of models and adapters again."""
-        await self._manager.rescan()
+        await self.manager.rescan()
 
     async def act(self, model_id: str, action: Literal["load", "unload", "pin", "unpin"]) -> wire.Model:
         """Do it and return the model's new state.
@@ -116,28 +116,28 @@ class ModelDesk:
             raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
         match action:
             case "load":
-                state = await self._manager.load(model_id)
+                state = await self.manager.load(model_id)
             case "unload":
-                state = await self._manager.unload(model_id)
+                state = await self.manager.unload(model_id)
             case "pin":
-                state = self._manager.pin(model_id)
+                state = self.manager.pin(model_id)
             case "unpin":
-                state = self._manager.unpin(model_id)
+                state = self.manager.unpin(model_id)
         return model_view(state)
 
     def memory(self) -> wire.Memory:
         """The budget and who holds what."""
-        states = [state for state in self._manager.states() if state.predicted is not None]
+        states = [state for state in self.manager.states() if state.predicted is not None]
         holders = [
             wire.MemoryHolder(id=state.spec.id, kind="model", predicted=state.predicted or 0, measured=state.measured)
             for state in states
         ]
-        used = sum(holder.bytes for holder in self._manager.holders())
-        return wire.Memory(budget=self._manager.budget_bytes, used=used, holders=holders)
+        used = sum(holder.bytes for holder in self.manager.holders())
+        return wire.Memory(budget=self.manager.budget_bytes, used=used, holders=holders)
 
     async def openai_ids(self) -> list[str]:
         """What `model` may name in OpenAI's routes."""
-        models = [state.spec.id for state in self._manager.states()]
+        models = [state.spec.id for state in self.manager.states()]
         return ["docent", "extractive", *models, *(f"docent:{model}" for model in models), self._embedder.name]
 
     async def generate(
@@ -155,7 +155,7 @@ class ModelDesk:
             )
         started, first = time.monotonic(), 0.0
         uses = [AdapterRef(adapter.id, adapter.scale) for adapter in adapters]
-        async with self._manager.lease(model_id, uses) as lease:
+        async with self.manager.lease(model_id, uses) as lease:
             generation = lease.generate(
                 messages=request.messages or None,
                 prompt=request.prompt,

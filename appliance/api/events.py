@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter
+from starlette.responses import StreamingResponse
 
 from appliance import wire
 from appliance.api.blocking import blocking
@@ -15,7 +16,7 @@ from appliance.rights import Peer
 router = APIRouter(tags=["service"])
 
 
-@router.get("/events", response_class=ClosingStream)
+@router.get("/events", response_class=StreamingResponse)
 async def events(parts: Parts, peer: Caller) -> ClosingStream:
     """Documents, models and the service's status as they change; begins with the status; needs read."""
     return ClosingStream(sse(_visible_events(parts, peer)), "text/event-stream")

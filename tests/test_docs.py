@@ -1,0 +1,51 @@
+"""The documents are true: every command, option, route and setting is in them, and every path they name exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from appliance.api import documents, events, health, models, openai, search
+from appliance.cli.app import COMMANDS
+from appliance.config import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def routes() -> set[str]:
+    app = FastAPI()
+    for module in (documents, search, models, openai, health, events):
+        app.include_router(module.router)
+    return set(app.openapi()["paths"])
+
+
+@pytest.mark.parametrize("path", sorted(routes()))
+def test_every_route_is_in_the_api_page(path: str) -> None:
+    known = path.replace("{document_id}", "{id}").replace("/models/{model_id}/{action}", "/models/{id}/load")
+    assert known in API
+
+
+@pytest.mark.parametrize("section", Settings.model_fields)
+def test_every_setting_is_in_the_operations_page_with_its_default_and_meaning(section: str) -> None:
+    annotation = Settings.model_fields[section].annotation
+    assert annotation is not None
+    for key, field in annotation.model_fields.items():
+        default = '`""`' if field.default == "" else f"`{field.default}`"
+        assert f"| `{section}` | `{key}` | {default} | {field.description} |" in OPERATIONS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme(command: str) -> None:
+    assert re.search(rf"docent {command}\b", README)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/operations.md", "docs/decisions.md"])
+def test_every_path_of_the_repository_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w/.$])((?:appliance|ingest|models|tui|systemd|tests|docs|benchmarks)/[\w./-]*\w)", text)
+    missing = [path for path in named if not (ROOT / path).exists() and not re.match(r"models/(openai|\w+/)$", path)]
+    assert not missing

@@ -4,8 +4,9 @@ The rule: only the writer thread touches the writing connection. Whatever change
 `write`, run there inside one transaction; when `write` returns, the change has survived a power cut. Readers see one
 snapshot each and never wait for the writer.
 
-Deleted words must leave the files as well as the tables. A write that deletes asks for a scrub: when the writer has
-nothing better to do, it gives free pages back to the file system in small steps and empties the write-ahead log.
+Deleted words must leave the files as well as the tables. A job that deletes says so (`soil`), and when the writer has
+nothing better to do, it scrubs: it gives free pages back to the file system in small steps and empties the write-ahead
+log.
 """
 
 import logging
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_SOIL = "docent_soil"
 _QUEUE = 64
 _WAIT_SECONDS = 120.0
 _VACUUM_PAGES = 256
@@ -38,11 +40,15 @@ _SCRUB_BUSY_MS = 50
 _SCRUB_RETRY_SECONDS = 0.5
 
 
+def soil(connection: apsw.Connection) -> None:
+    """Say, inside a job, that it deletes something that must not stay readable in the files."""
+    run(connection, f"SELECT {_SOIL}()")
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     run: Callable[[apsw.Connection], Any]
     outcome: "Future[Any]"
-    scrub: bool
 
 
 class Database:
@@ -65,6 +71,7 @@ class Database:
             except BaseException:
                 self._connection.close()
                 raise
+        self._connection.create_scalar_function(_SOIL, self._soil, 0)
         self._dirty = True  # only touched by the writer thread; a crash may have left a scrub undone
         self._readers = Readers(path)
         self._thread = threading.Thread(target=self._loop, name="docent-store-writer", daemon=True)
@@ -78,11 +85,11 @@ class Database:
     ) -> None:
         self.close()
 
-    def write(self, job: Callable[[apsw.Connection], T], *, scrub: bool = False, timeout: float = _WAIT_SECONDS) -> T:
+    def write(self, job: Callable[[apsw.Connection], T], *, timeout: float = _WAIT_SECONDS) -> T:
         """Run `job` in one transaction on the writer thread and return what it returns.
 
-        Its changes are durable on return and undone if it raises. `scrub` says that it deletes. `timeout` in seconds
-        bounds the wait for its turn, not the job itself.
+        Its changes are durable on return and undone if it raises. `timeout` in seconds bounds the wait for its turn,
+        not the job itself.
 
         Raises:
             StoreError: one of its kinds, or the turn did not come in time.
@@ -90,7 +97,7 @@ class Database:
         """
         deadline = time.monotonic() + timeout
         outcome: Future[T] = Future()
-        self._put(_Job(job, outcome, scrub), deadline)
+        self._put(_Job(job, outcome), deadline)
         try:
             return outcome.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError:
@@ -127,7 +134,6 @@ class Database:
             self._abandon.set()
             self._connection.interrupt()
             self._thread.join(1.0)
-        self._readers.close()
 
     def _put(self, job: _Job, deadline: float) -> None:
         if self._closing.is_set():
@@ -166,7 +172,10 @@ class Database:
             if self._dirty and self._jobs.empty():
                 self._scrub()
         self._refuse_rest()
+        self._readers.close()  # first: SQLite folds the write-ahead log into the file only when the last one closes
         try:
+            if self._dirty and not self._abandon.is_set():
+                self._scrub()
             self._connection.close()
         except apsw.Error:
             _log.exception("closing %s failed", self.path)
@@ -192,7 +201,6 @@ class Database:
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it; this loop must survive
             job.outcome.set_exception(error)
         else:
-            self._dirty |= job.scrub
             job.outcome.set_result(result)
 
     def _transaction(self, job: Callable[[apsw.Connection], T]) -> T:
@@ -205,6 +213,9 @@ class Database:
                 run(self._connection, "ROLLBACK")
             raise
         return result
+
+    def _soil(self, *_: object) -> None:
+        self._dirty = True
 
     def _scrub(self) -> None:
         """Clean until done or until somebody wants to write; what is left is done at the next chance."""

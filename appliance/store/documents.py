@@ -15,6 +15,7 @@ import apsw
 
 from appliance.errors import InvalidRequest
 from appliance.store.connection import Row, row, rows, run, value
+from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.names import collection_of, display
 from appliance.store.rows import STATES, DocumentRow, KnownFile, State
@@ -214,6 +215,7 @@ def set_identity(connection: apsw.Connection, number: int, identity: FileIdentit
 
 def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
     """Move the document; its collection follows."""
+    soil(connection)
     run(
         connection,
         "UPDATE documents SET path = ?, collection = ? WHERE id = ?",
@@ -224,6 +226,7 @@ def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
 
 def delete(connection: apsw.Connection, number: int) -> None:
     """Delete the row; its revisions must be gone."""
+    soil(connection)
     run(connection, "DELETE FROM documents WHERE id = ?", (number,))
     drop_empty_collections(connection)
 

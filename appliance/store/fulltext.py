@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 import apsw
 
 from appliance.store.connection import rows, run, value
+from appliance.store.database import soil
 from appliance.store.names import search_name
 from appliance.store.vectors import in_list
 
@@ -38,6 +39,7 @@ def unindex_revision(connection: apsw.Connection, revision: int) -> None:
     FTS5's secure deletion takes milliseconds a row, as it edits every word's list. Where many rows go, it is faster
     to delete without it and to write the whole index anew, which costs some microseconds for each row that stays.
     """
+    soil(connection)
     count = value(connection, "SELECT count(*) FROM chunks WHERE revision = ?", (revision,))
     anew = count * _ROWS_KEPT_PER_ROW_DELETED > value(connection, "SELECT count(*) FROM passages_docsize")
     run(connection, _SECURE_DELETE, (0 if anew else 1,))

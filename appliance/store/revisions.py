@@ -13,6 +13,7 @@ import apsw
 
 from appliance.store import fulltext, names, sources, words
 from appliance.store.connection import row, run, value
+from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.vectors import VectorIndex, text_hash
 from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey, Vector
@@ -231,6 +232,7 @@ def _forget_name(connection: apsw.Connection, document: int) -> None:
 
 def _delete(connection: apsw.Connection, revision: int) -> None:
     """Delete a revision that is not referred to any more, with the vectors that it alone used."""
+    soil(connection)
     run(
         connection,
         "DELETE FROM vectors WHERE text_hash IN (SELECT text_hash FROM chunks WHERE revision = ?1) AND NOT EXISTS"

@@ -18,7 +18,7 @@ from ingest.types import Batch, DocumentInfo, Progress, Vector
 class WriteNamed(Protocol):
     """Runs a transaction that may need vectors of names; see `Store`."""
 
-    def __call__(self, job: Callable[[apsw.Connection, dict[str, Vector]], None], *, scrub: bool) -> None: ...
+    def __call__(self, job: Callable[[apsw.Connection, dict[str, Vector]], None]) -> None: ...
 
 
 class RevisionSink:
@@ -55,7 +55,7 @@ class RevisionSink:
         def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
             revisions.append(connection, self._index, self._revision, batch, known_names)
 
-        self._write_named(job, scrub=False)
+        self._write_named(job)
 
     def complete(self) -> None:
         """Make this revision the one that answers, and drop the one before it, in one transaction.
@@ -69,4 +69,4 @@ class RevisionSink:
             if documents.is_current(connection, document, self._ticket):
                 documents.set_state(connection, document, "indexed")
 
-        self._write_named(job, scrub=True)
+        self._write_named(job)

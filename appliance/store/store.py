@@ -178,7 +178,7 @@ class Store:
                     documents.set_identity(connection, number, identity)
             return True
 
-        return self._database.write(job, scrub=True)
+        return self._database.write(job)
 
     def open_revision(
         self, document: str, key: RevisionKey, identity: FileIdentity | None = None, *, ticket: int | None = None
@@ -199,7 +199,7 @@ class Store:
                     documents.set_identity(connection, number, identity)
             return revisions.open_building(connection, self._index, number, key)
 
-        revision = self._database.write(job, scrub=True)
+        revision = self._database.write(job)
         return RevisionSink(self._database, self._index, self._write_named, revision, ticket)
 
     def fail(
@@ -230,7 +230,7 @@ class Store:
             if identity is not None:
                 documents.set_identity(connection, number, identity)
 
-        self._database.write(job, scrub=True)
+        self._database.write(job)
 
     def rename(self, document: str, path: bytes, identity: FileIdentity | None = None) -> None:
         """Follow a file to its new path; nothing but its name is embedded. A document that was there is removed.
@@ -250,7 +250,7 @@ class Store:
             if identity is not None:
                 documents.set_identity(connection, number, identity)
 
-        self._write_named(job, scrub=True)
+        self._write_named(job)
 
     def remove(self, document: str) -> None:
         """Delete a document with everything that was read of it.
@@ -259,7 +259,7 @@ class Store:
             UnknownDocument: there is none.
         """
         number = document_number(document)
-        self._database.write(lambda connection: self._remove(connection, number), scrub=True)
+        self._database.write(lambda connection: self._remove(connection, number))
 
     # Search
 
@@ -363,11 +363,11 @@ class Store:
         revisions.drop_all(connection, self._index, number)
         documents.delete(connection, number)
 
-    def _write_named(self, job: Callable[[apsw.Connection, dict[str, Vector]], None], *, scrub: bool) -> None:
+    def _write_named(self, job: Callable[[apsw.Connection, dict[str, Vector]], None]) -> None:
         """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between."""
         known_names: dict[str, Vector] = {}
         while True:
             try:
-                return self._database.write(lambda connection: job(connection, known_names), scrub=scrub)
+                return self._database.write(lambda connection: job(connection, known_names))
             except names.NameWanted as wanted:
                 known_names[wanted.text] = self._embed_name(wanted.text)

@@ -106,6 +106,7 @@ def test_a_write_whose_turn_does_not_come_is_withdrawn(database: Database) -> No
 
 def test_closing_finishes_what_waits_and_refuses_what_comes(database: Database) -> None:
     begun, go_on = threading.Event(), threading.Event()
+    assert _all(database) == []
 
     def slow(connection: apsw.Connection) -> None:
         begun.set()

@@ -75,7 +75,7 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []  # oldest first
         self._free = list(range(runtime.parallel))[::-1]
-        self._last_group: AdapterSet = ()
+        self._last_group: AdapterSet | None = None
 
     @property
     def busy(self) -> bool:
@@ -126,8 +126,9 @@ class Batcher:
         groups = list(dict.fromkeys(job.adapters for job in self._running))
         if self._last_group in groups:
             groups = [*groups[groups.index(self._last_group) + 1 :], *groups]
-        self._last_group = groups[0] if groups else ()
-        return self._last_group
+        if groups:
+            self._last_group = groups[0]
+        return self._last_group or ()
 
     def _gather(self, group: AdapterSet) -> tuple[list[Entry], list[tuple[Job, int]]]:
         """The batch, and for each job that gets its next token the index of the entry it follows."""

@@ -220,7 +220,7 @@ def _manifest(model_id: str, source: str, digest: str, header: GgufHeader) -> di
 
 
 def _spec(folder: Path) -> ModelSpec | Problem:
-    """The model in this folder, by its manifest alone: the weights' head was read when it was imported."""
+    """The model in this folder, as a rule by its manifest alone: the file's head was read when it was imported."""
     hint = f"Remove {folder} and import the model again."
     try:
         manifest = read_manifest(folder)
@@ -232,21 +232,27 @@ def _spec(folder: Path) -> ModelSpec | Problem:
             sha256=_text(manifest, "sha256"),
             imported_at=_text(manifest, "imported_at"),
             source=_text(manifest, "source"),
-            header=_header(manifest.get("header")),
+            header=_header(manifest.get("header")) or read_header(path),
         )
         if path.stat().st_size != spec.size:
             return Problem(folder, f"{path} has not the size that was imported", hint)
         return spec
     except OSError as error:
         return Problem(folder, f"{error.strerror}: {error.filename}", hint)
+    except InvalidModelFile as error:
+        return Problem(folder, error.why, hint)
     except (ValueError, TypeError, KeyError) as error:
         return Problem(folder, f"its manifest is not valid: {error}", hint)
 
 
-def _header(content: object) -> GgufHeader:
+def _header(content: object) -> GgufHeader | None:
+    """The description as the import wrote it; None if another version wrote it, and the file has to be read again."""
     if not isinstance(content, dict) or set(content) != {field.name for field in fields(GgufHeader)}:
-        raise ValueError("it does not describe the model as this version does")
+        return None
     values: dict[str, Any] = dict(content)
+    plain = (field for field in fields(GgufHeader) if field.type in (int, str))
+    if not all(isinstance(values[field.name], field.type) for field in plain if isinstance(field.type, type)):
+        return None
     values["kv_heads"] = tuple(int(heads) for heads in values["kv_heads"])
     return GgufHeader(**values)
 

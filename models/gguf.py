@@ -20,9 +20,10 @@ from models.protocol import KvType, LoadSettings
 
 KV_BYTES: Final[Mapping[KvType, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 
-# Python, llama.cpp's libraries and its bookkeeping, measured in a child that holds a model of 1 MB.
-_PROCESS_BYTES: Final = 80 * 1024 * 1024
-_BYTES_OF_COMPUTE_PER_WIDTH: Final = 40  # of one token in a batch; measured, see docs/decisions.md
+# Fitted to measured children: one that holds a model of 1 MB, and one with a vocabulary of 152,000 at several batches.
+_PROCESS_BYTES: Final = 45 * 1024 * 1024
+_BYTES_PER_VOCABULARY_ENTRY: Final = 400
+_COMPUTE_BYTES_PER_WIDTH: Final = 80  # of one token in a batch
 
 # Known to llama.cpp, but nothing that continues text.
 _NOT_GENERATIVE: Final = re.compile(r"bert|embed|t5encoder|^t5$|^clip$|wavtokenizer|pockettts|unknown|rnd1|^mmproj$")
@@ -66,9 +67,9 @@ class GgufHeader:
         context = min(settings.context, self.context_length)
         cells = max(context, settings.cells or 0)
         kv = round(self.kv_values_per_token * KV_BYTES[settings.kv_type] * cells)
-        logits = 4 * self.vocab_size * settings.parallel
-        compute = _BYTES_OF_COMPUTE_PER_WIDTH * self.embedding_length * settings.batch + logits
-        return self.weight_bytes + kv + compute + _PROCESS_BYTES
+        vocabulary = self.vocab_size * (_BYTES_PER_VOCABULARY_ENTRY + 4 * settings.parallel)  # the latter for logits
+        compute = _COMPUTE_BYTES_PER_WIDTH * self.embedding_length * settings.batch
+        return self.weight_bytes + kv + vocabulary + compute + _PROCESS_BYTES
 
 
 def read_header(path: Path) -> GgufHeader:

@@ -144,11 +144,14 @@ class Installer:
 
 
 def read_manifest(folder: Path) -> dict[str, object]:
-    """Raises ValueError if it is not a JSON object of a sensible size, OSError if it cannot be read."""
+    """Raises ValueError or TypeError if it is not a JSON object of a sensible size, OSError if it cannot be read."""
     path = folder / MANIFEST
     if path.stat().st_size > _MAX_MANIFEST:
         raise ValueError("the manifest is too large")
-    content = json.loads(path.read_bytes())
+    try:
+        content = json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("the manifest is nested too deeply") from error
     if not isinstance(content, dict):
         raise TypeError("the manifest is not a JSON object")
     return content

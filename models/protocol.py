@@ -48,11 +48,14 @@ class LoadSettings(_Message):
 
 
 class Sampling(_Message):
-    """How the next token is chosen. Temperature 0 takes the likeliest; without a seed every run differs."""
+    """How the next token is chosen. Temperature 0 takes the likeliest; without a seed every run differs.
+
+    `top_k` 0 draws from the whole vocabulary, which costs milliseconds a token; 40 is llama.cpp's own default.
+    """
 
     temperature: float = Field(default=0.0, ge=0.0, le=10.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    top_k: int = Field(default=0, ge=0)
+    top_k: int = Field(default=40, ge=0, lt=2**31)
     min_p: float = Field(default=0.0, ge=0.0, le=1.0)
     seed: int | None = Field(default=None, ge=0, lt=2**32)
 

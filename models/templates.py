@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from models.errors import InvalidPrompt
 from models.limits import TimeIsUp, cpu_time, extra_memory
 
-CPU_SECONDS: Final = 2.0
+CPU_SECONDS: Final = 1.0
 MAX_OUTPUT: Final = 8 * 1024 * 1024
 _MEMORY: Final = 256 * 1024 * 1024
 

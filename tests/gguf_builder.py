@@ -56,11 +56,12 @@ def write_model(
     template: str | None = None,
     architecture: str = "llama",
     tensors: bool = True,
+    without: str = "",
     tokenizer: bool = True,
     name: str = "tiny",
     licence: str | None = "apache-2.0",
 ) -> Path:
-    """A llama with random weights; without `tensors` it is vocabulary-only."""
+    """A llama with random weights; without `tensors` it is vocabulary-only, and one may be left out."""
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     if licence:
@@ -88,7 +89,7 @@ def write_model(
     if template is not None:
         writer.add_chat_template(template)
     if tensors:
-        _add_weights(writer, shape, len(tokens), seed)
+        _add_weights(writer, shape, len(tokens), seed, without)
     _close(writer)
     return path
 
@@ -133,22 +134,27 @@ def write_truncated(path: Path, keep: float = 0.5) -> Path:
     return path
 
 
-def _add_weights(writer: gguf.GGUFWriter, shape: Shape, vocabulary_size: int, seed: int) -> None:
+def _add_weights(writer: gguf.GGUFWriter, shape: Shape, vocabulary_size: int, seed: int, without: str) -> None:
     rng = np.random.default_rng(seed)
+
+    def add(name: str, values: np.ndarray) -> None:
+        if name != without:
+            writer.add_tensor(name, values)
+
     width, head = shape.width, shape.width // shape.heads
-    writer.add_tensor("token_embd.weight", _random(rng, (vocabulary_size, width)))
+    add("token_embd.weight", _random(rng, (vocabulary_size, width)))
     for layer in range(shape.layers):
         block = f"blk.{layer}."
-        writer.add_tensor(block + "attn_norm.weight", np.ones(width, np.float32))
-        writer.add_tensor(block + "ffn_norm.weight", np.ones(width, np.float32))
+        add(block + "attn_norm.weight", np.ones(width, np.float32))
+        add(block + "ffn_norm.weight", np.ones(width, np.float32))
         for part, rows in (("q", width), ("k", shape.kv_heads * head), ("v", shape.kv_heads * head)):
-            writer.add_tensor(f"{block}attn_{part}.weight", _random(rng, (rows, width)))
-        writer.add_tensor(block + "attn_output.weight", _random(rng, (width, width)))
-        writer.add_tensor(block + "ffn_gate.weight", _random(rng, (shape.feed_forward, width)))
-        writer.add_tensor(block + "ffn_up.weight", _random(rng, (shape.feed_forward, width)))
-        writer.add_tensor(block + "ffn_down.weight", _random(rng, (width, shape.feed_forward)))
-    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
-    writer.add_tensor("output.weight", _random(rng, (vocabulary_size, width)))
+            add(f"{block}attn_{part}.weight", _random(rng, (rows, width)))
+        add(block + "attn_output.weight", _random(rng, (width, width)))
+        add(block + "ffn_gate.weight", _random(rng, (shape.feed_forward, width)))
+        add(block + "ffn_up.weight", _random(rng, (shape.feed_forward, width)))
+        add(block + "ffn_down.weight", _random(rng, (width, shape.feed_forward)))
+    add("output_norm.weight", np.ones(width, np.float32))
+    add("output.weight", _random(rng, (vocabulary_size, width)))
 
 
 def _random(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

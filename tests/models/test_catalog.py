@@ -1,0 +1,188 @@
+"""The catalogue: imports are whole or not at all, and what is in the folder is what is told."""
+
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from models.catalog import Catalog, ModelSpec
+from models.errors import InvalidModelFile, ModelBusy, ModelError, ModelExists, UnknownModel
+from models.install import id_from_name, installer
+from tests.gguf_builder import write_garbage, write_model
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog(tmp_path / "models")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "Pump Reader (v2).gguf")
+
+
+def test_an_imported_model_is_copied_hashed_and_listed(catalog: Catalog, source: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    spec = catalog.import_gguf(source, progress=lambda done, total: seen.append((done, total)))
+    assert spec.id == "Pump-Reader-v2"
+    assert spec.path.read_bytes() == source.read_bytes()
+    assert (spec.source, spec.template, spec.size) == (source.name, "chatml", source.stat().st_size)
+    assert seen[-1] == (spec.size, spec.size)
+    assert catalog.list() == (spec,) == Catalog(catalog.root).list()
+    catalog.verify(spec.id)
+
+
+def test_files_are_readable_by_the_folder_s_group_and_by_nobody_else(catalog: Catalog, source: Path) -> None:
+    spec = catalog.import_gguf(source)
+    for path in (spec.path, spec.path.parent / "manifest.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        assert path.stat().st_gid == catalog.root.stat().st_gid
+    assert stat.S_IMODE(spec.path.parent.stat().st_mode) & 0o777 == 0o750
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_root_imports_belongs_to_the_folder_s_owner(catalog: Catalog, source: Path) -> None:
+    catalog.root.mkdir()
+    os.chown(catalog.root, 12345, 23456)
+    spec = catalog.import_gguf(source)
+    for path in (spec.path, spec.path.parent, spec.path.parent / "manifest.json", catalog.root / ".lock"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+def test_the_same_content_again_changes_nothing_and_another_is_refused(catalog: Catalog, source: Path) -> None:
+    spec = catalog.import_gguf(source, model_id="pump")
+    assert catalog.import_gguf(source, model_id="pump") == spec
+    write_model(source, seed=9)
+    with pytest.raises(ModelExists, match="pump"):
+        catalog.import_gguf(source, model_id="pump")
+    assert catalog.list() == (spec,)
+
+
+@pytest.mark.parametrize("name", ["docent", "Extractive", "all-MiniLM-L6-v2", "..", ".hidden", "a/b", "a:b", "", "ü"])
+def test_reserved_and_impossible_names_are_refused(catalog: Catalog, source: Path, name: str) -> None:
+    if name:
+        with pytest.raises(InvalidModelFile, match="naming a model"):
+            catalog.import_gguf(source, model_id=name)
+    assert catalog.list() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("qwen2.5-0.5b-q8_0.gguf", "qwen2.5-0.5b-q8_0"), ("A B\n.GGUF", "A-B"), ("...gguf", "model"), ("ü.gguf", "model")],
+)
+def test_names_are_made_from_file_names(name: str, expected: str) -> None:
+    assert id_from_name(name) == expected
+
+
+def test_a_refused_file_leaves_nothing(catalog: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(InvalidModelFile):
+        catalog.import_gguf(write_garbage(tmp_path / "g.gguf"))
+    assert not catalog.root.exists()
+
+
+def test_an_interrupted_import_leaves_nothing_half_installed(catalog: Catalog, source: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        catalog.import_gguf(source, progress=interrupt)
+    assert [path.name for path in catalog.root.iterdir()] == [".lock"]
+
+
+def test_what_a_killed_import_left_is_swept_by_the_next(catalog: Catalog, source: Path) -> None:
+    left = catalog.root / ".new-abc"
+    left.mkdir(parents=True)
+    (left / "model.gguf").write_bytes(b"half")
+    assert catalog.list() == ()
+    catalog.import_gguf(source)
+    assert not left.exists()
+
+
+def test_one_import_at_a_time(catalog: Catalog, source: Path) -> None:
+    with installer(catalog.root, "importing another"), pytest.raises(ModelBusy, match="another import"):
+        catalog.import_gguf(source)
+
+
+def test_a_disk_without_room_is_told_before_anything_is_copied(
+    catalog: Catalog, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.install._SPARE", 1 << 60)
+    with pytest.raises(ModelError, match="free"):
+        catalog.import_gguf(source)
+    assert catalog.list() == ()
+
+
+def test_a_full_disk_in_the_middle_is_a_clear_error(catalog: Catalog, source: Path) -> None:
+    def fill(done: int, total: int) -> None:
+        raise OSError(28, "No space left on device", "model.gguf")
+
+    with pytest.raises(ModelError, match="no space is left"):
+        catalog.import_gguf(source, progress=fill)
+    assert [path.name for path in catalog.root.iterdir()] == [".lock"]
+
+
+def test_a_file_dropped_by_hand_is_reported_with_what_to_do_and_then_moved(catalog: Catalog, tmp_path: Path) -> None:
+    catalog.root.mkdir()
+    stray = write_model(catalog.root / "stray.gguf")
+    catalog.rescan()
+    assert catalog.list() == ()
+    assert catalog.problems[0].hint == f"Run 'docent models import {stray}'."
+    spec = catalog.import_gguf(stray)
+    assert (spec.id, stray.exists(), catalog.problems) == ("stray", False, ())
+    catalog.verify("stray")
+
+
+def spoiled(catalog: Catalog, spec: ModelSpec, name: str, change: dict[str, object], drop: str = "") -> None:
+    """A copy of the model under another name, with another manifest."""
+    folder = catalog.root / name
+    shutil.copytree(spec.path.parent, folder)
+    manifest = json.loads((folder / "manifest.json").read_text()) | change
+    manifest.pop(drop, None)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_damaged_folders_are_problems_not_models(catalog: Catalog, source: Path) -> None:
+    spec = catalog.import_gguf(source, model_id="a")
+    spoiled(catalog, spec, "b", {}, drop="sha256")
+    spoiled(catalog, spec, "c", {"size": 1})
+    spoiled(catalog, spec, "d", {"source": 7})
+    (catalog.root / "e").mkdir()
+    (catalog.root / "f").mkdir()
+    (catalog.root / "f" / "manifest.json").write_text("[" * 100_000)
+    catalog.rescan()
+    assert catalog.list() == (spec,)
+    assert [problem.path.name for problem in catalog.problems] == ["b", "c", "d", "e", "f"]
+
+
+def test_a_manifest_of_another_version_is_completed_from_the_file(catalog: Catalog, source: Path) -> None:
+    spec = catalog.import_gguf(source, model_id="a")
+    spoiled(catalog, spec, "b", {"header": {"layers": 1}})
+    catalog.rescan()
+    assert catalog.get("b").header == spec.header
+
+
+def test_an_unknown_model_is_refused_by_name_with_those_that_are_there(catalog: Catalog, source: Path) -> None:
+    catalog.import_gguf(source, model_id="pump")
+    with pytest.raises(UnknownModel, match="'valve'") as caught:
+        catalog.get("valve")
+    assert "pump" in caught.value.hint
+
+
+def test_a_removed_model_is_gone(catalog: Catalog, source: Path) -> None:
+    catalog.import_gguf(source, model_id="pump")
+    catalog.remove("pump")
+    assert [path.name for path in catalog.root.iterdir()] == [".lock"]
+    with pytest.raises(UnknownModel):
+        catalog.remove("pump")
+
+
+def test_a_changed_file_does_not_verify(catalog: Catalog, source: Path) -> None:
+    spec = catalog.import_gguf(source)
+    data = bytearray(spec.path.read_bytes())
+    data[-1] ^= 1
+    spec.path.write_bytes(data)
+    with pytest.raises(InvalidModelFile, match="has changed"):
+        catalog.verify(spec.id)

@@ -1,0 +1,388 @@
+"""Models in child processes, through the manager: leases, budget, crashes, time-outs. Real llama.cpp, real processes."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.adapters import AdapterCatalog, AdapterRef
+from models.catalog import Catalog
+from models.errors import (
+    ContextOverflow,
+    InvalidModelFile,
+    InvalidPrompt,
+    ModelBusy,
+    ModelCrashed,
+    ModelInUse,
+    ModelLoadFailed,
+    ModelTooLarge,
+    UnknownAdapter,
+    UnknownModel,
+)
+from models.lease import FinalPiece, Generation, Lease, TextPiece
+from models.manager import Manager, ModelDefaults, ModelState
+from models.protocol import ChatMessage, Sampling
+from tests.gguf_builder import Shape, write_adapter, write_model
+
+HELLO = [ChatMessage(role="user", content="is the pump open?")]
+LOOPING = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+WARM = Sampling(temperature=1.0, seed=1)  # greedy random weights may end at once
+FAST = ModelDefaults(context=512, threads=1, wait_s=30.0)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders with the models a, b and one that llama.cpp refuses, and an adapter."""
+    root = tmp_path_factory.mktemp("home")
+    catalog, adapters = Catalog(root / "models"), AdapterCatalog(root / "adapters")
+    for number, name in enumerate("abc"):
+        catalog.import_gguf(write_model(root / f"{name}.gguf", seed=number, shape=Shape(context=4096)))
+    catalog.import_gguf(write_model(root / "refused.gguf", without="output_norm.weight"))
+    catalog.import_gguf(write_model(root / "looping.gguf", template=LOOPING))
+    adapters.import_gguf(write_adapter(root / "polite.gguf", strength=1.0))
+    adapters.import_gguf(write_adapter(root / "foreign.gguf", architecture="qwen2"))
+    return root
+
+
+@asynccontextmanager
+async def managed(home: Path, defaults: ModelDefaults = FAST, **options: object) -> AsyncIterator[Manager]:
+    catalog, adapters = Catalog(home / "models"), AdapterCatalog(home / "adapters")
+    budget = options.pop("budget_bytes", 1 << 30)
+    async with Manager(catalog, adapters, budget_bytes=budget, defaults=defaults, **options) as manager:  # type: ignore[arg-type]
+        yield manager
+
+
+async def collect(generation: Generation) -> tuple[str, FinalPiece]:
+    pieces = [piece async for piece in generation]
+    final = pieces[-1]
+    assert isinstance(final, FinalPiece)
+    return "".join(piece.text for piece in pieces if isinstance(piece, TextPiece)), final
+
+
+async def text_of(lease: Lease, prompt: str = "the pump is") -> str:
+    return (await collect(lease.generate(prompt=prompt, max_tokens=12)))[0]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for the effect of another process or task."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
+
+
+def states(manager: Manager) -> dict[str, str]:
+    return {state.spec.id: state.state for state in manager.states()}
+
+
+def need(manager: Manager, defaults: ModelDefaults = FAST) -> int:
+    return manager.catalog.get("a").header.need_bytes(defaults.settings())
+
+
+async def test_a_leased_model_counts_and_answers_in_a_stream_with_exact_usage(home: Path) -> None:
+    async with managed(home) as manager, manager.lease("a") as lease:
+        assert (lease.model_id, lease.context, lease.template) == ("a", 512, "chatml")
+        assert await lease.count_tokens("the pump") == 2
+        count = await lease.count_chat_tokens(HELLO)
+        text, final = await collect(lease.generate(messages=HELLO, max_tokens=7, sampling=WARM))
+        assert text
+        assert (final.usage.prompt_tokens, final.finish_reason) == (count, "length")
+        assert final.usage.completion_tokens == 7
+
+
+async def test_many_answers_run_at_once_and_are_what_each_would_be_alone(home: Path) -> None:
+    async with managed(home) as manager, manager.lease("a") as lease:
+        prompts = [f"{'the pump is open ' * count}" for count in range(1, 8)]
+        alone = [await text_of(lease, prompt) for prompt in prompts]
+        assert await asyncio.gather(*(text_of(lease, prompt) for prompt in prompts)) == alone
+
+
+async def test_a_closed_answer_is_cancelled_in_the_child(home: Path) -> None:
+    one = ModelDefaults(context=4096, threads=1, parallel=1)
+    async with managed(home, one) as manager, manager.lease("a") as lease:
+        generation = lease.generate(messages=HELLO, sampling=WARM)
+        await anext(generation)
+        await generation.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(generation)
+        async with asyncio.timeout(10):  # the only sequence is free again
+            await text_of(lease)
+
+
+async def test_the_end_of_a_lease_cancels_its_answers(home: Path) -> None:
+    async with managed(home) as manager:
+        async with manager.lease("a") as lease:
+            generation = lease.generate(messages=HELLO, sampling=WARM)
+            await anext(generation)
+        assert [piece async for piece in generation] == []
+        assert manager.state("a").leases == 0
+
+
+async def test_requests_that_cannot_be_answered_are_refused_and_others_go_on(home: Path) -> None:
+    async with managed(home) as manager, manager.lease("a") as lease:
+        with pytest.raises(ContextOverflow, match="512"):
+            await collect(lease.generate(prompt="the " * 600))
+        for wrong in ({"max_tokens": 0}, {"max_tokens": -1}):
+            with pytest.raises(InvalidPrompt, match="max_tokens"):
+                lease.generate(prompt="the", **wrong)
+        with pytest.raises(InvalidPrompt):
+            lease.generate()
+        with pytest.raises(InvalidPrompt):
+            lease.generate(messages=[])
+        assert await text_of(lease)
+
+
+async def test_a_template_that_loops_is_refused_and_the_model_stays(home: Path) -> None:
+    async with managed(home) as manager, manager.lease("looping") as lease:
+        pid = manager.state("looping").pid
+        with pytest.raises(InvalidPrompt, match="more than"):
+            await lease.count_chat_tokens(HELLO)
+        assert await lease.count_tokens("the")
+        assert manager.state("looping").pid == pid
+
+
+async def test_adapters_apply_to_their_request_alone(home: Path) -> None:
+    async with managed(home) as manager:
+        async with manager.lease("a") as plain, manager.lease("a", [AdapterRef("polite")]) as polite:
+            before = await text_of(plain)
+            answers = await asyncio.gather(*(text_of(lease) for lease in (plain, polite, plain, polite)))
+            assert answers[0] == answers[2] == before
+            assert answers[1] == answers[3] != before
+        with pytest.raises(UnknownAdapter, match="'rude'"):
+            async with manager.lease("a", [AdapterRef("rude")]):
+                pass
+        with pytest.raises(InvalidModelFile, match="qwen2"):
+            async with manager.lease("a", [AdapterRef("foreign")]):
+                pass
+
+
+async def test_unknown_models_are_refused_by_name(home: Path) -> None:
+    async with managed(home) as manager:
+        for use in (manager.load, manager.unload, manager.remove):
+            with pytest.raises(UnknownModel, match="'nope'"):
+                await use("nope")
+
+
+async def test_a_child_killed_in_mid_answer_is_an_error_and_the_next_lease_works(home: Path) -> None:
+    async with managed(home) as manager:
+        async with manager.lease("a") as lease:
+            generation = lease.generate(messages=HELLO, sampling=WARM)
+            await anext(generation)
+            os.kill(manager.state("a").pid or 0, signal.SIGKILL)
+            with pytest.raises(ModelCrashed, match="killed by signal 9"):
+                async for _ in generation:
+                    pass
+            with pytest.raises(ModelCrashed):
+                lease.generate(messages=HELLO)
+        assert states(manager)["a"] == "failed"
+        async with manager.lease("a") as lease:
+            assert await text_of(lease)
+        assert manager.state("a").reason is None
+
+
+async def test_an_idle_child_that_dies_is_noticed(home: Path) -> None:
+    async with managed(home) as manager:
+        state = await manager.load("a")
+        os.kill(state.pid or 0, signal.SIGSEGV)
+        await until(lambda: states(manager)["a"] == "failed")
+        assert "signal 11" in (manager.state("a").reason or "")
+        assert manager.holders() == ()
+
+
+async def test_a_child_that_stops_answering_is_ended(home: Path) -> None:
+    clock = Clock()
+    async with managed(home, clock=clock) as manager, manager.lease("a") as lease:
+        os.kill(manager.state("a").pid or 0, signal.SIGSTOP)
+        generation = lease.generate(messages=HELLO)
+        clock.now += FAST.stall_s + 1
+        with pytest.raises(ModelCrashed, match="did not answer"):
+            await anext(generation)
+
+
+async def test_a_model_that_llama_cpp_refuses_says_why_to_all_who_wait(home: Path) -> None:
+    async with managed(home) as manager:
+        failures = await asyncio.gather(*(manager.load("refused") for _ in range(3)), return_exceptions=True)
+        assert all(isinstance(failure, ModelLoadFailed) for failure in failures)
+        assert "'output_norm.weight' not found" in str(failures[0])
+        assert states(manager)["refused"] == "failed"
+        assert manager.holders() == ()
+
+
+async def test_a_load_that_takes_too_long_is_given_up(home: Path) -> None:
+    async with managed(home, ModelDefaults(context=512, load_s=0.001)) as manager:
+        with pytest.raises(ModelLoadFailed, match="not ready after"):
+            await manager.load("a")
+        assert manager.holders() == ()
+
+
+async def test_one_load_serves_all_who_ask_at_once(home: Path) -> None:
+    seen: list[ModelState] = []
+    async with managed(home, on_change=seen.append) as manager:
+        loaded = await asyncio.gather(*(manager.load("a") for _ in range(5)))
+        assert len({state.pid for state in loaded}) == 1
+    names = [state.state for state in seen]
+    assert (names[0], names.count("loading"), names[-1]) == ("loading", 1, "installed")
+
+
+async def test_a_caller_that_gives_up_does_not_break_the_load_for_others(home: Path) -> None:
+    async with managed(home) as manager:
+        first, second = asyncio.create_task(manager.load("a")), asyncio.create_task(manager.load("a"))
+        await until(lambda: states(manager)["a"] == "loading")
+        first.cancel()
+        assert (await second).state == "loaded"
+
+
+async def test_within_the_budget_the_least_recently_used_makes_room(home: Path) -> None:
+    async with managed(home) as manager:
+        manager.budget_bytes = int(need(manager) * 2.5)
+        await manager.load("a")
+        await manager.load("b")
+        await manager.load("a")
+        await manager.load("c")
+        assert [name for name, state in states(manager).items() if state == "loaded"] == ["a", "c"]
+        manager.pin("a")
+        await manager.load("b")
+        assert states(manager)["a"] == "loaded"
+
+
+async def test_a_model_in_use_is_waited_for_and_never_evicted(home: Path) -> None:
+    async with managed(home) as manager:
+        manager.budget_bytes = int(need(manager) * 1.5)
+        async with manager.lease("a") as lease:
+            with pytest.raises(ModelBusy, match="did not come free"):
+                async with manager.lease("b", wait_s=0.05):
+                    pass
+            waiting = asyncio.create_task(manager.load("b"))
+            assert await text_of(lease)
+            assert not waiting.done()
+        assert (await waiting).state == "loaded"
+        assert states(manager)["a"] == "installed"
+
+
+async def test_what_can_never_fit_is_refused_at_once_with_the_numbers(home: Path) -> None:
+    async with managed(home, budget_bytes=1_000_000) as manager:
+        with pytest.raises(ModelTooLarge, match="budget is 1000000"):
+            await manager.load("a")
+        assert states(manager)["a"] == "installed"
+
+
+async def test_the_queue_for_models_has_an_end(home: Path) -> None:
+    async with managed(home, ModelDefaults(context=512, queue=2)) as manager:
+        loads = [asyncio.create_task(manager.load("a")) for _ in range(3)]
+        results = await asyncio.gather(*loads, return_exceptions=True)
+        assert sum(isinstance(result, ModelBusy) for result in results) == 1
+        async with manager.lease("a") as lease:
+            running = [lease.generate(messages=HELLO) for _ in range(2)]
+            with pytest.raises(ModelBusy, match="waiting already"):
+                lease.generate(messages=HELLO)
+            assert len(running) == 2
+
+
+async def test_a_turn_that_does_not_come_is_model_busy(home: Path) -> None:
+    async with managed(home) as manager, manager.lease("a", wait_s=0.05) as hasty:
+        os.kill(manager.state("a").pid or 0, signal.SIGSTOP)
+        with pytest.raises(ModelBusy, match="turn did not come"):
+            await anext(hasty.generate(messages=HELLO))
+
+
+async def test_a_model_in_use_cannot_be_unloaded_and_an_idle_one_frees_its_memory(home: Path) -> None:
+    async with managed(home) as manager:
+        async with manager.lease("a"):
+            with pytest.raises(ModelInUse, match="answering"):
+                await manager.unload("a")
+            with pytest.raises(ModelInUse):
+                await manager.remove("a")
+        pid = manager.state("a").pid or 0
+        assert (await manager.unload("a")).state == "installed"
+        assert not psutil.pid_exists(pid)
+        assert (await manager.unload("a")).state == "installed"
+
+
+async def test_an_idle_model_leaves_after_its_time_unless_it_is_pinned(home: Path) -> None:
+    clock = Clock()
+    async with managed(home, ModelDefaults(context=512, idle_s=60), clock=clock) as manager:
+        await manager.load("a")
+        await manager.load("b")
+        manager.pin("b")
+        clock.now += 61
+        await manager.evict_idle()
+        assert (states(manager)["a"], states(manager)["b"]) == ("installed", "loaded")
+
+
+async def test_memory_is_measured_and_not_above_the_prediction(home: Path) -> None:
+    async with managed(home) as manager:
+        await manager.load("a")
+        await until(lambda: manager.state("a").measured is not None)
+        await manager.measure()
+        state = manager.state("a")
+        assert state.measured is not None
+        assert state.predicted is not None
+        assert 10_000_000 < state.measured <= state.predicted
+
+
+async def test_a_removed_or_replaced_file_takes_effect_after_a_rescan(home: Path, tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "models")
+    catalog.import_gguf(write_model(tmp_path / "m.gguf"))
+    async with Manager(catalog, AdapterCatalog(tmp_path / "adapters"), budget_bytes=1 << 30, defaults=FAST) as manager:
+        async with manager.lease("m") as lease:
+            other = Catalog(catalog.root)  # as another process does
+            other.remove("m")
+            other.import_gguf(write_model(tmp_path / "m.gguf", seed=5))
+            await manager.rescan()
+            assert await text_of(lease)  # the old one answers until it is released
+            old = manager.state("m").pid
+        async with manager.lease("m") as lease:
+            assert manager.state("m").pid != old
+        Catalog(catalog.root).remove("m")
+        await manager.rescan()
+        assert manager.holders() == ()
+        with pytest.raises(UnknownModel):
+            await manager.load("m")
+
+
+async def test_closing_ends_all_children_quickly_and_tells_who_waits(home: Path) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def endless(manager: Manager) -> None:
+        async with manager.lease("a") as lease:
+            await collect(lease.generate(messages=HELLO, sampling=WARM))
+
+    async with managed(home, ModelDefaults(context=4096)) as manager:
+        await manager.load("a")
+        await manager.load("b")
+        pids = [manager.state(name).pid or 0 for name in "ab"]
+        answering = asyncio.create_task(endless(manager))
+        await until(lambda: manager.state("a").leases == 1)
+        began = loop.time()
+    assert loop.time() - began < 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    with pytest.raises(ModelCrashed, match="unloaded"):
+        await answering
+
+
+async def test_nothing_leaks(home: Path) -> None:
+    me = psutil.Process()
+
+    async def cycle(work: Callable[[Manager], Awaitable[object]]) -> None:
+        async with managed(home) as manager:
+            await work(manager)
+
+    await cycle(lambda manager: manager.load("a"))
+    before = (me.num_fds(), me.num_threads(), len(me.children()))
+    for _ in range(3):
+        await cycle(lambda manager: manager.load("a"))
+        await cycle(lambda manager: asyncio.gather(manager.load("refused"), return_exceptions=True))
+    assert (me.num_fds(), len(me.children())) == (before[0], before[2])
+    assert me.num_threads() <= before[1] + 8  # the loop's own pool for blocking calls may have grown

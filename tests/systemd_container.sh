@@ -70,7 +70,7 @@ down() {
   [ -f "$folder/pid" ] || return 0
   pid=$(cat "$folder/pid")
   inside "$folder" systemctl poweroff >/dev/null 2>&1 || true
-  for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+  for _ in $(seq 100); do grep -qs '^State:.[^ZX]' "/proc/$pid/status" || break; sleep 0.1; done
   kill -KILL "$pid" 2>/dev/null || true
   if [ -f "$folder/cgroups" ]; then
     while read -r group; do find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true; done <"$folder/cgroups"

@@ -13,7 +13,7 @@ from appliance.config import Settings
 ROOT = Path(__file__).resolve().parents[1]
 API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS_PAGE = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
 
 
 def routes() -> set[str]:
@@ -39,8 +39,8 @@ def test_every_setting_is_in_the_operations_page_with_its_default_and_meaning(se
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_in_the_readme(command: str) -> None:
-    assert re.search(rf"docent {command}\b", README)
+def test_every_command_is_in_the_reference(command: str) -> None:
+    assert re.search(rf"docent {command}\b", COMMANDS_PAGE)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/operations.md", "docs/decisions.md"])

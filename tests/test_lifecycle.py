@@ -28,7 +28,7 @@ def fill(library: Path, copies: int = 1) -> None:
     for sample in SAMPLES.glob("*.pdf"):
         for number in range(copies):
             # a comment behind the end makes each copy a content of its own
-            (library / f"{number}-{sample.name}").write_bytes(sample.read_bytes() + b"\n% copy %d\n" % number)
+            (library / f"{number}-{sample.name}").write_bytes(sample.read_bytes() + f"\n% copy {number}\n".encode())
 
 
 def all_done(status: wire.Status, files: int) -> bool:

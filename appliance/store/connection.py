@@ -23,7 +23,6 @@ Bindings = Sequence[Any] | dict[str, Any]
 _WRITER = (
     "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA secure_delete=ON",
-    "PRAGMA journal_mode=WAL",
     f"PRAGMA journal_size_limit={_WAL_LIMIT}",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
@@ -43,6 +42,11 @@ def open_writer(path: Path) -> apsw.Connection:
     if not path.exists() and path.parent.is_dir():
         path.touch(mode=0o600)
     return _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, _WRITER)
+
+
+def use_wal(connection: apsw.Connection) -> None:
+    """Write ahead; kept in the file, so only for one that has been found to be ours."""
+    run(connection, "PRAGMA journal_mode=WAL")
 
 
 def open_reader(path: Path) -> apsw.Connection:

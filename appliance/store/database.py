@@ -24,7 +24,7 @@ from typing import Any, Self, TypeVar
 import apsw
 
 from appliance.errors import NotReady, StoreError
-from appliance.store.connection import BUSY_MS, open_writer, run, value
+from appliance.store.connection import BUSY_MS, open_writer, run, use_wal, value
 from appliance.store.faults import translate, translated
 from appliance.store.readers import Readers
 
@@ -68,6 +68,7 @@ class Database:
             self._connection = open_writer(path)  # only touched by the writer thread once that runs
             try:
                 prepare(self._connection)
+                use_wal(self._connection)
             except BaseException:
                 self._connection.close()
                 raise

@@ -134,9 +134,9 @@ async def test_requests_that_cannot_be_answered_are_refused_and_others_go_on(hom
     async with managed(home) as manager, manager.lease("a") as lease:
         with pytest.raises(ContextOverflow, match="512"):
             await collect(lease.generate(prompt="the " * 600))
-        for wrong in ({"max_tokens": 0}, {"max_tokens": -1}):
+        for wrong in (0, -1):
             with pytest.raises(InvalidPrompt, match="max_tokens"):
-                lease.generate(prompt="the", **wrong)
+                lease.generate(prompt="the", max_tokens=wrong)
         with pytest.raises(InvalidPrompt):
             lease.generate()
         with pytest.raises(InvalidPrompt):
@@ -291,10 +291,12 @@ async def test_the_queue_for_models_has_an_end(home: Path) -> None:
 
 
 async def test_a_turn_that_does_not_come_is_model_busy(home: Path) -> None:
-    async with managed(home) as manager, manager.lease("a", wait_s=0.05) as hasty:
-        os.kill(manager.state("a").pid or 0, signal.SIGSTOP)
-        with pytest.raises(ModelBusy, match="turn did not come"):
-            await anext(hasty.generate(messages=HELLO))
+    async with managed(home) as manager:
+        state = await manager.load("a")
+        async with manager.lease("a", wait_s=0.05) as hasty:
+            os.kill(state.pid or 0, signal.SIGSTOP)
+            with pytest.raises(ModelBusy, match="turn did not come"):
+                await anext(hasty.generate(messages=HELLO))
 
 
 async def test_a_model_in_use_cannot_be_unloaded_and_an_idle_one_frees_its_memory(home: Path) -> None:

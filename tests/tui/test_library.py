@@ -33,7 +33,7 @@ async def test_progress_is_live(app: DocentApp, service: FakeService) -> None:
 
 def test_the_bar_fills_with_the_pages() -> None:
     assert progress_bar(document(state="indexing", pages=10, pages_done=10)).plain == "━━━━━━━━━━ 10/10"
-    assert progress_bar(document(state="indexing", pages=0, pages_done=0)).plain == "━━━━━━━━━━ 0/0"
+    assert progress_bar(document(state="indexing", pages=0, pages_done=0)).plain == "────────── 0/0"
     assert progress_bar(document(pages=1234)).plain == "1,234"
 
 

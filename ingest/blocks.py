@@ -119,6 +119,7 @@ def _continues(group: list[Row], row: Row, kind: Kind) -> bool:
             and len(group) < _HEADING_ROWS
             and above.text().isupper() == row.text().isupper()
             and not row.is_table
+            and not _is_deliberate_break(above, row)
         )
     if last.text.endswith(":") and first.text[0].isupper():
         return False

@@ -1,14 +1,16 @@
 """Which rows are headings, and how they nest.
 
-A heading is larger than the body text, or wholly bold where the body is not; short, and no sentence. A larger heading
-holds a smaller one; at equal size numbering decides (part, item, note, 1.2), then capitals. The body's size is the one
-most characters of prose have had so far, looking ahead (see `chunk`), so the same pages always give the same headings.
+A heading is larger than the body text, or wholly bold where the body is not, or announces itself ("Note 2 — Revenue");
+it is short, and no sentence. A larger heading holds a smaller one; at equal size numbering decides (part, item, note,
+1.2), then capitals. The body's size is the one most characters of prose have had so far, looking ahead (see `chunk`),
+so the same pages always give the same headings.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ingest.rows import Row
 
@@ -21,6 +23,9 @@ _SMALLER = 0.95
 _MOST_WORDS = 22
 _PROSE_WORDS = 6
 _NEAR = 0.7
+_COLUMN_SHARE = 0.25
+_CONTENTS_ROWS = 5
+_CONTENTS_SHARE = 0.5
 _NUMBERED = (
     (re.compile(r"(?:part|book|volume)\s+(?:[ivx]+|\d+|[a-z])\b", re.IGNORECASE), 0),
     (re.compile(r"(?:item|chapter|article|appendix|annex|schedule)\s+(?:[ivx]+|\d+[a-z]?|[a-z])\b", re.IGNORECASE), 1),
@@ -31,6 +36,10 @@ _NUMBERED = (
 )
 _NUMBER_CELL = re.compile(
     r"(?:(?:part|item|note|section|chapter|article|appendix)\s+)?[\dIVXA-Z]{1,4}(?:\.\d+)*\s?[.:)]?", re.I
+)
+_ANNOUNCED = re.compile(
+    r"(?:part|item|note|section|chapter|article|appendix|annex|schedule)\s+[\dIVXA-Z]{1,4}[a-z]?\s?(?:[:—–]|[.-]\s)\s?\S",
+    re.I,
 )
 _SENTENCE_ENDS = (".", ",", ";", ":", "?", "!")
 
@@ -76,13 +85,22 @@ class BodySize:
 
 
 def heading_flags(rows: list[Row], body: BodySize) -> list[bool]:
-    """Which rows of a page are headings."""
+    """Which rows of a page are headings; none on a page that lists them with their page numbers."""
+    if is_contents(rows):
+        return [False] * len(rows)
     return [
         _looks_alone(row, body)
         and not _begins_paragraph(row, rows[index + 1 : index + 2])
         and not _labels_table(row, rows[index - 1 : index] if index else [], rows[index + 1 : index + 2], body)
         for index, row in enumerate(rows)
     ]
+
+
+def is_contents(rows: list[Row]) -> bool:
+    """Whether a page is a table of contents: most of its rows end in page numbers that never fall."""
+    numbers = [int(last) for row in rows if row.is_table and (last := row.cells[-1].pieces[-1].text).isdecimal()]
+    rising = all(number <= following for number, following in pairwise(numbers))
+    return rising and len(numbers) >= max(_CONTENTS_ROWS, _CONTENTS_SHARE * len(rows)) and numbers[-1] > numbers[0]
 
 
 def _looks_alone(row: Row, body: BodySize) -> bool:
@@ -95,9 +113,9 @@ def _looks_alone(row: Row, body: BodySize) -> bool:
         return False
     if text[0].islower() or text[0] in "([":
         return False
-    return _is_larger(row, body) or (
-        row.bold and not body.bold and row.size >= body.points * _SMALLER and not row.is_table
-    )
+    if _is_larger(row, body) or _ANNOUNCED.match(text):
+        return True
+    return row.bold and not body.bold and row.size >= body.points * _SMALLER and not row.is_table
 
 
 def _is_larger(row: Row, body: BodySize) -> bool:

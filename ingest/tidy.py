@@ -22,7 +22,7 @@ _REMARK_WORDS = 6
 _SMALL = 0.8
 _COLUMN_POINTS = 20.0
 ITEM = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,5})[.)]|\d{1,2}(?:\.\d{1,2})+\.?|[*†‡]+")
-_MARKS = re.compile(r"(?:[®™©℠*†‡\s]|\(?\d{1,2}\)?)+")
+_MARKS = re.compile(r"(?:[®™©℠*†‡,\s]|\(\d{1,2}\)|(?<!\d)\d{1,2}(?!\d))+")
 _AMOUNT = re.compile(r"[$€£¥%]|\d[,.]\d|\d{5,}")
 
 

@@ -6,6 +6,7 @@ before it reaches a screen; the JSON that goes to one passes through `escape_jso
 """
 
 import re
+import unicodedata
 
 _SEQUENCES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor movement
@@ -30,6 +31,17 @@ def clean_text(text: str) -> str:
 def clean_line(text: str) -> str:
     """`clean_text` on one line, every run of white space a single space."""
     return " ".join(clean_text(text).split())
+
+
+def cell_width(text: str) -> int:
+    """Cells that `text` takes on a terminal: two for wide characters, none for marks that combine."""
+    return sum(_cells(character) for character in text)
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def escape_json(json_text: str) -> str:

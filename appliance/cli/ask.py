@@ -19,7 +19,8 @@ from appliance.cli.options import (
     connect,
     examples,
 )
-from appliance.cli.output import console, is_terminal, print_model, print_text
+from appliance.cli.output import is_terminal, print_model, print_text, text_width
+from appliance.cli.wrapping import WordWrap
 from appliance.client import Client
 from appliance.errors import EXIT_FAILED, DocentError
 from appliance.terminal import clean_line, clean_text
@@ -81,18 +82,18 @@ def _adapter(given: str) -> AdapterUse:
 
 
 def _stream(client: Client, request: AskRequest) -> Answer:
-    written = ""
+    written, wrap = "", WordWrap(text_width())
     for event in client.ask_stream(request):
         if isinstance(event, TokenEvent):
             written += event.text
-            sys.stdout.write(clean_text(event.text))
+            sys.stdout.write(wrap.feed(clean_text(event.text)))
             sys.stdout.flush()
         elif isinstance(event, ErrorEvent):
-            print_text(f"\ndocent: the answer broke off: {event.error.message}", stderr=True)
+            print_text(f"{wrap.flush()}\ndocent: the answer broke off: {event.error.message}", stderr=True)
             if event.error.hint:
                 print_text(f"  → {event.error.hint}", stderr=True)
         elif isinstance(event, DoneEvent):
-            print_text()
+            print_text(wrap.flush())
             if clean_text(event.answer).strip() != clean_text(written).strip():
                 print_text(f"\nThe answer after its citations were checked:\n{event.answer}")
             return event
@@ -102,7 +103,7 @@ def _stream(client: Client, request: AskRequest) -> Answer:
 def print_answer(answer: Answer, *, with_text: bool = True) -> None:
     """An answer, its citations, and who answered."""
     if with_text:
-        print_text(answer.answer)
+        print_text(wrapped(answer.answer))
     for citation in answer.citations:
         print_text(_citation(citation))
     print_text(f"\n{_byline(answer)}")
@@ -111,9 +112,16 @@ def print_answer(answer: Answer, *, with_text: bool = True) -> None:
 def _citation(citation: Citation) -> str:
     doubt = "" if citation.supported else " (the page does not clearly support this)"
     quote = clean_line(citation.quote)
-    width = max(40, min(console().width if is_terminal() else 100, 110)) - 1
-    lines = textwrap.fill(f"“{quote}”", width, initial_indent="    ", subsequent_indent="    ")
+    lines = textwrap.fill(f"“{quote}”", text_width(), initial_indent="    ", subsequent_indent="    ")
     return f"\n{citation.marker} {clean_line(citation.document)}, page {citation.page}{doubt}\n{lines}"
+
+
+def wrapped(text: str) -> str:
+    """`text` for a person: broken between words on a terminal, as it is elsewhere."""
+    if not is_terminal():
+        return text
+    wrap = WordWrap(text_width())
+    return wrap.feed(clean_text(text)) + wrap.flush()
 
 
 def _byline(answer: Answer) -> str:

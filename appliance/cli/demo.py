@@ -235,13 +235,26 @@ def _ask(service: _Service, question: str, say: Callable[[str], None]) -> Answer
 
 
 def _say_what_next(home: Path | None, say: Callable[[str], None]) -> None:
-    prefix = f"DOCENT_HOME={home} " if home else ""
-    say(
-        f"\nWhat next:\n"
-        f"  {prefix}docent serve                      run a service of your own (or install it: sudo ./install.sh)\n"
-        f"  {prefix}docent add FILE.pdf --wait        put your documents in, or copy them into its library folder\n"
-        f"  {prefix}docent tui                        ask in the terminal\n"
-        f"  {prefix}docent models import FILE.gguf    let a language model write the answers"
+    docent = f"DOCENT_HOME={home} {_command()}" if home else _command()
+    steps = (
+        ("serve", "run a service of your own (or install it: sudo ./install.sh)"),
+        ("add FILE.pdf --wait", "put your documents in, or copy them into its library folder"),
+        ("tui", "ask in the terminal"),
+        ("models import FILE.gguf", "let a language model write the answers"),
     )
+    say("\nWhat next:")
+    for step, meaning in steps:
+        say(f"  {f'{docent} {step}':<{len(docent) + 25}} {meaning}")
     if home:
         say(f"\nThe demo's home is kept: {home}")
+
+
+def _command() -> str:
+    """How this user can call this `docent`."""
+    beside = Path(sys.executable).with_name("docent")
+    if shutil.which("docent") or not beside.exists():
+        return "docent"
+    try:
+        return str(beside.relative_to(Path.cwd()))
+    except ValueError:
+        return str(beside)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _PIPE_WIDTH = 10_000
+_LEAST_TEXT, _MOST_TEXT = 40, 100
 _GAP = 2
 _LEAST_CUT_COLUMN = 12
 
@@ -35,6 +36,11 @@ def console(*, stderr: bool = False) -> "Console":
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def text_width() -> int:
+    """Cells for running text: the terminal's width, but no longer than is pleasant to read."""
+    return max(_LEAST_TEXT, min(console().width - 1, _MOST_TEXT))
 
 
 def print_json(value: object) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from appliance.cli.options import CollectionOption, JsonOption, command_group, connect, examples
-from appliance.cli.output import console, is_terminal, print_model, print_text
+from appliance.cli.output import print_model, print_text, text_width
 from appliance.terminal import clean_line
 from appliance.wire import MAX_RESULTS, Passage
 
@@ -36,9 +36,8 @@ def _print_passage(rank: int, passage: Passage) -> None:
     pages = page_span(passage.page, passage.page_last)
     heading = " › ".join(clean_line(part) for part in passage.heading)
     print_text(f"{rank}. {clean_line(passage.document)}, {pages}{f' · {heading}' if heading else ''}")
-    width = console().width if is_terminal() else 100
     text = textwrap.shorten(clean_line(passage.text), 600, placeholder=" …")
-    print_text(textwrap.fill(text, max(40, min(width, 110)) - 1, initial_indent="   ", subsequent_indent="   "))
+    print_text(textwrap.fill(text, text_width(), initial_indent="   ", subsequent_indent="   "))
     print_text()
 
 

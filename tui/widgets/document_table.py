@@ -39,7 +39,7 @@ def progress_bar(document: wire.Document) -> Text:
         return Text(f"{document.pages:,}")
     done = min(document.pages_done, document.pages)
     filled = _BAR_WIDTH * done // max(1, document.pages)
-    bar = Text("━" * filled, "cyan").append("━" * (_BAR_WIDTH - filled), "dim")
+    bar = Text("━" * filled, "cyan").append("─" * (_BAR_WIDTH - filled), "dim")
     return bar.append(f" {done}/{document.pages}", "default")
 
 

@@ -24,7 +24,7 @@ from typing import Any, Self, TypeVar
 import apsw
 
 from appliance.errors import NotReady, StoreError
-from appliance.store.connection import BUSY_MS, open_writer, run, use_wal, value
+from appliance.store.connection import BUSY_MS, open_reader, open_writer, run, use_wal, value
 from appliance.store.faults import translate, translated
 from appliance.store.readers import Readers
 
@@ -116,6 +116,24 @@ class Database:
         """
         with translated(self.path, "reading"), self._readers.snapshot() as connection:
             yield connection
+
+    @contextmanager
+    def read_anew(self) -> Iterator[apsw.Connection]:
+        """Like `read`, on a connection of its own that remembers nothing.
+
+        SQLite's integrity check needs it: FTS5 then trusts what its connection last saw of the index, and reports
+        damage where another connection has written since.
+
+        Raises:
+            StoreError: one of its kinds.
+        """
+        with translated(self.path, "reading"):
+            connection = open_reader(self.path)
+            try:
+                run(connection, "BEGIN")
+                yield connection
+            finally:
+                connection.close()
 
     @property
     def is_open(self) -> bool:

@@ -350,8 +350,9 @@ class Store:
     # Soundness
 
     def check(self) -> list[str]:
-        """Everything that is wrong with the store, in plain words; reads all of it."""
-        return self._database.write(lambda connection: integrity.check(connection, self._index))
+        """Everything that is wrong with the store, in plain words; reads all of it, and holds up nobody."""
+        with self._database.read_anew() as connection:
+            return integrity.check(connection, self._index)
 
     def digest(self) -> str:
         """A fingerprint of the contents, equal for equal libraries; see `digest.py`."""

@@ -15,7 +15,8 @@ from appliance import wire
 from appliance.answering.citations import Passages
 from appliance.answering.segments import Segment, readable, segments, window
 from appliance.answering.support import PassageEmbedder, Support, cosine
-from appliance.retrieval.query import parse, tokens
+from appliance.retrieval.folding import tokens
+from appliance.retrieval.query import parse
 
 NOT_FOUND = "The documents do not answer this question."
 

@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from appliance.answering.segments import Segment, segments, window
-from appliance.retrieval.query import parse, tokens
+from appliance.retrieval.folding import tokens
+from appliance.retrieval.query import parse
 from ingest.types import Vector
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

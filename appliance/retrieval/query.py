@@ -7,16 +7,19 @@ phrases or nothing at all, so that no input is ever a syntax error.
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from appliance.retrieval.folding import PIECE, fold, singular
+from appliance.retrieval.glossary import other_names
 
 MAX_TERMS = 64
 """Words that go into one full-text query; a longer question is cut."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’.&/\-–][^\W_]+)*")
-_PIECE = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")  # as the store splits file names
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _FISCAL = re.compile(r"(?:fy|fiscal|gj)'?((?:19|20)?\d\d)")
@@ -35,6 +38,7 @@ _STOP = frozenset(
     answer reply respond response same say says shall she should show since so some such tell than that the their
     them then there these they this those through to too under until up upon us use used using very was we were
     what when where whether which while who whom whose why will with within without would you your
+    describe details explain rely relying shown
     """.split()  # noqa: SIM905 - a list of strings would hide the words
 )
 
@@ -61,6 +65,11 @@ class Question:
     words: tuple[Word, ...]
 
     @property
+    def other_names(self) -> list[str]:
+        """What else the things in it are called, folded."""
+        return other_names(self.text)
+
+    @property
     def terms(self) -> tuple[Word, ...]:
         """The words worth looking up: those that are no stop words, or, with none, all."""
         return tuple(word for word in self.words if not word.stop) or self.words
@@ -75,29 +84,18 @@ def parse(text: str) -> Question:
         begins = not words or bool(_SENTENCE_END.search(clean[end : found.start()]))
         words.append(_word(found[0], begins))
         end = found.end()
-    return Question(clean, _with_quarters(words))
+    return Question(clean, tuple(_with_joined(_with_quarters(words), clean)))
 
 
-def expression(words: Iterable[Word], columns: str = "") -> str:
-    """An FTS5 query for any of the words, best used with BM25; empty if there are none.
+def expression(words: Iterable[Word], columns: str = "", also: Iterable[str] = ()) -> str:
+    """An FTS5 query for any of the words and of the phrases `also`, for BM25; empty if there are none.
 
     >>> expression(parse("Apple's 10-K").words)
     '"apple" OR "10 k" OR "10k"'
     """
-    phrases = dict.fromkeys(phrase for word in list(words)[:MAX_TERMS] for phrase in word.phrases)
+    phrases = dict.fromkeys([*(phrase for word in list(words)[:MAX_TERMS] for phrase in word.phrases), *also])
     joined = " OR ".join(f'"{phrase}"' for phrase in phrases)
     return f"{{{columns}}} : ({joined})" if columns and joined else joined
-
-
-def fold(text: str) -> str:
-    """Lower case without diacritics, as the full text compares."""
-    folded = unicodedata.normalize("NFKD", text.lower())
-    return "".join(c for c in folded if not unicodedata.combining(c))
-
-
-def tokens(text: str) -> list[str]:
-    """The folded tokens of a text, an English plural's s dropped."""
-    return [_singular(piece) for piece in _PIECE.findall(fold(text))]
 
 
 def contains(words: str, word: Word) -> bool:
@@ -109,11 +107,13 @@ def _word(text: str, begins: bool) -> Word:
     bare = _POSSESSIVE.sub("", text)
     folded = fold(bare)
     telling = any(c.isdigit() for c in bare) or (not begins and bare[0].isupper())
-    return Word(text, _spellings(folded), telling and folded not in _STOP, folded in _STOP)
+    apart = fold(_CAMEL.sub(" ", bare))
+    spellings = _spellings(folded) if apart == folded else (*_spellings(folded), " ".join(PIECE.findall(apart)))
+    return Word(text, spellings, telling and folded not in _STOP, folded in _STOP)
 
 
 def _spellings(folded: str) -> tuple[str, ...]:
-    pieces = _PIECE.findall(folded)
+    pieces = PIECE.findall(folded)
     if len(pieces) > 1:
         return tuple(dict.fromkeys(_compound(pieces)))
     return tuple(dict.fromkeys(_simple(folded)))
@@ -151,6 +151,19 @@ def _full_year(digits: str) -> str:
     return digits if len(digits) == 4 else f"20{digits}"
 
 
+def _with_joined(words: Sequence[Word], text: str) -> list[Word]:
+    """Let "American Express" meet AMERICANEXPRESS: each of two neighbours may also be spelled as both in one."""
+    joined: list[list[str]] = [[] for _ in words]
+    for i, (word, after) in enumerate(pairwise(words)):
+        if word.stop or after.stop or f"{word.text} {after.text}" not in text:
+            continue
+        one, other = word.phrases[0], after.phrases[0]
+        if one.isalpha() and other.isalpha():
+            joined[i].append(one + other)
+            joined[i + 1].append(one + other)
+    return [replace(word, phrases=(*word.phrases, *more)) for word, more in zip(words, joined, strict=True)]
+
+
 def _with_quarters(words: list[Word]) -> tuple[Word, ...]:
     """Let "third quarter" meet Q3."""
     for i, (word, after) in enumerate(pairwise(words)):
@@ -160,9 +173,5 @@ def _with_quarters(words: list[Word]) -> tuple[Word, ...]:
     return tuple(words)
 
 
-def _singular(token: str) -> str:
-    return token[:-1] if len(token) > 3 and token.endswith("s") and not token.endswith("ss") else token
-
-
 def _singular_phrase(phrase: str) -> str:
-    return " ".join(_singular(token) for token in phrase.split())
+    return " ".join(singular(token) for token in phrase.split())

@@ -106,7 +106,7 @@ class Retriever:
             whole = self.embed(question.text)
         named = self._named(question, whole, collections, clock)
         with clock.step("embed"):
-            rest = self.embed(named.rest.text)
+            rest = self.embed("; ".join([named.rest.text, *named.rest.other_names]))
         lexical = self._match(named, collections, clock)
         near = self._nearest(whole, rest, named, collections, clock)
         with clock.step("rank"):
@@ -145,7 +145,7 @@ class Retriever:
         return {number for number, _ in found}
 
     def _match(self, named: sources.Sources, collections: Collections, clock: "_Clock") -> dict[int, float]:
-        query = expression(named.rest.terms, _PASSAGE_COLUMNS)
+        query = expression(named.rest.terms, _PASSAGE_COLUMNS, named.rest.other_names)
         found: dict[int, float] = {}
         with clock.step("match"):
             for within in (None, _closest(named)):

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from appliance.retrieval.query import Question, Word, contains, tokens
+from appliance.retrieval.folding import padded
+from appliance.retrieval.query import Question, Word, contains
 
 CLOSEST = 3
 """So many of the best documents may take words out of the question."""
@@ -47,7 +48,7 @@ def rank(question: Question, names: Mapping[int, tuple[str, str]], cosines: Mapp
     prefer a report that says both "Q3" and "third quarter". Words that few candidates have tell the most.
     """
     words = list({word.phrases: word for word in question.words if not word.stop}.values())
-    texts = {number: (_padded(name), _padded(about)) for number, (name, about) in names.items()}
+    texts = {number: (_words(name), _words(about)) for number, (name, about) in names.items()}
     scores = dict.fromkeys(names, 0.0)
     for word in words:
         found = {number: _found(word, *text) for number, text in texts.items()}
@@ -99,16 +100,16 @@ def _names_source(word: Word, named: Callable[[Word], bool], described: Callable
 
 
 def _any_has(texts: Sequence[str]) -> Callable[[Word], bool]:
-    padded = [_padded(text) for text in texts]
-    return lambda word: any(contains(text, word) for text in padded)
-
-
-@lru_cache(maxsize=1024)
-def _padded(text: str) -> str:
-    return f" {' '.join(tokens(text))} "
+    spread = [_words(text) for text in texts]
+    return lambda word: any(contains(text, word) for text in spread)
 
 
 def _without(question: Question, left: tuple[Word, ...]) -> Question:
     if len(left) == len(question.words) or all(word.stop for word in left):
         return question
     return Question(" ".join(word.text for word in left), left)
+
+
+@lru_cache(maxsize=1024)
+def _words(text: str) -> str:
+    return padded(text)

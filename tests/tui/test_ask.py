@@ -125,3 +125,16 @@ async def test_up_brings_an_earlier_question_back(app: DocentApp, service: FakeS
         await pilot.press(*keys("One"), "enter", *keys("Two"), "enter", "up", "up", "enter")
         await until(pilot, lambda: len(service.asked) == 3 or shown(pilot, "#question") == "One")
     assert service.asked[-1]["question"] == "One"
+
+
+async def test_a_long_answer_is_followed_until_the_reader_scrolls_up(app: DocentApp, service: FakeService) -> None:
+    service.tokens = [f"line {number}\n" for number in range(100)]
+    async with app.run_test() as pilot:
+        view = app.screen.query_one(AnswerView)
+        await pilot.press(*keys("Q"), "enter")
+        await until(pilot, lambda: view.max_scroll_y > 50 and view.scroll_y == view.max_scroll_y)
+        view.scroll_up(animate=False)
+        place = view.scroll_y
+        view.append("more\n" * 10)
+        await until(pilot, lambda: view.text.endswith("more\n") and view.max_scroll_y > place + 5)
+        assert view.scroll_y <= place

@@ -15,7 +15,7 @@ _WELCOME = "Type a question and press Enter. The answer cites its pages; Enter o
 
 
 class AnswerView(VerticalScroll):
-    """Question and answer; grows token by token and stays at its end unless the reader has scrolled up."""
+    """Question and answer; grows token by token and follows its end until the reader scrolls up."""
 
     can_focus = True
 
@@ -23,6 +23,7 @@ class AnswerView(VerticalScroll):
         super().__init__(id=id)
         self._text = ""
         self._drawn = ""
+        self._following = True
 
     def compose(self) -> ComposeResult:
         yield Static(_WELCOME, id="question", markup=False)
@@ -35,6 +36,7 @@ class AnswerView(VerticalScroll):
 
     def begin(self, question: str) -> None:
         """A new question; nothing is known of its answer yet."""
+        self._following = True
         self._text = ""
         self.query_one("#question", Static).update(Content(clean_text(question)))
         self.tell("Searching …")
@@ -59,13 +61,20 @@ class AnswerView(VerticalScroll):
         """The answer so far, as shown."""
         return clean_text(self._text)
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Scrolling up is the reader's doing: nothing here does it."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value < old_value and self._text:
+            self._following = False
+        elif new_value >= self.max_scroll_y:
+            self._following = True
+
     def _draw(self) -> None:
         if self._text == self._drawn:
             return
         self._drawn = self._text
-        at_end = self.is_vertical_scroll_end
         self.query_one("#answer", Static).update(with_markers(self.text))
-        if at_end:
+        if self._following:
             self.scroll_end(animate=False)
 
 

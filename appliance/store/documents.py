@@ -19,6 +19,7 @@ from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.names import collection_of, display
 from appliance.store.rows import STATES, DocumentRow, KnownFile, State
+from appliance.store.texts import told
 from appliance.store.vectors import in_list
 from ingest.types import FileIdentity
 
@@ -191,7 +192,7 @@ def set_failure(connection: apsw.Connection, number: int, code: str, reason: str
     run(
         connection,
         "UPDATE documents SET state = 'failed', reason_code = ?, reason = ?, hint = ?, failed_key = ? WHERE id = ?",
-        (code, reason, hint, failed_key, number),
+        (told(code), told(reason), told(hint), failed_key, number),
     )
 
 

@@ -14,6 +14,7 @@ import apsw
 from appliance.store.connection import rows, run, value
 from appliance.store.database import soil
 from appliance.store.names import search_name
+from appliance.store.texts import storable
 from appliance.store.vectors import in_list
 
 _SECURE_DELETE = "INSERT INTO passages (passages, rank) VALUES ('secure-delete', ?)"
@@ -69,6 +70,6 @@ def match(
         connection,
         f"SELECT p.rowid, p.rank FROM passages p{joins}"
         f" WHERE passages MATCH ? AND p.rank MATCH ?{where} ORDER BY p.rank LIMIT ?",
-        (query, ranking, limit),
+        (storable(query), ranking, limit),
     )
     return [(number, -score) for number, score in found]

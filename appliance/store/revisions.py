@@ -15,6 +15,7 @@ from appliance.store import fulltext, names, sources, words
 from appliance.store.connection import row, run, value
 from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
+from appliance.store.texts import storable
 from appliance.store.vectors import VectorIndex, text_hash
 from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey, Vector
 
@@ -87,7 +88,7 @@ def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> Non
     run(
         connection,
         "UPDATE revisions SET pages = ?, title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
-        (info.pages, info.title, revision),
+        (info.pages, storable(info.title), revision),
     )
 
 
@@ -101,25 +102,26 @@ def append(
         NameWanted: the name's vector is needed first.
     """
     standing = _standing(connection, revision)
+    title = storable(batch.title)
     if standing.searchable and batch.chunks:
-        names.put(connection, index.embedder, standing.document, standing.path, batch.title, known_names)
+        names.put(connection, index.embedder, standing.document, standing.path, title, known_names)
     _insert_pages(connection, revision, batch.pages)
     _insert_chunks(connection, standing.document, revision, batch.chunks)
     index.store(connection, ((text_hash(chunk.embedded_text), chunk.vector) for chunk in batch.chunks))
     run(
         connection,
         "UPDATE revisions SET pages_done = ?, chunks = chunks + ?, title = ? WHERE id = ?",
-        (batch.pages_done, len(batch.chunks), batch.title, revision),
+        (batch.pages_done, len(batch.chunks), title, revision),
     )
     if not standing.searchable:
         return
     if standing.chunks or batch.chunks:
-        sources.put(connection, standing.document, revision, standing.path, batch.title)
-    if batch.title != standing.title and standing.chunks:
+        sources.put(connection, standing.document, revision, standing.path, title)
+    if title != standing.title and standing.chunks:
         _hide(connection, index, revision)
-        _expose(connection, index, revision, standing.path, batch.title)
+        _expose(connection, index, revision, standing.path, title)
     elif batch.chunks:
-        _expose(connection, index, revision, standing.path, batch.title, batch.chunks[0].chunk.ordinal)
+        _expose(connection, index, revision, standing.path, title, batch.chunks[0].chunk.ordinal)
 
 
 def complete(connection: apsw.Connection, index: VectorIndex, revision: int, known_names: dict[str, Vector]) -> int:
@@ -248,7 +250,7 @@ def _insert_pages(connection: apsw.Connection, revision: int, pages: Sequence[Pa
     connection.executemany(
         "INSERT INTO pages (revision, number, label, width, height, text) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (revision, number) DO NOTHING",
-        [(revision, page.number, page.label, page.width, page.height, page.text) for page in pages],
+        [(revision, page.number, storable(page.label), page.width, page.height, storable(page.text)) for page in pages],
     ).fetchall()
 
 
@@ -263,8 +265,8 @@ def _insert_chunks(connection: apsw.Connection, document: int, revision: int, ch
                 one.chunk.ordinal,
                 one.chunk.page,
                 one.chunk.page_last,
-                json.dumps(one.chunk.heading, ensure_ascii=False),
-                one.chunk.text,
+                json.dumps([storable(part) for part in one.chunk.heading], ensure_ascii=False),
+                storable(one.chunk.text),
                 text_hash(one.embedded_text),
                 words.pack(one.chunk.words),
             )

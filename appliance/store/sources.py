@@ -15,6 +15,7 @@ import apsw
 
 from appliance.store.connection import row, rows, run, value
 from appliance.store.names import search_name
+from appliance.store.texts import storable
 from appliance.store.vectors import in_list
 
 COLUMNS = ("name", "about")
@@ -66,7 +67,7 @@ def match(
         connection,
         f"SELECT s.rowid, s.rank FROM sources s{joins}"
         f" WHERE sources MATCH ? AND s.rank MATCH ?{where} ORDER BY s.rank, s.rowid LIMIT ?",
-        (query, ranking, limit),
+        (storable(query), ranking, limit),
     )
     return [(number, -score) for number, score in found]
 

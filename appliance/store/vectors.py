@@ -20,7 +20,7 @@ from appliance.store.rows import EmbedderKey, Matrix
 from ingest.types import Vector
 
 _CHUNK_SIZE = 1024
-_OVERSAMPLE = 4
+_OVERSAMPLE = 3
 _LEAST_CANDIDATES = 100
 _MOST_CANDIDATES = 4096  # sqlite-vec's own limit on k
 

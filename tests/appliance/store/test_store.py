@@ -233,3 +233,22 @@ def test_documents_are_found_by_what_is_shown_by_inode_and_by_folder(store: Stor
     assert store.by_inode(2, 1) == []
     assert store.paths_under(b"a") == [b"a", b"a/1.pdf", b"a/2/\xfe.pdf"]
     assert store.paths_under(b"a/1.pdf") == [b"a/1.pdf"]
+
+
+@pytest.mark.parametrize("odd", ["half \ud83d pair", "nul \x00 byte", "bell \x07 \u202e bidi", "\ufeff \U0010ffff"])
+def test_odd_characters_of_a_pdf_do_no_harm(store: Store, odd: str) -> None:
+    sink = store.open_revision(store.queue_file(b"a.pdf", identity()), key("odd"))
+    fill(sink, [f"{odd} valve", odd], odd)
+    sink.complete()
+    ((found, _),) = store.match("text : valve", limit=9)
+    (passage,) = store.passages([found])
+    assert passage.text == f"{odd} valve".replace("\ud83d", "\ufffd")
+    assert [passage.text[word.start : word.end] for word in store.chunk_words(found)] == passage.text.split()
+    store.match('"\ud800"', limit=9)  # must not raise
+    assert store.check() == []
+
+
+def test_a_reason_may_name_a_file_of_any_bytes(store: Store) -> None:
+    document = store.queue_file(b"caf\xe9.pdf", identity())
+    store.fail(document, "unreadable", "cannot open caf\udce9.pdf", "chmod u+r caf\udce9.pdf")
+    assert store.get(document).reason == "cannot open caf\\udce9.pdf"

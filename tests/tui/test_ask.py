@@ -138,3 +138,15 @@ async def test_a_long_answer_is_followed_until_the_reader_scrolls_up(app: Docent
         view.append("more\n" * 10)
         await until(pilot, lambda: view.text.endswith("more\n") and view.max_scroll_y > place + 5)
         assert view.scroll_y <= place
+
+
+async def test_enter_without_a_question_opens_a_citation_and_without_one_does_nothing(
+    app: DocentApp, service: FakeService
+) -> None:
+    async with app.run_test() as pilot:
+        await pilot.press("enter")
+        assert not isinstance(app.screen, CitationScreen)
+        await pilot.press(*keys("Q"), "enter")
+        await until(pilot, lambda: app.screen.query_one(CitationList).option_count)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, CitationScreen))

@@ -106,7 +106,10 @@ class AskScreen(ServiceScreen):
     @on(CitationChosen)
     def _open_citation(self, event: CitationChosen) -> None:
         event.stop()
-        self.app.push_screen(CitationScreen(self._citations, self._passages, event.index))
+        self._open(event.index)
+
+    def _open(self, index: int) -> None:
+        self.app.push_screen(CitationScreen(self._citations, self._passages, index))
 
     def action_stop(self) -> None:
         """End the running answer; the connection closes, so the service stops too."""
@@ -118,16 +121,20 @@ class AskScreen(ServiceScreen):
     def action_to_citations(self) -> None:
         """From the question to the citations."""
         citations = self.query_one(CitationList)
-        citations.focus()
         citations.highlighted = citations.highlighted or 0
+        self.set_focus(citations)
+
+    def action_open_citation(self) -> None:
+        """Open the citation last looked at, or the first."""
+        self._open(self.query_one(CitationList).highlighted or 0)
 
     def action_to_question(self) -> None:
         """Back to the question."""
-        self.query_one(QuestionInput).focus()
+        self.set_focus(self.query_one(QuestionInput))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer a key only where it does something."""
-        if action == "to_citations":
+        if action in ("to_citations", "open_citation"):
             return bool(self._citations)
         return self._answering if action == "stop" else True
 

@@ -1,4 +1,8 @@
-"""Where the question is typed: Up brings earlier ones back, Down goes on to the citations."""
+"""Where the question is typed.
+
+Up brings earlier ones back, Down goes on to the citations, Enter without a question opens one of them: keys that come
+faster than the focus moves must not be lost.
+"""
 
 from typing import ClassVar
 
@@ -22,7 +26,7 @@ class QuestionInput(Input):
         self._asked: list[str] = []
         self._position = 0
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         question = event.value.strip()
         if question:
@@ -30,6 +34,8 @@ class QuestionInput(Input):
             self._position = len(self._asked)
             self.clear()
             self.post_message(QuestionAsked(question))
+        else:
+            await self.run_action("screen.open_citation")
 
     def action_earlier(self) -> None:
         """The question before."""

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from appliance.config import Settings
+from tests.gguf_builder import Shape, write_model
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "systemd" / "docent.service"
@@ -190,6 +191,7 @@ def test_installed_it_serves_its_group_and_nobody_else_and_survives_being_killed
     a_member_drops_a_document_and_gets_a_cited_answer(container)
     another_user_is_refused(container)
     it_has_no_network(container)
+    a_model_answers_and_its_end_is_not_the_services(container)
     an_unreadable_file_names_the_command_that_mends_it(container)
     killed_it_comes_back_complete(container)
     installing_again_changes_nothing(container)
@@ -235,6 +237,17 @@ def it_has_no_network(container: Container) -> None:
 
 def main_pid(container: Container) -> str:
     return container.do("systemctl", "show", "--property=MainPID", "--value", "docent")
+
+
+def a_model_answers_and_its_end_is_not_the_services(container: Container) -> None:
+    write_model(container.root / "root" / "tiny.gguf", shape=Shape(context=4096))
+    container.do("docent", "models", "import", "/root/tiny.gguf")
+    ask = ["ask", "--model", "tiny", str(QUESTIONS[0]["question"])]
+    assert container.docent(*ask, user="nurse")["model"] == "tiny"
+    container.do("pkill", "--signal", "KILL", "--euid", "docent", "--full", "models.worker")
+    assert container.docent(*ask, user="nurse")["model"] == "tiny"
+    assert container.do("systemctl", "show", "--property=NRestarts", "--value", "docent") == "0"
+    container.do("docent", "models", "remove", "tiny")
 
 
 def an_unreadable_file_names_the_command_that_mends_it(container: Container) -> None:

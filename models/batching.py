@@ -17,7 +17,7 @@ from models.protocol import Event, Finished, Started, Text, Usage
 from models.streaming import TextStream
 
 AdapterSet = tuple[tuple[str, float], ...]
-_PROMPT_SHARE: Final = 128  # tokens of prompts in a step while others are answering
+_PROMPT_SHARE: Final = 64  # tokens of prompts in a step while others are answering
 
 
 class Runtime(Protocol):

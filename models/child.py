@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from models.errors import ModelCrashed, ModelLoadFailed
+from models.memory import cpu_seconds
 from models.process import Process, Spawner
 from models.protocol import (
     HEADER_BYTES,
@@ -35,15 +36,18 @@ from models.protocol import (
 )
 
 _END_S: Final = 2.0
+_EVENTS_BESIDE_TEXT: Final = 4
+_DEAF_CHECKS: Final = 3
 _LAST: Final = (Finished, Refused, Counted)
 
 
 class Channel:
     """The events of one request, in order."""
 
-    def __init__(self, child: "Child", request_id: int) -> None:
+    def __init__(self, child: "Child", request_id: int, room: int) -> None:
         self._child = child
         self._events: asyncio.Queue[Event | ModelCrashed] = asyncio.Queue()
+        self._room = room
         self.id = request_id
 
     async def next(self) -> Event:
@@ -54,6 +58,10 @@ class Channel:
         return event
 
     def put(self, event: Event | ModelCrashed) -> None:
+        """Raises ProtocolError if there are more events than one request can have."""
+        self._room -= 1
+        if self._room < 0 and not isinstance(event, ModelCrashed):
+            raise ProtocolError("more events than one request can have")
         self._events.put_nowait(event)
 
     def close(self) -> None:
@@ -71,6 +79,8 @@ class Child:
         self._ids = itertools.count(1)
         self._channels: dict[int, Channel] = {}
         self._heard = clock()
+        self._idle_checks, self._cpu = 0, 0.0
+        self._context = 0
         self._first: asyncio.Future[Loaded | Failed] = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._stalled = False
@@ -88,11 +98,12 @@ class Child:
         *,
         deadline_s: float,
         clock: Callable[[], float] = time.monotonic,
+        worker: str = "models.worker",
     ) -> Self:
-        """Spawn a child and load the model. Raises ModelLoadFailed; the child is gone then, also when cancelled."""
+        """Spawn a child and load the model; `worker` is the module it runs. Raises ModelLoadFailed; the child is gone then, also when cancelled."""
         what = f"loading the model {model_id}"
         try:
-            process = await spawner.spawn("models.worker")
+            process = await spawner.spawn(worker)
         except OSError as error:
             raise ModelLoadFailed(what, f"no process could be started: {error}", "Free some memory.") from error
         child = cls(model_id, process, clock)
@@ -128,7 +139,7 @@ class Child:
             raise self._crashed("its process has ended")
         if not self._channels:
             self._heard = self._clock()
-        channel = Channel(self, next(self._ids))
+        channel = Channel(self, next(self._ids), self._context + _EVENTS_BESIDE_TEXT)
         self._write(make(channel.id))
         self._channels[channel.id] = channel
         return channel
@@ -139,8 +150,18 @@ class Child:
             self._write(Cancel(id=request_id))
 
     def stalled(self, limit_s: float) -> bool:
-        """Whether there is work, and nothing was heard for so long."""
-        return bool(self._channels) and self._clock() - self._heard > limit_s
+        """To be asked regularly: whether there is work, and the child neither speaks nor computes.
+
+        A slow machine may be busy with one batch for longer than `limit_s`; then the child uses CPU time. One that
+        computes without a word for ten times as long counts as stalled too.
+        """
+        silence = self._clock() - self._heard
+        if not self._channels or silence <= limit_s:
+            self._idle_checks = 0
+            return False
+        before, self._cpu = self._cpu, cpu_seconds(self.pid)
+        self._idle_checks = self._idle_checks + 1 if self._cpu == before else 0
+        return self._idle_checks >= _DEAF_CHECKS or silence > 10 * limit_s
 
     def kill_stalled(self) -> None:
         """End a child that does not answer; its requests get ModelCrashed."""
@@ -167,6 +188,7 @@ class Child:
 
     async def _load(self, what: str, path: Path, settings: LoadSettings) -> None:
         self._write(Load(path=path_text(path), settings=settings))
+        self._context = settings.context
         first = await self._first
         if isinstance(first, Failed):
             raise ModelLoadFailed(what, first.why, first.hint)
@@ -194,8 +216,8 @@ class Child:
     def _hear(self, event: Event) -> None:
         self._heard = self._clock()
         if isinstance(event, Loaded | Failed):
-            if self._first.done():
-                raise ProtocolError("a second answer to a load")
+            if self._first.done() or (isinstance(event, Loaded) and event.context > self._context):
+                raise ProtocolError("a wrong answer to a load")
             self._first.set_result(event)
             return
         request_id = getattr(event, "id", None)

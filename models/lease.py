@@ -4,7 +4,7 @@ Rule: a generation that is closed, or whose lease ends, is cancelled in the chil
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -24,6 +24,7 @@ from models.protocol import (
     Finished,
     Generate,
     Prompt,
+    ProtocolError,
     Raw,
     Refused,
     Sampling,
@@ -185,7 +186,8 @@ class Lease:
         made: Prompt = Raw(text=prompt) if prompt is not None else _chat(messages or ())
         if self._child.open_requests >= self._queue:
             raise ModelBusy(what, f"{self._child.open_requests} requests are waiting already", "Try again in a while.")
-        channel = self._child.send(
+        channel = self._send(
+            what,
             lambda request_id: Generate(
                 id=request_id,
                 prompt=made,
@@ -193,7 +195,7 @@ class Lease:
                 sampling=sampling,
                 stop=tuple(stop),
                 adapters=self._adapters,
-            )
+            ),
         )
         generation = Generation(channel, what, self._wait_s)
         self._generations.append(generation)
@@ -205,20 +207,25 @@ class Lease:
             generation.cancel()
 
     async def _count(self, prompt: Prompt) -> int:
-        channel = self._child.send(lambda request_id: Count(id=request_id, prompt=prompt))
+        what = f"counting tokens with the model {self.model_id}"
+        channel = self._send(what, lambda request_id: Count(id=request_id, prompt=prompt))
         try:
             async with asyncio.timeout(self._wait_s):
                 event = await channel.next()
         except TimeoutError:
-            raise ModelBusy(
-                f"counting tokens with the model {self.model_id}", "it did not answer in time", "Try again in a while."
-            ) from None
+            raise ModelBusy(what, "it did not answer in time", "Try again in a while.") from None
         finally:
             channel.close()
         if isinstance(event, Refused):
             raise _refusal(event)
         assert isinstance(event, Counted)
         return event.tokens
+
+    def _send(self, what: str, make: Callable[[int], Generate | Count]) -> Channel:
+        try:
+            return self._child.send(make)
+        except ProtocolError as error:
+            raise InvalidPrompt(what, str(error), "Shorten the prompt.") from error
 
 
 def _chat(messages: Sequence[ChatMessage]) -> Chat:

@@ -15,7 +15,7 @@ from types import FrameType
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _OOM_SCORE = 800
-_MAX_FILES = 256
+_MAX_FILES = 1024
 
 
 class TimeIsUp(BaseException):

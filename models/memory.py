@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a process owns."""
+"""How much memory there is, and what a process uses of it and of the CPU."""
 
 from pathlib import Path
 
@@ -19,6 +19,15 @@ def owned_bytes(pid: int) -> int | None:
         return int(psutil.Process(pid).memory_full_info().uss)
     except psutil.Error:
         return None
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that the process has used; 0 if it cannot be read."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _limits(root: Path, file: Path) -> list[int]:

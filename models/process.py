@@ -19,7 +19,7 @@ from typing import Final, Self
 
 _PASSED: Final = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "TZ", "TMPDIR")
 _PACKAGES: Final = Path(__file__).resolve().parent.parent
-_TAIL_LINES, _TAIL_BYTES = 12, 16 * 1024
+_TAIL_LINES, _TAIL_BYTES, _TAIL_LETTERS = 12, 16 * 1024, 600
 
 
 class Spawner:
@@ -119,7 +119,7 @@ class _Tail(asyncio.Protocol):
     def text(self) -> str:
         lines = b"".join(self._chunks).decode("utf-8", "replace").splitlines()
         kept = [line.strip() for line in lines if line.strip()][-_TAIL_LINES:]
-        return "".join(letter if letter.isprintable() else " " for letter in " | ".join(kept))
+        return "".join(letter if letter.isprintable() else " " for letter in " | ".join(kept)[-_TAIL_LETTERS:])
 
 
 def _spawn(module: str) -> "tuple[subprocess.Popen[bytes], socket.socket]":

@@ -3,13 +3,15 @@
 Rule: only the chat template may write control tokens. See `guard` for how contents are kept from it.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from models.engine import Engine
 from models.errors import ContextOverflow
 from models.guard import ControlGuard, Part
 from models.protocol import Chat, Prompt, Raw
 from models.templates import CHATML, ChatTemplate, merge_system, takes_system_role
+
+_LONGEST_TOKEN: Final = 512  # characters; the longest tokens of common vocabularies are runs of 128 spaces
 
 
 class PromptBuilder:
@@ -34,6 +36,7 @@ class PromptBuilder:
 
     def checked(self, prompt: Prompt) -> list[int]:
         """As `tokens`; raises ContextOverflow if no room is left for an answer."""
+        self._check_length(prompt)
         tokens = self.tokens(prompt)
         if len(tokens) >= self._engine.context:
             raise ContextOverflow(
@@ -43,6 +46,17 @@ class PromptBuilder:
                 "Shorten the prompt, or give the model a larger context in the configuration.",
             )
         return tokens
+
+    def _check_length(self, prompt: Prompt) -> None:
+        """Refuses what is far too long without spending seconds on tokenising it."""
+        texts = [prompt.text] if isinstance(prompt, Raw) else [turn.content for turn in prompt.messages]
+        length, most = sum(map(len, texts)), self._engine.context * _LONGEST_TOKEN
+        if length > most:
+            raise ContextOverflow(
+                "answering a prompt",
+                f"it has {length} characters, and the model's context has room for {self._engine.context} tokens",
+                "Shorten the prompt.",
+            )
 
     def _raw(self, prompt: Raw) -> list[int]:
         return self._engine.tokenize(prompt.text, special=prompt.special, bos=prompt.bos)

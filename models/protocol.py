@@ -41,7 +41,7 @@ class LoadSettings(_Message):
     context: int = Field(default=4096, ge=16)
     cells: int | None = Field(default=None, ge=16)
     parallel: int = Field(default=4, ge=1, le=64)
-    batch: int = Field(default=512, ge=16, le=8192)
+    batch: int = Field(default=128, ge=16, le=8192)
     threads: int = Field(default=2, ge=1, le=1024)
     kv_type: KvType = "f16"
     gpu_layers: int = Field(default=0, ge=0)
@@ -155,7 +155,7 @@ class Started(_Message):
 class Text(_Message):
     type: Literal["text"] = "text"
     id: int
-    text: str
+    text: str = Field(max_length=1 << 20)
 
 
 class Finished(_Message):

@@ -137,6 +137,10 @@ async def test_requests_that_cannot_be_answered_are_refused_and_others_go_on(hom
         for wrong in (0, -1):
             with pytest.raises(InvalidPrompt, match="max_tokens"):
                 lease.generate(prompt="the", max_tokens=wrong)
+        with pytest.raises(ContextOverflow, match="characters"):
+            await collect(lease.generate(prompt="the " * 100_000))
+        with pytest.raises(InvalidPrompt, match="limit"):
+            lease.generate(prompt="the " * 5_000_000)
         with pytest.raises(InvalidPrompt):
             lease.generate()
         with pytest.raises(InvalidPrompt):
@@ -203,7 +207,8 @@ async def test_an_idle_child_that_dies_is_noticed(home: Path) -> None:
 
 async def test_a_child_that_stops_answering_is_ended(home: Path) -> None:
     clock = Clock()
-    async with managed(home, clock=clock) as manager, manager.lease("a") as lease:
+    watchful = ModelDefaults(context=512, watch_s=0.05)
+    async with managed(home, watchful, clock=clock) as manager, manager.lease("a") as lease:
         os.kill(manager.state("a").pid or 0, signal.SIGSTOP)
         generation = lease.generate(messages=HELLO)
         clock.now += FAST.stall_s + 1

@@ -1,0 +1,47 @@
+"""Stands in for a model's child that was taken over: answers the load as the model's path tells, then floods."""
+
+import os
+import socket
+import struct
+import sys
+import time
+
+from models.protocol import HEADER_BYTES, Load, Loaded, Started, Text, decode_request, encode, frame_length
+
+
+def read(line: socket.socket) -> bytes:
+    body = b""
+    length = frame_length(line.recv(HEADER_BYTES, socket.MSG_WAITALL))
+    while len(body) < length:
+        body += line.recv(length - len(body))
+    return body
+
+
+def main() -> None:
+    line = socket.socket(fileno=int(sys.argv[1]))
+    load = decode_request(read(line))
+    assert isinstance(load, Load)
+    mode = os.path.basename(load.path)
+    context = 10**9 if mode == "boasts" else load.settings.context
+    loaded = encode(Loaded(context=context, template="gguf", system_role="native", seconds=0.0))
+    first = {
+        "nonsense": struct.pack(">I", 4) + b"oops",
+        "huge": struct.pack(">I", 2**32 - 1),
+        "silent": b"",
+        "twice": loaded + loaded,
+    }
+    sys.stderr.write("\x1b[31mlast words\x07\n" * 100_000)
+    sys.stderr.flush()
+    line.sendall(first.get(mode, loaded))
+    if mode == "dies":
+        os._exit(7)
+    if mode == "floods":
+        read(line)
+        line.sendall(encode(Started(id=1, prompt_tokens=1)))
+        while True:
+            line.sendall(encode(Text(id=1, text="x" * 1000)) + encode(Text(id=77, text="of nobody")))
+    time.sleep(60)
+
+
+if __name__ == "__main__":
+    main()

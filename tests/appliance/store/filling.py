@@ -27,7 +27,7 @@ def embed(text: str) -> Vector:
     """A vector that depends on the text alone; texts that share words are near each other."""
     total = np.zeros(DIMENSIONS, np.float32)
     for word in text.lower().split():
-        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
+        seed = int.from_bytes(hashlib.sha256(word.encode("utf-8", "replace")).digest()[:8], "little")
         total += np.random.default_rng(seed).standard_normal(DIMENSIONS).astype(np.float32)
     return total / max(float(np.linalg.norm(total)), 1e-6)
 

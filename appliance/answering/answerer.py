@@ -135,8 +135,8 @@ class Answerer:
 
     async def _extract(self, draft: _Draft) -> wire.TokenEvent:
         scores = [hit.score for hit in draft.found.hits]
-        question = draft.request.question
-        extract = await _blocking(extractive.answer, question, self._passages(draft), scores, self._embedder)
+        sought = draft.found.sought
+        extract = await _blocking(extractive.answer, sought, self._passages(draft), scores, self._embedder)
         draft.citations = extract.citations
         return draft.add(extract.text)
 

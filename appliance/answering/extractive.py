@@ -66,7 +66,10 @@ class _Candidate:
 
 
 def answer(question: str, passages: Passages, scores: Sequence[float], embedder: PassageEmbedder) -> Extract:
-    """Answer from the passages; `scores` are theirs from the search. Reads the store and embeds: call it in a thread."""
+    """Answer from the passages; `scores` are theirs from the search. Reads the store and embeds: call it in a thread.
+
+    Best given what is sought, without the words that name the source: inside the right report these mislead.
+    """
     ranked = _with_meaning(question, _candidates(question, passages, scores), embedder)
     chosen = _choose(ranked)
     lines: list[str] = []

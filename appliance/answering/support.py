@@ -58,13 +58,18 @@ def best_support(claim: str, passage: str, embedder: PassageEmbedder) -> Support
     ]
     _, _, part, cosine = max(scored, key=lambda item: (item[0], -item[1]))
     shared = share(wanted, part.text)
-    supported = figures <= numbers(part.text) and (shared >= _LEAST_SHARED or cosine >= _LEAST_COSINE)
+    supported = (
+        bool(wanted or figures)
+        and figures <= numbers(part.text)
+        and (shared >= _LEAST_SHARED or cosine >= _LEAST_COSINE)
+    )
     return Support(part.start, part.end, supported, round(max(0.0, min(1.0, (shared + cosine) / 2)), 4))
 
 
 def content(text: str) -> frozenset[str]:
-    """The words of a text that mean something, folded."""
-    return frozenset(token for word in parse(text).words if not word.stop for token in tokens(word.text))
+    """The words of a text that mean something, folded; numbers are compared by `numbers`."""
+    words = (token for word in parse(text).words if not word.stop for token in tokens(word.text))
+    return frozenset(token for token in words if not token.isdigit())
 
 
 def numbers(text: str) -> frozenset[str]:
@@ -73,8 +78,8 @@ def numbers(text: str) -> frozenset[str]:
 
 
 def share(wanted: frozenset[str], text: str) -> float:
-    """How many of the words the text has, from 0 to 1."""
-    return len(wanted & frozenset(tokens(text))) / len(wanted) if wanted else 0.0
+    """How many of the words the text has, from 0 to 1; all of none."""
+    return len(wanted & frozenset(tokens(text))) / len(wanted) if wanted else 1.0
 
 
 def _stretches(passage: str) -> list[Segment]:

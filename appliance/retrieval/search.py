@@ -81,9 +81,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Hits, best first, and the seconds each step took: embed, match, nearest, rank, total."""
+    """Hits, best first; what is sought: the question without the words that name its source; and the seconds each step
+    took: embed, match, nearest, rank, total.
+    """
 
     hits: list[Hit]
+    sought: str
     timings: dict[str, float]
 
 
@@ -101,7 +104,7 @@ class Retriever:
         clock = _Clock()
         question = parse(query)
         if not question.words or k < 1:
-            return Found([], clock.timings())
+            return Found([], question.text, clock.timings())
         with clock.step("embed"):
             whole = self.embed(question.text)
         named = self._named(question, whole, collections, clock)
@@ -111,7 +114,7 @@ class Retriever:
         near = self._nearest(whole, rest, named, collections, clock)
         with clock.step("rank"):
             hits = self._rank(lexical, near, whole, rest, named, k)
-        return Found(hits, clock.timings())
+        return Found(hits, named.rest.text, clock.timings())
 
     def embed(self, text: str) -> Vector:
         """The vector of a query, remembered for the last few."""

@@ -1,0 +1,64 @@
+"""Without a model the answer is made of the page's sentences and rows, each cited, or says that there is none."""
+
+import pytest
+
+from appliance.answering.citations import Passages
+from appliance.answering.extractive import NOT_FOUND, Extract, answer
+from appliance.retrieval.search import Retriever
+from appliance.store import Store
+from models.embedder import Embedder
+from tests.appliance.reports import MANUAL, own
+
+
+@pytest.fixture(scope="module")
+def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
+    retriever = Retriever(reports, embedder)
+
+    def run(question: str) -> Extract:
+        found = retriever.search(question, k=8)
+        hits = found.hits
+        return answer(
+            found.sought, Passages([hit.passage for hit in hits], reports), [hit.score for hit in hits], embedder
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("question", "words", "document", "page"),
+    [
+        ("How often is the oil of the feed pump changed?", "every 500 hours", "manuals/pump-p7.pdf", 2),
+        ("what does alarm E31 mean", "E31 | Motor too hot | Let it cool", "manuals/pump-p7.pdf", 3),
+        ("What torque do the base bolts need?", "Torque: Base bolt | 48 Nm", "manuals/pump-p7.pdf", 2),
+        ("What did Contoso spend on property in Q2 2024?", "$744 million", "filings/CONTOSO_2024Q2_10Q.pdf", 2),
+        ("Why are visitors accompanied?", "because the yard is dangerous", "visitors.pdf", 2),
+    ],
+)
+def test_the_sentence_or_row_that_answers_is_quoted_and_cited(  # type: ignore[no-untyped-def]
+    ask, question: str, words: str, document: str, page: int
+) -> None:
+    extract = ask(question)
+    first = extract.citations[0]
+    assert words in extract.text.splitlines()[0]
+    assert extract.text.splitlines()[0].endswith(first.marker)
+    assert (first.document, first.page, first.supported) == (document, page, True)
+
+
+def test_a_sentence_that_leans_on_the_one_before_brings_it_along(ask) -> None:  # type: ignore[no-untyped-def]
+    assert "change the oil" in ask("How many litres of oil does it take?").text.lower()
+
+
+def test_the_quote_is_the_pages_own_text(ask) -> None:  # type: ignore[no-untyped-def]
+    page = own(MANUAL[2])
+    citation = ask("what does alarm E31 mean").citations[0]
+    assert citation.quote in page
+    assert citation.boxes
+
+
+@pytest.mark.parametrize("question", ["What is the capital of France?", "Who won the world cup in 1998?", "qwxz"])
+def test_what_the_documents_do_not_answer_is_said_so(ask, question: str) -> None:  # type: ignore[no-untyped-def]
+    assert ask(question) == Extract(NOT_FOUND, [])
+
+
+def test_no_passages_answer_nothing(reports: Store, embedder: Embedder) -> None:
+    assert answer("anything", Passages([], reports), [], embedder).citations == []

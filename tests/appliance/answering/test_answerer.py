@@ -1,0 +1,252 @@
+"""The events of an answer: with no model, with a real one of random weights, and with one that follows a script."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from appliance import wire
+from appliance.answering.answerer import Answerer
+from appliance.answering.extractive import NOT_FOUND
+from appliance.config import ModelSettings, Settings
+from appliance.retrieval.search import Retriever
+from appliance.store import Store
+from models.adapters import AdapterCatalog, AdapterRef
+from models.catalog import Catalog
+from models.embedder import Embedder
+from models.errors import InvalidModelFile, ModelBusy, ModelCrashed, ModelError, ModelLoadFailed, UnknownModel
+from models.lease import FinalPiece, TextPiece
+from models.manager import Manager, ModelDefaults
+from models.protocol import ChatMessage, Sampling, Usage
+from tests.gguf_builder import Shape, write_model
+
+QUESTION = "How often is the oil of the feed pump changed?"
+
+
+@dataclass
+class Script:
+    """A model that says what it is told to, then ends or fails."""
+
+    pieces: Sequence[str] = ()
+    error: ModelError | None = None
+    refuses: ModelError | None = None
+    context: int = 4096
+    prompts: list[Sequence[ChatMessage]] = field(default_factory=list)
+    closed: int = 0
+
+    @property
+    def catalog(self) -> "Script":
+        return self
+
+    adapters = catalog
+
+    @property
+    def id(self) -> str:
+        return "scripted"
+
+    def list(self) -> Sequence["Script"]:
+        return [self]
+
+    def get(self, model_id: str, /) -> object:
+        if model_id != self.id:
+            raise UnknownModel(f"using the model {model_id!r}", "it is not installed")
+        return self
+
+    def lease(self, model_id: str, adapters: Sequence[AdapterRef] = ()) -> AbstractAsyncContextManager["Script"]:
+        return self._lease()
+
+    @asynccontextmanager
+    async def _lease(self) -> AsyncIterator["Script"]:
+        if self.refuses:
+            raise self.refuses
+        yield self
+
+    async def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int:
+        return sum(len(one.content.split()) for one in messages)
+
+    def generate(self, *, messages: Sequence[ChatMessage], max_tokens: int | None, sampling: Sampling) -> "Saying":
+        self.prompts.append(messages)
+        return Saying(self)
+
+
+class Saying:
+    """One generation of a `Script`."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._left = list(script.pieces)
+        self._ended = False
+
+    def __aiter__(self) -> AsyncIterator[TextPiece | FinalPiece]:
+        return self  # type: ignore[return-value]
+
+    async def __anext__(self) -> TextPiece | FinalPiece:
+        await asyncio.sleep(0)
+        if self._left:
+            return TextPiece(self._left.pop(0))
+        if self._script.error:
+            raise self._script.error
+        if self._ended:
+            raise StopAsyncIteration
+        self._ended = True
+        return FinalPiece("stop", Usage(prompt_tokens=7, completion_tokens=3), 0.1, 0.2)
+
+    async def aclose(self) -> None:
+        self._script.closed += 1
+
+
+@pytest.fixture
+def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
+    retriever = Retriever(reports, embedder)
+
+    async def run(manager: Script | Manager | None = None, question: str = QUESTION, **asked: object):  # type: ignore[no-untyped-def]
+        answerer = Answerer(retriever, reports, embedder, manager, Settings())
+        request = wire.AskRequest.model_validate({"question": question, **asked})
+        return [event async for event in answerer.events(request)]
+
+    return run
+
+
+def texts(events: list[wire.AskEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, wire.TokenEvent))
+
+
+def done(events: list[wire.AskEvent]) -> wire.DoneEvent:
+    assert isinstance(events[0], wire.PassagesEvent)
+    assert isinstance(events[-1], wire.DoneEvent)
+    assert texts(events) == events[-1].answer
+    return events[-1]
+
+
+async def test_without_a_model_the_page_answers(ask) -> None:  # type: ignore[no-untyped-def]
+    events = await ask()
+    answer = done(events)
+    assert (answer.model, answer.finish_reason, answer.fallback) == ("extractive", "stop", None)
+    marked = events[0].passages[int(answer.citations[0].marker[1:-1]) - 1]
+    assert (marked.document, marked.chunk_id) == (answer.citations[0].document, answer.citations[0].chunk_id)
+    assert {"retrieve", "first_token", "total"} <= set(answer.timings)
+
+
+async def test_what_is_not_there_is_said_plainly(ask) -> None:  # type: ignore[no-untyped-def]
+    answer = done(await ask(question="What is the capital of France?"))
+    assert (answer.answer, answer.citations, answer.finish_reason) == (NOT_FOUND, [], "stop")
+
+
+async def test_where_nothing_is_found_no_model_is_asked(ask) -> None:  # type: ignore[no-untyped-def]
+    script = Script(["made up"])
+    answer = done(await ask(script, question="?"))
+    assert (answer.answer, answer.model, script.prompts) == (NOT_FOUND, "extractive", [])
+
+
+async def test_a_models_markers_become_citations_and_invented_ones_vanish(ask) -> None:  # type: ignore[no-untyped-def]
+    script = Script(["The oil is changed ", "every 500 hours [", "1]. It sings [", "42]."])
+    answer = done(await ask(script, model="scripted"))
+    assert answer.answer == "The oil is changed every 500 hours [1]. It sings."
+    assert [(one.marker, one.supported) for one in answer.citations] == [("[1]", True)]
+    assert "every 500 hours" in answer.citations[0].quote
+    assert (answer.model, answer.usage.total_tokens) == ("scripted", 10)
+
+
+async def test_a_claim_with_another_number_is_not_supported(ask) -> None:  # type: ignore[no-untyped-def]
+    answer = done(await ask(Script(["The oil is changed every 900 hours [1]."])))
+    assert [one.supported for one in answer.citations] == [False]
+
+
+async def test_the_prompt_has_the_passages_and_the_question(ask) -> None:  # type: ignore[no-untyped-def]
+    script = Script(["Yes."])
+    await ask(script)
+    (said,) = script.prompts
+    assert "500 hours" in said[-1].content
+    assert said[-1].content.endswith(f"Question: {QUESTION}\nAnswer with citations like [1]:")
+
+
+@pytest.mark.parametrize("error", [ModelLoadFailed, ModelBusy, ModelCrashed])
+async def test_a_model_that_cannot_begin_is_visibly_replaced(ask, error: type[ModelError]) -> None:  # type: ignore[no-untyped-def]
+    for script in (Script(refuses=error("loading", "no luck")), Script(error=error("loading", "no luck"))):
+        answer = done(await ask(script))
+        assert answer.model == "extractive"
+        assert answer.fallback == wire.Fallback.model_validate({"from": "scripted", "reason": "loading: no luck"})
+        assert answer.citations
+
+
+async def test_a_question_too_long_for_the_model_is_answered_without_it(ask) -> None:  # type: ignore[no-untyped-def]
+    answer = done(await ask(Script(["x"], context=256), question=QUESTION + " really" * 300))
+    assert answer.fallback is not None
+
+
+async def test_a_model_that_fails_later_breaks_off_with_what_it_had_said(ask) -> None:  # type: ignore[no-untyped-def]
+    events = await ask(Script(["Every 500 hours [1]. And"], error=ModelCrashed("answering", "it died", "ask again")))
+    answer = done(events)
+    assert isinstance(events[-2], wire.ErrorEvent)
+    assert (events[-2].error.code, events[-2].error.hint) == ("model_crashed", "ask again")
+    assert (answer.finish_reason, answer.answer, answer.fallback) == ("error", "Every 500 hours [1]. And", None)
+    assert len(answer.citations) == 1
+
+
+async def test_an_adapter_that_does_not_fit_is_an_error_and_no_fallback(ask) -> None:  # type: ignore[no-untyped-def]
+    events = await ask(Script(refuses=InvalidModelFile("the adapter", "made for another model")))
+    assert isinstance(events[1], wire.ErrorEvent)
+    assert done(events).finish_reason == "error"
+
+
+async def test_an_unknown_model_is_refused_before_the_first_event(ask) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UnknownModel):
+        await ask(Script(), model="nobody")
+
+
+async def test_closing_the_events_closes_the_generation(reports: Store, embedder: Embedder) -> None:
+    script = Script(["word "] * 1000)
+    answerer = Answerer(Retriever(reports, embedder), reports, embedder, script, Settings())
+    async with aclosing(answerer.events(wire.AskRequest(question=QUESTION))) as events:
+        async for event in events:
+            if isinstance(event, wire.TokenEvent):
+                break
+    assert script.closed == 1
+
+
+@asynccontextmanager
+async def random_model(folder: Path) -> AsyncIterator[Manager]:
+    catalog = Catalog(folder / "models")
+    catalog.import_gguf(write_model(folder / "tiny.gguf", shape=Shape(context=4096)), model_id="tiny")
+    defaults = ModelDefaults(context=4096, threads=1)
+    async with Manager(
+        catalog, AdapterCatalog(folder / "adapters"), budget_bytes=2 << 30, defaults=defaults
+    ) as manager:
+        yield manager
+
+
+async def test_a_random_model_streams_noise_without_citations(ask, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "models").mkdir()
+    async with random_model(tmp_path) as manager:
+        answer = done(await ask(manager, max_tokens=12))
+    assert (answer.model, answer.fallback) == ("tiny", None)
+    assert answer.usage.prompt_tokens > 100
+    assert answer.finish_reason in ("stop", "length")
+
+
+async def test_a_model_killed_in_mid_answer_gives_an_error_and_the_next_question_works(
+    reports: Store, embedder: Embedder, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    settings = Settings(models=ModelSettings(default="tiny"))
+    async with random_model(tmp_path) as manager:
+        answerer = Answerer(Retriever(reports, embedder), reports, embedder, manager, settings)
+        events = []
+        async for event in answerer.events(wire.AskRequest(question=QUESTION, max_tokens=2000)):
+            if isinstance(event, wire.TokenEvent) and len(events) == 2:
+                pid = manager.state("tiny").pid
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+            events.append(event)
+        assert isinstance(events[-2], wire.ErrorEvent)
+        assert done(events).finish_reason == "error"
+        again = [event async for event in answerer.events(wire.AskRequest(question=QUESTION, max_tokens=4))]
+        assert done(again).model == "tiny"

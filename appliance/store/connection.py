@@ -4,6 +4,7 @@ apsw steps statements lazily, so nothing here runs a statement without draining 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ _BOTH = (
 
 def open_writer(path: Path) -> apsw.Connection:
     """The one connection that writes; creates the file, readable by its owner alone."""
-    if not path.exists() and path.parent.is_dir():
+    with suppress(OSError):  # SQLite says it better
         path.touch(mode=0o600)
     return _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, _WRITER)
 

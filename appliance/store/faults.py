@@ -45,7 +45,9 @@ def translate(error: apsw.Error, path: Path, what: str) -> DocentError:
             )
         case apsw.CantOpenError():
             return StoreError(
-                what, f"it cannot be opened ({detail})", f"check that {path.parent} exists and is writable"
+                what,
+                f"it cannot be opened ({detail})",
+                f"check that {path.parent} exists, is writable for the service's user and has room",
             )
         case apsw.BusyError() | apsw.LockedError():
             return StoreError(what, "another process holds it", "stop the other process that has the file open")

@@ -66,7 +66,7 @@ class Engine:
     def __init__(self, path: str, settings: LoadSettings) -> None:
         """Raises ModelLoadFailed with llama.cpp's own words."""
         self._what = f"loading {os.fsdecode(path_bytes(path))}"
-        self._log = _Log()
+        self._log = _process_log()
         llama.llama_backend_init()
         self._model = self._load_model(path, settings)
         self._vocab = llama.llama_model_get_vocab(self._model)
@@ -283,13 +283,19 @@ class _Batch:
         self.raw.n_tokens = len(entries)
 
 
+@cache
+def _process_log() -> "_Log":
+    """llama.cpp has one log for the whole process and keeps a bare pointer to its taker: one, for ever."""
+    return _Log()
+
+
 class _Log:
     """Takes llama.cpp's log: errors go to standard error, and the last of them explain a failure."""
 
     def __init__(self) -> None:
         self._errors: list[str] = []
         self._level = 0
-        self._callback = llama.llama_log_callback(self._take)  # must live as long as llama.cpp may log
+        self._callback = llama.llama_log_callback(self._take)
         llama.llama_log_set(self._callback, None)
 
     def reason(self, otherwise: str) -> str:

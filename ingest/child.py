@@ -2,6 +2,9 @@
 
 Started by `sandbox` with exec. It loads what it needs, locks itself in, and only then looks at the document. Its
 messages: one `info`, one `page` for each page, then `end`; or an `error` at any point. It dies with its parent.
+
+Never import this elsewhere: pymupdf pulls in layout models, onnxruntime and numpy when they are installed, none of which
+reading text needs, so they are hidden from this process (0.10 s and 52 MB to start instead of 0.53 s and 138 MB).
 """
 
 import contextlib
@@ -9,11 +12,15 @@ import ctypes
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ingest import frames, landlock, limits, pdf, seccomp
-from ingest.errors import IngestError, ParserLimit
+for _unneeded in ("pymupdf.layout", "pymupdf4llm", "onnxruntime", "numpy", "networkx", "tabulate"):
+    sys.modules.setdefault(_unneeded, None)  # type: ignore[arg-type]  # None makes the import fail quickly
+
+from ingest import frames, landlock, limits, pdf, seccomp  # noqa: E402  # only after the lines above
+from ingest.errors import IngestError, ParserLimit  # noqa: E402
 
 _PR_SET_PDEATHSIG = 1
 _MOST_WILLING_TO_DIE = "1000"

@@ -35,7 +35,7 @@ class TableHead:
 
 def headings(rows: Sequence[str]) -> str:
     """Column headings as one line."""
-    return "; ".join(", ".join(_CELL.split(row.strip())) for row in rows)[:LONGEST]
+    return "; ".join(", ".join(cell.rstrip(",") for cell in _CELL.split(row.strip())) for row in rows)[:LONGEST]
 
 
 def _can_head(row: str) -> bool:

@@ -1,26 +1,19 @@
 """The only importer of pymupdf: an open descriptor -> what the document is, and its pages in columns.
 
-Runs in the parser's process (see `child`), where it must start fast and stay small: pymupdf pulls in layout models,
-onnxruntime and numpy when they are installed, none of which reading text needs, so they are hidden from it first
-(0.10 s and 52 MB instead of 0.53 s and 138 MB). A page travels as columns of integers, boxes in hundredths of a
-point, because a dictionary per word costs more than reading the page.
+Runs in the parser's process (see `child`). A page travels as columns of integers, boxes in hundredths of a point,
+because a dictionary per word costs more than reading the page.
 """
 
-import importlib
 import mmap
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any, TypedDict
 
-for _unneeded in ("pymupdf.layout", "pymupdf4llm", "onnxruntime", "numpy", "networkx", "tabulate"):
-    sys.modules.setdefault(_unneeded, None)  # type: ignore[arg-type]  # None makes the import fail quickly
+import pymupdf as untyped
 
-from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit  # noqa: E402  # only after the lines above
+from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
 
-pymupdf: Any = importlib.import_module(
-    "pymupdf"
-)  # its annotations are partial: Any, rather than an ignore on each call
+pymupdf: Any = untyped  # its annotations are partial: Any, rather than an ignore on each call
 
 pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)

@@ -1,14 +1,15 @@
 """Running headers, running footers and page numbers: which lines of a page repeat on its neighbours.
 
 A row near the top or bottom edge of a page's text is running when the same row stands near the same edge on enough of
-the pages around it, small numbers not compared, because one of them may count pages; or when the outermost row counts
-pages at the same offset as theirs; or when it is nothing but a page number. Where a row stands on the paper doesn't
-matter: footers follow short pages up.
+the pages around it, a number that counts with the pages being the same; or when the outermost row begins or ends with a
+number that counts with theirs; or when it is nothing but a page number. Where a row stands on the paper doesn't matter:
+footers follow short pages up.
 """
 
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from ingest.rows import vertical_overlap
@@ -22,9 +23,9 @@ _ENOUGH = 3
 _FEW_PAGES = 4
 _ENOUGH_OF_FEW = 2
 _LONGEST_WORDS = 20
+_MOST_NUMBERS = 8
 _SAME_ROW_OVERLAP = 0.5
-_NUMBER = re.compile(r"\d+")
-_AMOUNT = re.compile(r"\d[.,]\d|[$€£%]")
+_NUMBER = re.compile(r"(?<![\d.,])\d{1,4}(?!\d|[.,]\d)")
 _COUNTING = re.compile(r"(\d{1,4})\W*$|^\W*(\d{1,4})\b")
 _PAGE_NUMBER = re.compile(
     r"[-–—|\[( ]*(?:(?:page|p\.) ?)?(?:\d{1,3}|[ivxl]{1,7}|[a-z]-\d{1,3})[-–—|\]) ]*"
@@ -79,11 +80,17 @@ def _edge_row(page: Page, row: list[int], edge: str, *, outermost: bool) -> Edge
     text = " ".join(words).lower()
     if len(words) > _LONGEST_WORDS:
         return EdgeRow(tuple(row), (), False)
-    masked = text if _AMOUNT.search(text) else _NUMBER.sub("#", text)
-    keys = [f"{edge}:{masked}"] if any(c.isalpha() for c in masked) else []
+    keys = [f"{edge}:{key}" for key in _counted(text, page.number)] if any(c.isalpha() for c in text) else []
     if outermost and (counting := _COUNTING.search(text)):
         keys.append(f"{edge}@{int(counting[1] or counting[2]) - page.number}")
     return EdgeRow(tuple(row), tuple(keys), outermost and _PAGE_NUMBER.fullmatch(text) is not None)
+
+
+def _counted(text: str, number: int) -> Iterator[str]:
+    """The text, and the text with each of its numbers in turn replaced by its distance from the page's."""
+    yield text
+    for match in islice(_NUMBER.finditer(text), _MOST_NUMBERS):
+        yield f"{text[: match.start()]}@{int(match[0]) - number}{text[match.end() :]}"
 
 
 def _by_height(lines: tuple[Line, ...]) -> list[list[int]]:

@@ -120,5 +120,5 @@ def _ends(word: str, following: str, *, is_first: bool) -> bool:
     if stem in _MAY_END:
         return bool(start) and start[0].isupper()
     is_initial = len(stem) == 1 and stem.isalpha()
-    is_item = is_first and stem.isalnum() and len(stem) < 4
+    is_item = is_first and stem.isdecimal() and len(stem) < 4
     return bool(stem) and not (is_initial or is_item or stem in _ABBREVIATIONS)

@@ -1,0 +1,87 @@
+"""Words, sentences and hyphens: from the page's own characters to readable text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.normalise import is_bullet, normalised
+from ingest.pieces import Piece, append_line, render
+from ingest.sentences import sentence_lengths
+
+
+@pytest.mark.parametrize(
+    ("word", "readable"),
+    [
+        ("plain", "plain"),
+        ("eﬃcient", "efficient"),
+        ("ﬁnal", "final"),
+        ("cafe\u0301", "café"),
+        ("10²", "10²"),
+        ("½", "½"),
+        ("co\u00adop", "coop"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("a\x07b", "ab"),
+        ("\x1b[31m", "[31m"),
+        ("\u202eevil", "evil"),
+        ("\uf0b7", ""),
+        ("\x00", ""),
+    ],
+)
+def test_words_are_composed_expanded_and_stripped_of_what_cannot_be_read(word: str, readable: str) -> None:
+    assert normalised(word) == readable
+
+
+def test_bullets_are_single_marks_not_words() -> None:
+    assert is_bullet("•")
+    assert not is_bullet("a")
+    assert not is_bullet("--")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One. Two.", 2),
+        ("It cost $1.20 per share in 2022. Sales rose.", 2),
+        ("Apple Inc. and Intel Corp. agreed.", 1),
+        ("He works at Apple Inc. The shares rose.", 2),
+        ("See Fig. 3 and No. 7 for details.", 1),
+        ("Mr. J. Smith came. He left.", 2),
+        ("Use e.g. oil. Never water!", 2),
+        ('"Stop!" "Why?" he asked.', 2),
+        ("1. Open the valve. 2. Close it.", 2),
+        ("No end here", 1),
+        ("", 0),
+    ],
+)
+def test_sentences_end_where_a_reader_ends_them(text: str, sentences: int) -> None:
+    assert len(sentence_lengths(text.split())) == sentences
+
+
+@given(st.lists(st.text(st.characters(blacklist_categories=["Zs", "Cs", "Cc"]), min_size=1), max_size=40))
+def test_no_word_is_lost_between_sentences(words: list[str]) -> None:
+    lengths = sentence_lengths(words)
+    assert sum(lengths) == len(words)
+    assert all(length > 0 for length in lengths)
+
+
+def joined(first: str, second: str) -> str:
+    pieces: list[Piece] = []
+    for line in (first, second):
+        append_line(pieces, [Piece(word, " ", 1, 0, len(word), (0, 0, 0, 0)) for word in line.split()])
+    return render(pieces)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole"),
+    [
+        ("the mainte-", "nance plan", "the maintenance plan"),
+        ("a well-", "known plan", "a well-known plan"),
+        ("state-of-the-", "art plan", "state-of-the-art plan"),
+        ("Smith-", "Jones said", "Smith-Jones said"),
+        ("pages 10-", "12 say", "pages 10-12 say"),
+        ("a dash -", "and more", "a dash - and more"),
+        ("plain", "words", "plain words"),
+    ],
+)
+def test_hyphens_at_line_ends_are_undone_only_where_they_split_a_word(first: str, second: str, whole: str) -> None:
+    assert joined(first, second) == whole

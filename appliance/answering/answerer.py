@@ -135,8 +135,8 @@ class Answerer:
 
     async def _extract(self, draft: _Draft) -> wire.TokenEvent:
         scores = [hit.score for hit in draft.found.hits]
-        sought = draft.found.sought
-        extract = await _blocking(extractive.answer, sought, self._passages(draft), scores, self._embedder)
+        asked = extractive.Asked(draft.request.question, draft.found.sought, draft.found.sources)
+        extract = await _blocking(extractive.answer, asked, self._passages(draft), scores, self._embedder)
         draft.citations = extract.citations
         return draft.add(extract.text)
 

@@ -8,25 +8,31 @@ The best one answers; up to two more that are nearly as good and say something e
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from appliance import wire
 from appliance.answering.citations import Passages
 from appliance.answering.segments import Segment, readable, segments, window
 from appliance.answering.support import PassageEmbedder, Support, cosine
-from appliance.retrieval.folding import tokens
-from appliance.retrieval.query import parse
+from appliance.retrieval.folding import padded, tokens
+from appliance.retrieval.query import contains, parse
+from appliance.store.names import display
+from appliance.store.rows import PassageRow
 
 NOT_FOUND = "The documents do not answer this question."
 
 _MOST_SENTENCES = 3
 _NEARLY_AS_GOOD = 0.85
+_AS_GOOD = 0.95
+"""The same for a sentence of another passage."""
 _COMPARED = 24
 """Sentences that are embedded, the best by words."""
 _ALIKE = 0.6
 _WORDS, _MEANING, _KIND, _PLACE, _CONTEXT = 0.6, 0.6, 0.15, 0.2, 0.5
 _LEAST_WORDS, _LEAST_MEANING = 0.34, 0.42
+_LEAST_NAMES, _LEAST_NAMED = 0.5, 0.4
+_SOURCE_WORD = 0.3
 _SHORT = 7
 _LONGEST = 420
 
@@ -53,6 +59,17 @@ class Extract:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, what it seeks, and where the passages' documents say they come from."""
+
+    question: str
+    sought: str
+    """The question without the words that name its source: inside the right document these mislead."""
+    sources: Mapping[int, str] = field(default_factory=dict)
+    """Name and first words of each document, by number."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Candidate:
     passage: int
     """Number of its marker."""
@@ -65,17 +82,18 @@ class _Candidate:
     meaning: float = 0.0
 
 
-def answer(question: str, passages: Passages, scores: Sequence[float], embedder: PassageEmbedder) -> Extract:
-    """Answer from the passages; `scores` are theirs from the search. Reads the store and embeds: call it in a thread.
-
-    Best given what is sought, without the words that name the source: inside the right report these mislead.
-    """
-    ranked = _with_meaning(question, _candidates(question, passages, scores), embedder)
-    chosen = _choose(ranked)
+def answer(asked: Asked, passages: Passages, scores: Sequence[float], embedder: PassageEmbedder) -> Extract:
+    """Answer from the passages; `scores` are theirs from the search. Reads the store and embeds: call it in a thread."""
+    ranked = _with_meaning(asked.sought, _candidates(asked, passages, scores), embedder)
+    chosen = _choose(asked, [one for one in ranked if _about_the_same(asked, one, passages.rows[one.passage - 1])])
     lines: list[str] = []
     citations: list[wire.Citation] = []
+    said: list[tuple[int, Segment]] = []
     for candidate in chosen:
         segment = _completed(candidate.segment, passages.rows[candidate.passage - 1].text)
+        if any(number == candidate.passage and segment.overlaps(other) for number, other in said):
+            continue
+        said.append((candidate.passage, segment))
         support = Support(segment.start, segment.end, True, round(min(1.0, max(0.0, candidate.meaning)), 4))
         citation = passages.citation(candidate.passage, support)
         if citation is not None:
@@ -86,17 +104,18 @@ def answer(question: str, passages: Passages, scores: Sequence[float], embedder:
     return Extract("\n".join(lines), citations)
 
 
-def _candidates(question: str, passages: Passages, scores: Sequence[float]) -> list[_Candidate]:
-    parsed = parse(question)
-    wanted = {token for word in parsed.terms for token in tokens(word.text)}
+def _candidates(asked: Asked, passages: Passages, scores: Sequence[float]) -> list[_Candidate]:
+    wanted = {token for word in parse(asked.question).terms for token in tokens(word.text)}
     found = list(_segments(passages))
     weights = _rarity(wanted, [set(tokens(context + " " + segment.text)) for _, _, segment, context in found])
+    for token in wanted.difference(tokens(asked.sought)):
+        weights[token] *= _SOURCE_WORD
     best = max((score for score in scores), default=0.0)
     candidates = []
     for number, order, segment, context in found:
         words = _weighed(weights, set(tokens(segment.text)), set(tokens(context)))
         place = scores[number - 1] / best if best > 0 else 0.0
-        candidates.append(_Candidate(number, order, segment, words, _kind(question, segment.text), place))
+        candidates.append(_Candidate(number, order, segment, words, _kind(asked.question, segment.text), place))
     return sorted(candidates, key=lambda one: -_score(one))[:_COMPARED]
 
 
@@ -146,20 +165,39 @@ def _score(one: _Candidate) -> float:
     return _WORDS * one.words + _MEANING * one.meaning + _KIND * one.kind + _PLACE * one.place
 
 
-def _choose(ranked: list[_Candidate]) -> list[_Candidate]:
-    if not ranked or (ranked[0].words < _LEAST_WORDS and ranked[0].meaning < _LEAST_MEANING):
+def _choose(asked: Asked, ranked: list[_Candidate]) -> list[_Candidate]:
+    if not ranked or not _answers(asked, ranked[0]):
         return []
     chosen = [ranked[0]]
     for one in ranked[1:]:
-        if len(chosen) == _MOST_SENTENCES or _score(one) < _NEARLY_AS_GOOD * _score(ranked[0]):
+        enough = _NEARLY_AS_GOOD if one.passage == ranked[0].passage else _AS_GOOD
+        if len(chosen) == _MOST_SENTENCES:
             break
-        if not any(_alike(one.segment.text, other.segment.text) for other in chosen):
+        if _score(one) >= enough * _score(ranked[0]) and not any(_alike(one, other) for other in chosen):
             chosen.append(one)
     return chosen
 
 
-def _alike(one: str, other: str) -> bool:
-    first, second = set(tokens(one)), set(tokens(other))
+def _answers(asked: Asked, best: _Candidate) -> bool:
+    """Whether the best there is says enough of what was asked; where the source was named rightly, less will do."""
+    if any(word.telling for word in parse(asked.question).words) and best.words + best.meaning >= _LEAST_NAMED:
+        return True
+    return best.words >= _LEAST_WORDS or best.meaning >= _LEAST_MEANING
+
+
+def _about_the_same(asked: Asked, one: _Candidate, row: PassageRow) -> bool:
+    """Whether the passage or its source has half of the names and numbers in the question; one, if the meaning fits."""
+    telling = [word for word in parse(asked.question).words if word.telling]
+    if not telling:
+        return True
+    around = padded(" ".join([asked.sources.get(row.document, ""), display(row.path), *row.heading, row.text]))
+    found = sum(contains(around, word) for word in telling)
+    return found >= _LEAST_NAMES * len(telling) or (found > 0 and one.meaning >= _LEAST_MEANING)
+
+
+def _alike(one: _Candidate, other: _Candidate) -> bool:
+    """Whether they say the same."""
+    first, second = set(tokens(one.segment.text)), set(tokens(other.segment.text))
     return len(first & second) > _ALIKE * min(len(first), len(second))
 
 

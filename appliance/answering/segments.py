@@ -30,6 +30,10 @@ class Segment:
     label: str = ""
     """The line above a table row that says what its figures are, such as "Operating income"."""
 
+    def overlaps(self, other: "Segment") -> bool:
+        """Whether both have a character of the passage in common."""
+        return self.start < other.end and other.start < self.end
+
 
 def segments(text: str) -> list[Segment]:
     """The segments of a passage in order; nothing for an empty text."""

@@ -81,13 +81,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Hits, best first; what is sought: the question without the words that name its source; and the seconds each step
-    took: embed, match, nearest, rank, total.
-    """
+    """What a search found."""
 
     hits: list[Hit]
+    """Best first."""
     sought: str
+    """The question without the words that name its source."""
+    sources: dict[int, str]
+    """Name and first words of the hits' documents, by number."""
     timings: dict[str, float]
+    """Seconds of each step: embed, match, nearest, rank, total."""
 
 
 class Retriever:
@@ -104,7 +107,7 @@ class Retriever:
         clock = _Clock()
         question = parse(query)
         if not question.words or k < 1:
-            return Found([], question.text, clock.timings())
+            return Found([], question.text, {}, clock.timings())
         with clock.step("embed"):
             whole = self.embed(question.text)
         named = self._named(question, whole, collections, clock)
@@ -114,7 +117,9 @@ class Retriever:
         near = self._nearest(whole, rest, named, collections, clock)
         with clock.step("rank"):
             hits = self._rank(lexical, near, whole, rest, named, k)
-        return Found(hits, named.rest.text, clock.timings())
+            names = self._store.sources({hit.passage.document for hit in hits})
+        sources_text = {number: " ".join(texts) for number, texts in names.items()}
+        return Found(hits, named.rest.text, sources_text, clock.timings())
 
     def embed(self, text: str) -> Vector:
         """The vector of a query, remembered for the last few."""

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.answering.citations import Passages
-from appliance.answering.extractive import NOT_FOUND, Extract, answer
+from appliance.answering.extractive import NOT_FOUND, Asked, Extract, answer
 from appliance.retrieval.search import Retriever
 from appliance.store import Store
 from models.embedder import Embedder
@@ -18,7 +18,10 @@ def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
         found = retriever.search(question, k=8)
         hits = found.hits
         return answer(
-            found.sought, Passages([hit.passage for hit in hits], reports), [hit.score for hit in hits], embedder
+            Asked(question, found.sought, found.sources),
+            Passages([hit.passage for hit in hits], reports),
+            [hit.score for hit in hits],
+            embedder,
         )
 
     return run
@@ -61,4 +64,4 @@ def test_what_the_documents_do_not_answer_is_said_so(ask, question: str) -> None
 
 
 def test_no_passages_answer_nothing(reports: Store, embedder: Embedder) -> None:
-    assert answer("anything", Passages([], reports), [], embedder).citations == []
+    assert answer(Asked("anything", "anything"), Passages([], reports), [], embedder).citations == []

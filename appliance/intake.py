@@ -22,7 +22,7 @@ from appliance.shell import shell_quote
 from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow
-from ingest.errors import IngestError, Stopped, Unreadable
+from ingest.errors import IngestError, PermanentError, Stopped, Unreadable
 from ingest.identity import identity_of, same_content
 from ingest.types import Batch, DocumentInfo, FileIdentity, Progress, RevisionKey, Sink, Vector
 from ingest.watch import Changes
@@ -269,20 +269,18 @@ class Intake:
         assert self._current is not None
         stop = self._current.stop
         try:
-            self._read_file(row, stop)
-        except (Stopped, UnknownDocument):
-            _log.debug("reading %s was interrupted", display(row.path))
+            reading = self._reader.open(row.path, stop)
         except IngestError as error:
-            if stop.is_set():
-                return
-            denied = isinstance(error, Unreadable) and isinstance(error.__cause__, PermissionError)
-            hint = self._mend(row.path) if denied else error.hint
-            _log.warning("%s: %s", error, hint)
-            self._store.fail(row.id, error.code, error.why, hint, ticket=row.ticket)
+            self._failed(row, error)
+        else:
+            try:
+                self._read_content(row, reading, stop)
+            finally:
+                reading.close()
         self._tell(row.id)
 
-    def _read_file(self, row: DocumentRow, stop: threading.Event) -> None:
-        reading = self._reader.open(row.path, stop)
+    def _read_content(self, row: DocumentRow, reading: Reading, stop: threading.Event) -> None:
+        key: RevisionKey | None = None
         try:
             key = RevisionKey(reading.sha256())
             if self._store.settle(row.id, key, reading.identity, ticket=row.ticket):
@@ -290,8 +288,28 @@ class Intake:
             sink = self._store.open_revision(row.id, key, ticket=row.ticket)
             self._tell(row.id)
             reading.run(_Watched(sink, lambda: self._tell(row.id)))
-        finally:
-            reading.close()
+        except (Stopped, UnknownDocument):
+            _log.debug("reading %s was interrupted", display(row.path))
+        except IngestError as error:
+            if not stop.is_set():
+                self._failed(row, error, key if isinstance(error, PermanentError) else None)
+        except (StoreError, NotReady):
+            raise
+        except Exception as error:  # one document must not hold up the others, whatever happens to it
+            _log.exception("reading %s failed", display(row.path))
+            why = f"{type(error).__name__}: {error}"
+            hint = f"the service's log has the details; `docent documents retry {row.id}` tries again"
+            self._store.fail(row.id, "internal_error", why, hint, ticket=row.ticket)
+
+    def _failed(self, row: DocumentRow, error: IngestError, key: RevisionKey | None = None) -> None:
+        """Note why; content that will never be readable is remembered by its key, so that a touch costs only its hash."""
+        denied = isinstance(error, Unreadable) and isinstance(error.__cause__, PermissionError)
+        hint = self._mend(row.path) if denied else error.hint
+        _log.warning("%s; %s", error, hint)
+        try:
+            self._store.fail(row.id, error.code, error.why, hint, key=key, ticket=row.ticket)
+        except UnknownDocument:
+            _log.debug("%s was deleted meanwhile", display(row.path))
 
     def _mend(self, path: bytes) -> str:
         """The exact command that makes a file readable for the service."""

@@ -139,3 +139,33 @@ def test_a_full_rescan_finds_what_no_event_told() -> None:
         live.drop("policy.pdf", POLICY)
         os.utime(live.library / "policy.pdf")
         assert live.wait_for("policy.pdf", "indexed")
+
+
+def test_a_touch_of_a_broken_file_leaves_it_failed_and_a_retry_reads_it_again(live: Live) -> None:
+    failed = live.drop("broken.pdf", POLICY[:400])
+    os.utime(live.library / "broken.pdf")
+    wait_until(lambda: (live.document("broken.pdf") or failed).modified != "", "the touch")
+    assert live.wait_for("broken.pdf").state == "failed"
+    live.client.retry(failed.id)
+    assert live.wait_for("broken.pdf").reason == failed.reason
+
+
+class _Unforeseen:
+    """Opens files as the real reader does, but fails on one of them in a way that nobody foresaw."""
+
+    def __init__(self, real: object) -> None:
+        self._real = real
+
+    def open(self, path: bytes, stop: object) -> object:
+        reading = self._real.open(path, stop)  # type: ignore[attr-defined]
+        if path == b"odd.pdf":
+            reading.run = lambda sink: 1 / 0
+        return reading
+
+
+def test_a_failure_that_nobody_foresaw_costs_one_document(live: Live) -> None:
+    live.context.intake._reader = _Unforeseen(live.context.intake._reader)  # type: ignore[assignment]
+    failed = live.drop("odd.pdf", POLICY)
+    assert failed.state == "failed"
+    assert "retry" in (failed.hint or "")
+    assert live.drop("good.pdf", MANUAL).state == "indexed"

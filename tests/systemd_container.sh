@@ -45,7 +45,7 @@ boot() {
     done
   fi
   echo $$ >"$folder/pid"
-  exec setpriv --pdeathsig KILL systemd-nspawn "${options[@]}" </dev/null >"$folder/console" 2>&1
+  exec setpriv --pdeathsig TERM systemd-nspawn "${options[@]}" </dev/null >"$folder/console" 2>&1
 }
 
 wait_until_up() {

@@ -17,6 +17,7 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 import llama_cpp as llama
+import numpy as np
 
 from models.errors import InvalidModelFile, ModelLoadFailed
 from models.guard import control_pattern
@@ -49,7 +50,7 @@ class Entry:
 
 
 class Sampler:
-    """A chain of llama.cpp's samplers for one request."""
+    """A chain of llama.cpp's samplers for one request; without a chain the likeliest token is taken."""
 
     def __init__(self, chain: Any) -> None:
         self.chain = chain
@@ -70,6 +71,7 @@ class Engine:
         llama.llama_backend_init()
         self._model = self._load_model(path, settings)
         self._vocab = llama.llama_model_get_vocab(self._model)
+        self._vocabulary_size = int(llama.llama_vocab_n_tokens(self._vocab))
         trained = int(llama.llama_model_n_ctx_train(self._model)) or settings.context
         self.context = min(settings.context, trained)
         self._context = self._make_context(settings)
@@ -145,9 +147,10 @@ class Engine:
     @cached_property
     def control(self) -> re.Pattern[str] | None:
         """Finds what the tokenizer would read as a control token."""
-        count = int(llama.llama_vocab_n_tokens(self._vocab))
         return control_pattern(
-            self._text_of(token) for token in range(count) if llama.llama_vocab_get_attr(self._vocab, token) & _CONTROL
+            self._text_of(token)
+            for token in range(self._vocabulary_size)
+            if llama.llama_vocab_get_attr(self._vocab, token) & _CONTROL
         )
 
     def tokenize(self, text: str, *, special: bool, bos: bool) -> list[int]:
@@ -206,24 +209,25 @@ class Engine:
 
     def sampler(self, sampling: Sampling) -> Sampler:
         """A chain in llama.cpp's usual order: top-k, top-p, min-p, temperature, draw."""
-        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         if sampling.temperature <= 0:
-            steps = [llama.llama_sampler_init_greedy()]
-        else:
-            seed = int.from_bytes(os.urandom(4), "big") if sampling.seed is None else sampling.seed
-            steps = [
-                llama.llama_sampler_init_top_k(sampling.top_k),
-                llama.llama_sampler_init_top_p(sampling.top_p, 1),
-                llama.llama_sampler_init_min_p(sampling.min_p, 1),
-                llama.llama_sampler_init_temp(sampling.temperature),
-                llama.llama_sampler_init_dist(seed),
-            ]
-        for step in steps:
+            return Sampler(None)
+        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        seed = int.from_bytes(os.urandom(4), "big") if sampling.seed is None else sampling.seed
+        for step in (
+            llama.llama_sampler_init_top_k(sampling.top_k),
+            llama.llama_sampler_init_top_p(sampling.top_p, 1),
+            llama.llama_sampler_init_min_p(sampling.min_p, 1),
+            llama.llama_sampler_init_temp(sampling.temperature),
+            llama.llama_sampler_init_dist(seed),
+        ):
             llama.llama_sampler_chain_add(chain, step)
         return Sampler(chain)
 
     def sample(self, sampler: Sampler, index: int) -> int:
         """The next token after entry `index` of the last decoded batch."""
+        if sampler.chain is None:
+            logits = llama.llama_get_logits_ith(self._context, index)
+            return int(np.ctypeslib.as_array(logits, (self._vocabulary_size,)).argmax())
         return int(llama.llama_sampler_sample(sampler.chain, self._context, index))
 
     # -- adapters -----------------------------------------------------------------------------------------------------

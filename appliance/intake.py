@@ -295,7 +295,7 @@ class Intake:
                 self._failed(row, error, key if isinstance(error, PermanentError) else None)
         except (StoreError, NotReady):
             raise
-        except Exception as error:  # one document must not hold up the others, whatever happens to it
+        except Exception as error:  # noqa: BLE001 - one document must not hold up the others, whatever happens to it
             _log.exception("reading %s failed", display(row.path))
             why = f"{type(error).__name__}: {error}"
             hint = f"the service's log has the details; `docent documents retry {row.id}` tries again"

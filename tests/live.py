@@ -99,7 +99,7 @@ def live_service(home: Path, settings: Settings = FAST) -> Iterator[Live]:
     def run() -> None:
         try:
             asyncio.run(main())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
             if not isinstance(started[0], BaseException):
                 failures.append(error)
 

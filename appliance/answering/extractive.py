@@ -16,7 +16,7 @@ from appliance.answering.citations import Passages
 from appliance.answering.segments import Segment, readable, segments, window
 from appliance.answering.support import PassageEmbedder, Support, cosine
 from appliance.retrieval.folding import padded, tokens
-from appliance.retrieval.query import contains, parse
+from appliance.retrieval.query import Word, contains, parse
 from appliance.store.names import display
 from appliance.store.rows import PassageRow
 
@@ -186,13 +186,23 @@ def _answers(asked: Asked, best: _Candidate) -> bool:
 
 
 def _about_the_same(asked: Asked, one: _Candidate, row: PassageRow) -> bool:
-    """Whether the passage or its source has half of the names and numbers in the question; one, if the meaning fits."""
+    """Whether the passage or its source has half of the names and numbers in the question, not numbers alone; one of
+    them, if the meaning fits.
+    """
     telling = [word for word in parse(asked.question).words if word.telling]
     if not telling:
         return True
     around = padded(" ".join([asked.sources.get(row.document, ""), display(row.path), *row.heading, row.text]))
-    found = sum(contains(around, word) for word in telling)
-    return found >= _LEAST_NAMES * len(telling) or (found > 0 and one.meaning >= _LEAST_MEANING)
+    found = [word for word in telling if contains(around, word)]
+    if found and one.meaning >= _LEAST_MEANING:
+        return True
+    if any(map(_is_name, telling)) and not any(map(_is_name, found)):
+        return False
+    return len(found) >= _LEAST_NAMES * len(telling)
+
+
+def _is_name(word: Word) -> bool:
+    return not _DIGIT.search(word.text)
 
 
 def _alike(one: _Candidate, other: _Candidate) -> bool:

@@ -130,7 +130,14 @@ class _Drafts:
         self._thread.join()
 
     def __iter__(self) -> Iterator[_Draft]:
-        while (item := self._queue.get()) is not None:
+        while True:
+            try:
+                item = self._queue.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                _check(self._stop, self._extraction.what)
+                continue
+            if item is None:
+                return
             if isinstance(item, BaseException):
                 raise item
             yield item

@@ -12,6 +12,7 @@ from ingest.types import Line, Page
 
 CELL_GAP = "  "
 _SAME_ROW_OVERLAP = 0.5
+_SIDEWAYS = 3.0
 _SAME_CELL_GAP = 0.6
 _LABELS_BEFORE = frozenset(("$", "€", "£", "¥", "("))
 _LABELS_AFTER = frozenset((")", "%", ")%"))
@@ -101,9 +102,11 @@ def rows_of(page: Page, dropped: frozenset[int] = frozenset()) -> list[Row]:
 
 
 def vertical_overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Shared height as a share of the smaller height."""
-    smaller = min(one[1] - one[0], other[1] - other[0])
-    return (min(one[1], other[1]) - max(one[0], other[0])) / smaller if smaller > 0 else 0.0
+    """Shared height as a share of the smaller height; none where text runs sideways past lines of the usual height."""
+    smaller, larger = sorted((one[1] - one[0], other[1] - other[0]))
+    if smaller <= 0 or larger > _SIDEWAYS * smaller:
+        return 0.0
+    return (min(one[1], other[1]) - max(one[0], other[0])) / smaller
 
 
 def _cell(page: Page, line: Line) -> Cell | None:

@@ -1,5 +1,7 @@
 """Rows, tables, running lines and headings, found from where words stand."""
 
+from dataclasses import replace
+
 from ingest.columns import TableHead
 from ingest.headings import BodySize, Heading, heading_flags, is_contents, nested
 from ingest.rows import Row, rows_of
@@ -33,6 +35,16 @@ def test_columns_of_prose_are_not_joined_into_rows() -> None:
     left = prose("Left column one", "left column two", x=50, block=0)
     right = prose("Right column one", "right column two", x=320, block=1)
     assert texts(*left, *right) == ["Left column one", "left column two", "Right column one", "right column two"]
+
+
+def test_text_running_sideways_along_the_margin_joins_no_row() -> None:
+    (upright,) = page(1, [L("arXiv:1234", 10, 90)]).lines
+    sideways = replace(upright, box=(10, 50, 20, 400))
+    lines = page(1, [L("arXiv:1234", 10, 90), *prose("First line", "second line")]).lines
+    given = replace(
+        page(1, [L("arXiv:1234", 10, 90), *prose("First line", "second line")]), lines=(sideways, *lines[1:])
+    )
+    assert [row.text() for row in rows_of(given)] == ["arXiv:1234", "First line", "second line"]
 
 
 def test_column_headings_on_two_lines_become_one_cell_each() -> None:

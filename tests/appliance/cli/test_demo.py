@@ -69,7 +69,9 @@ def test_interrupted_it_leaves_nothing(folder: Path, number: signal.Signals) -> 
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    _, err = process.communicate(timeout=60)
+    # CPython ends itself by SIGINT where the interrupt came in the middle of an exec(); a shell shows 130 for both
+    assert process.returncode in (130, -signal.SIGINT), err
+    assert "Traceback" not in err
     assert list(folder.iterdir()) == []
     assert services_below(folder) == []

@@ -1,0 +1,166 @@
+"""A real service on a temporary home, as a child process, of which nothing is left whatever happens.
+
+SIGINT and SIGTERM end it in order. They are held back while the child is started and while things are put away: between
+the fork and the moment this process knows of its child, an interruption would leave it running for ever.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from appliance.client import Client
+from appliance.config import Places, find_places
+from appliance.errors import DocentError
+
+_MAX_SOCKET_BYTES = 107
+_START_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+_LOG_LINES = 30
+_FOREIGN = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS")
+
+
+class Interrupts:
+    """SIGINT and SIGTERM as `KeyboardInterrupt`, held back where one would do harm; only in the main thread."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._arrived)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _arrived(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._held:
+            raise KeyboardInterrupt
+        self._waiting = True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """None arrives in the block."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def check(self) -> None:
+        """Raise what was held back."""
+        if self._waiting:
+            raise KeyboardInterrupt
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryService:
+    """The running child."""
+
+    process: "subprocess.Popen[bytes]"
+    places: Places
+    client: Client
+    log: Path
+
+    def require_running(self, doing: str) -> None:
+        """Raise, with the end of the log, if the service has died."""
+        if self.process.poll() is not None:
+            raise self.failed(doing, f"the service ended with status {self.process.returncode}")
+
+    def failed(self, doing: str, why: str) -> DocentError:
+        """An error that shows the end of the service's log."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+        told = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
+        return DocentError(doing, f"{why}. The end of its log:\n{told}", "`docent doctor` checks this installation")
+
+
+@contextmanager
+def temporary_home(interrupts: Interrupts, *, keep: bool) -> Iterator[Path]:
+    """A new folder whose socket's path is short enough; removed afterwards unless `keep`."""
+    home = Path(tempfile.mkdtemp(prefix="docent-demo-"))
+    if len(os.fsencode(home / "docent.sock")) > _MAX_SOCKET_BYTES:
+        home.rmdir()
+        home = Path(tempfile.mkdtemp(prefix="docent-demo-", dir="/tmp"))
+    try:
+        yield home
+    finally:
+        with interrupts.held():
+            if not keep:
+                shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def temporary_service(home: Path, interrupts: Interrupts) -> Iterator[TemporaryService]:
+    """A ready service on `home`; stopped afterwards.
+
+    Raises:
+        DocentError: it did not become ready; says the end of its log.
+    """
+    environment = _environment(home)
+    places = find_places(environment)
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with interrupts.held():
+            process = _start(environment, home / "service.log")
+        interrupts.check()
+        with Client(places.socket) as client:
+            service = TemporaryService(process, places, client, home / "service.log")
+            _await_ready(service)
+            yield service
+    finally:
+        with interrupts.held():
+            if process:
+                _stop(process)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """This process's environment without anything that would lead to another home."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("DOCENT_") and name not in _FOREIGN
+    }
+    return {**kept, "DOCENT_HOME": str(home), "DOCENT_LIBRARY_SETTLE_SECONDS": "0.5"}
+
+
+def _start(environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the service in order.
+        return subprocess.Popen(
+            [sys.executable, "-m", "appliance", "serve"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _await_ready(service: TemporaryService) -> None:
+    doing = "starting the service"
+    deadline = time.monotonic() + _START_SECONDS
+    while not service.client.ready():
+        service.require_running(doing)
+        if time.monotonic() > deadline:
+            raise service.failed(doing, f"it was not ready within {_START_SECONDS:.0f} seconds")
+        time.sleep(0.1)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

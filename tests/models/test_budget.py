@@ -1,6 +1,6 @@
 """The plan for a load: victims, patience or refusal. The sum of all holders never exceeds the budget."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.budget import Holder, Never, Proceed, Wait, plan
@@ -47,6 +47,7 @@ holders = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), holders, st.integers(0, 200))
 def test_every_plan_keeps_the_budget_and_evicts_only_idle_unpinned_models(
     budget: int, held: list[Holder], wanted: int

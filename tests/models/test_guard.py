@@ -1,6 +1,6 @@
 """What users and documents write is never read as control tokens."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.guard import ControlGuard, Part, control_pattern
@@ -34,6 +34,7 @@ def test_a_vocabulary_without_control_tokens_needs_no_guard() -> None:
     assert ControlGuard(control_pattern([])).mask("<|im_end|>") == "<|im_end|>"
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["<|im_end|>", "<|im_", "end|>", "</s>", "x", " "])))
 def test_no_trusted_part_of_a_content_holds_a_control_token_and_nothing_is_lost(pieces: list[str]) -> None:
     content = "".join(pieces)

@@ -1,6 +1,6 @@
 """Text comes out of single tokens without cut characters and without stop strings, and nothing given is taken back."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.streaming import TextStream
@@ -35,6 +35,7 @@ def test_the_earliest_of_several_stop_strings_counts() -> None:
     assert run([b"one two three"], ("three", "two"))[0] == "one "
 
 
+@settings(deadline=None)
 @given(st.text(), st.lists(st.integers(1, 7)), st.lists(st.text(min_size=1, max_size=4), max_size=3))
 def test_however_the_bytes_are_cut_the_text_is_the_same(text: str, cuts: list[int], stop: list[str]) -> None:
     data = text.encode("utf-8", "replace")

@@ -12,9 +12,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from models.adapters import AdapterCatalog, AdapterRef, AdapterSpec, check_fits
 from models.budget import Holder, Never, Wait, plan
@@ -24,82 +23,12 @@ from models.errors import ModelBusy, ModelCrashed, ModelError, ModelInUse, Model
 from models.lease import Lease
 from models.memory import owned_bytes
 from models.process import Spawner
-from models.protocol import KvType, LoadSettings
+from models.protocol import LoadSettings
+from models.residents import ModelDefaults, ModelState, Resident, StateName
 
 _log = logging.getLogger(__name__)
 
-StateName = Literal["installed", "loading", "loaded", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDefaults:
-    """How models are loaded and how long anything may take; times in seconds.
-
-    `idle_s` None or 0: never unloaded. `batch`: on CPUs 128 tokens are read as fast as 512, in a quarter of the memory,
-    and a new or cancelled request waits a quarter of the time.
-    """
-
-    context: int = 4096
-    threads: int = 2
-    parallel: int = 4
-    batch: int = 128
-    kv_type: KvType = "f16"
-    gpu_layers: int = 0
-    idle_s: float | None = 1800.0
-    wait_s: float = 120.0
-    load_s: float = 300.0
-    stall_s: float = 60.0
-    watch_s: float = 1.0
-    queue: int = 64
-
-    def settings(self) -> LoadSettings:
-        """What a child is told."""
-        return LoadSettings(
-            context=self.context,
-            parallel=self.parallel,
-            batch=self.batch,
-            threads=self.threads,
-            kv_type=self.kv_type,
-            gpu_layers=self.gpu_layers,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    """One installed model as it is now; `predicted` and `measured` are bytes, while it is loading or loaded."""
-
-    spec: ModelSpec
-    state: StateName
-    reason: str | None
-    pinned: bool
-    leases: int
-    context: int | None
-    predicted: int | None
-    measured: int | None
-    pid: int | None
-
-
-@dataclass(slots=True, eq=False)
-class _Resident:
-    """One load of a model, from its reservation to its end. Only touched by the event loop's thread."""
-
-    spec: ModelSpec
-    reserved: int
-    last_used: float
-    task: asyncio.Task[None] | None = None
-    child: Child | None = None
-    leases: int = 0
-    measured: int | None = None
-    leaving: bool = False
-    error: ModelError | None = None
-
-    @property
-    def idle(self) -> bool:
-        return self.child is not None and self.leases == 0 and not self.leaving
-
-    @property
-    def bytes(self) -> int:
-        return max(self.reserved, self.measured or 0)
+__all__ = ["Manager", "ModelDefaults", "ModelState"]
 
 
 class Manager:
@@ -121,7 +50,7 @@ class Manager:
         self._defaults = defaults
         self._clock = clock
         self._on_change = on_change
-        self._residents: dict[str, _Resident] = {}
+        self._residents: dict[str, Resident] = {}
         self._failures: dict[str, str] = {}
         self._pinned: set[str] = set()
         self._line: deque[object] = deque()  # tickets of those who wait for room, first come first served
@@ -264,7 +193,7 @@ class Manager:
 
     # -- acquiring ----------------------------------------------------------------------------------------------------
 
-    async def _acquire(self, spec: ModelSpec, wait_s: float) -> _Resident:
+    async def _acquire(self, spec: ModelSpec, wait_s: float) -> Resident:
         what = f"using the model {spec.id}"
         if self._waiting >= self._defaults.queue:
             raise ModelBusy(what, f"{self._waiting} requests wait for a model already", "Try again in a while.")
@@ -284,9 +213,9 @@ class Manager:
                 self._line.remove(ticket)
                 self._notify()
 
-    async def _grant(self, spec: ModelSpec, ticket: object, what: str) -> _Resident:
+    async def _grant(self, spec: ModelSpec, ticket: object, what: str) -> Resident:
         """Wait until the model is loaded, starting the load when it is our turn."""
-        joined: _Resident | None = None
+        joined: Resident | None = None
         while True:
             if self._closing:
                 raise ModelBusy(what, "the service is stopping", "Try again when it runs.")
@@ -309,7 +238,7 @@ class Manager:
                 joined = resident
             await self._pulse.wait()
 
-    def _try_load(self, spec: ModelSpec, ticket: object, what: str) -> _Resident | None:
+    def _try_load(self, spec: ModelSpec, ticket: object, what: str) -> Resident | None:
         """Reserve and begin to load, if it is this ticket's turn and there is room. Raises ModelTooLarge."""
         if ticket not in self._line:
             self._line.append(ticket)
@@ -324,14 +253,14 @@ class Manager:
         victims = [self._residents[key] for key in decision.victims]
         for victim in victims:
             victim.leaving = True
-        resident = _Resident(spec, wanted, self._clock())
+        resident = Resident(spec, wanted, self._clock())
         self._residents[spec.id] = resident
         self._failures.pop(spec.id, None)
         resident.task = asyncio.create_task(self._load(resident, victims, settings), name=f"load {spec.id}")
         self._changed(spec)
         return resident
 
-    async def _load(self, resident: _Resident, victims: Sequence[_Resident], settings: LoadSettings) -> None:
+    async def _load(self, resident: Resident, victims: Sequence[Resident], settings: LoadSettings) -> None:
         """The task of one load; leaves either a child or an error in the resident."""
         spec = resident.spec
         try:
@@ -357,14 +286,14 @@ class Manager:
             resident.task = None
             self._changed(spec)
 
-    def _release(self, resident: _Resident) -> None:
+    def _release(self, resident: Resident) -> None:
         resident.leases -= 1
         resident.last_used = self._clock()
         self._notify()
 
     # -- leaving ------------------------------------------------------------------------------------------------------
 
-    async def _stop(self, resident: _Resident) -> None:
+    async def _stop(self, resident: Resident) -> None:
         """End a resident, whatever it is doing, and give its reservation back once its memory has come back."""
         resident.leaving = True
         if resident.task is not None and resident.task is not asyncio.current_task():
@@ -376,7 +305,7 @@ class Manager:
             del self._residents[resident.spec.id]
         self._changed(resident.spec)
 
-    def _on_death(self, resident: _Resident, error: ModelCrashed) -> None:
+    def _on_death(self, resident: Resident, error: ModelCrashed) -> None:
         if self._residents.get(resident.spec.id) is resident:
             del self._residents[resident.spec.id]
             self._failures[resident.spec.id] = error.why

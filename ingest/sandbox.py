@@ -47,6 +47,7 @@ _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "MALLOC_ARENA_MAX": "1",
     "PYMUPDF_SUGGEST_LAYOUT_ANALYZER": "0",
+    "ORT_DISABLE_TELEMETRY": "1",  # should pymupdf load ONNX Runtime, it must not report to anyone
 }
 _PIPE_BYTES = 1 << 20
 _SLICE_SECONDS = 0.1

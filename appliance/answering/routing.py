@@ -7,7 +7,7 @@ from typing import Protocol
 from appliance import wire
 from appliance.errors import InvalidRequest
 from models.adapters import AdapterRef
-from models.errors import UnknownModel
+from models.errors import UnknownAdapter, UnknownModel
 
 EXTRACTIVE = "extractive"
 DOCENT = "docent"
@@ -51,6 +51,10 @@ def choose(request: wire.AskRequest, default: str, models: Installed | None, ada
     """
     asked = request.model if request.model not in (None, "", DOCENT) else None
     model = asked or default or _only(models)
+    for use in request.adapters:
+        if adapters is None:
+            raise UnknownAdapter(f"adapter {use.id!r}", "no adapters are installed", "`docent adapters list` shows them")
+        adapters.get(use.id)
     if model == EXTRACTIVE:
         if request.adapters:
             raise InvalidRequest(
@@ -62,9 +66,6 @@ def choose(request: wire.AskRequest, default: str, models: Installed | None, ada
     if models is None:
         raise UnknownModel(f"model {model!r}", "no models are installed", "`docent models list` shows them")
     models.get(model)
-    for use in request.adapters:
-        assert adapters is not None
-        adapters.get(use.id)
     return Route(model, tuple(AdapterRef(use.id, use.scale) for use in request.adapters))
 
 

@@ -24,7 +24,7 @@ from models.lease import Lease
 from models.memory import owned_bytes
 from models.process import Spawner
 from models.protocol import LoadSettings
-from models.residents import ModelDefaults, ModelState, Resident, StateName
+from models.residents import STANDARD, ModelDefaults, ModelState, Resident, StateName
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Manager:
         adapters: AdapterCatalog,
         *,
         budget_bytes: int,
-        defaults: ModelDefaults = ModelDefaults(),
+        defaults: ModelDefaults = STANDARD,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[ModelState], None] = lambda _: None,
     ) -> None:

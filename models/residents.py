@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from models.catalog import ModelSpec
 from models.child import Child
@@ -43,6 +43,9 @@ class ModelDefaults:
             kv_type=self.kv_type,
             gpu_layers=self.gpu_layers,
         )
+
+
+STANDARD: Final = ModelDefaults()
 
 
 @dataclass(frozen=True, slots=True)

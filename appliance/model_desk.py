@@ -33,6 +33,10 @@ class Embedder(Protocol):
     @property
     def identity(self) -> str: ...
     @property
+    def size(self) -> int: ...
+    @property
+    def licence(self) -> str: ...
+    @property
     def dimensions(self) -> int: ...
     @property
     def max_tokens(self) -> int: ...
@@ -213,7 +217,8 @@ class ModelDesk:
             kind=_EMBEDDING,
             state="loaded",
             architecture="onnx",
-            size=0,
+            size=self._embedder.size,
+            licence=self._embedder.licence or None,
             context=self._embedder.max_tokens,
             sha256=self._embedder.identity,
         )

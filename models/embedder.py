@@ -63,6 +63,8 @@ class Embedder:
         self._output = _choose_output(manifest, session)
         self._special = tokenizer.num_special_tokens_to_add(False)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
+        self.size = 0
+        """Bytes of its files."""
 
     @classmethod
     def open(cls, folder: Path, *, threads: int | None = None) -> "Embedder":
@@ -75,6 +77,7 @@ class Embedder:
         manifest.verify(folder)
         session = _load_session(folder / manifest.model)
         embedder = cls(manifest, session, _load_tokenizer(folder / manifest.tokenizer), threads or effective_cpus())
+        embedder.size = sum((folder / name).stat().st_size for name in manifest.sha256)
         try:
             embedder._check(folder)
         except BaseException:
@@ -86,6 +89,11 @@ class Embedder:
     def name(self) -> str:
         """The model's id."""
         return self._manifest.name
+
+    @property
+    def licence(self) -> str:
+        """The model's licence, as its manifest says."""
+        return self._manifest.licence
 
     @property
     def identity(self) -> str:

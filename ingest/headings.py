@@ -91,6 +91,7 @@ def heading_flags(rows: list[Row], body: BodySize) -> list[bool]:
     return [
         _looks_alone(row, body)
         and not _begins_paragraph(row, rows[index + 1 : index + 2])
+        and not _is_inside_paragraph(row, rows[index - 1 : index] if index else [], body)
         and not _labels_table(row, rows[index - 1 : index] if index else [], rows[index + 1 : index + 2], body)
         for index, row in enumerate(rows)
     ]
@@ -129,6 +130,14 @@ def _begins_paragraph(row: Row, following: list[Row]) -> bool:
         near = below.y0 - row.y0 >= 0 and below.y0 - row.bottom <= _NEAR * row.height
         return alike and near and below.cells[0].pieces[0].text[0].islower() and len(row.pieces()) >= _PROSE_WORDS
     return False
+
+
+def _is_inside_paragraph(row: Row, before: list[Row], body: BodySize) -> bool:
+    """Whether only its first words look like a heading's, in the midst of a paragraph's lines."""
+    if not before or row.bold or _is_larger(row, body):
+        return False
+    above = before[0]
+    return above.block == row.block and above.size == row.size and 0 <= row.y0 - above.y0 <= (1 + _NEAR) * row.height
 
 
 def _labels_table(row: Row, before: list[Row], following: list[Row], body: BodySize) -> bool:

@@ -6,49 +6,11 @@ from ingest.types import Box
 
 _HYPHENS = ("-", "\u2010")
 # A hyphen after one of these is the word's own more often than the line's.
-_KEPT_PREFIXES = frozenset(
-    [
-        "non",
-        "self",
-        "well",
-        "long",
-        "short",
-        "high",
-        "low",
-        "year",
-        "third",
-        "first",
-        "second",
-        "co",
-        "pre",
-        "post",
-        "anti",
-        "cross",
-        "full",
-        "part",
-        "re",
-        "off",
-        "on",
-        "in",
-        "out",
-        "multi",
-        "mid",
-        "ex",
-        "half",
-        "all",
-        "single",
-        "double",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-    ]
-)
+_PREFIXES = """
+anti cross double eight first five four full half high long low mid multi nine non part post second self seven short
+single six ten third three two well year
+"""
+_KEPT_PREFIXES = frozenset(_PREFIXES.split())
 
 
 class Piece(NamedTuple):

@@ -14,29 +14,10 @@ from ingest.ignored import is_ignored
 from ingest.stability import Entry, Kind
 
 _DOCUMENT_SUFFIX = b".pdf"
-_NETWORK = frozenset(
-    [
-        "9p",
-        "afs",
-        "ceph",
-        "cifs",
-        "coda",
-        "davfs",
-        "fuse",
-        "glusterfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "prl_fs",
-        "smb3",
-        "smbfs",
-        "vboxsf",
-        "virtiofs",
-        "vmhgfs",
-    ]
-)
+_NETWORK_TYPES = """
+9p afs ceph cifs coda davfs fuse glusterfs lustre ncpfs nfs nfs4 ocfs2 prl_fs smb3 smbfs vboxsf virtiofs vmhgfs
+"""
+_NETWORK = frozenset(_NETWORK_TYPES.split())
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ Text flows down from the top margin and over to further pages. Bold is Helvetica
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -82,6 +83,14 @@ class PdfBuilder:
         self._page.insert_image(pymupdf.Rect(MARGIN, MARGIN, 300, 300), pixmap=pixmap)
         return self
 
+    def copies(self, count: int) -> Self:
+        """The page at hand as `count` further pages, cheaply."""
+        index = self._document.page_count - 1
+        for _ in range(count):
+            self._document.fullcopy_page(index, -1)
+        self._page = self._document[index]
+        return self
+
     def data(self, *, password: str = "") -> bytes:
         """The document as bytes, encrypted when a password is given. Ends the builder."""
         pages = self._document.page_count
@@ -90,7 +99,7 @@ class PdfBuilder:
             for y, text in ((36.0, self._header), (self._size[1] - 36.0, self._footer)):
                 if text:
                     self._put(MARGIN, y, text.format(page=number, pages=pages), 9.0, bold=False)
-        options: dict[str, Any] = {"garbage": 3, "no_new_id": True}
+        options: dict[str, Any] = {"garbage": 1, "no_new_id": True}
         if password:
             options |= {"encryption": pymupdf.PDF_ENCRYPT_AES_256, "user_pw": password, "owner_pw": password}
         data = self._document.tobytes(**options)
@@ -117,11 +126,17 @@ class PdfBuilder:
         lines = [""]
         for word in text.split():
             longer = f"{lines[-1]} {word}".strip()
-            if lines[-1] and pymupdf.get_text_length(longer, fontsize=size) > width:
+            if lines[-1] and sum(map(_width, longer)) * size > width:
                 lines.append(word)
             else:
                 lines[-1] = longer
         return lines
+
+
+@cache
+def _width(character: str) -> float:
+    """Of a character at size 1."""
+    return float(pymupdf.get_text_length(character, fontsize=1))
 
 
 def simple_pdf(path: Path, *pages: str) -> Path:

@@ -152,7 +152,7 @@ lines = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(lines, max_size=25), max_size=4))
 def test_any_page_gives_the_same_chunks_twice_each_mapped_and_within_the_limit(content: list[list[L]]) -> None:
     pages = {number: page(number, lines) for number, lines in enumerate(content, 1)}

@@ -171,6 +171,7 @@ def test_sentences_labels_and_plain_lines_are_not() -> None:
     assert flags(L("continued from before", size=14)) == [False]
     assert flags(L("(In millions)", bold=True)) == [False]
     assert flags(L("$15.3", size=14)) == [False]
+    assert flags(*prose("We say how in", "Section 8. In Section 7 we evaluate pumps")) == [False, False]
     assert flags(*prose("The pilot was attempting to land on", "the strip when it struck a tree", size=12)) == [
         False,
         False,

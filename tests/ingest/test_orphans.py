@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pdf_builder import simple_pdf
+from tests.pdf_builder import PdfBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,10 +32,8 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
 def test_the_child_dies_with_its_parent_within_two_seconds(tmp_path: Path, kill: signal.Signals) -> None:
-    pages = [f"Page {number}. " + "Many words fill this page. " * 200 for number in range(60)]
-    path = simple_pdf(
-        tmp_path / "a.pdf", *pages
-    )  # more than a pipe holds, so that the child waits with its work undone
+    # More than a pipe holds, so that the child waits with its work undone.
+    path = PdfBuilder().paragraph("Many words fill this page. " * 130).copies(120).save(tmp_path / "a.pdf")
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as parent:

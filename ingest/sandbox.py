@@ -54,6 +54,7 @@ _SLICE_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
 _ERRORS = {kind.code: kind for kind in (errors.BrokenPdf, errors.EncryptedPdf, errors.ParserLimit, errors.NotAPdf)}
 _CRASH_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, then drop it again"
+_START_HINT = "see whether memory and processes are left (`docent doctor`); it is tried again"
 _LIMIT_HINT = "split it into smaller files, or print it to PDF anew"
 
 
@@ -99,7 +100,12 @@ class Extraction:
         file.check_pdf()
         if file.identity.size > limits.file_bytes:
             raise errors.ParserLimit(file.what, f"it is larger than {limits.file_bytes} bytes", _LIMIT_HINT)
-        self._process, self._pipe = _start(file.descriptor, limits, child)
+        try:
+            self._process, self._pipe = _start(file.descriptor, limits, child)
+        except OSError as error:  # no memory or no process left: not the file's fault
+            raise errors.Unreadable(
+                file.what, f"its reader cannot be started ({error.strerror})", _START_HINT
+            ) from error
         try:
             message = self._receive()
             self._expect(message, "info")

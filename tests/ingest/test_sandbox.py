@@ -188,6 +188,11 @@ def test_a_hostile_child_gets_nowhere(pdf: Path, way: str, error: type[IngestErr
         read_by(way, pdf)
 
 
+def test_a_child_that_cannot_be_started_is_worth_another_try(pdf: Path) -> None:
+    with pytest.raises(Unreadable, match="cannot be started"):
+        open_extraction(pdf, child=("/no/such/python",))
+
+
 @pytest.mark.parametrize("way", ["silent", "dripping"])
 def test_a_child_that_is_too_slow_is_ended(pdf: Path, way: str) -> None:
     began = time.monotonic()

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from appliance.retrieval import stopwords
 from appliance.retrieval.folding import PIECE, fold, singular
 from appliance.retrieval.glossary import other_names
+from appliance.retrieval.spelling import ORDINALS, spellings
 
 MAX_TERMS = 64
 """Words that go into one full-text query; a longer question is cut."""
@@ -21,26 +23,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’.&/\-–][^\W_]+)*")
 _POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")  # as the store splits file names
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_YEAR = re.compile(r"(?:19|20)\d\d")
-_FISCAL = re.compile(r"(?:fy|fiscal|gj)'?((?:19|20)?\d\d)")
-_QUARTER = re.compile(r"q([1-4])|([1-4])q")
-_QUARTER_OF_YEAR = re.compile(r"(?:q([1-4])|([1-4])q)((?:19|20)?\d\d)|((?:19|20)\d\d)q([1-4])")
-_CODE = re.compile(r"(\d+)([a-z]{1,3})|([a-z]{1,3})(\d+)")
+_MOST_CAPITALS = 0.8
 _SENTENCE_END = re.compile(r"[.!?:]\s*[\"'”’)]*$")
-
-_ORDINALS = ("first", "second", "third", "fourth")
-_STOP = frozenset(
-    """
-    a about according after all also am among an and any are as at based be because been before being between both but
-    by can could did do does doing done during each either else ever every few for from get give given gives had has
-    have having he her here hers him his how i if in into is it its itself just let like list many may me might more
-    most much must my no nor not now of off on once one only or other our out over own please provide question
-    answer reply respond response same say says shall she should show since so some such tell than that the their
-    them then there these they this those through to too under until up upon us use used using very was we were
-    what when where whether which while who whom whose why will with within without would you your
-    describe details explain rely relying shown
-    """.split()  # noqa: SIM905 - a list of strings would hide the words
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +64,13 @@ def parse(text: str) -> Question:
     clean = " ".join(_SURROGATE.sub(" ", unicodedata.normalize("NFC", text)).split())
     words: list[Word] = []
     end = 0
+    spelled = [found[0] for found in _WORD.finditer(clean)]
+    german = stopwords.is_german(frozenset(map(fold, spelled)))
+    stop = stopwords.stop_words(german)
+    capitals_tell = not german and _capitals_tell(spelled)
     for found in _WORD.finditer(clean):
         begins = not words or bool(_SENTENCE_END.search(clean[end : found.start()]))
-        words.append(_word(found[0], begins))
+        words.append(_word(found[0], stop, capitals_tell and not begins))
         end = found.end()
     return Question(clean, tuple(_with_joined(_with_quarters(words), clean)))
 
@@ -103,52 +91,20 @@ def contains(words: str, word: Word) -> bool:
     return any(f" {_singular_phrase(phrase)} " in words for phrase in word.phrases)
 
 
-def _word(text: str, begins: bool) -> Word:
+def _capitals_tell(words: Sequence[str]) -> bool:
+    """Whether a capital marks a name: not where nearly every word has one."""
+    worded = [word for word in words[1:] if word.isalpha()]
+    return sum(word[0].isupper() for word in worded) <= _MOST_CAPITALS * len(worded)
+
+
+def _word(text: str, stop_words: frozenset[str], capital_tells: bool) -> Word:
     bare = _POSSESSIVE.sub("", text)
     folded = fold(bare)
-    telling = any(c.isdigit() for c in bare) or (not begins and bare[0].isupper())
+    stop = folded in stop_words
+    telling = not stop and (any(c.isdigit() for c in bare) or (capital_tells and bare[0].isupper()))
     apart = fold(_CAMEL.sub(" ", bare))
-    spellings = _spellings(folded) if apart == folded else (*_spellings(folded), " ".join(PIECE.findall(apart)))
-    return Word(text, spellings, telling and folded not in _STOP, folded in _STOP)
-
-
-def _spellings(folded: str) -> tuple[str, ...]:
-    pieces = PIECE.findall(folded)
-    if len(pieces) > 1:
-        return tuple(dict.fromkeys(_compound(pieces)))
-    return tuple(dict.fromkeys(_simple(folded)))
-
-
-def _compound(pieces: list[str]) -> list[str]:
-    """ "10-K" as a phrase and in one word; long pieces and periods also by themselves."""
-    spelled = [] if any(_is_period(piece) for piece in pieces) else [" ".join(pieces), "".join(pieces)]
-    for piece in pieces:
-        if _is_period(piece) or (len(piece) > 2 and not piece.isdigit()):
-            spelled += _simple(piece)
-    return spelled or [" ".join(pieces)]
-
-
-def _simple(piece: str) -> list[str]:
-    if found := _QUARTER_OF_YEAR.fullmatch(piece):
-        quarter, year = found[1] or found[2] or found[5], found[3] or found[4]
-        return [piece, f"q{quarter} {_full_year(year)}", f"{_full_year(year)} q{quarter}", f"{quarter}q{year[-2:]}"]
-    if _YEAR.fullmatch(piece) or (fiscal := _FISCAL.fullmatch(piece)):
-        year = piece if _YEAR.fullmatch(piece) else _full_year(fiscal[1]) if fiscal else piece
-        return [year, f"fy{year}", f"fy{year[-2:]}", f"fy {year}"]
-    if found := _QUARTER.fullmatch(piece):
-        number = int(found[1] or found[2])
-        return [f"q{number}", f"{number}q", f"{_ORDINALS[number - 1]} quarter"]
-    if found := _CODE.fullmatch(piece):
-        return [piece, " ".join(part for part in found.groups() if part)]
-    return [piece]
-
-
-def _is_period(piece: str) -> bool:
-    return any(pattern.fullmatch(piece) for pattern in (_YEAR, _FISCAL, _QUARTER, _QUARTER_OF_YEAR))
-
-
-def _full_year(digits: str) -> str:
-    return digits if len(digits) == 4 else f"20{digits}"
+    phrases = spellings(folded) if apart == folded else (*spellings(folded), " ".join(PIECE.findall(apart)))
+    return Word(text, phrases, telling, stop)
 
 
 def _with_joined(words: Sequence[Word], text: str) -> list[Word]:
@@ -167,8 +123,8 @@ def _with_joined(words: Sequence[Word], text: str) -> list[Word]:
 def _with_quarters(words: list[Word]) -> tuple[Word, ...]:
     """Let "third quarter" meet Q3."""
     for i, (word, after) in enumerate(pairwise(words)):
-        if word.phrases[0] in _ORDINALS and after.phrases[0] in ("quarter", "fiscal"):
-            number = _ORDINALS.index(word.phrases[0]) + 1
+        if word.phrases[0] in ORDINALS and after.phrases[0] in ("quarter", "fiscal"):
+            number = ORDINALS.index(word.phrases[0]) + 1
             words[i] = Word(word.text, (f"q{number}", f"{number}q", f"{word.phrases[0]} quarter"), True, False)
     return tuple(words)
 

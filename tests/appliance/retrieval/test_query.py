@@ -93,6 +93,17 @@ def test_capitals_and_digits_tell_a_name_but_not_where_a_sentence_begins() -> No
     assert telling == ["Apple", "2022"]
 
 
+def test_german_nouns_and_shouting_are_no_names() -> None:
+    german = parse("Wie hoch ist die Miete für die Wohnung in der Lindenstraße 2024?")
+    assert [word.text for word in german.words if word.telling] == ["2024"]
+    assert expression(german.terms[:2]) == '"hoch" OR "miete"'
+    assert not any(word.telling for word in parse("WHAT IS THE OIL CHANGE INTERVAL").words)
+
+
+def test_german_function_words_mean_something_in_english() -> None:
+    assert [word.text for word in parse("Did anybody die in the war?").terms] == ["anybody", "die", "war"]
+
+
 def test_things_are_also_known_by_their_other_names() -> None:
     assert "cost of sales" in parse("What were the COGS?").other_names
     assert "capex" in parse("purchases of property, plant and equipment").other_names

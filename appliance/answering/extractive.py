@@ -90,7 +90,7 @@ def answer(asked: Asked, passages: Passages, scores: Sequence[float], embedder: 
     citations: list[wire.Citation] = []
     said: list[tuple[int, Segment]] = []
     for candidate in chosen:
-        segment = _completed(candidate.segment, passages.rows[candidate.passage - 1].text)
+        segment = _completed(asked.question, candidate.segment, passages.rows[candidate.passage - 1].text)
         if any(number == candidate.passage and segment.overlaps(other) for number, other in said):
             continue
         said.append((candidate.passage, segment))
@@ -211,11 +211,16 @@ def _alike(one: _Candidate, other: _Candidate) -> bool:
     return len(first & second) > _ALIKE * min(len(first), len(second))
 
 
-def _completed(segment: Segment, passage: str) -> Segment:
-    """With the sentence before it, if it is short or leans on it ("It takes 1.1 litres"), or the one a colon asks for."""
+def _completed(question: str, segment: Segment, passage: str) -> Segment:
+    """With the sentence before it, if it is short or leans on it ("It takes 1.1 litres"); with the one after it, if a
+    colon asks for it, or if a reason is sought that this one does not give.
+    """
     parts = segments(passage)
     index = next((i for i, part in enumerate(parts) if part.start == segment.start), 0)
     if segment.text.rstrip().endswith(":") and index + 1 < len(parts):
+        return window(parts[index : index + 2], passage)
+    without_reason = _REASON.search(question) and not segment.is_row and not _BECAUSE.search(segment.text)
+    if without_reason and index + 1 < len(parts) and parts[index + 1].line == segment.line:
         return window(parts[index : index + 2], passage)
     leans = not segment.is_row and (_LEANS.match(segment.text) or len(segment.text.split()) < _SHORT)
     if leans and index and parts[index - 1].line == segment.line:

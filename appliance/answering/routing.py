@@ -53,7 +53,9 @@ def choose(request: wire.AskRequest, default: str, models: Installed | None, ada
     model = asked or default or _only(models)
     for use in request.adapters:
         if adapters is None:
-            raise UnknownAdapter(f"adapter {use.id!r}", "no adapters are installed", "`docent adapters list` shows them")
+            raise UnknownAdapter(
+                f"adapter {use.id!r}", "no adapters are installed", "`docent adapters list` shows them"
+            )
         adapters.get(use.id)
     if model == EXTRACTIVE:
         if request.adapters:

@@ -89,6 +89,7 @@ class Intake:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._current: _Work | None = None  # guarded by _lock
+        self._owed: set[bytes] = set()  # paths to look at, guarded by _lock
         self._thread = threading.Thread(target=self._work, name="docent-intake", daemon=True)
         self._watch: Watch | None = None
 
@@ -142,16 +143,41 @@ class Intake:
         return self._watch.unsettled() if self._watch else 0
 
     def changed(self, changes: Changes) -> None:
-        """The watch's callback. Moves come first: what follows then finds their documents in place."""
-        for old, new in changes.moved:
-            self.moved(old, new)
-        for path in (*(settled.path for settled in changes.settled), *changes.deleted):
-            self.look(path)
+        """The watch's callback. Moves come first: what follows then finds their documents in place.
+
+        What the store cannot take now, on a full disk say, is looked at again by the worker until it can.
+        """
+        with self._lock:
+            self._owed.update(path for pair in changes.moved for path in pair)
+            self._owed.update(settled.path for settled in changes.settled)
+            self._owed.update(changes.deleted)
+        try:
+            for old, new in changes.moved:
+                self.moved(old, new)
+            self._look_at_owed()
+        except StoreError as error:
+            _log.error("%s; %s", error, error.hint)
+            self._wake.set()
+
+    def _look_at_owed(self) -> None:
+        """Look at all that was reported; a path is done with only once the store has taken it."""
+        while True:
+            with self._lock:
+                path = next(iter(self._owed), None)
+                if path is None:
+                    return
+                self.look(path)
+                self._owed.discard(path)
 
     def _catch_up(self) -> None:
         """Follow renames and deletions from before the start; new files are the watch's, once they have settled."""
         known = self._store.known_files()
-        for path, identity in self._library.walk():
+        there = dict(self._library.walk())
+        if known and not there and self._library.device() not in {file.identity.device for file in known.values()}:
+            # an empty folder on another disk than the documents were on: theirs is not mounted
+            _log.warning("the library's disk seems not to be mounted; no document is taken for deleted")
+            return
+        for path, identity in there.items():
             if path not in known and (source := self._moved_from(identity)) is not None:
                 self._move(source.path, path)
         for path in known:
@@ -239,6 +265,7 @@ class Intake:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
+                self._look_at_owed()
                 row = self._take()
                 if row is not None:
                     self._read(row)

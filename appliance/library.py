@@ -12,11 +12,11 @@ from pathlib import Path
 
 from appliance.errors import DocumentExists, InvalidRequest, StoreFull, UnknownDocument
 from ingest.identity import identity_of
+from ingest.ignored import is_ignored
 from ingest.types import FileIdentity
 
 _MAX_NAME_BYTES = 255
 _FILE_MODE = 0o640
-_IGNORED_SUFFIXES = (b".part", b".crdownload")
 
 
 def _check_name(name: bytes, kind: str) -> None:
@@ -25,12 +25,10 @@ def _check_name(name: bytes, kind: str) -> None:
         why = "it is empty"
     elif b"/" in name or b"\0" in name:
         why = "it holds a slash or a zero byte"
-    elif name.startswith(b".") or name == b"@eaDir":
-        why = "names that begin with a dot are ignored by the library"
+    elif is_ignored(name):
+        why = "the library ignores such names: hidden files, unfinished downloads and what systems leave about"
     elif len(name) > _MAX_NAME_BYTES:
         why = f"it is longer than {_MAX_NAME_BYTES} bytes"
-    elif name.lower().endswith(_IGNORED_SUFFIXES):
-        why = "names of unfinished downloads are ignored by the library"
     if why:
         raise InvalidRequest(f"adding a document under the {kind} {os.fsdecode(name)!r}", why, f"choose another {kind}")
 
@@ -122,15 +120,19 @@ class Library:
                 what, error.strerror or str(error), "check the library's disk and its permissions"
             ) from error
 
+    def device(self) -> int:
+        """The number of the disk that the folder is on."""
+        return os.stat(self._root).st_dev
+
     def walk(self) -> Iterator[tuple[bytes, FileIdentity]]:
         """Every visible regular file, as its path and identity; folders that cannot be read are passed over."""
         for folder, folders, files in os.walk(self._root):
-            folders[:] = [name for name in folders if not name.startswith(b".")]
+            folders[:] = [name for name in folders if not is_ignored(name)]
             for name in files:
                 path = os.path.join(folder, name)
                 with contextlib.suppress(OSError):
                     found = os.lstat(path)
-                    if stat.S_ISREG(found.st_mode) and not name.startswith(b"."):
+                    if stat.S_ISREG(found.st_mode) and not is_ignored(name):
                         yield os.path.relpath(path, self._root), identity_of(found)
 
     def clean(self, prefix: bytes) -> None:

@@ -25,7 +25,7 @@ ONE_IMPORTER = {
     "watchdog": {"ingest/watch.py"},
 }
 VALUES = {
-    "models.adapters.AdapterRef", "models.lease.TextPiece", "models.lease.FinalPiece", "ingest.identity",
+    "models.adapters.AdapterRef", "models.lease.TextPiece", "models.lease.FinalPiece", "ingest.identity", "ingest.ignored",
     "ingest.sentences.sentence_lengths",
     "ingest.errors", "ingest.types", "ingest.watch.Changes", "models.errors", "models.protocol", "models.manifest", "models.catalog",
 }  # fmt: skip

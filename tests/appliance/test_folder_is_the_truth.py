@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,20 @@ def test_a_touch_of_a_broken_file_leaves_it_failed_and_a_retry_reads_it_again(li
     assert live.wait_for("broken.pdf").state == "failed"
     live.client.retry(failed.id)
     assert live.wait_for("broken.pdf").reason == failed.reason
+
+
+def test_a_library_whose_disk_is_not_mounted_deletes_nothing() -> None:
+    with short_home() as home:
+        with live_service(Path(home)) as live:
+            live.drop("policy.pdf", POLICY)
+        (Path(home) / "library").rename(Path(home) / "unmounted")
+        elsewhere = tempfile.mkdtemp(dir="/dev/shm")
+        try:
+            (Path(home) / "library").symlink_to(elsewhere)
+            with live_service(Path(home)) as live:
+                assert live.wait_for("policy.pdf").state == "indexed"
+        finally:
+            shutil.rmtree(elsewhere)
 
 
 class _Unforeseen:

@@ -5,18 +5,21 @@ complete or not at all.
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance.errors import DocumentExists, InvalidRequest, StoreFull, UnknownDocument
+from appliance.errors import Conflict, DocumentExists, InvalidRequest, StoreFull, UnknownDocument
 from ingest.identity import identity_of
 from ingest.ignored import is_ignored
 from ingest.types import FileIdentity
 
 _MAX_NAME_BYTES = 255
 _FILE_MODE = 0o640
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_FOLDER = {errno.ENOTDIR, errno.ELOOP}
 
 
 def _check_name(name: bytes, kind: str) -> None:
@@ -65,64 +68,67 @@ class Library:
 
         Raises:
             DocumentExists: the name is taken and `replace` was not asked for.
+            Conflict: the collection's name is that of a file or a link.
             StoreFull: the folder cannot be written.
         """
-        target = self.absolute(path)
         what = f"adding {os.fsdecode(path)!r}"
-        try:
-            self._make_parent(target)
+        folder, name = os.path.split(path)
+        with _told(what):
             os.chmod(temporary, _FILE_MODE)
-            replaced = self._rename(temporary, target, what, replace)
-            _sync_folder(os.path.dirname(target))
-        except OSError as error:
-            raise StoreFull(
-                what, error.strerror or str(error), "check the library's disk and its permissions"
-            ) from error
+            self._make_folder(folder)
+            with self._opened(folder, what) as descriptor:
+                replaced = _rename(temporary, descriptor, name, what, replace)
+                os.fsync(descriptor)
         return replaced
 
-    def _rename(self, temporary: bytes, target: bytes, what: str, replace: bool) -> bool:
-        if replace:
-            existed = os.path.lexists(target)
-            if existed and not stat.S_ISREG(os.lstat(target).st_mode):
-                raise DocumentExists(what, "something that is not a file has this name", "choose another name")
-            os.rename(temporary, target)
-            return existed
-        try:
-            os.link(temporary, target, follow_symlinks=False)  # unlike rename, never overwrites
-        except FileExistsError:
-            hint = "`--replace` (or the field `replace`) replaces it; or choose another name or collection"
-            raise DocumentExists(what, "a file of this name is already in the library", hint) from None
-        os.unlink(temporary)
-        return False
+    def _make_folder(self, folder: bytes) -> None:
+        if not folder:
+            return
+        made = self.absolute(folder)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(made)
+            os.chmod(made, stat.S_IMODE(os.stat(self._root).st_mode))  # as open as the library, setgid included
 
-    def _make_parent(self, target: bytes) -> None:
-        parent = os.path.dirname(target)
-        if parent != self._root:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(parent)
-                os.chmod(parent, stat.S_IMODE(os.stat(self._root).st_mode))  # as open as the library, setgid included
+    @contextlib.contextmanager
+    def _opened(self, folder: bytes, what: str) -> Iterator[int]:
+        """A descriptor of a folder of the library, reached without following a link: whoever may write to the library
+        could put one there that leads the service's own rights elsewhere."""
+        descriptor = os.open(self._root, _FOLDER_FLAGS & ~os.O_NOFOLLOW)
+        try:
+            for part in folder.split(b"/") if folder else ():
+                inner = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise
+            why = f"{os.fsdecode(folder)!r} in the library is a file or a link, not a folder"
+            raise Conflict(what, why, "choose another collection, or put a folder in its place") from error
+        finally:
+            os.close(descriptor)
 
     def delete(self, path: bytes) -> None:
         """Delete a document's file.
 
         Raises:
             UnknownDocument: the file is not there any more.
+            Conflict: it is a folder, or a link has taken the place of its folder.
             StoreFull: the folder cannot be written.
         """
         what = f"removing {os.fsdecode(path)!r}"
-        try:
-            os.unlink(self.absolute(path))
-            _sync_folder(os.path.dirname(self.absolute(path)))
-        except FileNotFoundError:
-            raise UnknownDocument(what, "its file is already gone", "nothing is left to do") from None
-        except OSError as error:
-            raise StoreFull(
-                what, error.strerror or str(error), "check the library's disk and its permissions"
-            ) from error
-
-    def device(self) -> int:
-        """The number of the disk that the folder is on."""
-        return os.stat(self._root).st_dev
+        folder, name = os.path.split(path)
+        with _told(what):
+            try:
+                with self._opened(folder, what) as descriptor:
+                    os.unlink(name, dir_fd=descriptor)
+                    os.fsync(descriptor)
+            except FileNotFoundError:
+                raise UnknownDocument(what, "its file is already gone", "nothing is left to do") from None
+            except IsADirectoryError:
+                raise Conflict(
+                    what, "it is a folder, not a file", "move its files out and remove it yourself"
+                ) from None
 
     def walk(self) -> Iterator[tuple[bytes, FileIdentity]]:
         """Every visible regular file, as its path and identity; folders that cannot be read are passed over."""
@@ -143,9 +149,30 @@ class Library:
                     os.unlink(entry.path)
 
 
-def _sync_folder(folder: bytes) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _rename(temporary: bytes, folder: int, name: bytes, what: str, replace: bool) -> bool:
+    if not replace:
+        try:
+            os.link(temporary, name, dst_dir_fd=folder, follow_symlinks=False)  # unlike rename, never overwrites
+        except FileExistsError:
+            hint = "`--replace` (or the field `replace`) replaces it; or choose another name or collection"
+            raise DocumentExists(what, "a file of this name is already in the library", hint) from None
+        os.unlink(temporary)
+        return False
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        existed = stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        os.rename(temporary, name, dst_dir_fd=folder)
+        return False
+    if not existed:
+        raise DocumentExists(what, "something that is not a file has this name", "choose another name")
+    os.rename(temporary, name, dst_dir_fd=folder)
+    return True
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "check the library's disk and its permissions"
+        raise StoreFull(what, error.strerror or str(error), hint) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import DocumentExists, InvalidRequest, UnknownDocument
+from appliance.errors import Conflict, DocumentExists, InvalidRequest, UnknownDocument
 from appliance.library import Library
 
 
@@ -63,3 +63,48 @@ def test_what_a_crash_left_of_an_upload_is_cleaned_away(library: Library) -> Non
     upload(library)
     library.clean(b".docent-upload-")
     assert os.listdir(library.root) == []
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_nothing_is_written_through_a_link_in_a_collections_place(tmp_path: Path, replace: bool) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "link").symlink_to(elsewhere)
+    library = Library(tmp_path / "library")
+    with pytest.raises(Conflict, match="link"):
+        library.publish(upload(library), b"link/a.pdf", replace=replace)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_nothing_is_deleted_through_a_link_that_took_a_folders_place(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.pdf").write_bytes(b"precious")
+    (tmp_path / "library" / "deep").mkdir(parents=True)
+    (tmp_path / "library" / "deep" / "link").symlink_to(elsewhere)
+    with pytest.raises(Conflict, match="link"):
+        Library(tmp_path / "library").delete(b"deep/link/a.pdf")
+    assert (elsewhere / "a.pdf").exists()
+
+
+def test_a_collection_named_like_a_file_is_refused_as_a_conflict(library: Library) -> None:
+    library.publish(upload(library), b"a.pdf", replace=False)
+    with pytest.raises(Conflict, match="not a folder"):
+        library.publish(upload(library), b"a.pdf/b.pdf", replace=False)
+
+
+def test_a_folder_that_counts_as_a_document_is_not_deleted(library: Library) -> None:
+    os.mkdir(library.absolute(b"folder.pdf"))
+    with pytest.raises(Conflict, match="folder"):
+        library.delete(b"folder.pdf")
+
+
+def test_no_descriptor_is_left_open(library: Library) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for name in (b"c/a.pdf", b"c/b.pdf"):
+        library.publish(upload(library), name, replace=False)
+        library.delete(name)
+    with pytest.raises(UnknownDocument):
+        library.delete(b"gone/a.pdf")
+    assert len(os.listdir("/proc/self/fd")) == before

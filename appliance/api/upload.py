@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 TEMPORARY_PREFIX = b".docent-upload-"
+_FIELDS = {"collection", "replace", "name"}
 _MAX_FIELD_BYTES = 65_536
 _MAX_HEADER_BYTES = 16_384
 _WHAT = "adding a document"
-_HINT = "send multipart/form-data with the fields file, collection and replace, as `docent add` does"
+_HINT = "send multipart/form-data with the fields file, collection, replace and name, as `docent add` does"
 
 
 @dataclass
@@ -79,12 +80,21 @@ class _Receiver:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         self._part = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" not in options:
+            if self._part not in _FIELDS or self._part in self.form.fields:
+                why = f"the field {self._part[:80]!r} is unknown, or given twice"
+                raise InvalidRequest(
+                    _WHAT, why, _HINT
+                )  # a misspelt `collection` must not put a file where all may see it
             self._value = bytearray()
             return
         if self._part != "file" or self.form.file is not None:
             raise InvalidRequest(_WHAT, "exactly one file is taken, in the field `file`", _HINT)
         self.form.name = options[b"filename"]
-        self._descriptor, path = tempfile.mkstemp(prefix=os.fsdecode(TEMPORARY_PREFIX), dir=os.fsdecode(self._folder))
+        prefix = os.fsdecode(TEMPORARY_PREFIX)
+        try:
+            self._descriptor, path = tempfile.mkstemp(prefix=prefix, dir=os.fsdecode(self._folder))
+        except OSError as error:
+            raise _disk_error(error) from error
         self.form.file = os.fsencode(path)
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:

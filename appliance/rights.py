@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import NotAllowed, UnknownCollection
+from appliance.errors import NotAllowed, NotReady, UnknownCollection
 
 ADMIN_GROUP = "docent-admin"
 _READ, _WRITE = 0o5, 0o7
@@ -49,10 +49,19 @@ class CollectionRights:
         self._library = os.fsencode(library)
 
     def names(self) -> frozenset[bytes]:
-        """Every collection that exists as a folder; `b""` is the library's root."""
-        with os.scandir(self._library) as entries:
-            folders = (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-            return frozenset(name for name in folders if not name.startswith(b".")) | {b""}
+        """Every collection that exists as a folder; `b""` is the library's root.
+
+        Raises:
+            NotReady: the library is gone, or the service may not read it.
+        """
+        try:
+            with os.scandir(self._library) as entries:
+                folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            what = f"looking into the library {os.fsdecode(self._library)}"
+            hint = "mount it or make it again, and let the service read it"
+            raise NotReady(what, error.strerror or str(error), hint) from error
+        return frozenset(name for name in folders if not name.startswith(b".")) | {b""}
 
     def readable(self, peer: Peer) -> frozenset[bytes] | None:
         """The collections that the caller may see; None for all, whatever they are."""
@@ -69,14 +78,13 @@ class CollectionRights:
         readable = self.readable(peer)
         if collection is None:
             return readable
-        name = os.fsencode(collection)
-        if name not in (self.names() if readable is None else readable):
+        if _bytes_of(collection) not in (self.names() if readable is None else readable):
             raise UnknownCollection(
                 f"collection {collection!r}",
                 "there is no folder of that name in the library",
                 "`docent documents list` shows each document's collection",
             )
-        return frozenset([name])
+        return frozenset([os.fsencode(collection)])
 
     def require_write(self, peer: Peer, collection: bytes) -> None:
         """Raise `NotAllowed` unless the caller may add to and remove from this collection."""
@@ -101,3 +109,11 @@ class CollectionRights:
         if found.st_gid in peer.groups:
             return (found.st_mode >> 3) & needed == needed
         return found.st_mode & needed == needed
+
+
+def _bytes_of(collection: str) -> bytes | None:
+    """A collection's name as the file system has it; None for what no file can be named."""
+    try:
+        return os.fsencode(collection)
+    except UnicodeEncodeError:
+        return None

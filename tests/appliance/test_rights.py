@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import NotAllowed, UnknownCollection
+from appliance.errors import NotAllowed, NotReady, UnknownCollection
 from appliance.rights import CollectionRights, Peer, is_admin, require_admin
 
 OURS = Peer(1, os.geteuid(), frozenset({os.getegid()}))
@@ -69,3 +69,16 @@ def test_a_new_collection_needs_the_right_to_write_to_the_library(rights: Collec
         rights.require_write(member, b"brand-new")
     tmp_path.chmod(0o770)
     rights.require_write(member, b"brand-new")
+
+
+@pytest.mark.parametrize("name", ["\ud800", "\udcff", "a\0b", "..", ".hidden"])
+def test_a_name_that_no_collection_can_have_is_an_unknown_collection(rights: CollectionRights, name: str) -> None:
+    for peer in (OURS, STRANGER):
+        with pytest.raises(UnknownCollection):
+            rights.chosen(peer, name)
+
+
+def test_a_library_that_is_gone_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="library") as caught:
+        CollectionRights(tmp_path / "gone").readable(STRANGER)
+    assert "mount" in caught.value.hint

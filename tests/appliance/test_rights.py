@@ -71,7 +71,7 @@ def test_a_new_collection_needs_the_right_to_write_to_the_library(rights: Collec
     rights.require_write(member, b"brand-new")
 
 
-@pytest.mark.parametrize("name", ["\ud800", "\udcff", "a\0b", "..", ".hidden"])
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "..", ".hidden"])
 def test_a_name_that_no_collection_can_have_is_an_unknown_collection(rights: CollectionRights, name: str) -> None:
     for peer in (OURS, STRANGER):
         with pytest.raises(UnknownCollection):

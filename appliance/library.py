@@ -130,6 +130,10 @@ class Library:
                     what, "it is a folder, not a file", "move its files out and remove it yourself"
                 ) from None
 
+    def device(self) -> int:
+        """The number of the disk that the folder is on."""
+        return os.stat(self._root).st_dev
+
     def walk(self) -> Iterator[tuple[bytes, FileIdentity]]:
         """Every visible regular file, as its path and identity; folders that cannot be read are passed over."""
         for folder, folders, files in os.walk(self._root):

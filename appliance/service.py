@@ -202,7 +202,7 @@ async def _serving(context: Context, listener: socket.socket) -> AsyncIterator[N
         yield
     finally:
         context.monitor.ready = False
-        context.intake.interrupt()
+        context.intake.workers.interrupt_all()
         context.events.close()
         server.stop()
         await tasks[0]

@@ -91,7 +91,7 @@ def ingest(client: Client, library: Path, files: Sequence[Path]) -> float:
         known = sum(status.documents.model_dump().values())
         if began and known == before + len(files) and status.queue == 0:
             return time.perf_counter() - began
-        time.sleep(0.02)
+        time.sleep(0.1)  # often enough for rounds of seconds, seldom enough to cost nothing
 
 
 def new_chunks(database: Path, after: int) -> tuple[int, list[str], int]:

@@ -179,7 +179,8 @@ class _Unforeseen:
 
 
 def test_a_failure_that_nobody_foresaw_costs_one_document(live: Live) -> None:
-    live.context.intake._reader = _Unforeseen(live.context.intake._reader)  # type: ignore[assignment]
+    workers = live.context.intake.workers
+    workers.reader = _Unforeseen(workers.reader)  # type: ignore[assignment]
     failed = live.drop("odd.pdf", POLICY)
     assert failed.state == "failed"
     assert "retry" in (failed.hint or "")

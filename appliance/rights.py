@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import NotAllowed, NotReady, UnknownCollection
+from appliance.store.names import display
 
 ADMIN_GROUP = "docent-admin"
 _READ, _WRITE = 0o5, 0o7
@@ -70,7 +71,7 @@ class CollectionRights:
         return frozenset(name for name in self.names() if self._may(peer, name, _READ))
 
     def chosen(self, peer: Peer, collection: str | None) -> frozenset[bytes] | None:
-        """What a request is about: the one named, or all that the caller may see.
+        """What a request is about: the one named, as names are shown, or all that the caller may see.
 
         Raises:
             UnknownCollection: no such folder, or not one that the caller may see: the two look the same on purpose.
@@ -78,13 +79,15 @@ class CollectionRights:
         readable = self.readable(peer)
         if collection is None:
             return readable
-        if _bytes_of(collection) not in (self.names() if readable is None else readable):
+        visible = self.names() if readable is None else readable
+        named = frozenset(name for name in visible if display(name) == collection)
+        if not named:
             raise UnknownCollection(
                 f"collection {collection!r}",
                 "there is no folder of that name in the library",
                 "`docent documents list` shows each document's collection",
             )
-        return frozenset([os.fsencode(collection)])
+        return named
 
     def require_write(self, peer: Peer, collection: bytes) -> None:
         """Raise `NotAllowed` unless the caller may add to and remove from this collection."""
@@ -109,11 +112,3 @@ class CollectionRights:
         if found.st_gid in peer.groups:
             return (found.st_mode >> 3) & needed == needed
         return found.st_mode & needed == needed
-
-
-def _bytes_of(collection: str) -> bytes | None:
-    """A collection's name as the file system has it; None for what no file can be named."""
-    try:
-        return os.fsencode(collection)
-    except UnicodeEncodeError:
-        return None

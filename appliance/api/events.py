@@ -1,6 +1,5 @@
 """`GET /events`: what changes, as server-sent events, filtered by what the caller may see."""
 
-import os
 from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter
@@ -12,6 +11,7 @@ from appliance.api.context import Context, Parts
 from appliance.api.peer import Caller
 from appliance.api.streaming import ClosingStream, sse
 from appliance.rights import Peer
+from appliance.store.names import display
 
 router = APIRouter(tags=["service"])
 
@@ -24,12 +24,22 @@ async def events(parts: Parts, peer: Caller) -> ClosingStream:
 
 async def _visible_events(parts: Context, peer: Peer) -> AsyncGenerator[wire.Event, None]:
     with parts.events.subscribe() as changes:
-        yield wire.Event(type="status", status=await blocking(parts.monitor.status))
+        yield await blocking(_status, parts, peer)
         async for event in changes:
-            if event.document is None or await _sees(parts, peer, event.document.collection):
-                yield event
+            if (seen := await blocking(_seen, parts, peer, event)) is not None:
+                yield seen
 
 
-async def _sees(parts: Context, peer: Peer, collection: str) -> bool:
-    readable = await blocking(parts.rights.readable, peer)
-    return readable is None or os.fsencode(collection) in readable
+def _seen(parts: Context, peer: Peer, event: wire.Event) -> wire.Event | None:
+    """The event as this caller may see it; None if it may not."""
+    if event.status is not None:
+        return _status(parts, peer)
+    if event.document is None:
+        return event
+    readable = parts.rights.readable(peer)
+    visible = readable is None or event.document.collection in map(display, readable)
+    return event if visible else None
+
+
+def _status(parts: Context, peer: Peer) -> wire.Event:
+    return wire.Event(type="status", status=parts.monitor.status(parts.rights.readable(peer)))

@@ -39,6 +39,7 @@ async def memory(parts: Parts) -> wire.Memory:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(parts: Parts) -> Response:
-    """Prometheus' text format; needs read."""
-    return Response(await blocking(parts.monitor.metrics), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(parts: Parts, peer: Caller) -> Response:
+    """Prometheus' text format, counting what the caller may see; needs read."""
+    text = await blocking(lambda: parts.monitor.metrics(parts.rights.readable(peer)))
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

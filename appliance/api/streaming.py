@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -42,10 +42,11 @@ async def ndjson(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str,
             yield event.model_dump_json(by_alias=True) + "\n"
 
 
-async def sse(events: AsyncIterator[BaseModel]) -> AsyncGenerator[str, None]:
+async def sse(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str, None]:
     """Server-sent events without names; the client tells them by their `type`."""
-    async for event in events:
-        yield f"data: {event.model_dump_json(by_alias=True, exclude_none=True)}\n\n"
+    async with aclosing(events):
+        async for event in events:
+            yield f"data: {event.model_dump_json(by_alias=True, exclude_none=True)}\n\n"
 
 
 async def sse_objects(objects: AsyncGenerator[dict[str, object], None]) -> AsyncGenerator[str, None]:

@@ -22,8 +22,6 @@ class Monitor:
         self._loaded = loaded
         self.ready = False
         """Set by the composition root: true between the end of the start and the begin of the stop."""
-        self._registry = CollectorRegistry()
-        self._registry.register(_Gauges(self))
 
     def status(self, collections: frozenset[bytes] | None = None) -> wire.Status:
         """The status, of the given collections or of all; `queue` counts unsettled files too."""
@@ -37,17 +35,19 @@ class Monitor:
             version=__version__,
         )
 
-    def metrics(self) -> bytes:
-        """Prometheus' text format."""
-        return generate_latest(self._registry)
+    def metrics(self, collections: frozenset[bytes] | None = None) -> bytes:
+        """The same in Prometheus' text format."""
+        registry = CollectorRegistry()
+        registry.register(_Gauges(self.status(collections)))
+        return generate_latest(registry)
 
 
 class _Gauges(Collector):
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
+    def __init__(self, status: wire.Status) -> None:
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        status = self._monitor.status()
+        status = self._status
         documents = GaugeMetricFamily("docent_documents", "Documents by state.", labels=["state"])
         for state, count in status.documents.model_dump().items():
             documents.add_metric([state], count)
@@ -58,5 +58,5 @@ class _Gauges(Collector):
         yield GaugeMetricFamily("docent_ready", "1 while the service takes work.", value=int(status.ready))
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: so that registering reads nothing."""
+        """Nothing: the names are not asked for before the values."""
         return iter(())

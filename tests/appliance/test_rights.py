@@ -82,3 +82,8 @@ def test_a_library_that_is_gone_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="library") as caught:
         CollectionRights(tmp_path / "gone").readable(STRANGER)
     assert "mount" in caught.value.hint
+
+
+def test_a_collection_is_named_as_it_is_shown(rights: CollectionRights, tmp_path: Path) -> None:
+    os.mkdir(os.fsencode(tmp_path) + b"/bad\xff")
+    assert rights.chosen(OURS, "bad\\xff") == {b"bad\xff"}

@@ -1,0 +1,108 @@
+"""What callers see who may not see everything: the routes behind real folders, one of them closed to the caller."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from appliance import wire
+from appliance.api import events
+from appliance.api.app import create_app
+from appliance.rights import Peer
+from tests.conftest import SAMPLES
+from tests.live import Live, live_service, short_home
+
+STRANGER = Peer(2, 54_321, frozenset({54_322}))
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Live]:
+    """One document that all may see, and one in a collection closed to strangers."""
+    with short_home() as home, live_service(Path(home)) as live:
+        live.library.chmod(0o755)
+        live.drop("open.pdf", (SAMPLES / "cold-store-safety-policy.pdf").read_bytes())
+        live.drop("closed/secret.pdf", (SAMPLES / "tideline-400-watermaker-manual.pdf").read_bytes())
+        (live.library / "closed").chmod(0o700)
+        yield live
+
+
+@asynccontextmanager
+async def stranger(live: Live) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client that the kernel takes for somebody else."""
+
+    async def app(scope: dict[str, object], receive: object, send: object) -> None:
+        scope["state"] = {"peer": STRANGER}
+        await inner(scope, receive, send)  # type: ignore[arg-type]
+
+    inner: FastAPI = create_app(live.context)
+    transport = httpx2.ASGITransport(app)  # type: ignore[arg-type]
+    async with httpx2.AsyncClient(transport=transport, base_url="http://docent") as client:
+        yield client
+
+
+async def test_a_closed_collection_does_not_exist_for_a_stranger(service: Live) -> None:
+    secret = service.document("closed/secret.pdf")
+    assert secret is not None
+    async with stranger(service) as client:
+        listed = (await client.get("/documents")).json()["documents"]
+        assert [document["document"] for document in listed] == ["open.pdf"]
+        assert (await client.get("/documents", params={"document": "closed/secret.pdf"})).json()["documents"] == []
+        assert (await client.get("/documents", params={"collection": "closed"})).status_code == 404
+        assert (await client.get(f"/documents/{secret.id}")).status_code == 404
+        assert (await client.delete(f"/documents/{secret.id}")).status_code == 404
+        assert (await client.post(f"/documents/{secret.id}/retry")).status_code == 404
+    assert (service.library / "closed" / "secret.pdf").exists()
+
+
+async def test_neither_search_nor_answers_know_what_the_caller_may_not_see(service: Live) -> None:
+    question = "What does alarm A24 of the watermaker mean?"
+    async with stranger(service) as client:
+        found = (await client.post("/search", json={"query": question, "k": 50})).json()["results"]
+        assert {hit["document"] for hit in found} <= {"open.pdf"}
+        answer = (await client.post("/ask", json={"question": question})).json()
+        assert {citation["document"] for citation in answer["citations"]} <= {"open.pdf"}
+        message = {"role": "user", "content": question}
+        reply = (await client.post("/v1/chat/completions", json={"messages": [message]})).json()
+        assert {citation["document"] for citation in reply["docent"]["citations"]} <= {"open.pdf"}
+
+
+async def test_counts_are_of_what_the_caller_may_see(service: Live) -> None:
+    assert service.client.status().documents.indexed == 2
+    async with stranger(service) as client:
+        assert (await client.get("/status")).json()["documents"]["indexed"] == 1
+        assert 'docent_documents{state="indexed"} 1.0' in (await client.get("/metrics")).text
+
+
+def test_events_are_of_what_the_caller_may_see(service: Live) -> None:
+    secret = service.document("closed/secret.pdf")
+    told = service.context.monitor.status()
+    seen = [
+        events._seen(service.context, STRANGER, event)
+        for event in (wire.Event(type="document", document=secret), wire.Event(type="status", status=told))
+    ]
+    assert seen[0] is None
+    assert seen[1] is not None
+    assert seen[1].status is not None
+    assert seen[1].status.documents.indexed == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/models/rescan"), ("POST", "/models/x/load"), ("POST", "/models/x/unpin")]
+)
+async def test_what_changes_the_models_needs_an_administrator(service: Live, method: str, path: str) -> None:
+    async with stranger(service) as client:
+        reply = await client.request(method, path)
+    assert reply.status_code == 403
+    assert reply.json()["error"]["hint"]
+
+
+async def test_nobody_writes_where_the_folder_does_not_let_them(service: Live) -> None:
+    document = service.document("open.pdf")
+    assert document is not None
+    async with stranger(service) as client:
+        assert (await client.delete(f"/documents/{document.id}")).status_code == 403
+        assert (await client.post("/documents", files={"file": ("a.pdf", b"x")})).status_code == 403
+    assert sorted(path.name for path in service.library.iterdir()) == ["closed", "open.pdf"]

@@ -81,16 +81,8 @@ class Generated:
     timings: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """Vectors, each of shape (dimensions,), and the tokens of all texts together."""
-
-    vectors: list[NDArray[np.float32]]
-    tokens: int
-
-
 class ModelDesk:
-    """The models as the routes see them. Belongs to the event loop's thread, `loaded` and `embed` excepted."""
+    """The models as the routes see them. Belongs to the event loop's thread but for what says otherwise."""
 
     def __init__(self, manager: "Manager", embedder: Embedder) -> None:
         self.manager = manager
@@ -192,14 +184,17 @@ class ModelDesk:
             raise InvalidRequest(f"embedding with {name}", why, "leave `dimensions` out")
         return name
 
-    def embed(self, texts: Sequence[str]) -> Embedded:
-        """Embed texts as passages; blocking, from any thread.
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """The tokens of all texts together; blocking, from any thread.
 
         Raises:
-            InvalidRequest: a text is empty or longer than the model's input.
+            InvalidRequest: a text is empty or longer than the embedding model's input.
         """
-        counts = [self._checked_length(i, text) for i, text in enumerate(texts)]
-        return Embedded([self._embedder.embed_passage(text) for text in texts], sum(counts))
+        return sum(self._checked_length(i, text) for i, text in enumerate(texts))
+
+    def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Embed texts that `count_tokens` let pass; vectors of shape (dimensions,); blocking, from any thread."""
+        return [self._embedder.embed_passage(text) for text in texts]
 
     def _checked_length(self, index: int, text: str) -> int:
         what = f"embedding input {index} with {self._embedder.name}"

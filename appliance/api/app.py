@@ -6,6 +6,7 @@ from appliance import __version__
 from appliance.api import documents, events, health, models, openai, search
 from appliance.api.context import Context
 from appliance.api.errors import install_error_handlers
+from appliance.api.limits import BodyLimit
 
 _DESCRIPTION = "Answers from the documents of one folder, with page-exact citations. Nothing leaves the machine."
 
@@ -14,6 +15,7 @@ def create_app(context: Context) -> FastAPI:
     """The application; no documentation pages, as those would load scripts from the network."""
     app = FastAPI(title="Docent", version=__version__, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.context = context
+    app.add_middleware(BodyLimit)
     install_error_handlers(app)
     for module in (documents, search, models, openai, health, events):
         app.include_router(module.router)

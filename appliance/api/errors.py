@@ -2,16 +2,24 @@
 
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from appliance import wire
+from appliance.api.streaming import ClientGone
 from appliance.errors import ANY_DOCENT_ERROR, AnyDocentError, ApiError, NotReady, outcome
 from models.errors import ModelBusy
 
 _RETRY_AFTER_SECONDS = "2"
+_CLIENT_GONE = 499
+_HTTP_CODES = {
+    404: ("not_found_error", "route_not_found"),
+    405: ("invalid_request_error", "method_not_allowed"),
+    413: ("invalid_request_error", "too_large"),
+}
 
 
 def error_body(error: AnyDocentError) -> wire.ErrorBody:
@@ -52,13 +60,12 @@ def _place(location: tuple[Any, ...]) -> str:
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    codes = {404: ("not_found_error", "route_not_found"), 405: ("invalid_request_error", "method_not_allowed")}
-    kind, code = codes.get(error.status_code, ("invalid_request_error", "invalid_request"))
+    kind, code = _HTTP_CODES.get(error.status_code, ("invalid_request_error", "invalid_request"))
     body = wire.ErrorBody(
         message=f"{request.method} {request.url.path}: {error.detail}",
         type=kind,
         code=code,
-        hint="GET /openapi.json lists the routes",
+        hint="GET /openapi.json lists the routes and their fields",
     )
     return _reply(error.status_code, body, error.headers)
 
@@ -69,7 +76,33 @@ def install_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _on_docent_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    for gone in (ClientGone, ClientDisconnect):
+        app.add_exception_handler(gone, _on_gone)
     app.add_exception_handler(Exception, _on_unforeseen)
+
+
+async def _on_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=_CLIENT_GONE)  # for nobody: it is no failure, and must not look like one in the log
+
+
+def malformed() -> JSONResponse:
+    """The reply to what is not HTTP."""
+    hint = "speak HTTP/1.1, e.g. `curl --unix-socket`; see docs/api.md"
+    body = wire.ErrorBody(
+        message="the request is not well-formed HTTP", type="invalid_request_error", code="invalid_request", hint=hint
+    )
+    return _reply(400, body, {"Connection": "close"})
+
+
+def too_many_clients(most: int) -> JSONResponse:
+    """The reply to a connection too many."""
+    body = wire.ErrorBody(
+        message=f"the service has {most} clients already",
+        type="rate_limit_error",
+        code="too_many_clients",
+        hint="try again in a few seconds, or raise max_clients in [service]",
+    )
+    return _reply(503, body, {"Connection": "close", "Retry-After": _RETRY_AFTER_SECONDS})
 
 
 async def _on_unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
@@ -31,13 +33,14 @@ from appliance.api.peer import Caller
 from appliance.api.search import whole_answer
 from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_connected
 from appliance.errors import ANY_DOCENT_ERROR, InvalidRequest
-from appliance.model_desk import Generated, GenerateRequest
+from appliance.model_desk import Generated, GenerateRequest, ModelDesk
 from appliance.rights import Peer
 from models.errors import ModelCrashed, UnknownModel
 from models.protocol import ChatMessage
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 _MAX_INPUTS = 2048
+_EMBEDDED_AT_ONCE = 8
 
 
 @router.get("/models")
@@ -202,7 +205,16 @@ async def embed(parts: Parts, body: wire.EmbeddingsRequest, request: Request) ->
     if not 1 <= len(texts) <= _MAX_INPUTS:
         raise InvalidRequest("embedding", f"{len(texts)} inputs were given", f"send 1 to {_MAX_INPUTS} texts")
     model = parts.models.embedding_model(body.model, body.dimensions)
-    found = await while_connected(request, blocking(parts.models.embed, texts))
-    data = [embedding_object(i, vector, body.encoding_format) for i, vector in enumerate(found.vectors)]
-    usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
+    vectors, tokens = await while_connected(request, _embedded(parts.models, texts))
+    data = [embedding_object(i, vector, body.encoding_format) for i, vector in enumerate(vectors)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": data, "model": model, "usage": usage}
+
+
+async def _embedded(models: ModelDesk, texts: list[str]) -> tuple[list[NDArray[np.float32]], int]:
+    """A few texts at a time: a thread cannot be cancelled, and neither a client that left nor a stop may wait for all."""
+    tokens = await blocking(models.count_tokens, texts)
+    vectors: list[NDArray[np.float32]] = []
+    for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
+        vectors += await blocking(models.embed, texts[start : start + _EMBEDDED_AT_ONCE])
+    return vectors, tokens

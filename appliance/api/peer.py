@@ -10,9 +10,11 @@ import struct
 from asyncio import Transport
 from typing import Annotated
 
+import h11
 from fastapi import Depends, Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from appliance.api.errors import malformed, too_many_clients
 from appliance.rights import Peer
 
 _SO_PEERGROUPS = 59
@@ -56,6 +58,21 @@ class PeerProtocol(H11Protocol):
             return
         self.app_state = {**self.app_state, "peer": peer}
         super().connection_made(transport)
+        most, self.limit_concurrency = self.limit_concurrency, None  # uvicorn's own refusal is plain text
+        if most is not None and len(self.connections) > most:
+            self.app = too_many_clients(most)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP in the shape of all errors; in mid-reply only the end of the connection can tell."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            reply = malformed()
+            for event in (
+                h11.Response(status_code=reply.status_code, headers=reply.raw_headers),
+                h11.Data(data=bytes(reply.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
 
 def _request_peer(request: Request) -> Peer:

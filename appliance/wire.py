@@ -6,7 +6,7 @@ dropped; the OpenAI requests alone ignore fields they do not know, as OpenAI's c
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MAX_QUERY_CHARS = 16_384
 MAX_RESULTS = 200
@@ -125,11 +125,11 @@ class SearchReply(Reply):
     timings: dict[str, float]
 
 
-class AdapterUse(Reply):
+class AdapterUse(Request):
     """A LoRA adapter and its scale."""
 
     id: str
-    scale: float = 1.0
+    scale: float = Field(default=1.0, allow_inf_nan=False)
 
 
 class AskRequest(Request):
@@ -267,24 +267,40 @@ class Event(Reply):
     removed: str | None = None
 
 
-class ChatMessage(BaseModel):
-    """One OpenAI chat message; content is text or a list of text parts."""
+class OpenAIRequest(BaseModel):
+    """Base of what OpenAI's clients send: unknown fields are passed over, and null means that a field is absent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, values: Any) -> Any:
+        return (
+            {key: value for key, value in values.items() if value is not None} if isinstance(values, dict) else values
+        )
+
+
+class TextPart(OpenAIRequest):
+    """A part of a message. Images, sound and files are refused: an answer that passed over them would mislead."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(OpenAIRequest):
+    """One OpenAI chat message; content is text or a list of text parts."""
+
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[TextPart] = ""
 
     def text(self) -> str:
         """The message's text parts joined."""
-        if isinstance(self.content, list):
-            return "\n".join(str(part.get("text", "")) for part in self.content if part.get("type") == "text")
-        return self.content or ""
+        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
 
 
-class Sampling(BaseModel):
+class Sampling(OpenAIRequest):
     """Sampling fields common to the OpenAI completion requests."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     model: str | None = None
     stream: bool = False
     stream_options: dict[str, Any] | None = None
@@ -292,7 +308,7 @@ class Sampling(BaseModel):
     temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     n: int = Field(default=1, ge=1, le=1)
 
 
@@ -309,10 +325,9 @@ class CompletionRequest(Sampling):
     prompt: str | list[str]
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(OpenAIRequest):
     """`POST /v1/embeddings`."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     input: str | list[str]
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"

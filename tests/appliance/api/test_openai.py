@@ -117,6 +117,10 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
         {"messages": ask("x" * 100_000)},
         {"messages": ask("x"), "max_tokens": 0},
         {"messages": ask("x"), "temperature": 9},
+        {"messages": ask("x"), "n": 2},
+        {"messages": ask("x"), "stop": ["end"] * 17},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": None}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]},
     ],
 )
 def test_a_wrong_request_is_a_bad_request(client: openai.OpenAI, arguments: dict[str, object]) -> None:
@@ -133,3 +137,23 @@ def test_a_prompt_longer_than_the_context_is_a_bad_request_with_the_numbers(clie
 def test_a_text_too_long_to_embed_is_refused_and_not_cut(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="tokens"):
         client.embeddings.create(model="all-MiniLM-L6-v2", input="word " * 2_000)
+
+
+def test_null_means_that_a_field_is_absent(client: openai.OpenAI) -> None:
+    nulls = dict.fromkeys(["n", "stream", "stop", "temperature", "max_tokens", "seed", "stream_options", "tools"])
+    parts = [{"type": "text", "text": QUESTION}]
+    messages = [{"role": "assistant", "content": None}, {"role": "user", "content": parts, "name": None}]
+    reply = client.post(
+        "/chat/completions", body={"model": "docent:extractive", "messages": messages, **nulls}, cast_to=object
+    )
+    assert "25 minutes" in str(reply)
+
+
+def test_an_unknown_field_of_an_adapter_is_refused(service: Live) -> None:
+    for adapter in ('{"id": "a", "scael": 2}', '{"id": "a", "scale": NaN}'):
+        transport = httpx2.HTTPTransport(uds=str(service.places.socket))
+        with httpx2.Client(transport=transport, base_url="http://docent") as http:
+            body = f'{{"question": "x", "adapters": [{adapter}]}}'
+            reply = http.post("/ask", content=body, headers={"Content-Type": "application/json"})
+        assert reply.status_code == 400
+        assert "adapters.0" in reply.json()["error"]["message"]

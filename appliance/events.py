@@ -5,6 +5,7 @@ a newer one takes the older one's place. So a queue is never longer than the num
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ class EventBus:
 
     def publish(self, key: Key, event: wire.Event) -> None:
         """Hand an event to every subscriber; from any thread, never blocks."""
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._deliver, key, event)
 
     def _deliver(self, key: Key, event: wire.Event) -> None:

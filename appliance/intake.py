@@ -21,11 +21,13 @@ from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow
 from appliance.workers import Reader, Workers
+from ingest.errors import FileChanged, Stopped, TransientError, Unreadable
 from ingest.identity import identity_of, same_content
 from ingest.types import FileIdentity
 from ingest.watch import Changes
 
 _log = logging.getLogger(__name__)
+_WORTH_ANOTHER_TRY = {TransientError.code, Unreadable.code, FileChanged.code, Stopped.code}
 
 Publish = Callable[[str, DocumentRow | None], None]
 """Called with a document's id and its new row, None once it is gone."""
@@ -51,6 +53,7 @@ class Intake:
         self._lock = threading.RLock()
         self._owed: set[bytes] = set()  # paths to look at, guarded by _lock
         self._watch: Watch | None = None
+        self._stopping = threading.Event()
         self.workers = Workers(store, reader, tell=self._tell, mend=self._mend, first=self._look_at_owed)
 
     def watch(self, watch: Watch) -> None:
@@ -65,7 +68,8 @@ class Intake:
         self.workers.start()
 
     def stop(self) -> None:
-        """Stop watching, then working."""
+        """Stop watching, then working. What was reported and not yet looked at is found again at the next start."""
+        self._stopping.set()
         self.workers.interrupt_all()
         if self._watch:
             self._watch.stop()
@@ -82,7 +86,7 @@ class Intake:
             except OSError as error:
                 _log.warning("looking at %s: %s", display(path), error)
                 return
-            if stat.S_ISDIR(found.st_mode) and not path.lower().endswith(b".pdf"):
+            if _is_plain_folder(path, found):
                 self._gone(path)
                 return
             self._there(path, identity_of(found))
@@ -110,7 +114,7 @@ class Intake:
 
     def _look_at_owed(self) -> None:
         """Look at all that was reported; a path is done with only once the store has taken it."""
-        while True:
+        while not self._stopping.is_set():
             with self._lock:
                 path = next(iter(self._owed), None)
                 if path is None:
@@ -129,13 +133,18 @@ class Intake:
         for path, identity in there.items():
             if path not in known and (source := self._moved_from(identity)) is not None:
                 self._move(source.path, path)
-        for path in known:
-            self.look(path)
+        for path, file in known.items():
+            if file.identity != there.get(path):
+                self.look(path)
+            elif file.state == "failed" and file.reason_code in _WORTH_ANOTHER_TRY:
+                self._store.queue_file(path, file.identity)
 
     def moved(self, old: bytes, new: bytes) -> None:
         """A file or folder was renamed."""
         with self._lock:
             for path in self._store.paths_under(old):
+                if self._stopping.is_set():
+                    return  # the next start finds the rest by their inodes
                 target = new + path[len(old) :]
                 self._move(path, target)
                 self.look(target)
@@ -185,13 +194,24 @@ class Intake:
         if not same_content(row.identity, identity):
             identity = row.identity  # another file has this name by now: look() will see that and queue it
         self._store.rename(row.id, new, identity)
+        if row.state != "indexed":
+            # a worker may have looked for it under its old name, or be about to: what comes of that is outdated now
+            self._store.queue_file(new, identity)
+            self.workers.wake()
         self._tell(row.id)
 
     def _gone(self, path: bytes) -> None:
         for known in self._store.paths_under(path):
             row = self._store.by_path(known)
-            if row is not None and not os.path.lexists(self._library.absolute(known)):
+            if row is not None and not self._stands(known):
                 self._remove(row)
+
+    def _stands(self, path: bytes) -> bool:
+        """Whether something that may be a document has this name."""
+        try:
+            return not _is_plain_folder(path, os.lstat(self._library.absolute(path)))
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError | NotADirectoryError)
 
     def _remove(self, row: DocumentRow) -> None:
         self.workers.interrupt(row.id)
@@ -210,3 +230,8 @@ class Intake:
         if not self._group:
             return f"make it readable: chmod u+r {name}"
         return f"make it readable for the service: sudo chgrp {self._group} {name} && sudo chmod g+r {name}"
+
+
+def _is_plain_folder(path: bytes, found: os.stat_result) -> bool:
+    """Whether it is a folder that is looked into; one that is named like a PDF is told as what it is."""
+    return stat.S_ISDIR(found.st_mode) and not path.lower().endswith(b".pdf")

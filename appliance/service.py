@@ -19,6 +19,7 @@ from appliance.api.app import create_app
 from appliance.api.context import Context
 from appliance.api.upload import TEMPORARY_PREFIX
 from appliance.config import Places, Settings
+from appliance.errors import DocentError
 from appliance.events import EventBus
 from appliance.home import bind_socket, locked, make_folders, remove_socket
 from appliance.intake import Intake, Publish
@@ -215,10 +216,14 @@ async def _tell_status(context: Context) -> None:
     """Publish the status whenever it has changed."""
     last: Status | None = None
     while True:
-        status = await asyncio.to_thread(context.monitor.status)
-        if status != last:
-            context.events.publish(("status", ""), Event(type="status", status=status))
-            last = status
+        try:
+            status = await asyncio.to_thread(context.monitor.status)
+        except DocentError as error:
+            _log.warning("%s; %s", error, error.hint)  # the database may be well again in a second
+        else:
+            if status != last:
+                context.events.publish(("status", ""), Event(type="status", status=status))
+                last = status
         await asyncio.sleep(_STATUS_SECONDS)
 
 

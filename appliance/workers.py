@@ -140,9 +140,9 @@ class Workers:
 
     def _take(self) -> tuple[DocumentRow, threading.Event] | None:
         with self._changed:
-            self._work_waits = False
             row = self._store.next_pending(exclude=self._current.keys())
             if row is None or self._stopping.is_set():
+                self._work_waits = False
                 return None
             stop = self._current[row.id] = threading.Event()
             return row, stop

@@ -185,3 +185,43 @@ def test_a_failure_that_nobody_foresaw_costs_one_document(live: Live) -> None:
     assert failed.state == "failed"
     assert "retry" in (failed.hint or "")
     assert live.drop("good.pdf", MANUAL).state == "indexed"
+
+
+class _Renamed:
+    """Opens files as the real reader does, just after somebody has renamed them."""
+
+    def __init__(self, real: object, root: Path) -> None:
+        self._real, self._root = real, root
+
+    def open(self, path: bytes, stop: object) -> object:
+        if path == b"old.pdf":
+            (self._root / "old.pdf").rename(self._root / "new.pdf")
+        return self._real.open(path, stop)  # type: ignore[attr-defined]
+
+
+def test_a_file_that_is_renamed_just_before_it_is_opened_is_read_all_the_same(live: Live) -> None:
+    workers = live.context.intake.workers
+    workers.reader = _Renamed(workers.reader, live.library)  # type: ignore[assignment]
+    (live.library / "old.pdf").write_bytes(POLICY)
+    assert live.wait_for("new.pdf", "indexed")
+    assert live.document("old.pdf") is None
+
+
+def test_a_folder_in_the_place_of_a_document_ends_the_document() -> None:
+    settings = FAST.model_copy(update={"library": FAST.library.model_copy(update={"rescan_seconds": 1.0})})
+    with short_home() as home, live_service(Path(home), settings) as live:
+        live.drop("plain", POLICY)
+        (live.library / "plain").unlink()
+        (live.library / "plain").mkdir()
+        wait_until(lambda: live.document("plain") is None, "the document to go")
+        assert found_in(live) == set()
+
+
+def test_what_could_not_be_opened_is_tried_again_at_the_next_start() -> None:
+    with short_home() as home:
+        with live_service(Path(home)) as live:
+            failed = live.drop("policy.pdf", POLICY)
+            live.context.store.fail(failed.id, "unreadable", "input/output error", "check the disk")
+            assert live.wait_for("policy.pdf").state == "failed"
+        with live_service(Path(home)) as live:
+            assert live.wait_for("policy.pdf", "indexed").id == failed.id

@@ -70,6 +70,14 @@ def locked(places: Places) -> Iterator[None]:
         os.close(descriptor)
 
 
+def check_socket_path(path: Path) -> None:
+    """Raise `ConfigError` if the path is longer than a Unix socket's may be."""
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        why = f"the path has {len(os.fsencode(path))} bytes, and Linux allows {MAX_SOCKET_PATH}"
+        hint = "set a shorter DOCENT_HOME, or DOCENT_SOCKET to a shorter path"
+        raise ConfigError(f"opening the socket {path}", why, hint)
+
+
 def bind_socket(path: Path) -> socket.socket:
     """A listening Unix socket of mode 0660; a stale socket file is replaced, anything else is left alone.
 
@@ -79,9 +87,7 @@ def bind_socket(path: Path) -> socket.socket:
         ConfigError: the path is too long, holds something that is not a socket, or cannot be bound.
     """
     what = f"opening the socket {path}"
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        why = f"the path has {len(os.fsencode(path))} bytes, and Linux allows {MAX_SOCKET_PATH}"
-        raise ConfigError(what, why, "set a shorter DOCENT_HOME, or DOCENT_SOCKET to a shorter path")
+    check_socket_path(path)
     remove_socket(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -21,7 +21,7 @@ from appliance.api.upload import TEMPORARY_PREFIX
 from appliance.config import Places, Settings
 from appliance.errors import DocentError
 from appliance.events import EventBus
-from appliance.home import bind_socket, locked, make_folders, remove_socket
+from appliance.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
 from appliance.intake import Intake, Publish
 from appliance.library import Library
 from appliance.model_desk import ModelDesk, model_view
@@ -62,14 +62,19 @@ def serve(places: Places, settings: Settings) -> None:
 async def _serve(places: Places, settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        _log.info("stopping on %s", number.name)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, on_signal, number)
     async with running(places, settings):
         notify(READY=1, STATUS="Answering")
         _log.info("answering on %s, watching %s", places.socket, places.library)
         await stop.wait()
         notify(STOPPING=1)
-        _log.info("stopping")
+    _log.info("stopped")
 
 
 @asynccontextmanager
@@ -80,6 +85,7 @@ async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
         DocentError, ModelError: it cannot start.
     """
     async with AsyncExitStack() as stack:
+        check_socket_path(places.socket)
         make_folders(places)
         stack.enter_context(locked(places))
         listener = stack.enter_context(bind_socket(places.socket))

@@ -172,6 +172,8 @@ class Workers:
             sink = self._store.open_revision(row.id, key, ticket=row.ticket)
             self._tell(row.id)
             reading.run(_Watched(sink, lambda: self._tell(row.id)))
+            done = self._store.get(row.id)
+            _log.info("read %s: %d pages, %d passages", display(done.path), done.pages, done.chunks)
         except (Stopped, UnknownDocument):
             _log.debug("reading %s was interrupted", display(row.path))
         except IngestError as error:

@@ -23,6 +23,7 @@ _MAGIC_WITHIN = 1024
 UNREADABLE_HINT = "give the service's group the right to read it, then it is tried again by itself"
 LINK_HINT = "put the file itself there; links are not followed"
 NOT_A_PDF_HINT = "convert it to PDF, or remove it from the folder"
+FOLDER_HINT = "rename the folder so that it does not end in .pdf"
 CHANGED_HINT = "it is read again once it has settled"
 
 
@@ -107,8 +108,11 @@ def open_file(path: bytes | Path, *, beneath: bytes | Path | None = None) -> Ope
         descriptor = _open(os.fsencode(path), None if beneath is None else os.fsencode(beneath))
     except OSError as error:
         raise Unreadable(what, _cause(error), _hint(error)) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise NotAPdf(what, "it is a folder, though named like a PDF; the files in it are read", FOLDER_HINT)
         raise NotAPdf(what, "it is not a regular file", NOT_A_PDF_HINT)
     return OpenedFile(path, descriptor)
 

@@ -30,6 +30,18 @@ _PAGES_PER_SHRINK = 64
 ENCRYPTED_HINT = "remove the password, e.g. `qpdf --decrypt in.pdf out.pdf`, and drop the file again"
 BROKEN_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, or export it anew"
 
+CUT_OFF_HINT = "copy or download it again; an interrupted copy is the usual cause"
+_END_MARK = b"%%EOF"
+_END_WITHIN = 2048
+
+
+def _lacks_end(content: memoryview) -> bool:
+    return _END_MARK not in bytes(content[-_END_WITHIN:])
+
+
+def _cut_off() -> BrokenPdf:
+    return BrokenPdf("", "it is cut off: its end is missing", CUT_OFF_HINT)
+
 
 class RawPage(TypedDict):
     """A page in columns. Words lie in the order of the text, lines in the order of their words."""
@@ -77,9 +89,11 @@ class PdfReader:
             self._pages = 0 if locked else int(self._document.page_count)
             self._has_labels = not locked and bool(self._document.get_page_labels())
         except Exception as error:  # pymupdf raises a dozen unrelated types, Exception itself among them
-            raise translated(error) from error
+            raise (_cut_off() if _lacks_end(content) else translated(error)) from error
         if locked:
             raise EncryptedPdf("", "it needs a password", ENCRYPTED_HINT)
+        if self._document.is_repaired and _lacks_end(content):
+            raise _cut_off()  # what is left could be read, but nobody would know what is missing
         if self._pages < 1:
             raise BrokenPdf("", "it has no pages", BROKEN_HINT)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.errors import ApiError
 from tests.conftest import SAMPLES
 from tests.live import FAST, Live, live_service, short_home, wait_until
 
@@ -102,7 +103,12 @@ def test_a_folder_named_like_a_pdf_is_told_and_its_files_are_read(live: Live) ->
     (live.library / "folder.pdf").mkdir()
     live.drop("folder.pdf/inner.pdf", POLICY)
     assert live.wait_for("folder.pdf/inner.pdf").state == "indexed"
-    assert live.wait_for("folder.pdf").state == "failed"
+    told = live.wait_for("folder.pdf")
+    assert told.state == "failed"
+    assert "folder" in (told.reason or "")
+    with pytest.raises(ApiError, match="folder"):
+        live.client.remove(told.id)
+    assert (live.library / "folder.pdf" / "inner.pdf").exists()
 
 
 @pytest.mark.parametrize(

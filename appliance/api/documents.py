@@ -6,6 +6,7 @@ A document that the caller may not see does not exist for the caller: 404, never
 import os
 from typing import Annotated
 
+import anyio
 from fastapi import APIRouter, Query, Request
 
 from appliance import wire
@@ -78,7 +79,8 @@ async def add_document(parts: Parts, peer: Caller, request: Request) -> wire.Doc
     try:
         return await blocking(_publish, parts, peer, form)
     finally:
-        await blocking(discard, form)
+        with anyio.CancelScope(shield=True):
+            await blocking(discard, form)
 
 
 def _require_some_write(parts: Context, peer: Peer, request: Request) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -168,7 +169,7 @@ async def receive(
 ) -> Form:
     """Parse the body into a form whose file lies, synced, under a hidden name in `folder`.
 
-    `blocking(function, argument)` awaits a blocking call off the event loop.
+    `blocking(function, *arguments)` awaits a blocking call off the event loop.
 
     Raises:
         InvalidRequest: not a well-formed upload of one file.
@@ -184,11 +185,11 @@ async def receive(
         async for piece in body:
             await blocking(parser.write, piece)
         receiver.require_complete()
-    except MultipartParseError as error:
-        receiver.discard()
-        raise InvalidRequest(_WHAT, f"not well-formed multipart: {error}", _HINT) from None
-    except BaseException:  # a cancelled upload must not leave its temporary file behind
-        receiver.discard()
+    except BaseException as error:  # a cancelled upload must not leave its temporary file behind either
+        with anyio.CancelScope(shield=True):
+            await blocking(receiver.discard)
+        if isinstance(error, MultipartParseError):
+            raise InvalidRequest(_WHAT, f"not well-formed multipart: {error}", _HINT) from None
         raise
     return receiver.form
 

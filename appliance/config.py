@@ -164,7 +164,8 @@ def load(places: Places, environment: Mapping[str, str] = os.environ) -> Setting
     """
     values = _from_file(places.config)
     for section, key, value in _from_environment(environment):
-        values.setdefault(section, {})[key] = value
+        if isinstance(table := values.setdefault(section, {}), dict):  # else the validation below names it
+            table[key] = value
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

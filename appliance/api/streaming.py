@@ -13,6 +13,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
+_ONE_LINE = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
+"""JSON lets them stand for themselves, but many clients, Python's `splitlines` among them, end a line there."""
 
 
 class ClosingStream(StreamingResponse):
@@ -39,21 +41,21 @@ async def ndjson(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str,
     """One JSON object a line."""
     async with aclosing(events):
         async for event in events:
-            yield event.model_dump_json(by_alias=True) + "\n"
+            yield event.model_dump_json(by_alias=True).translate(_ONE_LINE) + "\n"
 
 
 async def sse(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str, None]:
     """Server-sent events without names; the client tells them by their `type`."""
     async with aclosing(events):
         async for event in events:
-            yield f"data: {event.model_dump_json(by_alias=True, exclude_none=True)}\n\n"
+            yield f"data: {event.model_dump_json(by_alias=True, exclude_none=True).translate(_ONE_LINE)}\n\n"
 
 
 async def sse_objects(objects: AsyncGenerator[dict[str, object], None]) -> AsyncGenerator[str, None]:
     """OpenAI's form of a stream: JSON objects as events, and `[DONE]` last."""
     async with aclosing(objects):
         async for item in objects:
-            yield f"data: {json.dumps(item, ensure_ascii=False)}\n\n"
+            yield f"data: {json.dumps(item, ensure_ascii=False).translate(_ONE_LINE)}\n\n"
     yield "data: [DONE]\n\n"
 
 

@@ -55,3 +55,8 @@ def test_without_a_home_the_xdg_folders_are_used(tmp_path: Path) -> None:
     (tmp_path / "data" / "docent").mkdir(parents=True)
     found = find_places({"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")})
     assert found.home == tmp_path / "data" / "docent"
+
+
+def test_a_value_in_a_sections_place_is_named_also_where_the_environment_sets_one_of_its_keys(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="library = 3"):
+        load(places(tmp_path, "library = 3\n"), {"DOCENT_LIBRARY_SETTLE_SECONDS": "1"})

@@ -1,0 +1,28 @@
+"""How streams are written."""
+
+import json
+from collections.abc import AsyncGenerator
+
+from pydantic import BaseModel
+
+from appliance import wire
+from appliance.api.streaming import ndjson, sse, sse_objects
+
+ODD = "one\u2028two\u2029three\x85four\nfive\x0csix\x1c"
+
+
+async def models() -> AsyncGenerator[BaseModel, None]:
+    yield wire.TokenEvent(text=ODD)
+
+
+async def objects() -> AsyncGenerator[dict[str, object], None]:
+    yield {"text": ODD}
+
+
+async def test_a_piece_is_one_line_whatever_ends_lines_in_its_text() -> None:
+    for stream in (ndjson(models()), sse(models()), sse_objects(objects())):
+        piece = await anext(stream)
+        line, *rest = piece.splitlines()
+        assert not any(rest)
+        assert json.loads(line.removeprefix("data: "))["text"] == ODD
+        await stream.aclose()

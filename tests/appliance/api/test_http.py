@@ -115,5 +115,9 @@ def test_a_stop_waits_for_no_client() -> None:
             began = time.monotonic()
             assert service.terminate() == 0
             assert time.monotonic() - began < 8
+            for client in (upload, embedding):
+                head, _, body = client.recv(65_536).partition(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 503")
+                assert is_error(body)
         assert os.listdir(places.library) == []
         assert not places.socket.exists()

@@ -177,6 +177,7 @@ class Watcher:
     def _look(self, path: bytes, now: float) -> None:
         if is_folder(self._root, path):
             found = scan(self._root, path)
+            self._stability.observe(path, entry_at(self._root, path), now)  # a document may have had this name
             for gone in self._stability.under(path):
                 if gone not in found.entries and not found.unseen(gone):
                     self._stability.observe(gone, None, now)

@@ -49,7 +49,7 @@ async def list_documents(
     return await blocking(read)
 
 
-@router.get("/documents/{document_id}")
+@router.get("/documents/{document_id:path}")
 async def show_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
     """One document; needs read."""
     return document_view(await blocking(_visible, parts, peer, document_id))
@@ -104,7 +104,7 @@ def _publish(parts: Context, peer: Peer, form: Form) -> wire.DocumentAdded:
     return wire.DocumentAdded(document=display(path), collection=display(collection), size=form.size, replaced=replaced)
 
 
-@router.delete("/documents/{document_id}")
+@router.delete("/documents/{document_id:path}")
 async def remove_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
     """Delete the document's file and everything known of it; needs write."""
 

@@ -3,6 +3,7 @@
 Names: a GGUF model's id, `MODEL:ADAPTER`, and the embedding model's own. Unknown ones are refused by name.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from appliance import wire
 from appliance.errors import InvalidRequest
 from models.adapters import AdapterRef
+from models.catalog import Problem
 from models.errors import UnknownModel
 from models.lease import FinalPiece, TextPiece
 from models.protocol import ChatMessage, Sampling, Usage
@@ -87,14 +89,18 @@ class ModelDesk:
     def __init__(self, manager: "Manager", embedder: Embedder) -> None:
         self.manager = manager
         self._embedder = embedder
+        manager.hold(embedder.name, embedder.size, "it makes embeddings, not text")
 
     async def installed(self) -> list[wire.Model]:
-        """Every installed model and its state, the embedding model first."""
-        return [self._embedding_view(), *(model_view(state) for state in self.manager.states())]
+        """Every installed model and its state as the folder is now: the embedding model, the usable, the damaged."""
+        await asyncio.to_thread(self.manager.catalog.rescan)
+        usable = (model_view(state) for state in self.manager.states())
+        return [self._embedding_view(), *usable, *map(damaged_view, self.manager.catalog.damaged())]
 
     def loaded(self) -> list[str]:
-        """Ids of the GGUF models in memory; from any thread."""
-        return [state.spec.id for state in self.manager.states() if state.state == "loaded"]
+        """Ids of the models in memory, the embedding model first; from any thread."""
+        states = self.manager.states()
+        return [self._embedder.name, *(state.spec.id for state in states if state.state == "loaded")]
 
     async def rescan(self) -> None:
         """Look at the folders of models and adapters again."""
@@ -122,9 +128,10 @@ class ModelDesk:
         return model_view(state)
 
     def memory(self) -> wire.Memory:
-        """The budget and who holds what."""
+        """The budget and who holds what, the embedding model first: its weights are kept as they are in its files."""
         states = [state for state in self.manager.states() if state.predicted is not None]
-        holders = [
+        holders = [wire.MemoryHolder(id=self._embedder.name, kind=_EMBEDDING, predicted=self._embedder.size)]
+        holders += [
             wire.MemoryHolder(id=state.spec.id, kind="model", predicted=state.predicted or 0, measured=state.measured)
             for state in states
         ]
@@ -235,6 +242,23 @@ def model_view(state: "ModelState") -> wire.Model:
         pinned=state.pinned,
         memory=state.measured,
         reason=state.reason,
+    )
+
+
+def damaged_view(problem: Problem) -> wire.Model:
+    """A model in the folder that cannot be used, with what is known of it and why."""
+    spec = problem.spec
+    return wire.Model(
+        id=problem.id,
+        kind="gguf",
+        state="failed",
+        architecture=spec.header.architecture if spec else "?",
+        size=spec.size if spec else 0,
+        context=spec.header.context_length if spec else None,
+        quantisation=spec.header.quantisation if spec else None,
+        licence=(spec.header.licence or None) if spec else None,
+        sha256=spec.sha256 if spec else "",
+        reason=problem.why,
     )
 
 

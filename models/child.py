@@ -6,6 +6,7 @@ Everything belongs to the event loop's thread.
 import asyncio
 import contextlib
 import itertools
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -211,7 +212,7 @@ class Child:
         self._process.kill()
         self._writer.close()
         status = await self._process.ended()
-        self._died(self._crashed(f"{why} ({_status(status)})"))
+        self._died(self._crashed(f"{why}: {_status(status)}"))
 
     def _hear(self, event: Event) -> None:
         self._heard = self._clock()
@@ -253,4 +254,7 @@ class Child:
 
 
 def _status(status: int) -> str:
-    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    if status >= 0:
+        return f"exit status {status}"
+    names = {number.value: f" ({number.name})" for number in signal.Signals}
+    return f"killed by signal {-status}{names.get(-status, '')}"

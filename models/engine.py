@@ -74,6 +74,8 @@ class Engine:
         self._vocabulary_size = int(llama.llama_vocab_n_tokens(self._vocab))
         trained = int(llama.llama_model_n_ctx_train(self._model)) or settings.context
         self.context = min(settings.context, trained)
+        self.extensible = settings.context < trained
+        """Whether the configuration, not the model, limits the context."""
         self._context = self._make_context(settings)
         self.cells = int(llama.llama_n_ctx(self._context))
         self.batch = settings.batch

@@ -3,8 +3,10 @@
 ModelError
 ├── UnknownModel            no installed model has this id
 ├── UnknownAdapter          no installed adapter has this id
+├── InvalidModelId          an import names a model as none may be named
 ├── InvalidModelFile        the file or folder is not a model that can be used
 ├── ModelExists             an import would overwrite an installed model
+├── ModelStorageFull        the disk has no room for an import
 ├── ModelInUse              removal or unload of a model that is answering
 ├── ModelLoadFailed         llama.cpp or ONNX Runtime refused to load it
 ├── ModelTooLarge           it can never fit into the memory budget
@@ -35,12 +37,20 @@ class UnknownAdapter(ModelError):
     """No installed adapter has this id."""
 
 
+class InvalidModelId(ModelError):
+    """A name for a new model or adapter that is not allowed."""
+
+
 class InvalidModelFile(ModelError):
     """The file or folder is not a model that can be used."""
 
 
 class ModelExists(ModelError):
     """An import would overwrite an installed model of the same id and other content."""
+
+
+class ModelStorageFull(ModelError):
+    """The disk has no room for what is being imported."""
 
 
 class ModelInUse(ModelError):

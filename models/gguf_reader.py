@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 import gguf
 
 from models.errors import InvalidModelFile
+from models.files import open_regular
 
 _MAX_KEYS: Final = 65_536
 _MAX_TENSORS: Final = 262_144
@@ -68,9 +69,9 @@ class GgufHead:
 
 
 def read_head(path: Path) -> GgufHead:
-    """Raises InvalidModelFile if the file cannot be opened, is not a GGUF or ends before its tensors do."""
+    """Raises InvalidModelFile if the file cannot be opened, is no regular file, is not a GGUF or ends before its tensors do."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _Reader(path, file).head()
     except OSError as error:
         raise InvalidModelFile(

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from models.errors import ModelBusy, ModelError
+from models.errors import ModelBusy, ModelError, ModelStorageFull
+from models.files import open_regular
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 MANIFEST: Final = "manifest.json"
@@ -46,7 +47,7 @@ def sha256_of(path: Path, progress: Progress = no_progress) -> str:
     """Hash of a file's content. Raises OSError."""
     digest = hashlib.sha256()
     total, done = path.stat().st_size, 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             done += len(chunk)
@@ -78,7 +79,7 @@ def translated(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ModelError(what, "no space is left on the disk", "Free some space and try again.") from error
+            raise ModelStorageFull(what, "no space is left on the disk", "Free some space and try again.") from error
         hint = "Run it as root." if isinstance(error, PermissionError) else "Check the folder and its disk."
         raise ModelError(what, f"{error.strerror}: {error.filename}", hint) from error
 
@@ -95,10 +96,10 @@ class Installer:
             shutil.rmtree(left, ignore_errors=True)
 
     def check_space(self, what: str, size: int) -> None:
-        """Raises ModelError if the disk has no room for `size` bytes."""
+        """Raises ModelStorageFull if the disk has no room for `size` bytes."""
         free = shutil.disk_usage(self._root).free
         if free < size + _SPARE:
-            raise ModelError(
+            raise ModelStorageFull(
                 what,
                 f"it needs {size + _SPARE} bytes on the disk of {self._root}, and {free} are free",
                 "Free some space and try again.",
@@ -113,13 +114,27 @@ class Installer:
 
     def copy(self, source: Path, target: Path, progress: Progress) -> str:
         """Copy and sync; gives the sha256."""
-        with source.open("rb") as reader, target.open("xb") as writer:
+        with open_regular(source) as reader, target.open("xb") as writer:
             digest = _copy(reader, writer, progress)
         _finish_file(target, self._root)
         return digest
 
     def publish(self, folder: Path, model_id: str, manifest: Mapping[str, object]) -> None:
-        """Write the manifest and make the folder visible as `model_id`, in the place of one that may be there."""
+        """Write the manifest and make the folder visible as `model_id`."""
+        self._write_manifest(folder, manifest)
+        folder.rename(self._root / model_id)
+        _sync_folder(self._root)
+
+    def repair(self, folder: Path, model_id: str, manifest: Mapping[str, object]) -> None:
+        """Put each prepared file in the place of the one that is installed, the manifest last."""
+        self._write_manifest(folder, manifest)
+        installed = self._root / model_id
+        for path in sorted(folder.iterdir(), key=lambda one: one.name == MANIFEST):
+            path.replace(installed / path.name)
+        _sync_folder(installed)
+        self.discard(folder)
+
+    def _write_manifest(self, folder: Path, manifest: Mapping[str, object]) -> None:
         path = folder / MANIFEST
         with path.open("x", encoding="utf-8") as file:
             json.dump(manifest, file, indent=2, sort_keys=True)
@@ -128,8 +143,6 @@ class Installer:
             os.fsync(file.fileno())
         _finish_file(path, self._root)
         _sync_folder(folder)
-        folder.rename(self._root / model_id)
-        _sync_folder(self._root)
 
     def discard(self, folder: Path) -> None:
         """Forget a prepared folder."""

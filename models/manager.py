@@ -9,6 +9,7 @@ Everything belongs to the event loop's thread; what blocks runs in threads.
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -53,6 +54,7 @@ class Manager:
         self._residents: dict[str, Resident] = {}
         self._failures: dict[str, str] = {}
         self._pinned: set[str] = set()
+        self._held: dict[str, int] = {}  # of the budget, by what is no language model
         self._line: deque[object] = deque()  # tickets of those who wait for room, first come first served
         self._waiting = 0
         self._pulse = asyncio.Event()
@@ -77,7 +79,7 @@ class Manager:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
-        await asyncio.gather(*(self._stop(resident) for resident in list(self._residents.values())))
+        await asyncio.gather(*(self._stop(resident, "the end") for resident in list(self._residents.values())))
         await asyncio.to_thread(self._spawner.close)
 
     # -- use ----------------------------------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ class Manager:
             if not resident.idle and not resident.leaving:
                 doing = "answering" if resident.child else "loading"
                 raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "Try again when it is done.")
-            await self._stop(resident)
+            await self._stop(resident, "asked for")
         return self.state(model_id)
 
     async def remove(self, model_id: str) -> None:
@@ -145,6 +147,14 @@ class Manager:
         await self._stop_stale()
         self._notify()
 
+    def hold(self, holder_id: str, size: int, why_not: str) -> None:
+        """Count `size` bytes of the budget as held for good by something else, such as the embedding model.
+
+        `why_not` is for whoever asks for a language model of this id.
+        """
+        self._held[holder_id] = size
+        self.catalog.others[holder_id] = why_not
+
     # -- looking ------------------------------------------------------------------------------------------------------
 
     def states(self) -> tuple[ModelState, ...]:
@@ -157,7 +167,8 @@ class Manager:
 
     def holders(self) -> tuple[Holder, ...]:
         """Who holds memory of the budget now."""
-        return tuple(
+        held = (Holder(id=key, bytes=size, idle=False, pinned=True) for key, size in self._held.items())
+        return *held, *(
             Holder(
                 id=key,
                 bytes=resident.bytes,
@@ -227,9 +238,9 @@ class Manager:
                 if started is not None:
                     joined = started
                     continue
-            elif resident.spec.sha256 != spec.sha256:
+            elif resident.spec.content != spec.content:
                 if resident.idle:
-                    await self._stop(resident)
+                    await self._stop(resident, "its file is another")
                     continue
             elif resident.child is not None and not resident.leaving:
                 resident.leases += 1
@@ -246,12 +257,13 @@ class Manager:
         wanted = spec.header.need_bytes(settings)
         decision = plan(self.budget_bytes, self.holders(), wanted)
         if isinstance(decision, Never):
-            raise _too_large(what, wanted, self.budget_bytes, decision)
+            raise _too_large(what, wanted, self.budget_bytes, decision, unpin=bool(self._pinned & {*decision.pinned}))
         if self._line[0] is not ticket or isinstance(decision, Wait):
             return None
         self._line.remove(ticket)
         victims = [self._residents[key] for key in decision.victims]
         for victim in victims:
+            _log.info("unloading the model %s: to make room for %s", victim.spec.id, spec.id)
             victim.leaving = True
         resident = Resident(spec, wanted, self._clock())
         self._residents[spec.id] = resident
@@ -264,7 +276,8 @@ class Manager:
         """The task of one load; leaves either a child or an error in the resident."""
         spec = resident.spec
         try:
-            await asyncio.gather(*(self._stop(victim) for victim in victims))
+            await asyncio.gather(*(self._stop(victim, f"to make room for {spec.id}") for victim in victims))
+            await self._check_file(spec)
             child = await Child.start(
                 spec.id, spec.path, settings, self._spawner, deadline_s=self._defaults.load_s, clock=self._clock
             )
@@ -273,18 +286,34 @@ class Manager:
             resident.error = error if isinstance(error, ModelError) else interrupted
             self._failures[spec.id] = str(resident.error)
             self._residents.pop(spec.id, None)
+            if not self._closing:
+                _log.warning("%s", resident.error)
             if not isinstance(error, ModelError):
                 raise
         else:
             child.on_death = lambda error: self._on_death(resident, error)
             resident.child = child
             resident.last_used = self._clock()
+            _log.info("loaded the model %s in %.1f s, process %d", spec.id, child.loaded.seconds, child.pid)
             if not child.alive:
                 self._on_death(resident, ModelCrashed(f"loading the model {spec.id}", "its process has ended"))
             resident.measured = await asyncio.to_thread(owned_bytes, child.pid)
         finally:
             resident.task = None
             self._changed(spec)
+
+    async def _check_file(self, spec: ModelSpec) -> None:
+        """Raises ModelLoadFailed if the file is not what was imported. Hashing it stops when the load is cancelled."""
+        given_up = threading.Event()
+
+        def going_on(_done: int, _total: int) -> None:
+            if given_up.is_set():
+                raise ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "Try again.")
+
+        try:
+            await asyncio.to_thread(self.catalog.check_unchanged, spec, going_on)
+        finally:
+            given_up.set()
 
     def _release(self, resident: Resident) -> None:
         resident.leases -= 1
@@ -293,8 +322,10 @@ class Manager:
 
     # -- leaving ------------------------------------------------------------------------------------------------------
 
-    async def _stop(self, resident: Resident) -> None:
+    async def _stop(self, resident: Resident, why: str) -> None:
         """End a resident, whatever it is doing, and give its reservation back once its memory has come back."""
+        if resident.child is not None and not resident.leaving:
+            _log.info("unloading the model %s: %s", resident.spec.id, why)
         resident.leaving = True
         if resident.task is not None and resident.task is not asyncio.current_task():
             resident.task.cancel()
@@ -306,16 +337,18 @@ class Manager:
         self._changed(resident.spec)
 
     def _on_death(self, resident: Resident, error: ModelCrashed) -> None:
+        if not resident.leaving:
+            _log.warning("the process of the model %s has died: %s", resident.spec.id, error.why)
         if self._residents.get(resident.spec.id) is resident:
             del self._residents[resident.spec.id]
             self._failures[resident.spec.id] = error.why
         self._changed(resident.spec)
 
     async def _stop_stale(self) -> None:
-        current = {spec.id: spec.sha256 for spec in self.catalog.list()}
+        current = {spec.id: spec.content for spec in self.catalog.list()}
         for key, resident in list(self._residents.items()):
-            if current.get(key) != resident.spec.sha256 and resident.idle:
-                await self._stop(resident)
+            if current.get(key) != resident.spec.content and resident.idle:
+                await self._stop(resident, "its file is gone or another")
 
     async def evict_idle(self) -> None:
         """Unload what has been idle for longer than configured."""
@@ -323,7 +356,7 @@ class Manager:
         for key, resident in list(self._residents.items()):
             tired = bool(limit) and self._clock() - resident.last_used > (limit or 0)
             if tired and resident.idle and key not in self._pinned:
-                await self._stop(resident)
+                await self._stop(resident, f"idle for more than {limit:g} s")
 
     async def _watch_forever(self) -> None:
         while True:
@@ -364,11 +397,11 @@ class Manager:
         pulse.set()
 
 
-def _too_large(what: str, wanted: int, budget: int, never: Never) -> ModelTooLarge:
-    pinned = f", of which the pinned models ({', '.join(never.pinned)}) leave {never.room}" if never.pinned else ""
+def _too_large(what: str, wanted: int, budget: int, never: Never, *, unpin: bool) -> ModelTooLarge:
+    pinned = f", of which what stays loaded ({', '.join(never.pinned)}) leaves {never.room}" if never.pinned else ""
     return ModelTooLarge(
         what,
         f"it needs about {wanted} bytes of memory, and the budget is {budget}{pinned}",
         "Give it a smaller context, import a smaller quantisation, or raise the memory budget."
-        + (" Or unpin a model." if never.pinned else ""),
+        + (" Or unpin a model." if unpin else ""),
     )

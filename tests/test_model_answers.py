@@ -115,3 +115,29 @@ def test_a_file_that_breaks_after_its_import_falls_back_visibly() -> None:
         assert answer.fallback is not None
         assert answer.fallback.from_ == "noise"
         assert "25 minutes" in answer.answer
+
+
+def test_the_embedding_model_holds_memory_and_is_told_as_loaded_everywhere(service: Live) -> None:
+    memory, (embedding, *_) = service.client.memory(), service.client.models()
+    assert (memory.holders[0].id, memory.holders[0].kind) == (embedding.id, "embedding")
+    assert memory.used >= memory.holders[0].predicted > 1 << 20
+    assert embedding.state == "loaded"
+    assert embedding.id in service.client.status().models_loaded
+    with pytest.raises(ApiError, match="makes embeddings") as caught:
+        service.client.ask(wire.AskRequest(question=QUESTION, model=embedding.id))
+    assert caught.value.outcome.status == 404
+
+
+def test_a_model_whose_file_is_gone_is_listed_as_failed_with_the_reason_and_falls_back_visibly() -> None:
+    with short_home() as home, live_service(Path(home)) as live:
+        live.drop("policy.pdf", (SAMPLES / "cold-store-safety-policy.pdf").read_bytes())
+        Catalog(live.places.models).import_gguf(write_model(Path(home) / "noise.gguf"))
+        live.client.rescan_models()
+        (live.places.models / "noise" / "model.gguf").unlink()
+        assert model(live).state == "failed"
+        assert "is missing" in (model(live).reason or "")
+        with pytest.raises(ApiError, match="is missing"):
+            live.client.model_action("noise", "load")
+        answer = live.client.ask(wire.AskRequest(question=QUESTION, model="noise"))
+        assert answer.fallback is not None
+        assert "is missing" in answer.fallback.reason

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from models.catalog import Catalog, ModelSpec
-from models.errors import InvalidModelFile, ModelBusy, ModelError, ModelExists, UnknownModel
+from models.errors import (
+    InvalidModelFile,
+    InvalidModelId,
+    ModelBusy,
+    ModelExists,
+    ModelLoadFailed,
+    ModelStorageFull,
+    UnknownModel,
+)
 from models.install import id_from_name, installer
 from tests.gguf_builder import write_garbage, write_model
 
@@ -64,7 +72,7 @@ def test_the_same_content_again_changes_nothing_and_another_is_refused(catalog: 
 @pytest.mark.parametrize("name", ["docent", "Extractive", "all-MiniLM-L6-v2", "..", ".hidden", "a/b", "a:b", "", "ü"])
 def test_reserved_and_impossible_names_are_refused(catalog: Catalog, source: Path, name: str) -> None:
     if name:
-        with pytest.raises(InvalidModelFile, match="naming a model"):
+        with pytest.raises(InvalidModelId, match="naming a model"):
             catalog.import_gguf(source, model_id=name)
     assert catalog.list() == ()
 
@@ -110,7 +118,7 @@ def test_a_disk_without_room_is_told_before_anything_is_copied(
     catalog: Catalog, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.install._SPARE", 1 << 60)
-    with pytest.raises(ModelError, match="free"):
+    with pytest.raises(ModelStorageFull, match="free"):
         catalog.import_gguf(source)
     assert catalog.list() == ()
 
@@ -119,7 +127,7 @@ def test_a_full_disk_in_the_middle_is_a_clear_error(catalog: Catalog, source: Pa
     def fill(done: int, total: int) -> None:
         raise OSError(28, "No space left on device", "model.gguf")
 
-    with pytest.raises(ModelError, match="no space is left"):
+    with pytest.raises(ModelStorageFull, match="no space is left"):
         catalog.import_gguf(source, progress=fill)
     assert [path.name for path in catalog.root.iterdir()] == [".lock"]
 
@@ -186,3 +194,110 @@ def test_a_changed_file_does_not_verify(catalog: Catalog, source: Path) -> None:
     spec.path.write_bytes(data)
     with pytest.raises(InvalidModelFile, match="has changed"):
         catalog.verify(spec.id)
+
+
+def flip(path: Path) -> None:
+    """Another content of the same size."""
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def test_the_same_file_again_repairs_a_damaged_one(catalog: Catalog, source: Path) -> None:
+    spec = catalog.import_gguf(source, model_id="pump")
+    flip(spec.path)
+    repaired = catalog.import_gguf(source, model_id="pump")
+    catalog.verify("pump")
+    catalog.check_unchanged(repaired)
+    assert repaired.content != spec.content
+    assert sorted(path.name for path in catalog.root.iterdir()) == [".lock", "pump"]
+
+
+def test_the_same_file_again_repairs_a_missing_one(catalog: Catalog, source: Path) -> None:
+    catalog.import_gguf(source, model_id="pump").path.unlink()
+    catalog.import_gguf(source, model_id="pump")
+    catalog.verify("pump")
+
+
+def test_a_damaged_model_is_not_overwritten_by_another(catalog: Catalog, source: Path) -> None:
+    catalog.import_gguf(source, model_id="pump").path.unlink()
+    write_model(source, seed=9)
+    with pytest.raises(ModelExists):
+        catalog.import_gguf(source, model_id="pump")
+
+
+def test_a_folder_that_is_no_model_is_not_overwritten(catalog: Catalog, source: Path) -> None:
+    (catalog.root / "pump").mkdir(parents=True)
+    with pytest.raises(ModelExists, match="manifest"):
+        catalog.import_gguf(source, model_id="pump")
+
+
+def test_an_untouched_file_is_not_hashed_again(catalog: Catalog, source: Path) -> None:
+    def never(done: int, total: int) -> None:
+        raise AssertionError("hashed")
+
+    catalog.check_unchanged(catalog.import_gguf(source), never)
+
+
+def test_a_file_restored_from_a_backup_is_hashed_once(catalog: Catalog, source: Path) -> None:
+    spec = catalog.import_gguf(source)
+    seen: list[int] = []
+    os.utime(spec.path, ns=(1, 1))
+    for _ in range(2):
+        catalog.check_unchanged(spec, lambda done, total: seen.append(done))
+    assert seen == [spec.size]
+
+
+def test_a_file_changed_since_its_import_is_refused(catalog: Catalog, source: Path) -> None:
+    spec = catalog.import_gguf(source, model_id="pump")
+    flip(spec.path)
+    with pytest.raises(ModelLoadFailed, match="has changed since") as caught:
+        catalog.check_unchanged(spec)
+    assert "--id pump" in caught.value.hint
+    spec.path.unlink()
+    with pytest.raises(ModelLoadFailed, match="is missing"):
+        catalog.check_unchanged(spec)
+
+
+def test_a_model_without_its_file_is_told_verified_as_damaged_and_removed(catalog: Catalog, source: Path) -> None:
+    catalog.import_gguf(source, model_id="pump").path.unlink()
+    catalog.rescan()
+    (problem,) = catalog.damaged()
+    assert (problem.id, problem.path, catalog.list()) == ("pump", catalog.root / "pump", ())
+    assert "model.gguf is missing" in problem.why
+    with pytest.raises(InvalidModelFile, match="is missing"):
+        catalog.verify("pump")
+    catalog.remove("pump")
+    assert (catalog.damaged(), [path.name for path in catalog.root.iterdir()]) == ((), [".lock"])
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "device"])
+def test_what_is_no_regular_file_is_refused_without_waiting_for_it(catalog: Catalog, tmp_path: Path, kind: str) -> None:
+    source = tmp_path / "strange.gguf"
+    match kind:
+        case "fifo":
+            os.mkfifo(source)
+        case "folder":
+            source.mkdir()
+        case "device":
+            source.symlink_to("/dev/zero")
+    with pytest.raises(InvalidModelFile, match="not a regular file"):
+        catalog.import_gguf(source)
+
+
+def test_an_interrupted_import_of_a_file_in_the_folder_itself_leaves_it_there(catalog: Catalog) -> None:
+    catalog.root.mkdir()
+    stray = write_model(catalog.root / "stray.gguf")
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        catalog.import_gguf(stray, progress=interrupt)
+    assert stray.exists()
+
+
+def test_what_is_no_language_model_says_what_it_is(catalog: Catalog) -> None:
+    catalog.others["vectors"] = "it makes embeddings, not text"
+    with pytest.raises(UnknownModel, match="makes embeddings"):
+        catalog.get("vectors")

@@ -42,7 +42,7 @@ def test_unusable_files_are_refused_with_their_reason(tmp_path: Path) -> None:
         "does not write text": write_model(tmp_path / "bert.gguf", architecture="bert"),
         "an adapter": write_adapter(tmp_path / "adapter.gguf"),
         "No such file": tmp_path / "absent.gguf",
-        "Is a directory": tmp_path,
+        "is a directory, not a regular file": tmp_path,
     }
     for why, path in cases.items():
         with pytest.raises(InvalidModelFile) as caught:

@@ -132,8 +132,9 @@ async def test_the_end_of_a_lease_cancels_its_answers(home: Path) -> None:
 
 async def test_requests_that_cannot_be_answered_are_refused_and_others_go_on(home: Path) -> None:
     async with managed(home) as manager, manager.lease("a") as lease:
-        with pytest.raises(ContextOverflow, match="512"):
+        with pytest.raises(ContextOverflow, match="512") as caught:
             await collect(lease.generate(prompt="the " * 600))
+        assert "larger context" in caught.value.hint
         for wrong in (0, -1):
             with pytest.raises(InvalidPrompt, match="max_tokens"):
                 lease.generate(prompt="the", max_tokens=wrong)
@@ -146,6 +147,14 @@ async def test_requests_that_cannot_be_answered_are_refused_and_others_go_on(hom
         with pytest.raises(InvalidPrompt):
             lease.generate(messages=[])
         assert await text_of(lease)
+
+
+async def test_where_the_model_itself_has_no_more_context_no_larger_one_is_advised(home: Path) -> None:
+    all_of_it = ModelDefaults(context=100_000, threads=1, wait_s=30.0)
+    async with managed(home, all_of_it) as manager, manager.lease("a") as lease:
+        with pytest.raises(ContextOverflow, match="4096") as caught:
+            await collect(lease.generate(prompt="the " * 5000))
+        assert "larger" not in caught.value.hint
 
 
 async def test_a_template_that_loops_is_refused_and_the_model_stays(home: Path) -> None:
@@ -281,6 +290,49 @@ async def test_what_can_never_fit_is_refused_at_once_with_the_numbers(home: Path
         with pytest.raises(ModelTooLarge, match="budget is 1000000"):
             await manager.load("a")
         assert states(manager)["a"] == "installed"
+
+
+async def test_what_holds_memory_for_good_counts_and_is_named(home: Path) -> None:
+    async with managed(home) as manager:
+        manager.budget_bytes = int(need(manager) * 1.5)
+        manager.hold("vectors", need(manager), "it makes embeddings, not text")
+        with pytest.raises(ModelTooLarge, match=r"stays loaded \(vectors\)") as caught:
+            await manager.load("a")
+        assert "unpin" not in caught.value.hint.lower()
+        with pytest.raises(UnknownModel, match="embeddings"):
+            await manager.load("vectors")
+
+
+async def test_the_log_tells_of_loads_unloads_and_deaths(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "models")
+    async with managed(home) as manager:
+        manager.budget_bytes = int(need(manager) * 1.5)
+        await manager.load("a")
+        state = await manager.load("b")
+        os.kill(state.pid or 0, signal.SIGKILL)
+        await until(lambda: states(manager)["b"] == "failed")
+        await manager.load("c")
+        await manager.unload("c")
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert ("INFO", "unloading the model a: to make room for b") in told
+    assert ("INFO", "unloading the model c: asked for") in told
+    (death,) = [text for level, text in told if level == "WARNING"]
+    assert "model b" in death
+    assert "killed by signal 9 (SIGKILL)" in death
+    assert sum(text.startswith("loaded the model") for _, text in told) == 3
+
+
+async def test_a_file_changed_since_its_import_is_not_loaded(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "models")
+    spec = catalog.import_gguf(write_model(tmp_path / "m.gguf"))
+    spec.path.write_bytes(spec.path.read_bytes()[:-1] + b"?")
+    async with Manager(catalog, AdapterCatalog(tmp_path / "adapters"), budget_bytes=1 << 30, defaults=FAST) as manager:
+        with pytest.raises(ModelLoadFailed, match="has changed since"):
+            await manager.load("m")
+        assert states(manager)["m"] == "failed"
+        Catalog(catalog.root).import_gguf(tmp_path / "m.gguf")  # repairs it
+        await manager.rescan()
+        assert (await manager.load("m")).state == "loaded"
 
 
 async def test_the_queue_for_models_has_an_end(home: Path) -> None:

@@ -25,7 +25,9 @@ from appliance.errors import (
     DocentError,
     Outcome,
     ServiceUnreachable,
+    UnknownDocument,
 )
+from appliance.naming import shown_argument
 from appliance.terminal import clean_line, clean_text
 
 __all__ = [
@@ -99,7 +101,7 @@ class Client:
 
     def document(self, document_id: str) -> wire.Document:
         """One document by its id; `documents(document=PATH)` finds it by its path."""
-        return self._call(wire.Document, "GET", f"/documents/{quote(document_id, safe='')}")
+        return self._call(wire.Document, "GET", _document_route(document_id))
 
     def add(
         self,
@@ -123,11 +125,11 @@ class Client:
 
     def remove(self, document_id: str) -> wire.Document:
         """Delete a document's file; returns what it was."""
-        return self._call(wire.Document, "DELETE", f"/documents/{quote(document_id, safe='')}")
+        return self._call(wire.Document, "DELETE", _document_route(document_id))
 
     def retry(self, document_id: str) -> wire.Document:
         """Try a failed document again."""
-        return self._call(wire.Document, "POST", f"/documents/{quote(document_id, safe='')}/retry")
+        return self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")
 
     def search(self, query: str, *, k: int = 5, collection: str | None = None) -> wire.SearchReply:
         """Best passages first."""
@@ -226,11 +228,11 @@ class AsyncClient:
 
     async def remove(self, document_id: str) -> wire.Document:
         """Delete a document's file; returns what it was."""
-        return await self._call(wire.Document, "DELETE", f"/documents/{quote(document_id, safe='')}")
+        return await self._call(wire.Document, "DELETE", _document_route(document_id))
 
     async def retry(self, document_id: str) -> wire.Document:
         """Try a failed document again."""
-        return await self._call(wire.Document, "POST", f"/documents/{quote(document_id, safe='')}/retry")
+        return await self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")
 
     async def search(self, query: str, *, k: int = 5, collection: str | None = None) -> wire.SearchReply:
         """Best passages first."""
@@ -342,6 +344,20 @@ class _Reader:
 
     def fileno(self) -> int:
         return self._file.fileno()
+
+
+def _document_route(document_id: str) -> str:
+    """The route of one document.
+
+    Raises:
+        UnknownDocument: it cannot be an id, so asking for it would be asking for another route.
+    """
+    shown = shown_argument(document_id)
+    if not shown or "/" in shown or shown.strip(".") == "":
+        raise UnknownDocument(
+            f"document {shown!r}", "there is no such document", "`docent documents list` shows all ids"
+        )
+    return f"/documents/{quote(shown, safe='')}"
 
 
 def _params(**values: Any) -> dict[str, Any]:

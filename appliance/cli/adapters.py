@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from appliance.cli.files import progress_bar, require_file, rescan
-from appliance.cli.options import JsonOption, command_group, examples
+from appliance.cli.options import InstallIdOption, JsonOption, command_group, examples, text_argument
 from appliance.cli.output import amount, print_json, print_table, print_text
 from appliance.config import find_places
 
@@ -37,7 +37,7 @@ def list_adapters(json: JsonOption = False) -> None:
 @app.command("import", epilog=examples("docent adapters import legal.gguf", "docent adapters import f.gguf --id legal"))
 def import_adapter(
     file: Annotated[Path, typer.Argument(metavar="FILE.gguf", help="A LoRA adapter in GGUF format.")],
-    adapter_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Its id; else the file's name.")] = None,
+    adapter_id: InstallIdOption = None,
     json: JsonOption = False,
 ) -> None:
     """Install a LoRA adapter: checked, hashed and copied into the folder of adapters."""
@@ -53,7 +53,8 @@ def import_adapter(
 
 @app.command(epilog=examples("docent adapters remove legal"))
 def remove(
-    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter's id.")], json: JsonOption = False
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter's id.", callback=text_argument)],
+    json: JsonOption = False,
 ) -> None:
     """Delete an installed adapter."""
     catalog = _catalog()

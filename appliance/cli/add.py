@@ -14,13 +14,13 @@ from typing import Annotated, Any
 
 import typer
 
-from appliance.cli.files import progress_bar
+from appliance.cli.files import progress_bar, require_regular
 from appliance.cli.options import JsonOption, command_group, complete_collection, connect, examples
-from appliance.cli.output import amount, error_body, is_terminal, print_error, print_json, print_text
+from appliance.cli.output import amount, clean_name, error_body, is_terminal, print_error, print_json, print_text
 from appliance.cli.waiting import Baseline, wait_for
 from appliance.client import Client
 from appliance.errors import EXIT_FAILED, DocentError, InvalidRequest, NotFound, ServiceUnreachable, outcome
-from appliance.terminal import clean_line
+from appliance.naming import display
 from appliance.wire import Document, DocumentAdded
 
 app = command_group()
@@ -109,14 +109,15 @@ def _add_one(client: Client, path: Path, collection: str, replace: bool, *, quie
 
 
 def _shown(path: str) -> str:
-    """A path as the service shows it: what is not UTF-8 as backslash escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as the service shows it."""
+    return display(os.fsencode(path))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     what = f"adding {_shown(str(path))}"
     try:
+        require_regular(path, what)
         file = path.open("rb")
     except FileNotFoundError:
         raise NotFound(what, "there is no such file", "check the path") from None
@@ -131,7 +132,7 @@ def _report_added(result: _Added) -> None:
         print_error(result.error)
     elif result.added:
         verb = "replaced" if result.added.replaced else "added"
-        print_text(f"{verb} {clean_line(result.added.document)} ({amount(result.added.size)})")
+        print_text(f"{verb} {clean_name(result.added.document)} ({amount(result.added.size)})")
 
 
 def _wait(client: Client, results: list[_Added], *, quiet: bool) -> None:
@@ -150,7 +151,7 @@ def _wait(client: Client, results: list[_Added], *, quiet: bool) -> None:
 
 
 def _report_document(document: Document) -> None:
-    name = clean_line(document.document)
+    name = clean_name(document.document)
     if document.state == "failed":
         print_text(f"docent: {name}: {document.reason or 'failed'}", stderr=True)
         if document.hint:

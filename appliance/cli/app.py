@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from appliance import __version__
-from appliance.cli.output import print_error, print_json
+from appliance.cli.output import clean_name, print_error, print_json, print_text
 from appliance.errors import ANY_DOCENT_ERROR, EXIT_FAILED, outcome
 
 INTERRUPTED = 130
@@ -91,20 +91,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _exit_code(typer.main.get_command(root).main(given, prog_name="docent", standalone_mode=False))
-    except ANY_DOCENT_ERROR as error:
-        print_error(error, as_json="--json" in given)
-        return outcome(error).exit_code
-    except TyperException as error:
-        return _usage_error(error, as_json="--json" in given)
-    except typer.Abort:
-        return _not_confirmed(as_json="--json" in given)
+        return _run(given, as_json="--json" in given)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away; keep the interpreter from complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # its reader went away
         return EXIT_FAILED
+    except OSError as error:
+        if error.filename is not None or given[:1] == ["serve"]:
+            raise
+        return _output_failed(error)
+
+
+def _run(given: list[str], *, as_json: bool) -> int:
+    try:
+        return _exit_code(typer.main.get_command(root).main(given, prog_name="docent", standalone_mode=False))
+    except ANY_DOCENT_ERROR as error:
+        print_error(error, as_json=as_json)
+        return outcome(error).exit_code
+    except TyperException as error:
+        return _usage_error(error, as_json=as_json)
+    except typer.Abort:
+        return _not_confirmed(as_json=as_json)
 
 
 def _exit_code(returned: object) -> int:
@@ -112,7 +120,7 @@ def _exit_code(returned: object) -> int:
 
 
 def _not_confirmed(*, as_json: bool) -> int:
-    message, hint = "nothing was done: it was not confirmed", "answer y, or use --yes"
+    message, hint = "nothing was removed: it was not confirmed", "answer y, or use --yes"
     if as_json:
         body = {"message": message, "type": "invalid_request_error", "code": "not_confirmed", "hint": hint}
         print_json({"error": body})
@@ -122,11 +130,31 @@ def _not_confirmed(*, as_json: bool) -> int:
 
 
 def _usage_error(error: TyperException, *, as_json: bool) -> int:
+    message = _in_our_words(error.format_message())
+    context = getattr(error, "ctx", None)
+    hint = f"`{context.command_path if context else 'docent'} --help` says what it takes"
     if as_json:
-        body = {"message": error.format_message(), "type": "invalid_request_error", "code": "usage", "hint": ""}
+        body = {"message": message, "type": "invalid_request_error", "code": "usage", "hint": hint}
         print_json({"error": body})
-    elif show := getattr(error, "show", None):
-        show()
     else:
-        typer.echo(f"Error: {error.format_message()}", err=True)
+        usage = f"{context.get_usage()}\n" if context else ""
+        print_text(f"{usage}Error: {message}\n  → {hint}", stderr=True)
     return error.exit_code
+
+
+def _in_our_words(message: str) -> str:
+    """What the library for command lines says, without its own and its validator's jargon."""
+    message = message.replace("Value error, ", "").replace("Input should be", "it must be")
+    return clean_name(message).replace("\\n", "\n")
+
+
+def _output_failed(error: OSError) -> int:
+    """Stdout cannot take what was written to it: a full disk, mostly."""
+    _discard_output()
+    print_text(f"docent: writing the output: {error.strerror or error}", stderr=True)
+    return EXIT_FAILED
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from complaining when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

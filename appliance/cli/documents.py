@@ -11,9 +11,10 @@ from appliance.cli.options import (
     complete_document,
     connect,
     examples,
+    name_argument,
 )
-from appliance.cli.output import amount, print_fields, print_json, print_model, print_table, print_text
-from appliance.cli.waiting import find_document
+from appliance.cli.output import amount, clean_name, print_fields, print_json, print_model, print_table, print_text
+from appliance.cli.waiting import empty_library, find_document
 from appliance.client import Client
 from appliance.terminal import clean_line
 from appliance.wire import Document, DocumentState
@@ -22,7 +23,12 @@ app = command_group()
 
 _Name = Annotated[
     str,
-    typer.Argument(metavar="DOCUMENT", help="Its path in the library, or its id.", autocompletion=complete_document),
+    typer.Argument(
+        metavar="DOCUMENT",
+        help="Its path in the library, or its id.",
+        autocompletion=complete_document,
+        callback=name_argument,
+    ),
 ]
 
 
@@ -44,16 +50,26 @@ def list_documents(
     if json:
         print_json({"documents": [document.model_dump(mode="json") for document in found], "next": None})
     elif found:
-        print_table(("document…", "state", "pages>", "size>", "modified"), map(_row, found))
-        if any(document.reason for document in found):
-            print_text("\n`docent documents show DOCUMENT` says why a document failed and what to do.")
+        notes = [document.reason or "" for document in found]
+        print_table(("document…", "state", "pages>", "size>", "modified", "id"), map(_row, found), notes=notes)
+        if any(notes):
+            print_text("\n`docent documents show DOCUMENT` says what to do about a document that failed.")
     else:
-        print_text("No documents.")
+        print_text(_none(state, collection))
+
+
+def _none(state: str | None, collection: str | None) -> str:
+    if state is None and collection is None:
+        return empty_library()
+    of_state = f" is {state}" if state else ""
+    where = f" of the collection {collection!r}" if collection else " at the library's root" if collection == "" else ""
+    return f"No document{where}{of_state}." if state else f"There are no documents{where}."
 
 
 def _row(document: Document) -> tuple[str, ...]:
     modified = document.modified[:16].replace("T", " ")
-    return document.document, document.state, _pages(document), amount(document.size), modified
+    name = clean_name(document.document)
+    return name, document.state, _pages(document), amount(document.size), modified, document.id
 
 
 def _pages(document: Document) -> str:
@@ -75,7 +91,7 @@ def show(name: _Name, json: JsonOption = False) -> None:
 
 def _fields(document: Document) -> list[tuple[str, str]]:
     fields = [
-        ("document", clean_line(document.document)),
+        ("document", clean_name(document.document)),
         ("id", document.id),
         ("collection", document.collection or "none"),
         ("title", clean_line(document.title or "")),
@@ -100,13 +116,13 @@ def remove(
     with connect() as client:
         document = resolve(client, name)
         if not yes:
-            question = f"Delete the file {clean_line(document.document)} from the library?"
-            typer.confirm(question, abort=True, err=True)
+            question = f"Delete the file {clean_name(document.document)} from the library?"
+            typer.confirm(question, abort=True, err=True)  # the root command says that nothing was removed
         removed = client.remove(document.id)
     if json:
         print_model(removed)
     else:
-        print_text(f"removed {clean_line(removed.document)}")
+        print_text(f"removed {clean_name(removed.document)}")
 
 
 @app.command(epilog=examples("docent documents retry scan.pdf"))
@@ -117,7 +133,7 @@ def retry(name: _Name, json: JsonOption = False) -> None:
     if json:
         print_model(document)
     else:
-        print_text(f"{clean_line(document.document)}: {document.state}")
+        print_text(f"{clean_name(document.document)}: {document.state}")
 
 
 def resolve(client: Client, name: str) -> Document:

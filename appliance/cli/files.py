@@ -1,6 +1,7 @@
 """What the commands share that install files without the service: progress, and telling a service that runs."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,15 +9,35 @@ from pathlib import Path
 from appliance.cli.options import connect
 from appliance.cli.output import console, is_terminal, print_error
 from appliance.errors import DocentError, NotFound, ServiceUnreachable
+from appliance.naming import display
 from appliance.terminal import clean_line
 from appliance.wire import Model
 
 
 def require_file(file: Path) -> None:
-    """Raise `NotFound` where there is no such file."""
+    """Raise unless this is a file that can be imported.
+
+    Raises:
+        NotFound: there is no such file.
+        DocentError: it is a folder, a pipe or a device.
+    """
+    what = f"importing {display(os.fsencode(file))}"
     if not os.path.lexists(file):
-        shown = os.fsencode(file).decode("utf-8", "backslashreplace")
-        raise NotFound(f"importing {shown}", "there is no such file", "check the path")
+        raise NotFound(what, "there is no such file", "check the path")
+    try:
+        require_regular(file, what)
+    except OSError as error:
+        raise DocentError(what, error.strerror or str(error), "make the file readable for you") from None
+
+
+def require_regular(file: Path, what: str) -> None:
+    """Raise `DocentError` for what is no file: opening a pipe would wait for its writer for ever.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise DocentError(what, "it is not a regular file", "copy its content into a file and name that")
 
 
 @contextmanager

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.cli.files import progress_bar, require_file, rescan
-from appliance.cli.options import JsonOption, command_group, complete_model, connect, examples
+from appliance.cli.options import (
+    InstallIdOption,
+    JsonOption,
+    command_group,
+    complete_model,
+    connect,
+    examples,
+    text_argument,
+)
 from appliance.cli.output import amount, print_json, print_model, print_table, print_text
 from appliance.config import find_places
 from appliance.errors import ServiceUnreachable
@@ -18,11 +26,14 @@ from appliance.terminal import clean_line
 from appliance.wire import Model
 
 if TYPE_CHECKING:
-    from models.catalog import Catalog, ModelSpec
+    from models.catalog import Catalog, ModelSpec, Problem
 
 app = command_group()
 
-_ModelId = Annotated[str, typer.Argument(metavar="MODEL", help="The model's id.", autocompletion=complete_model)]
+_ModelId = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="The model's id.", autocompletion=complete_model, callback=text_argument),
+]
 
 
 @app.callback()
@@ -39,6 +50,9 @@ def list_models(json: JsonOption = False) -> None:
         print_json({"models": [model.model_dump(mode="json") for model in models]})
     elif models:
         print_table(("model…", "kind", "state", "architecture", "quantisation", "size>", "context>"), map(_row, models))
+        for model in models:
+            if model.reason:
+                print_text(f"{clean_line(model.id)}: {clean_line(model.reason)}")
     else:
         print_text("No models. `docent models import FILE.gguf` installs one.")
 
@@ -54,7 +68,7 @@ def _row(model: Model) -> tuple[str, ...]:
 )
 def import_model(
     file: Annotated[Path, typer.Argument(metavar="FILE.gguf", help="A language model in GGUF format.")],
-    model_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Its id; else the file's name.")] = None,
+    model_id: InstallIdOption = None,
     json: JsonOption = False,
 ) -> None:
     """Install a GGUF model: checked, hashed and copied into the folder of models."""
@@ -73,28 +87,42 @@ def import_model(
 @app.command(epilog=examples("docent models verify qwen2.5-7b"))
 def verify(model: _ModelId, json: JsonOption = False) -> None:
     """Hash a model's file again and compare with what was imported."""
-    catalog = _catalog()
-    with progress_bar(model, quiet=json) as progress:
-        catalog.verify(model, progress)
-    spec = catalog.get(model)
-    if json:
-        print_json({"id": spec.id, "ok": True, "sha256": spec.sha256})
+    from appliance.cli.embedding import embedding_model
+
+    if found := embedding_model(model):
+        manifest, folder = found
+        manifest.verify(folder)
+        digest = manifest.identity
     else:
-        print_text(f"{spec.id}: sound, sha256 {spec.sha256}")
+        catalog = _catalog()
+        with progress_bar(model, quiet=json) as progress:
+            catalog.verify(model, progress)
+        digest = catalog.get(model).sha256
+    if json:
+        print_json({"id": model, "ok": True, "sha256": digest})
+    else:
+        print_text(f"{model}: sound, sha256 {digest}")
 
 
 @app.command(epilog=examples("docent models remove qwen2.5-7b"))
 def remove(model: _ModelId, json: JsonOption = False) -> None:
-    """Delete an installed model; a loaded one is unloaded first."""
+    """Delete an installed model, a damaged one too; a loaded one is unloaded first."""
+    from appliance.cli.embedding import embedding_model
+    from models.errors import ModelInUse
+
+    if embedding_model(model):
+        why = "it is the embedding model, without which nothing is found"
+        hint = "the setting `embedding.model` chooses another"
+        raise ModelInUse(f"removing the model {model}", f"{why}; it is built in and cannot be removed", hint)
     catalog = _catalog()
-    spec = catalog.get(model)
-    _unload_if_loaded(spec.id)
-    catalog.remove(spec.id)
+    gone = _view(catalog.entry(model))
+    _unload_if_loaded(model)
+    catalog.remove(model)
     rescan()
     if json:
-        print_model(_view(spec))
+        print_model(gone)
     else:
-        print_text(f"removed {spec.id}, {amount(spec.size)}")
+        print_text(f"removed {gone.id}, {amount(gone.size)}")
 
 
 def _catalog() -> "Catalog":
@@ -116,7 +144,12 @@ def _told(models: list[Model], model_id: str) -> Model | None:
     return next((model for model in models if model.id == model_id), None)
 
 
-def _view(spec: "ModelSpec") -> Model:
+def _view(spec: "ModelSpec | Problem") -> Model:
+    from appliance.model_desk import damaged_view
+    from models.catalog import Problem
+
+    if isinstance(spec, Problem):
+        return damaged_view(spec)
     header = spec.header
     return Model(
         id=spec.id,

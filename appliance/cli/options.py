@@ -3,13 +3,18 @@
 Completions ask the service and stay silent where it does not answer.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
+from appliance.cli.interrupts import reliable_interrupts
 from appliance.client import Client
 from appliance.config import find_places
 from appliance.errors import DocentError
+from appliance.naming import shown_argument
+from appliance.wire import MAX_QUERY_CHARS
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the API returns it.")]
 
@@ -29,9 +34,54 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
-def connect() -> Client:
-    """The client of this user's service; use as a context manager."""
-    return Client(find_places().socket)
+@contextmanager
+def connect() -> Iterator[Client]:
+    """The client of this user's service; Ctrl-C ends what it waits for."""
+    with reliable_interrupts(), Client(find_places().socket) as client:
+        yield client
+
+
+def text_argument(value: str | None) -> str | None:
+    """The callback of an argument that is no name in the file system: it must be text."""
+    if value is not None and not is_text(value):
+        raise typer.BadParameter("it is not UTF-8; write it in UTF-8, as the locale should say")
+    return value
+
+
+def texts_argument(values: list[str] | None) -> list[str] | None:
+    """The same for an option that may be repeated."""
+    for value in values or []:
+        text_argument(value)
+    return values
+
+
+def name_argument(value: str | None) -> str | None:
+    """The callback of a document or collection: any bytes, in the form in which the service shows them."""
+    return None if value is None else shown_argument(value)
+
+
+def is_text(value: str) -> bool:
+    """Whether it holds no bytes that the locale could not decode."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def checked_query(given: str, what: str, argument: str) -> str:
+    """A question or query without the space around it.
+
+    Raises:
+        BadParameter: it is empty, too long or no text.
+    """
+    text = given.strip()
+    reason = ""
+    if not text:
+        reason = f"the {what} is empty"
+    elif not is_text(text):
+        reason = f"the {what} is not UTF-8"
+    elif len(text) > MAX_QUERY_CHARS:
+        reason = f"the {what} has {len(text):,} characters; at most {MAX_QUERY_CHARS:,} are read"
+    if reason:
+        raise typer.BadParameter(reason, param_hint=argument)
+    return text
 
 
 def complete_collection(incomplete: str) -> list[str]:
@@ -65,5 +115,17 @@ def complete_document(incomplete: str) -> list[str]:
 
 CollectionOption = Annotated[
     str | None,
-    typer.Option("--collection", "-c", metavar="C", help="Only this collection.", autocompletion=complete_collection),
+    typer.Option(
+        "--collection",
+        "-c",
+        metavar="C",
+        help="Only this collection.",
+        autocompletion=complete_collection,
+        callback=name_argument,
+    ),
+]
+
+
+InstallIdOption = Annotated[
+    str | None, typer.Option("--id", metavar="ID", help="Its id; else the file's name.", callback=text_argument)
 ]

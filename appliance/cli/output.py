@@ -7,11 +7,15 @@ when something is printed with it: the root command needs this module but must s
 
 import json
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
 from appliance.errors import AnyDocentError, outcome
+from appliance.naming import shown_argument
 from appliance.terminal import clean_line, clean_text, escape_json
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ _PIPE_WIDTH = 10_000
 _LEAST_TEXT, _MOST_TEXT = 40, 100
 _GAP = 2
 _LEAST_CUT_COLUMN = 12
+_NOT_IN_A_CELL = re.compile("[\n\t]+")
 
 
 def is_terminal() -> bool:
@@ -58,6 +63,11 @@ def print_text(text: str = "", *, stderr: bool = False) -> None:
     _write(clean_text(text), stderr=stderr)
 
 
+def clean_name(name: str) -> str:
+    """A document's name as it can be typed back: nothing left out, what a terminal would obey as escapes."""
+    return shown_argument(name)
+
+
 def error_body(error: AnyDocentError) -> dict[str, str]:
     """The API's error object for an error of any tree."""
     row = outcome(error)
@@ -74,12 +84,15 @@ def print_error(error: AnyDocentError, *, as_json: bool = False) -> None:
         print_text(f"  → {error.hint}", stderr=True)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table without frames; a column whose name ends in `>` is aligned right, one in `…` is cut where room is short."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
+    """A table without frames; a column whose name ends in `>` is aligned right, one in `…` is cut where room is short.
+
+    `notes` has one text for each row, empty or shown below it, indented.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[clean_line(cell) for cell in row] for row in rows]
+    cells = [[_NOT_IN_A_CELL.sub(" ", clean_text(cell)) for cell in row] for row in rows]
     room = _room_for_cut_column(columns, cells, console().width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for column in columns:
@@ -88,7 +101,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(column.rstrip(">…"), justify=justify, no_wrap=True, overflow="ellipsis", max_width=width)
     for row in cells:
         table.add_row(*map(Text, row))
-    _print_trimmed(table)
+    _print_trimmed(table, ["", *notes])  # the first line is the header
 
 
 def _room_for_cut_column(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> int:
@@ -115,12 +128,24 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     _print_trimmed(table)
 
 
-def _print_trimmed(renderable: Any) -> None:
+def _print_trimmed(renderable: Any, notes: Sequence[str] = ()) -> None:
     screen = console()
     with screen.capture() as captured:
         screen.print(renderable)
-    for line in captured.get().splitlines():
+    for line, note in zip_longest(captured.get().splitlines(), notes, fillvalue=""):
         _write(line.rstrip())
+        if note:
+            _write(indented(note))
+
+
+def indented(text: str, margin: str = "    ") -> str:
+    """Text on lines of its own below something: wrapped on a terminal, whole elsewhere."""
+    line = clean_line(text)
+    return (
+        textwrap.fill(line, text_width(), initial_indent=margin, subsequent_indent=margin)
+        if is_terminal()
+        else margin + line
+    )
 
 
 def _write(text: str, *, stderr: bool = False) -> None:

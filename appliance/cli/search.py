@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from appliance.cli.options import CollectionOption, JsonOption, command_group, connect, examples
-from appliance.cli.output import print_model, print_text, text_width
+from appliance.cli.options import CollectionOption, JsonOption, checked_query, command_group, connect, examples
+from appliance.cli.output import clean_name, print_model, print_text, text_width
 from appliance.terminal import clean_line
 from appliance.wire import MAX_RESULTS, Passage
 
@@ -21,6 +21,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find passages in the documents, best first."""
+    query = checked_query(query, "query", "QUERY")
     with connect() as client:
         reply = client.search(query, k=k, collection=collection)
     if json:
@@ -35,7 +36,7 @@ def search(
 def _print_passage(rank: int, passage: Passage) -> None:
     pages = page_span(passage.page, passage.page_last)
     heading = " › ".join(clean_line(part) for part in passage.heading)
-    print_text(f"{rank}. {clean_line(passage.document)}, {pages}{f' · {heading}' if heading else ''}")
+    print_text(f"{rank}. {clean_name(passage.document)}, {pages}{f' · {heading}' if heading else ''}")
     text = textwrap.shorten(clean_line(passage.text), 600, placeholder=" …")
     print_text(textwrap.fill(text, text_width(), initial_indent="   ", subsequent_indent="   "))
     print_text()

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from appliance.cli.output import console
+from appliance.cli.output import clean_name, console
 from appliance.client import Client
+from appliance.config import find_places
 from appliance.errors import NotFound
-from appliance.terminal import clean_line
+from appliance.naming import shown_argument
 from appliance.wire import Document
 
 _POLL_SECONDS = 0.3
@@ -37,7 +38,17 @@ class Baseline:
 
 def find_document(client: Client, path: str) -> Document | None:
     """The document of exactly this path, if there is one."""
-    return next(iter(client.document_page(limit=1, document=path).documents), None)
+    return next(iter(client.document_page(limit=1, document=shown_argument(path)).documents), None)
+
+
+def is_empty(client: Client) -> bool:
+    """Whether there is no document at all that this user may see."""
+    return not any(client.status().documents.model_dump().values())
+
+
+def empty_library() -> str:
+    """What to do where there is no document."""
+    return f"The library is empty: put PDFs into {find_places().library}, or use `docent add FILE`."
 
 
 def wait_for(
@@ -64,7 +75,9 @@ def wait_for(
             quiet_since = None if busy else quiet_since or clock()
             if quiet_since is not None and clock() - quiet_since > _QUIET_SECONDS:
                 if document is None:
-                    raise NotFound(f"waiting for {path}", "the file is no longer in the library", "add it again")
+                    raise NotFound(
+                        f"waiting for {clean_name(path)}", "the file is no longer in the library", "add it again"
+                    )
                 return document
             tell(_line(path, document))
             sleep(_POLL_SECONDS)
@@ -72,8 +85,8 @@ def wait_for(
 
 def _line(path: str, document: Document | None) -> str:
     if document is None or document.state != "indexing":
-        return f"{clean_line(path)}: waiting"
-    return f"{clean_line(path)}: {document.pages_done} of {document.pages or '?'} pages"
+        return f"{clean_name(path)}: waiting"
+    return f"{clean_name(path)}: {document.pages_done} of {document.pages or '?'} pages"
 
 
 @contextmanager

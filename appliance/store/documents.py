@@ -17,7 +17,7 @@ from appliance.errors import InvalidRequest
 from appliance.store.connection import Row, row, rows, run, value
 from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
-from appliance.store.names import collection_of, display
+from appliance.store.names import collection_of, from_display
 from appliance.store.rows import STATES, DocumentRow, KnownFile, State
 from appliance.store.texts import told
 from appliance.store.vectors import in_list
@@ -68,11 +68,8 @@ def paths_under(connection: apsw.Connection, path: bytes) -> list[bytes]:
 
 def by_display(connection: apsw.Connection, shown: str) -> DocumentRow | None:
     """The document whose path is shown like this."""
-    if "\\" in shown:  # perhaps a name that is not UTF-8
-        for (path,) in rows(connection, "SELECT path FROM documents ORDER BY path"):
-            if display(path) == shown:
-                return by_path(connection, path)
-    return by_path(connection, shown.encode("utf-8", "replace"))
+    # the second: the name itself as it was typed, where a backslash in it was read as an escape
+    return by_path(connection, from_display(shown)) or by_path(connection, shown.encode("utf-8", "replace"))
 
 
 def page(

@@ -13,20 +13,18 @@ from collections.abc import Collection
 import apsw
 import numpy as np
 
+from appliance.naming import display, from_display
 from appliance.store.connection import row, rows, run
 from appliance.store.rows import Matrix
 from appliance.store.vectors import from_half, in_list, to_half
 from ingest.types import Vector
 
+__all__ = ["NameWanted", "collection_of", "display", "drop", "from_display", "matrix", "put", "search_name"]
+
 _SEPARATORS = re.compile(r"[\s_./\\+~,;:()\[\]{}-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _YEAR = re.compile(r"(?<=[^\W\d_])(?=(?:19|20)\d\d(?!\d))|(?<=(?<!\d)(?:19|20)\d\d)(?=[^\W\d_])")
 _EXTENSION = re.compile(r"\.pdf$", re.IGNORECASE)
-
-
-def display(path: bytes) -> str:
-    r"""The path for people and for JSON: bytes that are not UTF-8 appear as `\xff`."""
-    return path.decode("utf-8", "backslashreplace")
 
 
 def collection_of(path: bytes) -> bytes:

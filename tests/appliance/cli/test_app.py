@@ -17,7 +17,7 @@ from tests.appliance.cli.conftest import Run
 from tests.appliance.cli.reference import render
 from tests.fake_service import FakeService, serving
 
-SHARED = {"app", "output", "options", "files", "waiting", "wrapping", "checks", "temporary"}
+SHARED = {"app", "interrupts", "output", "options", "files", "waiting", "wrapping", "checks", "temporary"}
 
 
 def test_every_module_is_a_command_or_shared_by_commands() -> None:
@@ -78,6 +78,26 @@ def test_a_misuse_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     result = run(*arguments, "--json")
     assert result.code == 2
     assert result.json["error"]["code"] == "usage"
+    assert "--help`" in result.json["error"]["hint"]
+
+
+def test_a_wrong_value_is_told_in_plain_words(run: Run) -> None:
+    error = "Invalid value for '--state': 'foo' is not one of 'pending', 'indexing', 'indexed', 'failed'."
+    assert f"\nError: {error}\n" in run("documents", "list", "--state", "foo").err
+    assert run("documents", "list", "--state", "foo", "--json").json["error"]["message"] == error
+    assert "it must be greater than or equal to 1" in run("search", "x", "-k", "0").err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("config", "show"), ("config", "show", "--json"), ("--help",), ("status", "--json")]
+)
+def test_output_that_cannot_be_written_is_one_line_on_stderr(home: Path, arguments: tuple[str, ...]) -> None:
+    root = Path(__file__).parents[3]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "appliance", *arguments], stdout=full, stderr=subprocess.PIPE, cwd=root, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"docent: writing the output: No space left on device\n")
 
 
 def test_a_mistyped_command_is_guessed(run: Run) -> None:

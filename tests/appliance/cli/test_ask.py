@@ -13,7 +13,7 @@ import pytest
 
 from appliance import wire
 from tests.appliance.cli.conftest import Run
-from tests.fake_service import FakeService, citation, passage
+from tests.fake_service import FakeService, citation, document, passage
 
 _SECONDS = 30.0
 ROOT = Path(__file__).parents[3]
@@ -85,9 +85,107 @@ def test_an_unknown_model_ends_with_4(run: Run, service: FakeService) -> None:
     assert (result.code, result.err) == (4, "docent: no model is called x\n  → see\n")
 
 
-def test_an_answer_that_broke_off_ends_with_1(run: Run, service: FakeService) -> None:
-    service.error = wire.ErrorBody(message="the model crashed", type="server_error", code="model_crashed")
-    assert run("ask", "Q").code == 1
+@pytest.mark.parametrize("option", [(), ("--no-stream",)])
+def test_an_answer_that_broke_off_says_why_and_ends_with_1(
+    run: Run, service: FakeService, option: tuple[str, ...]
+) -> None:
+    service.answered_by = "tiny"
+    service.error = wire.ErrorBody(message="it crashed", type="server_error", code="model_crashed", hint="ask again")
+    result = run("ask", "Q", *option)
+    assert (result.code, result.err) == (1, "docent: the answer broke off: it crashed\n  → ask again\n")
+    assert "Every 500 hours [1]." in result.out
+    assert "Begun by tiny in 0.5 s. It broke off." in result.out
+
+
+def test_an_answer_that_broke_off_says_why_in_its_json(run: Run, service: FakeService) -> None:
+    service.error = wire.ErrorBody(message="it crashed", type="server_error", code="model_crashed", hint="ask again")
+    result = run("ask", "Q", "--json")
+    assert (result.code, result.json["finish_reason"]) == (1, "error")
+    assert result.json["error"] == {
+        "message": "it crashed", "type": "server_error", "code": "model_crashed", "hint": "ask again"
+    }  # fmt: skip
+    assert "error" not in wire.Answer.model_fields
+
+
+def test_a_models_answer_without_a_citation_is_doubted(run: Run, service: FakeService) -> None:
+    service.answered_by, service.citations = "tiny", []
+    assert "Answered by tiny in 0.5 s. This answer cites no page: check it yourself." in run("ask", "Q").out
+    service.answered_by = "extractive"
+    assert "check it yourself" not in run("ask", "Q").out
+
+
+def test_quotes_of_one_place_are_listed_under_its_marker(run: Run, service: FakeService) -> None:
+    service.citations = [citation("one"), citation("two", "[2]", page=4), citation("three"), citation("one")]
+    assert run("ask", "Q").out.split("\n\n")[1:3] == [
+        "[1] manual.pdf, page 3\n    “one”\n    “three”",
+        "[2] manual.pdf, page 4\n    “two”",
+    ]
+
+
+def test_several_models_without_a_default_are_named(run: Run, service: FakeService) -> None:
+    def gguf(name: str) -> wire.Model:
+        return wire.Model(id=name, kind="gguf", state="installed", architecture="qwen2", size=1, sha256="a")
+
+    service.put(document())
+    service.models = [gguf("big")]
+    assert "--model" not in run("ask", "Q").out
+    service.models.append(gguf("small"))
+    advice = "No model is the default: name one with --model (big, small) or set models.default."
+    assert run("ask", "Q").out.endswith(f"{advice}\n")
+    assert advice not in run("ask", "Q", "--model", "big").out
+
+
+def test_an_empty_library_is_said(run: Run, service: FakeService, home: Path) -> None:
+    service.citations, service.tokens = [], ["The documents do not answer this."]
+    assert f"The library is empty: put PDFs into {home}/library" in run("ask", "Q").out
+    service.put(document())
+    assert "empty" not in run("ask", "Q").out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "\udcff"),
+        ("ask", "\udcff"),
+        ("ask", "Q", "--model", "\udcff"),
+        ("ask", "Q", "--adapter", "\udcff"),
+        ("models", "load", "\udcff"),
+        ("models", "verify", "\udcff"),
+        ("models", "import", "f.gguf", "--id", "\udcff"),
+        ("adapters", "remove", "\udcff"),
+        ("documents", "list", "--state", "\udcff"),
+        ("\udcff",),
+        ("search", "x", "--\udcff"),
+    ],
+)
+def test_what_must_be_text_and_is_not_is_a_misuse(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).code == 2
+    assert run(*arguments, "--json").json["error"]["code"] == "usage"
+    assert service.asked == []
+
+
+def test_a_collection_of_any_bytes_is_asked_for_as_it_is_shown(run: Run, service: FakeService) -> None:
+    assert run("ask", "Q", "-c", "odd\udcff").code == 0
+    assert service.asked[0]["collection"] == r"odd\xff"
+
+
+def test_stdin_that_is_no_text_is_a_misuse(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "appliance", "ask", "-"],
+        input=b"\xff\xfe hello",
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUTF8": "1"},
+        check=False,
+    )
+    assert (done.returncode, b"not UTF-8" in done.stderr, b"Traceback" in done.stderr) == (2, True, False)
+
+
+@pytest.mark.parametrize("query", ["", "   ", "x" * 100_000])
+def test_an_empty_or_endless_query_is_a_misuse(run: Run, service: FakeService, query: str) -> None:
+    result = run("search", query)
+    assert (result.code, service.asked) == (2, [])
+    assert "the query " in result.err
 
 
 class Terminal:
@@ -167,4 +265,3 @@ def test_no_stream_prints_the_answer_whole(service: FakeService, terminals: list
     terminals.append(terminal)
     assert terminal.finish() == 0
     assert terminal.shown.startswith("Every 500 hours [1].\n")
-    assert service.asked[0]["stream"] is False

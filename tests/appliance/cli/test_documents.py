@@ -157,9 +157,45 @@ def test_the_list_as_json_is_the_apis(run: Run, service: FakeService) -> None:
     assert result.json["next"] is None
 
 
-def test_an_empty_list_is_no_failure(run: Run, service: FakeService) -> None:
+def test_an_empty_list_is_no_failure(run: Run, service: FakeService, home: Path) -> None:
     result = run("documents", "list")
-    assert (result.code, result.out) == (0, "No documents.\n")
+    assert result.code == 0
+    assert result.out.startswith(f"The library is empty: put PDFs into {home}/library")
+    assert run("documents", "list", "--state", "pending").out == "No document is pending.\n"
+    assert run("documents", "list", "-c", "a").out == "There are no documents of the collection 'a'.\n"
+
+
+def test_the_list_has_ids_and_reasons(run: Run, service: FakeService) -> None:
+    service.put(document("a.pdf"))
+    service.put(document("b.pdf", "failed", reason="no page carries\ntext"))
+    lines = run("documents", "list").out.splitlines()
+    assert [line.split()[-1] for line in lines[:3]] == ["id", "d-a.pdf", "d-b.pdf"]
+    assert lines[3] == "    no page carries text"
+
+
+@pytest.mark.parametrize("command", ["show", "remove", "retry"])
+@pytest.mark.parametrize("name", ["sec/nope.pdf", "", ".", "../x"])
+def test_what_cannot_be_an_id_is_not_found(run: Run, service: FakeService, command: str, name: str) -> None:
+    result = run("documents", command, name)
+    assert result.code == 4
+    assert f"document '{name}': there is no such document" in result.err
+
+
+@pytest.mark.parametrize("name", [r"odd/two\nlines\xff.pdf", os.fsdecode(b"odd/two\nlines\xff.pdf")])
+def test_a_name_of_any_bytes_is_taken_as_shown_and_as_it_is(run: Run, service: FakeService, name: str) -> None:
+    service.put(document(r"odd/two\nlines\xff.pdf", id="d7"))
+    assert run("documents", "show", name).out.splitlines()[0].split()[1] == r"odd/two\nlines\xff.pdf"
+    assert run("documents", "remove", name, "-y").code == 0
+
+
+@pytest.mark.parametrize("command", [("add",), ("models", "import"), ("adapters", "import")])
+def test_a_pipe_is_refused_and_not_waited_for(
+    run: Run, service: FakeService, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    os.mkfifo(tmp_path / "pipe.pdf")
+    result = run(*command, str(tmp_path / "pipe.pdf"))
+    assert result.code == 1
+    assert "it is not a regular file" in result.err
 
 
 def test_an_unknown_state_is_a_misuse(run: Run, service: FakeService) -> None:
@@ -201,7 +237,7 @@ def test_remove_asks_and_without_a_yes_deletes_nothing(
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     result = run("documents", "remove", "a.pdf")
     assert result.code == 1
-    assert "nothing was done" in result.err
+    assert "nothing was removed" in result.err
     assert service.actions == []
 
 
@@ -211,8 +247,8 @@ def test_retry_queues_a_failed_document_again(run: Run, service: FakeService) ->
 
 
 def test_a_hostile_file_name_reaches_the_terminal_as_plain_text(run: Run, service: FakeService) -> None:
-    service.put(document("\x1b]0;owned\x07[red]x[/red]\n\u202efdp.pdf", "failed", reason="\x1b[31mred"))
-    for arguments in (("documents", "list"), ("documents", "show", "d-\x1b]0;owned\x07[red]x[-red]\n\u202efdp.pdf")):
+    service.put(document("\x1b]0;owned\x07[red]x[/red]\n\u202efdp.pdf", "failed", id="d7", reason="\x1b[31mred"))
+    for arguments in (("documents", "list"), ("documents", "show", "d7")):
         out = run(*arguments).out
         assert "[red]x[/red]" in out
         assert not {"\x1b", "\x07", "\u202e"} & set(out)

@@ -198,7 +198,7 @@ def test_a_list_pages_by_path_whatever_the_bytes(store: Store) -> None:
     assert [row.path for row in store.list_documents(limit=9, collections={b"b", b"no"})[0]] == paths[1:3]
     assert store.list_documents(limit=9, state="failed") == ([], None)
     assert store.counts({b"b"}) == {"pending": 2, "indexing": 0, "indexed": 0, "failed": 0}
-    assert display(paths[2]) == "b/\\xff\n'\".pdf"
+    assert display(paths[2]) == r"""b/\xff\n'".pdf"""
 
 
 def test_an_absurd_file_identity_comes_back_unchanged(store: Store) -> None:

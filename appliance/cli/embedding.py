@@ -1,0 +1,28 @@
+"""The embedding model as the commands see it that work on models without the service."""
+
+from pathlib import Path
+
+from appliance.config import find_places, load
+from models.embedder import BUILTIN
+from models.errors import InvalidModelFile
+from models.manifest import EmbedderManifest
+
+
+def embedding_model(model_id: str) -> tuple[EmbedderManifest, Path] | None:
+    """The configured embedding model or the built-in one, and its folder, if this is its id.
+
+    Raises:
+        ConfigError: the configuration is not valid.
+        InvalidModelFile: its manifest is not.
+    """
+    chosen = load(find_places()).embedding.model
+    for folder in dict.fromkeys((Path(chosen) if chosen else BUILTIN, BUILTIN)):
+        try:
+            manifest = EmbedderManifest.load(folder)
+        except InvalidModelFile:
+            if folder.name != model_id:
+                continue
+            raise
+        if manifest.name == model_id:
+            return manifest, folder
+    return None

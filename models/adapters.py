@@ -69,7 +69,7 @@ class AdapterCatalog:
             raise UnknownAdapter(
                 f"using the adapter {adapter_id!r}",
                 "no adapter of this name is installed",
-                f"Installed: {installed}. Add one with 'docent adapters import FILE.gguf'.",
+                f"installed: {installed}; add one with 'docent adapters import FILE.gguf'",
             ) from None
 
     def rescan(self) -> None:
@@ -88,7 +88,7 @@ class AdapterCatalog:
         with installer(self.root, what) as work:
             self.rescan()
             if (self.root / chosen).exists():
-                raise ModelExists(what, f"an adapter is installed under the name {chosen}", "Choose another with --id.")
+                raise ModelExists(what, f"an adapter is installed under the name {chosen}", "choose another with --id")
             work.check_space(what, source.stat().st_size)
             folder = work.prepare()
             try:
@@ -111,7 +111,7 @@ class AdapterCatalog:
 def check_fits(adapter: AdapterSpec, base: ModelSpec) -> None:
     """Raises InvalidModelFile if the adapter was not made for such a base. Reads both heads: blocks."""
     what = f"applying the adapter {adapter.id} to the model {base.id}"
-    hint = "Use an adapter that was trained for this model."
+    hint = "use an adapter that was trained for this model"
     if adapter.architecture != base.header.architecture:
         why = f"it is for the architecture {adapter.architecture}, the model is {base.header.architecture}"
         raise InvalidModelFile(what, why, hint)
@@ -152,7 +152,7 @@ def _adapter_head(path: Path) -> GgufHead:
 
 
 def _invalid(path: Path, why: str) -> InvalidModelFile:
-    return InvalidModelFile(f"reading {path}", why, "Import a LoRA adapter in GGUF format.")
+    return InvalidModelFile(f"reading {path}", why, "import a LoRA adapter in GGUF format")
 
 
 def _manifest(adapter_id: str, source: Path, digest: str, head: GgufHead) -> dict[str, object]:

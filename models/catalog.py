@@ -33,8 +33,7 @@ RESERVED: Final = frozenset({"docent", "extractive", "all-minilm-l6-v2"})
 FILE: Final = "model.gguf"
 _VERSION: Final = 1
 _AGAIN: Final = (
-    "Import its file again with 'docent models import FILE.gguf --id {0}', "
-    "or remove it with 'docent models remove {0}'."
+    "import its file again with 'docent models import FILE.gguf --id {0}', or remove it with 'docent models remove {0}'"
 )
 
 
@@ -132,7 +131,7 @@ class Catalog:
         raise UnknownModel(
             what,
             "no model of this name is installed",
-            f"Installed: {installed}. Add one with 'docent models import FILE.gguf'.",
+            f"installed: {installed}; add one with 'docent models import FILE.gguf'",
         )
 
     def rescan(self) -> None:
@@ -224,7 +223,7 @@ class Catalog:
                     f"another model is installed under the name {model_id}"
                     if spec
                     else f"something else has the name {model_id}: {entry.why if isinstance(entry, Problem) else ''}",
-                    f"Choose another name with --id, or remove it first with 'docent models remove {model_id}'.",
+                    f"choose another name with --id, or remove it first with 'docent models remove {model_id}'",
                 )
             return isinstance(entry, ModelSpec) and sha256_of(spec.path, progress) == spec.sha256
 
@@ -262,7 +261,7 @@ class Catalog:
 def checked_id(model_id: str) -> str:
     """The id itself. Raises InvalidModelId if it is not allowed."""
     what = f"naming a model {model_id!r}"
-    hint = "Choose another name with --id."
+    hint = "choose another name with --id"
     if not ID_PATTERN.fullmatch(model_id):
         raise InvalidModelId(what, "a name has letters, digits, '.', '_' and '-', and does not begin with '.'", hint)
     if model_id.lower() in RESERVED:
@@ -276,14 +275,14 @@ def _visible(root: Path, problems: list[Problem]) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        problems.append(Problem(root, error.strerror or str(error), f"Let the service read {root}."))
+        problems.append(Problem(root, error.strerror or str(error), f"let the service read {root}"))
         return []
 
 
 def _stray(path: Path) -> Problem | None:
     if path.suffix.lower() != ".gguf":
         return None
-    return Problem(path, "a file that was not imported", f"Run 'docent models import {path}'.")
+    return Problem(path, "a file that was not imported", f"run 'docent models import {path}'")
 
 
 def _manifest(model_id: str, source: str, digest: str, header: GgufHeader, stamp: Stamp) -> dict[str, object]:
@@ -303,7 +302,7 @@ def _manifest(model_id: str, source: str, digest: str, header: GgufHeader, stamp
 def _spec(folder: Path) -> ModelSpec | Problem:
     """The model in this folder, as a rule by its manifest alone: the file's head was read when it was imported."""
     if not ID_PATTERN.fullmatch(folder.name):
-        return Problem(folder, "no model can have this name", "Give the folder another name.")
+        return Problem(folder, "no model can have this name", "give the folder another name")
     hint = _AGAIN.format(folder.name)
     try:
         manifest = read_manifest(folder)
@@ -319,7 +318,7 @@ def _spec(folder: Path) -> ModelSpec | Problem:
             stamp=_stamp(manifest.get("stamp")),
         )
     except OSError as error:
-        return Problem(folder, _reason(error), f"Remove it with 'docent models remove {folder.name}'.", folder.name)
+        return Problem(folder, _reason(error), f"remove it with 'docent models remove {folder.name}'", folder.name)
     except InvalidModelFile as error:
         return Problem(folder, error.why, hint, folder.name)
     except (ValueError, TypeError, KeyError) as error:

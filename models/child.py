@@ -106,7 +106,7 @@ class Child:
         try:
             process = await spawner.spawn(worker)
         except OSError as error:
-            raise ModelLoadFailed(what, f"no process could be started: {error}", "Free some memory.") from error
+            raise ModelLoadFailed(what, f"no process could be started: {error}", "free some memory") from error
         child = cls(model_id, process, clock)
         try:
             await child._connect()
@@ -115,7 +115,7 @@ class Child:
         except TimeoutError:
             await child.stop()
             raise ModelLoadFailed(
-                what, f"it was not ready after {deadline_s:g} s", "Allow it more time in the configuration."
+                what, f"it was not ready after {deadline_s:g} s", "allow it more time in the configuration"
             ) from None
         except BaseException:
             await child.stop()
@@ -249,7 +249,7 @@ class Child:
         return ModelCrashed(
             f"answering with the model {self._model_id}",
             f"{why}; it last said: {words}" if words and not self._stopping else why,
-            "Ask again: the model is loaded anew. If it happens again, check it with 'docent models verify'.",
+            "ask again: the model is loaded anew; if it happens again, check it with 'docent models verify'",
         )
 
 

@@ -32,7 +32,7 @@ _KV_TYPES: Final = {
 _LEVEL_ERROR: Final = 4  # ggml_log_level; 5 continues the line before
 _LEVEL_CONTINUED: Final = 5
 _CONTROL: Final = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
-_SMALLER: Final = "Give it a smaller context or another kv_type in the configuration, or import a smaller model."
+_SMALLER: Final = "give it a smaller context or another kv_type in the configuration, or import a smaller model"
 
 
 class DecodeFailed(Exception):
@@ -95,10 +95,10 @@ class Engine:
         model = llama.llama_model_load_from_file(path_bytes(path), params)
         if not model:
             raise ModelLoadFailed(
-                self._what, self._log.reason("llama.cpp refused it"), "Check the file with 'docent models verify'."
+                self._what, self._log.reason("llama.cpp refused it"), "check the file with 'docent models verify'"
             )
         if llama.llama_model_has_encoder(model) or not llama.llama_model_has_decoder(model):
-            raise ModelLoadFailed(self._what, "it is not a model that continues text", "Import a chat model instead.")
+            raise ModelLoadFailed(self._what, "it is not a model that continues text", "import a chat model instead")
         return model
 
     def _make_context(self, settings: LoadSettings) -> Any:
@@ -243,7 +243,7 @@ class Engine:
             raise InvalidModelFile(
                 f"applying the adapter {os.fsdecode(path_bytes(use.path))}",
                 self._log.reason("llama.cpp refused it"),
-                "Use an adapter that was trained for this model.",
+                "use an adapter that was trained for this model",
             )
         self._adapters[use.key] = adapter
 

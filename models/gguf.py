@@ -138,27 +138,27 @@ class _Fields:
     def check_kind(self, architecture: str) -> None:
         kind = self.text("general.type", "model")
         if kind == "adapter":
-            raise self._invalid("it is an adapter, not a model", "Import it with 'docent adapters import'.")
+            raise self._invalid("it is an adapter, not a model", "import it with 'docent adapters import'")
         if kind != "model":
-            raise self._invalid(f"it is of the kind {kind!r}, not a model", "Import a model's own GGUF file.")
+            raise self._invalid(f"it is of the kind {kind!r}, not a model", "import a model's own GGUF file")
         if not _known(architecture):
             names = ", ".join(sorted(known_architectures()))
             raise self._invalid(
                 f"its architecture {architecture[:64]!r} is unknown to the installed llama.cpp",
-                f"Update Docent, or import a model of one of these: {names}.",
+                f"update Docent, or import a model of one of these: {names}",
             )
         if _NOT_GENERATIVE.search(architecture):
             raise self._invalid(
-                f"a model of the architecture {architecture} does not write text", "Import a chat model."
+                f"a model of the architecture {architecture} does not write text", "import a chat model"
             )
         if self.number("split.count", 1) > 1:
             raise self._invalid(
-                "it is one part of a model in several files", "Merge them first with 'llama-gguf-split --merge'."
+                "it is one part of a model in several files", "merge them first with 'llama-gguf-split --merge'"
             )
         if not self._head.tensors:
-            raise self._invalid("it holds a vocabulary only, no weights", "Import the model's full GGUF file.")
+            raise self._invalid("it holds a vocabulary only, no weights", "import the model's full GGUF file")
         if not self.text("tokenizer.ggml.model", "") or not self.length("tokenizer.ggml.tokens"):
-            raise self._invalid("it has no tokenizer", "Convert the model again together with its tokenizer.")
+            raise self._invalid("it has no tokenizer", "convert the model again together with its tokenizer")
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self._get(key, default)
@@ -191,7 +191,7 @@ class _Fields:
             raise self._invalid(f"it does not say its {key}")
         return value
 
-    def _invalid(self, why: str, hint: str = "Download it again, or import another file.") -> InvalidModelFile:
+    def _invalid(self, why: str, hint: str = "download it again, or import another file") -> InvalidModelFile:
         return InvalidModelFile(f"reading {self._head.path}", why, hint)
 
 

@@ -75,7 +75,7 @@ def read_head(path: Path) -> GgufHead:
             return _Reader(path, file).head()
     except OSError as error:
         raise InvalidModelFile(
-            f"reading {path}", error.strerror or str(error), "Check the path and its permissions."
+            f"reading {path}", error.strerror or str(error), "check the path and its permissions"
         ) from error
 
 
@@ -102,12 +102,12 @@ class _Reader:
 
     def _check_magic(self) -> None:
         if self._file_bytes < len(_MAGIC) + 4 or bytes(self._take(4)) != _MAGIC:
-            raise self._invalid("it is not a GGUF file (its first four bytes are not 'GGUF')", "Import a .gguf file.")
+            raise self._invalid("it is not a GGUF file (its first four bytes are not 'GGUF')", "import a .gguf file")
         (version,) = self._unpack("I")
         if version not in _VERSIONS:
             swapped = int.from_bytes(int(version).to_bytes(4, "little"), "big")
             why = "it is a big-endian GGUF" if swapped in _VERSIONS else f"its GGUF version {version} is not supported"
-            raise self._invalid(why, "Import a little-endian GGUF of version 2 or 3.")
+            raise self._invalid(why, "import a little-endian GGUF of version 2 or 3")
 
     def _entry(self) -> tuple[str, Value]:
         key = self._string(_MAX_NAME)
@@ -167,7 +167,7 @@ class _Reader:
         except ValueError:
             raise self._invalid(
                 f"its tensor {name!r} has the type {number}, which is not known here",
-                "Import another quantisation of this model.",
+                "import another quantisation of this model",
             ) from None
         block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
         return name, shape, kind.name, prod(shape) // block * block_bytes, offset
@@ -221,8 +221,8 @@ class _Reader:
     def _truncated(self, end: int) -> InvalidModelFile:
         return self._invalid(
             f"it is truncated: it has {self._file_bytes} bytes and needs at least {end}",
-            "Copy or download it again.",
+            "copy or download it again",
         )
 
-    def _invalid(self, why: str, hint: str = "Download it again, or import another file.") -> InvalidModelFile:
+    def _invalid(self, why: str, hint: str = "download it again, or import another file") -> InvalidModelFile:
         return InvalidModelFile(f"reading {self._path}", why, hint)

@@ -65,7 +65,7 @@ def installer(root: Path, what: str) -> Iterator["Installer"]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ModelBusy(what, "another import or removal is running", "Try again when it is done.") from None
+            raise ModelBusy(what, "another import or removal is running", "try again when it is done") from None
         _hand_over(root / ".lock", root)
         work = Installer(root)
         work.sweep()
@@ -79,8 +79,8 @@ def translated(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ModelStorageFull(what, "no space is left on the disk", "Free some space and try again.") from error
-        hint = "Run it as root." if isinstance(error, PermissionError) else "Check the folder and its disk."
+            raise ModelStorageFull(what, "no space is left on the disk", "free some space and try again") from error
+        hint = "run it as root" if isinstance(error, PermissionError) else "check the folder and its disk"
         raise ModelError(what, f"{error.strerror}: {error.filename}", hint) from error
 
 
@@ -102,7 +102,7 @@ class Installer:
             raise ModelStorageFull(
                 what,
                 f"it needs {size + _SPARE} bytes on the disk of {self._root}, and {free} are free",
-                "Free some space and try again.",
+                "free some space and try again",
             )
 
     def prepare(self) -> Path:

@@ -115,7 +115,7 @@ class Generation(AsyncIterator[Piece]):
         except TimeoutError:
             self.cancel()
             raise ModelBusy(
-                self._what, f"its turn did not come within {self._wait_s:g} s", "Try again in a while."
+                self._what, f"its turn did not come within {self._wait_s:g} s", "try again in a while"
             ) from None
         except errors.ModelCrashed:
             self._over = True
@@ -180,12 +180,12 @@ class Lease:
         """
         what = f"answering with the model {self.model_id}"
         if (messages is None) == (prompt is None):
-            raise InvalidPrompt(what, "it needs either messages or a prompt", "Give one of them.")
+            raise InvalidPrompt(what, "it needs either messages or a prompt", "give one of them")
         if max_tokens is not None and max_tokens < 1:
-            raise InvalidPrompt(what, f"max_tokens is {max_tokens}", "Ask for at least one token.")
+            raise InvalidPrompt(what, f"max_tokens is {max_tokens}", "ask for at least one token")
         made: Prompt = Raw(text=prompt) if prompt is not None else _chat(messages or ())
         if self._child.open_requests >= self._queue:
-            raise ModelBusy(what, f"{self._child.open_requests} requests are waiting already", "Try again in a while.")
+            raise ModelBusy(what, f"{self._child.open_requests} requests are waiting already", "try again in a while")
         channel = self._send(
             what,
             lambda request_id: Generate(
@@ -213,7 +213,7 @@ class Lease:
             async with asyncio.timeout(self._wait_s):
                 event = await channel.next()
         except TimeoutError:
-            raise ModelBusy(what, "it did not answer in time", "Try again in a while.") from None
+            raise ModelBusy(what, "it did not answer in time", "try again in a while") from None
         finally:
             channel.close()
         if isinstance(event, Refused):
@@ -225,12 +225,12 @@ class Lease:
         try:
             return self._child.send(make)
         except ProtocolError as error:
-            raise InvalidPrompt(what, str(error), "Shorten the prompt.") from error
+            raise InvalidPrompt(what, str(error), "shorten the prompt") from error
 
 
 def _chat(messages: Sequence[ChatMessage]) -> Chat:
     if not messages:
-        raise InvalidPrompt("answering a prompt", "there are no messages", "Give at least one.")
+        raise InvalidPrompt("answering a prompt", "there are no messages", "give at least one")
     return Chat(messages=tuple(messages))
 
 

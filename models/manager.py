@@ -121,7 +121,7 @@ class Manager:
         if resident is not None:
             if not resident.idle and not resident.leaving:
                 doing = "answering" if resident.child else "loading"
-                raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "Try again when it is done.")
+                raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "try again when it is done")
             await self._stop(resident, "asked for")
         return self.state(model_id)
 
@@ -207,7 +207,7 @@ class Manager:
     async def _acquire(self, spec: ModelSpec, wait_s: float) -> Resident:
         what = f"using the model {spec.id}"
         if self._waiting >= self._defaults.queue:
-            raise ModelBusy(what, f"{self._waiting} requests wait for a model already", "Try again in a while.")
+            raise ModelBusy(what, f"{self._waiting} requests wait for a model already", "try again in a while")
         self._waiting += 1
         ticket = object()
         try:
@@ -217,7 +217,7 @@ class Manager:
             resident = self._residents.get(spec.id)
             loading = resident is not None and resident.task is not None
             why = f"it {'was not loaded' if loading else 'did not come free'} within {wait_s:g} s"
-            raise ModelBusy(what, why, "Try again in a while, or unload other models.") from None
+            raise ModelBusy(what, why, "try again in a while, or unload other models") from None
         finally:
             self._waiting -= 1
             if ticket in self._line:
@@ -229,7 +229,7 @@ class Manager:
         joined: Resident | None = None
         while True:
             if self._closing:
-                raise ModelBusy(what, "the service is stopping", "Try again when it runs.")
+                raise ModelBusy(what, "the service is stopping", "try again when it runs")
             if joined is not None and joined.error is not None:
                 raise joined.error
             resident = self._residents.get(spec.id)
@@ -282,7 +282,7 @@ class Manager:
                 spec.id, spec.path, settings, self._spawner, deadline_s=self._defaults.load_s, clock=self._clock
             )
         except BaseException as error:
-            interrupted = ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "Try again.")
+            interrupted = ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
             resident.error = error if isinstance(error, ModelError) else interrupted
             self._failures[spec.id] = str(resident.error)
             self._residents.pop(spec.id, None)
@@ -308,7 +308,7 @@ class Manager:
 
         def going_on(_done: int, _total: int) -> None:
             if given_up.is_set():
-                raise ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "Try again.")
+                raise ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
 
         try:
             await asyncio.to_thread(self.catalog.check_unchanged, spec, going_on)
@@ -402,6 +402,6 @@ def _too_large(what: str, wanted: int, budget: int, never: Never, *, unpin: bool
     return ModelTooLarge(
         what,
         f"it needs about {wanted} bytes of memory, and the budget is {budget}{pinned}",
-        "Give it a smaller context, import a smaller quantisation, or raise the memory budget."
-        + (" Or unpin a model." if unpin else ""),
+        "give it a smaller context, import a smaller quantisation, or raise the memory budget"
+        + ("; or unpin a model" if unpin else ""),
     )

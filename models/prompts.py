@@ -43,9 +43,9 @@ class PromptBuilder:
                 "answering a prompt",
                 f"it has {len(tokens)} tokens, and the model's context has room for {self._engine.context} "
                 "with the answer",
-                "Shorten the prompt, or give the model a larger context in the configuration."
+                "shorten the prompt, or give the model a larger context in the configuration"
                 if self._engine.extensible
-                else "Shorten the prompt: this is all that the model was made for.",
+                else "shorten the prompt: this is all that the model was made for",
             )
         return tokens
 
@@ -57,7 +57,7 @@ class PromptBuilder:
             raise ContextOverflow(
                 "answering a prompt",
                 f"it has {length} characters, and the model's context has room for {self._engine.context} tokens",
-                "Shorten the prompt.",
+                "shorten the prompt",
             )
 
     def _raw(self, prompt: Raw) -> list[int]:

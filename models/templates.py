@@ -29,7 +29,7 @@ CHATML: Final = (
 )
 
 _WHAT: Final = "writing the prompt with the model's chat template"
-_HINT: Final = "Import another conversion of this model whose chat template works."
+_HINT: Final = "import another conversion of this model whose chat template works"
 
 
 class _Refused(jinja2.TemplateError):
@@ -56,7 +56,7 @@ class ChatTemplate:
             with cpu_time(CPU_SECONDS), extra_memory(_MEMORY):
                 return self._bounded([dict(message) for message in messages])
         except _Refused as error:
-            raise InvalidPrompt(_WHAT, f"it refused the messages: {error}", "Change the order of the roles.") from error
+            raise InvalidPrompt(_WHAT, f"it refused the messages: {error}", "change the order of the roles") from error
         except TimeIsUp as error:
             raise InvalidPrompt(_WHAT, f"it took more than {CPU_SECONDS:g} s", _HINT) from error
         except MemoryError as error:

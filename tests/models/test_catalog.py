@@ -137,7 +137,7 @@ def test_a_file_dropped_by_hand_is_reported_with_what_to_do_and_then_moved(catal
     stray = write_model(catalog.root / "stray.gguf")
     catalog.rescan()
     assert catalog.list() == ()
-    assert catalog.problems[0].hint == f"Run 'docent models import {stray}'."
+    assert catalog.problems[0].hint == f"run 'docent models import {stray}'"
     spec = catalog.import_gguf(stray)
     assert (spec.id, stray.exists(), catalog.problems) == ("stray", False, ())
     catalog.verify("stray")

@@ -27,12 +27,14 @@ from models.errors import InvalidModelFile, ModelError
 
 T = TypeVar("T")
 Collections = Collection[bytes] | None
+_PER_PAGE = 2
+"""Passages of one page at most: the second best often holds the table that the best one introduces."""
 
 
 class Searcher(Protocol):
     """What is needed of the retriever."""
 
-    def search(self, query: str, *, k: int, collections: Collections = None) -> Found: ...
+    def search(self, query: str, *, k: int, collections: Collections = None, per_page: int = 1) -> Found: ...
 
 
 class Manager(generated.Leases, Protocol):
@@ -111,7 +113,9 @@ class Answerer:
         started = perf_counter()
         route = self._route(request)
         k = self._settings.answer.passages
-        found = await _blocking(self._retriever.search, request.question, k=k, collections=collections)
+        found = await _blocking(
+            self._retriever.search, request.question, k=k, collections=collections, per_page=_PER_PAGE
+        )
         draft = _Draft(request, route, found, started)
         draft.timings = {name: seconds for name, seconds in found.timings.items() if name != "total"}
         draft.timings["retrieve"] = perf_counter() - started

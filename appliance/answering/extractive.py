@@ -9,9 +9,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance import wire
+from appliance.answering import kinds
 from appliance.answering.citations import Passages
 from appliance.answering.segments import Segment, readable, segments, window
 from appliance.answering.support import PassageEmbedder, Support, cosine
@@ -30,21 +31,16 @@ _COMPARED = 24
 """Sentences that are embedded, the best by words."""
 _ALIKE = 0.6
 _WORDS, _MEANING, _KIND, _PLACE, _CONTEXT = 0.6, 0.6, 0.15, 0.2, 0.5
+_AROUND, _INTRODUCTION = 0.2, 0.1
 _LEAST_WORDS, _LEAST_MEANING = 0.34, 0.42
 _LEAST_NAMES, _LEAST_NAMED = 0.5, 0.4
 _SOURCE_WORD = 0.3
 _SHORT = 7
 _LONGEST = 420
 
-_QUANTITY = re.compile(r"\bhow (?:many|much|long|large|high|low|far|often|big|old|fast|deep|wide|heavy|hot|cold)\b|"
-                       r"\b(?:amount|number|percentage|rate|price|cost|total|speed|pressure|temperature|weight)\b", re.I)  # fmt: skip
-_TIME = re.compile(r"\bwhen\b|\bwhat (?:date|day|year|month|time)\b|\bsince when\b|\bby when\b", re.I)
-_REASON = re.compile(r"\bwhy\b|\bwhat (?:caused|led|made|drove|explains)\b|\breasons?\b", re.I)
-_DATE = re.compile(
-    r"\b(?:19|20)\d\d\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|"
-    r"\b\d{1,2}[:.]\d\d\b|\b(?:every|each|daily|weekly|monthly|yearly)\b", re.I)  # fmt: skip
-_BECAUSE = re.compile(r"\b(?:because|due to|as a result|caused|driven by|attributable|reflect(?:s|ed|ing)|owing|so that|therefore)\b", re.I)  # fmt: skip
-_DIGIT = re.compile(r"\d")
+_INTRODUCES = re.compile(
+    r"\b(?:following table|as follows|table below|(?:shown|set forth|presented|summarized) below)\b|:$", re.I
+)
 _LEANS = re.compile(
     r"(?:it|its|they|their|he|she|his|her|this|these|that|those|such|both|then|there|however|also)\b", re.I
 )
@@ -75,11 +71,16 @@ class _Candidate:
     """Number of its marker."""
     order: int
     segment: Segment
+    context: str
+    """What stands around it: headings, label, the sentence before."""
     words: float
     kind: float
     place: float
     score: float = 0.0
     meaning: float = 0.0
+    """Cosine with what is sought."""
+    around: float = 0.0
+    """The same with its context."""
 
 
 def answer(asked: Asked, passages: Passages, scores: Sequence[float], embedder: PassageEmbedder) -> Extract:
@@ -91,7 +92,10 @@ def answer(asked: Asked, passages: Passages, scores: Sequence[float], embedder: 
     said: list[tuple[int, Segment]] = []
     for candidate in chosen:
         segment = _completed(asked.question, candidate.segment, passages.rows[candidate.passage - 1].text)
-        if any(number == candidate.passage and segment.overlaps(other) for number, other in said):
+        others = [other for number, other in said if number == candidate.passage]
+        if any(map(segment.overlaps, others)):
+            segment = candidate.segment
+        if any(map(segment.overlaps, others)):
             continue
         said.append((candidate.passage, segment))
         support = Support(segment.start, segment.end, True, round(min(1.0, max(0.0, candidate.meaning)), 4))
@@ -114,17 +118,19 @@ def _candidates(asked: Asked, passages: Passages, scores: Sequence[float]) -> li
     candidates = []
     for number, order, segment, context in found:
         words = _weighed(weights, set(tokens(segment.text)), set(tokens(context)))
-        place = scores[number - 1] / best if best > 0 else 0.0
-        candidates.append(_Candidate(number, order, segment, words, _kind(asked.question, segment.text), place))
+        place = max(0.0, 1.0 - (best - scores[number - 1]))
+        candidates.append(
+            _Candidate(number, order, segment, context, words, kinds.fits(asked.question, readable(segment)), place)
+        )
     return sorted(candidates, key=lambda one: -_score(one))[:_COMPARED]
 
 
 def _segments(passages: Passages) -> Iterator[tuple[int, int, Segment, str]]:
-    """(marker's number, order, segment, what stands around it: headings, label, the sentence before)."""
+    """(marker's number, order, segment, its context)."""
     for number, row in enumerate(passages.rows, 1):
         before = ""
         for order, segment in enumerate(segments(row.text)):
-            if not segment.is_heading:
+            if not (segment.is_heading or segment.is_header):
                 yield number, order, segment, " ".join([*row.heading, segment.label, before])
             before = segment.text
 
@@ -140,40 +146,33 @@ def _weighed(weights: dict[str, float], text: set[str], context: set[str]) -> fl
     return got / total if total else 0.0
 
 
-def _kind(question: str, text: str) -> float:
-    """1 where the question asks for a number, a time or a reason and the text has one."""
-    if _TIME.search(question):
-        return float(bool(_DATE.search(text)))
-    if _QUANTITY.search(question):
-        return float(bool(_DIGIT.search(text)))
-    return float(bool(_REASON.search(question) and _BECAUSE.search(text)))
-
-
 def _with_meaning(question: str, candidates: list[_Candidate], embedder: PassageEmbedder) -> list[_Candidate]:
     if not candidates:
         return []
     vector = embedder.embed_query(question)
-    others = embedder.embed_passages([readable(one.segment) for one in candidates])
-    compared = [
-        _Candidate(one.passage, one.order, one.segment, one.words, one.kind, one.place, meaning=cosine(vector, other))
-        for one, other in zip(candidates, others, strict=True)
-    ]
+    texts = [readable(one.segment) for one in candidates]
+    around = [f"{one.context} {text}" for one, text in zip(candidates, texts, strict=True)]
+    cosines = [cosine(vector, other) for other in embedder.embed_passages([*texts, *around])]
+    half = len(candidates)
+    compared = [replace(one, meaning=cosines[i], around=cosines[half + i]) for i, one in enumerate(candidates)]
     return sorted(compared, key=lambda one: -_score(one))
 
 
 def _score(one: _Candidate) -> float:
-    return _WORDS * one.words + _MEANING * one.meaning + _KIND * one.kind + _PLACE * one.place
+    good = _WORDS * one.words + _MEANING * one.meaning + _AROUND * one.around + _KIND * one.kind + _PLACE * one.place
+    return good - _INTRODUCTION * bool(_INTRODUCES.search(one.segment.text))
 
 
 def _choose(asked: Asked, ranked: list[_Candidate]) -> list[_Candidate]:
     if not ranked or not _answers(asked, ranked[0]):
         return []
-    chosen = [ranked[0]]
+    best = ranked[0]
+    chosen = [best]
     for one in ranked[1:]:
-        enough = _NEARLY_AS_GOOD if one.passage == ranked[0].passage else _AS_GOOD
         if len(chosen) == _MOST_SENTENCES:
             break
-        if _score(one) >= enough * _score(ranked[0]) and not any(_alike(one, other) for other in chosen):
+        enough = _NEARLY_AS_GOOD if one.passage == best.passage else _AS_GOOD
+        if _score(one) >= enough * _score(best) and not any(_alike(one, other) for other in chosen):
             chosen.append(one)
     return chosen
 
@@ -202,7 +201,7 @@ def _about_the_same(asked: Asked, one: _Candidate, row: PassageRow) -> bool:
 
 
 def _is_name(word: Word) -> bool:
-    return not _DIGIT.search(word.text)
+    return not any(map(str.isdigit, word.text))
 
 
 def _alike(one: _Candidate, other: _Candidate) -> bool:
@@ -219,7 +218,7 @@ def _completed(question: str, segment: Segment, passage: str) -> Segment:
     index = next((i for i, part in enumerate(parts) if part.start == segment.start), 0)
     if segment.text.rstrip().endswith(":") and index + 1 < len(parts):
         return window(parts[index : index + 2], passage)
-    without_reason = _REASON.search(question) and not segment.is_row and not _BECAUSE.search(segment.text)
+    without_reason = kinds.asks_reason(question) and not segment.is_row and not kinds.gives_reason(segment.text)
     if without_reason and index + 1 < len(parts) and parts[index + 1].line == segment.line:
         return window(parts[index : index + 2], passage)
     leans = not segment.is_row and (_LEANS.match(segment.text) or len(segment.text.split()) < _SHORT)

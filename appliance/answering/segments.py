@@ -5,12 +5,14 @@ A passage's text has a line for each paragraph, heading and table row, and two s
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from appliance.answering.kinds import has_figure
 from ingest.sentences import sentence_lengths
 
 _CELL = "  "
-_NUMBER = re.compile(r"\d")
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+_INITIALS = re.compile(r"(?:\b[A-Z]\.){2,}$")
 _WORD = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]*$")
 _LONGEST_HEADING = 12
@@ -29,6 +31,8 @@ class Segment:
     is_heading: bool
     label: str = ""
     """The line above a table row that says what its figures are, such as "Operating income"."""
+    is_header: bool = False
+    """A table's first rows, which name its columns and hold no figure: no answer by themselves."""
 
     def overlaps(self, other: "Segment") -> bool:
         """Whether both have a character of the passage in common."""
@@ -46,9 +50,9 @@ def segments(text: str) -> list[Segment]:
         else:
             parts = _sentences(line, position, number)
             found += parts
-            label = line.strip() if len(parts) == 1 and parts[0].is_heading else ""
+            label = line.strip() if len(parts) == 1 and parts[0].is_heading and _LETTERS.search(line) else ""
         position += len(line) + 1
-    return [segment for segment in found if segment.text.strip()]
+    return _with_headers([segment for segment in found if segment.text.strip()])
 
 
 def readable(segment: Segment) -> str:
@@ -67,11 +71,31 @@ def window(parts: Sequence[Segment], text: str) -> Segment:
     return Segment(first.start, last.end, first.line, joined, is_row, False, first.label if is_row else "")
 
 
+def _with_headers(parts: Sequence[Segment]) -> list[Segment]:
+    """Rows before a table's first figure are its header, unless they have keys such as "Age:"."""
+    marked = list(parts)
+    begin = 0
+    while begin < len(marked):
+        end = begin
+        while end < len(marked) and marked[end].is_row:
+            end += 1
+        figured = next((i for i in range(begin, end) if has_figure(marked[i].text)), begin)
+        for i in range(begin, figured):
+            if not _has_key(marked[i].text):
+                marked[i] = replace(marked[i], is_header=True)
+        begin = end + 1
+    return marked
+
+
+def _has_key(row: str) -> bool:
+    return any(cell.rstrip().endswith(":") for cell in row.split(_CELL))
+
+
 def _sentences(line: str, position: int, number: int) -> list[Segment]:
     words = list(_WORD.finditer(line))
     if not words:
         return []
-    lengths = sentence_lengths([word[0] for word in words])
+    lengths = _joined([word[0] for word in words])
     found: list[Segment] = []
     begin = 0
     for length in lengths:
@@ -81,3 +105,18 @@ def _sentences(line: str, position: int, number: int) -> list[Segment]:
         found.append(Segment(position + start, position + end, number, text, False, heading))
         begin += length
     return found
+
+
+def _joined(words: Sequence[str]) -> list[int]:
+    """Lengths of the sentences; what ends with initials ("infringe U.S.") goes on: half a sentence answers nothing."""
+    lengths: list[int] = []
+    begin = 0
+    goes_on = False
+    for length in sentence_lengths(words):
+        if goes_on:
+            lengths[-1] += length
+        else:
+            lengths.append(length)
+        begin += length
+        goes_on = bool(_INITIALS.search(words[begin - 1]))
+    return lengths

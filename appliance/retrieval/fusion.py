@@ -1,10 +1,11 @@
-"""Many kinds of evidence -> one ranking, and one passage a page. Pure.
+"""Many kinds of evidence -> one ranking, and the best passages of each page. Pure.
 
 A passage's score is its cosine with the question, plus its BM25 relative to the best one's, plus what its document
 gains for being the one the question names, squared so that the same company's other quarter stays well behind. A sum
 and not ranks (RRF): ranks forget that one document's name fits far better than the next one's.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -44,13 +45,13 @@ def _score(one: Evidence, best_lexical: float) -> float:
     return cosine + LEXICAL_WEIGHT * lexical + SOURCE_WEIGHT * one.source**2
 
 
-def first_of_each(ranked: Iterable[tuple[T, object]], limit: int) -> list[T]:
-    """The first `limit` items whose key has not been seen: the best passage of each page."""
-    seen: set[object] = set()
+def first_of_each(ranked: Iterable[tuple[T, object]], limit: int, most: int = 1) -> list[T]:
+    """The first `limit` items, leaving out those whose key has been seen `most` times: the best passages of each page."""
+    seen: Counter[object] = Counter()
     kept: list[T] = []
     for item, key in ranked:
-        if key not in seen:
-            seen.add(key)
+        if seen[key] < most:
+            seen[key] += 1
             kept.append(item)
             if len(kept) == limit:
                 break

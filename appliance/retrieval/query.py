@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from appliance.retrieval import stopwords
+from appliance.retrieval.dates import days
 from appliance.retrieval.folding import PIECE, fold, singular
 from appliance.retrieval.glossary import other_names
 from appliance.retrieval.spelling import ORDINALS, spellings
@@ -54,6 +55,11 @@ class Question:
         return other_names(self.text)
 
     @property
+    def days(self) -> list[tuple[str, ...]]:
+        """The days it names, each in its spellings, folded: apart, the day, month and year of one are everywhere."""
+        return days(self.text)
+
+    @property
     def terms(self) -> tuple[Word, ...]:
         """The words worth looking up: those that are no stop words, or, with none, all."""
         return tuple(word for word in self.words if not word.stop) or self.words
@@ -88,7 +94,12 @@ def expression(words: Iterable[Word], columns: str = "", also: Iterable[str] = (
 
 def contains(words: str, word: Word) -> bool:
     """Whether a text, given as `" ".join(tokens(text))` with a space at each end, has the word in any spelling."""
-    return any(f" {_singular_phrase(phrase)} " in words for phrase in word.phrases)
+    return has_phrase(words, word.phrases)
+
+
+def has_phrase(words: str, phrases: Iterable[str]) -> bool:
+    """The same for spellings alone."""
+    return any(f" {_singular_phrase(phrase)} " in words for phrase in phrases)
 
 
 def _capitals_tell(words: Sequence[str]) -> bool:

@@ -102,8 +102,10 @@ class Retriever:
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
         self._lock = Lock()  # guards _vectors
 
-    def search(self, query: str, *, k: int, collections: Collections = None) -> Found:
-        """The best passages of the `k` best pages; fewer if there are no more, none for a query without a word."""
+    def search(self, query: str, *, k: int, collections: Collections = None, per_page: int = 1) -> Found:
+        """The `k` best passages, `per_page` of a page at most; fewer if there are no more, none for a query without a
+        word.
+        """
         clock = _Clock()
         question = parse(query)
         if not question.words or k < 1:
@@ -113,10 +115,10 @@ class Retriever:
         named = self._named(question, whole, collections, clock)
         with clock.step("embed"):
             rest = self.embed("; ".join([named.rest.text, *named.rest.other_names]))
-        lexical = self._match(named, collections, clock)
+        lexical = self._match(question, named, collections, clock)
         near = self._nearest(whole, rest, named, collections, clock)
         with clock.step("rank"):
-            hits = self._rank(lexical, near, whole, rest, named, k)
+            hits = self._rank(lexical, near, whole, rest, named, k, per_page)
             names = self._store.sources({hit.passage.document for hit in hits})
         sources_text = {number: " ".join(texts) for number, texts in names.items()}
         return Found(hits, named.rest.text, sources_text, clock.timings())
@@ -152,8 +154,11 @@ class Retriever:
         found = self._store.match_documents(query, limit=_DOCUMENTS, weights=_NAME_WEIGHTS, collections=collections)
         return {number for number, _ in found}
 
-    def _match(self, named: sources.Sources, collections: Collections, clock: "_Clock") -> dict[int, float]:
-        query = expression(named.rest.terms, _PASSAGE_COLUMNS, named.rest.other_names)
+    def _match(
+        self, question: Question, named: sources.Sources, collections: Collections, clock: "_Clock"
+    ) -> dict[int, float]:
+        also = [*named.rest.other_names, *(phrase for day in question.days for phrase in day)]
+        query = expression(named.rest.terms, _PASSAGE_COLUMNS, also)
         found: dict[int, float] = {}
         with clock.step("match"):
             for within in (None, _closest(named)):
@@ -181,6 +186,7 @@ class Retriever:
         rest: Vector,
         named: sources.Sources,
         k: int,
+        per_page: int,
     ) -> list[Hit]:
         candidates = sorted({*lexical, *near})
         numbers, matrix = self._store.vectors(candidates)
@@ -199,7 +205,7 @@ class Retriever:
             }
         )
         hits = (Hit(rows[number], score) for number, score in ranked)
-        return fusion.first_of_each(((hit, (hit.passage.document, hit.passage.page)) for hit in hits), k)
+        return fusion.first_of_each(((hit, (hit.passage.document, hit.passage.page)) for hit in hits), k, per_page)
 
 
 class _Clock:

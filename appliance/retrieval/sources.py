@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from appliance.retrieval.folding import padded
-from appliance.retrieval.query import Question, Word, contains
+from appliance.retrieval.query import Question, Word, contains, has_phrase
 
 CLOSEST = 3
 """So many of the best documents may take words out of the question."""
@@ -19,6 +19,8 @@ CLOSEST = 3
 _IN_NAME, _IN_ABOUT = 2.0, 1.0
 _PLAIN_WORD = 0.5
 """What a word counts that does not look like a name, against one that does."""
+_DAY = 1.5
+"""What a day counts that a document's first page names: it is the period's end, or the day of the event."""
 _COSINE = 0.25
 _LEAST_CONFIDENCE = 0.2
 _CONFIDENCE_STEP = 0.4
@@ -56,6 +58,8 @@ def rank(question: Question, names: Mapping[int, tuple[str, str]], cosines: Mapp
         rarity = 1.0 + math.log(1.0 + (len(texts) - having + 0.5) / (having + 0.5))
         for number, weight in found.items():
             scores[number] += weight * rarity * (1.0 if word.telling else _PLAIN_WORD)
+    for number, (name, about) in texts.items():
+        scores[number] += _DAY * sum(has_phrase(name + about, day) for day in question.days)
     return _relative(_with_cosines(_relative(scores), cosines))
 
 
@@ -83,15 +87,27 @@ def resolve(question: Question, scores: Mapping[int, float], names: Mapping[int,
     closest = [document for document in list(scores)[:CLOSEST] if document in names]
     if not closest:
         return Sources(scores, 0.0, question)
+    naming = _naming_words(question, names)
     named = _any_has([names[document][0] for document in closest])
     described = _any_has([names[document][1] for document in closest])
-    left = tuple(w for w in question.words if not _names_source(w, named, described))
-    return Sources(scores, _confidence(question, *names[closest[0]]), _without(question, left))
+    left = tuple(w for w in question.words if w not in naming or not _names_source(w, named, described))
+    return Sources(scores, _confidence(naming, *names[closest[0]]), _without(question, left))
 
 
-def _confidence(question: Question, name: str, about: str) -> float:
+def _naming_words(question: Question, names: Mapping[int, tuple[str, str]]) -> list[Word]:
+    """The words that may name a source: all but those of a day that no document's first page has. Such a day is one in
+    the documents, a year's earlier figure for one, and its year alone would name the wrong report.
+    """
+    strange = [
+        day for day in question.days if not any(has_phrase(_words(" ".join(text)), day) for text in names.values())
+    ]
+    parts = {token for day in strange for phrase in day for token in phrase.split()}
+    return [word for word in question.words if word.phrases[0] not in parts]
+
+
+def _confidence(naming: Sequence[Word], name: str, about: str) -> float:
     named, described = _any_has([name]), _any_has([about])
-    hits = sum(1 for word in question.words if _names_source(word, named, described))
+    hits = sum(1 for word in naming if _names_source(word, named, described))
     return min(1.0, _LEAST_CONFIDENCE + _CONFIDENCE_STEP * hits)
 
 

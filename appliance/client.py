@@ -16,6 +16,7 @@ import httpx2
 from pydantic import TypeAdapter, ValidationError
 
 from appliance import wire
+from appliance.config import SYSTEM_RUNTIME
 from appliance.errors import (
     EXIT_FAILED,
     EXIT_NOT_FOUND,
@@ -28,7 +29,7 @@ from appliance.errors import (
     UnknownDocument,
 )
 from appliance.naming import shown_argument
-from appliance.terminal import clean_line, clean_text
+from appliance.terminal import amount, clean_line, clean_text
 
 __all__ = [
     "ApiError",
@@ -37,6 +38,7 @@ __all__ = [
     "DocentError",
     "Progress",
     "ServiceUnreachable",
+    "amount",
     "clean_line",
     "clean_text",
 ]
@@ -46,6 +48,7 @@ Progress = Callable[[int, int], None]
 """Called with bytes sent and bytes in all."""
 
 _BASE = "http://docent"
+_UNIT_FOLDERS = [Path(root) / "systemd" / "system" for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")]
 _TIMEOUT = httpx2.Timeout(30.0, read=600.0)
 _ASK_EVENT: TypeAdapter[wire.AskEvent] = TypeAdapter(wire.AskEvent)
 _EXIT_BY_STATUS = {400: EXIT_USAGE, 403: EXIT_REFUSED, 404: EXIT_NOT_FOUND, 409: EXIT_REFUSED, 413: EXIT_REFUSED,
@@ -283,6 +286,18 @@ class AsyncClient:
             raise unreachable(self._socket, error) from error
 
 
+def log_hint(socket: Path) -> str:
+    """Where the log of the service on `socket` is."""
+    if _under_systemd(socket):
+        return "see the service's log: `journalctl -u docent`"
+    return "see the service's log, which `docent serve` writes to its stderr"
+
+
+def _under_systemd(socket: Path) -> bool:
+    """Whether systemd runs the service of this socket: it has the unit, and the socket is the unit's."""
+    return socket.parent == SYSTEM_RUNTIME and any((folder / "docent.service").exists() for folder in _UNIT_FOLDERS)
+
+
 def unreachable(socket: Path, error: Exception) -> ServiceUnreachable:
     """Why the socket does not answer, in words of what to do."""
     what = f"talking to the service on {socket}"
@@ -293,12 +308,12 @@ def unreachable(socket: Path, error: Exception) -> ServiceUnreachable:
     if isinstance(error, httpx2.ConnectError):
         return _cannot_connect(socket, what)
     if isinstance(error, httpx2.TimeoutException):
-        return ServiceUnreachable(what, "no reply in time", "see the service's log: journalctl -u docent")
-    return ServiceUnreachable(what, "the connection broke off", "see the service's log: journalctl -u docent")
+        return ServiceUnreachable(what, "no reply in time", log_hint(socket))
+    return ServiceUnreachable(what, "the connection broke off", log_hint(socket))
 
 
 def _cannot_connect(socket: Path, what: str) -> ServiceUnreachable:
-    start = "start it: `sudo systemctl start docent`, or `docent serve` for a service of your own"
+    start = f"start it: {'`sudo systemctl start docent`' if _under_systemd(socket) else '`docent serve`'}"
     try:
         socket.stat()
     except PermissionError:

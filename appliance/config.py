@@ -5,6 +5,7 @@ in `$DOCENT_HOME`; else the XDG folders. A setting comes from `DOCENT_<SECTION>_
 from the default here. Sections and keys are the fields below, so the file, the environment and the docs cannot diverge.
 """
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ SYSTEM_STATE = Path("/var/lib/docent")
 SYSTEM_RUNTIME = Path("/run/docent")
 SYSTEM_CONFIG = Path("/etc/docent/docent.toml")
 _ENVIRONMENT_PREFIX = "DOCENT_"
-_RESERVED_ENVIRONMENT = {"DOCENT_HOME", "DOCENT_CONFIG", "DOCENT_SOCKET"}
+_RESERVED_ENVIRONMENT = {"DOCENT_HOME", "DOCENT_CONFIG", "DOCENT_SOCKET", "DOCENT_PYTHON"}
 
 
 class _Section(BaseModel):
@@ -163,13 +164,17 @@ def load(places: Places, environment: Mapping[str, str] = os.environ) -> Setting
         ConfigError: the file cannot be read, or a key is unknown or out of range; every offence is listed.
     """
     values = _from_file(places.config)
-    for section, key, value in _from_environment(environment):
+    known, unknown = _from_environment(environment)
+    for section, key, value in known:
         if isinstance(table := values.setdefault(section, {}), dict):  # else the validation below names it
             table[key] = value
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, places.config) from None
+        raise _wrong(places.config, [*_offences(error), *unknown]) from None
+    if unknown:
+        raise _wrong(places.config, unknown)
+    return settings
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -187,24 +192,34 @@ def _from_file(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    found = []
+def _from_environment(environment: Mapping[str, str]) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Section, key and value of every variable that sets one, and an offence for each that sets nothing."""
+    names = {
+        f"{_ENVIRONMENT_PREFIX}{section}_{key}".upper(): (section, key)
+        for section, field in Settings.model_fields.items()
+        for key in type(field.default).model_fields
+    }
+    known, unknown = [], []
     for name, value in environment.items():
-        if not name.startswith(_ENVIRONMENT_PREFIX) or name in _RESERVED_ENVIRONMENT:
-            continue
-        section, _, key = name.removeprefix(_ENVIRONMENT_PREFIX).lower().partition("_")
-        if section in Settings.model_fields and key:
-            found.append((section, key, value))
-    return found
+        if name in names:
+            known.append((*names[name], value))
+        elif name.startswith(_ENVIRONMENT_PREFIX) and name not in _RESERVED_ENVIRONMENT:
+            near = difflib.get_close_matches(name, [*names, *_RESERVED_ENVIRONMENT], n=1)
+            unknown.append(f"{name}: unknown variable{f' (did you mean {near[0]}?)' if near else ''}")
+    return known, unknown
 
 
-def _explain(error: ValidationError, path: Path) -> ConfigError:
+def _offences(error: ValidationError) -> list[str]:
     offences = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         value = "" if item["type"] in ("missing", "extra_forbidden") else f" = {item['input']!r}"
         message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
         offences.append(f"{key}{value}: {message}")
+    return offences
+
+
+def _wrong(path: Path, offences: list[str]) -> ConfigError:
     return ConfigError(
         f"reading {path} and the DOCENT_ environment variables",
         "; ".join(offences),

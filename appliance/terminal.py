@@ -1,4 +1,4 @@
-"""Foreign text made safe for a terminal.
+"""Foreign text made safe for a terminal, and amounts made readable.
 
 A document may hold escape sequences that recolour, rename or reprogram a terminal, and bidi controls that make a line
 read otherwise than it is. Everything that comes from a document, a file name or a model passes through `clean_text`
@@ -44,6 +44,17 @@ def _cells(character: str) -> int:
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def amount(size: int | float) -> str:
+    """Bytes in words: 1536 -> 1.5 KiB."""
+    if size < 1024:
+        return f"{size:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} TiB"
 
 
 def escape_json(json_text: str) -> str:

@@ -1,7 +1,7 @@
 """What `docent doctor` checks: one condition per function, each giving a `Finding`.
 
-A finding is `ok`, `warning` (works, but not as well as it could) or `error` (something will not work), and says what to
-do. No check changes anything, and none needs a running service.
+A finding is `ok`, `warning` (works, but not as well as it could) or `error` (something does not work), and says what to
+do. No check changes anything; that no service answers is itself a finding.
 """
 
 import grp
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.cli.output import amount
-from appliance.client import Client
+from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
 from ingest import sandbox
@@ -54,7 +54,8 @@ class Finding:
 def python(_: Places) -> Finding:
     """The interpreter is new enough."""
     state: State = "ok" if sys.version_info >= _MIN_PYTHON else "error"
-    return Finding("python", state, f"{platform.python_version()}, {sys.executable}", "install Python 3.11 or newer")
+    hint = "" if state == "ok" else "install Python 3.11 or newer"
+    return Finding("python", state, f"{platform.python_version()}, {sys.executable}", hint)
 
 
 def libraries(_: Places) -> Finding:
@@ -209,9 +210,9 @@ def service(places: Places) -> Finding:
         with Client(places.socket) as client:
             status = client.status()
     except DocentError as error:
-        return Finding("service", "warning", error.why or str(error), error.hint)
+        return Finding("service", "error", error.why or str(error), error.hint)
     if not status.ready:
-        return Finding("service", "warning", "it answers but is not ready", "wait, or see `journalctl -u docent`")
+        return Finding("service", "warning", "it answers but is not ready", f"wait, or {log_hint(places.socket)}")
     return Finding("service", "ok", f"ready, version {status.version}")
 
 

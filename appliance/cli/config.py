@@ -65,11 +65,19 @@ def check(json: JsonOption = False) -> None:
     if json:
         print_json({"ok": True, "file": str(places.config), "set": [setting.key for setting in changed]})
     elif places.config.exists():
-        print_text(f"{places.config} is sound; {len(changed)} settings differ from their defaults or repeat them.")
+        print_text(f"{places.config} is sound. {_counted(changed)}")
     else:
-        print_text(
-            f"There is no {places.config}; {'the defaults hold' if not changed else f'{len(changed)} settings'}."
-        )
+        print_text(f"There is no {places.config}, and none is needed. {_counted(changed)}")
+
+
+def _counted(changed: list[Setting]) -> str:
+    """How many settings the file and the environment set."""
+    from_environment = sum(setting.source.startswith("environment ") for setting in changed)
+    in_file = len(changed) - from_environment
+    parts = [f"{in_file} from the file"] * bool(in_file) + [f"{from_environment} from the environment"] * bool(
+        from_environment
+    )
+    return f"Settings: {', '.join(parts)}; the others are the defaults." if parts else "All settings are the defaults."
 
 
 def explain(settings: Settings, file: Path, environment: Mapping[str, str]) -> Iterator[Setting]:

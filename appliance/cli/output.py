@@ -16,11 +16,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from appliance.errors import AnyDocentError, outcome
 from appliance.naming import shown_argument
-from appliance.terminal import clean_line, clean_text, escape_json
+from appliance.terminal import amount, clean_line, clean_text, escape_json
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
+
+__all__ = [
+    "amount",
+    "clean_name",
+    "colours_wanted",
+    "console",
+    "error_body",
+    "indented",
+    "is_terminal",
+    "print_error",
+    "print_fields",
+    "print_json",
+    "print_model",
+    "print_table",
+    "print_text",
+    "text_width",
+]
 
 _PIPE_WIDTH = 10_000
 _LEAST_TEXT, _MOST_TEXT = 40, 100
@@ -156,17 +173,6 @@ def _write(text: str, *, stderr: bool = False) -> None:
         encoding = stream.encoding or "ascii"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     stream.flush()
-
-
-def amount(size: int | float) -> str:
-    """Bytes in words: 1536 -> 1.5 KiB."""
-    if size < 1024:
-        return f"{size:.0f} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} TiB"
 
 
 def colours_wanted() -> bool:

@@ -60,3 +60,23 @@ def test_without_a_home_the_xdg_folders_are_used(tmp_path: Path) -> None:
 def test_a_value_in_a_sections_place_is_named_also_where_the_environment_sets_one_of_its_keys(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="library = 3"):
         load(places(tmp_path, "library = 3\n"), {"DOCENT_LIBRARY_SETTLE_SECONDS": "1"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("DOCENT_BOGUS", r"DOCENT_BOGUS: unknown variable"),
+        ("DOCENT_MODEL_CONTEXT", r"unknown variable \(did you mean DOCENT_MODELS_CONTEXT\?\)"),
+        ("DOCENT_MODELS_CONTXT", r"unknown variable \(did you mean DOCENT_MODELS_CONTEXT\?\)"),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_refused(tmp_path: Path, variable: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(places(tmp_path), {variable: "5"})
+    with pytest.raises(ConfigError, match=rf"models\.context = 5.*; {variable}"):
+        load(places(tmp_path, "[models]\ncontext = 5\n"), {variable: "5"})
+
+
+def test_the_variables_of_places_and_other_programs_are_no_settings(tmp_path: Path) -> None:
+    environment = {"DOCENT_HOME": "/x", "DOCENT_SOCKET": "/y", "DOCENT_CONFIG": "/z", "DOCENT_PYTHON": "p", "A": "b"}
+    assert load(places(tmp_path), environment) == load(places(tmp_path), {})

@@ -17,7 +17,7 @@ from tests.appliance.cli.conftest import Run
 from tests.appliance.cli.reference import render
 from tests.fake_service import FakeService, serving
 
-SHARED = {"app", "interrupts", "output", "options", "files", "waiting", "wrapping", "checks", "temporary"}
+SHARED = {"app", "embedding", "interrupts", "output", "options", "files", "waiting", "wrapping", "checks", "temporary"}
 
 
 def test_every_module_is_a_command_or_shared_by_commands() -> None:

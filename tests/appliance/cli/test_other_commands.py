@@ -120,8 +120,28 @@ def test_the_doctor_works_without_a_service(run: Run, home: Path) -> None:
     result = run("doctor", "--json")
     found = {entry["check"]: entry["state"] for entry in result.json["checks"]}
     assert (found["python"], found["libraries"], found["database"]) == ("ok", "ok", "ok")
-    assert found["service"] == "warning"
-    assert result.code == (0 if result.json["ok"] else 1)
+    assert found["service"] == "error"
+    assert (result.code, result.json["ok"]) == (1, False)
+    assert not any(entry["hint"] for entry in result.json["checks"] if entry["state"] == "ok")
+
+
+def test_the_doctor_is_content_with_a_service(run: Run, service: FakeService) -> None:
+    findings = run("doctor", "--json").json["checks"]
+    assert next(entry["state"] for entry in findings if entry["check"] == "service") == "ok"
+
+
+def test_a_service_of_ones_own_is_not_started_by_systemd(run: Run) -> None:
+    assert run("status").err.endswith("  → start it: `docent serve`\n")
+
+
+def test_config_check_counts_what_is_set(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("config", "check").out.endswith("and none is needed. All settings are the defaults.\n")
+    (home / "docent.toml").write_text("[models]\ncontext = 4096\n")
+    monkeypatch.setenv("DOCENT_SERVICE_LOG_LEVEL", "warning")
+    said = "is sound. Settings: 1 from the file, 1 from the environment; the others are the defaults.\n"
+    assert run("config", "check").out.endswith(said)
+    monkeypatch.setenv("DOCENT_BOGUS", "abc")
+    assert run("config", "check").code == 2
 
 
 def test_the_doctor_prints_a_hint_with_what_is_not_well(run: Run, home: Path) -> None:
@@ -135,7 +155,7 @@ def test_the_doctor_prints_a_hint_with_what_is_not_well(run: Run, home: Path) ->
 def test_every_check_has_its_own_name_and_a_hint_when_not_ok(home: Path) -> None:
     findings = [check(find_places()) for check in checks.CHECKS]
     assert len({finding.check for finding in findings}) == len(findings)
-    assert all(finding.hint for finding in findings if finding.state != "ok")
+    assert all(bool(finding.hint) == (finding.state != "ok") for finding in findings)
 
 
 def test_a_socket_path_over_the_limit_is_an_error(tmp_path: Path) -> None:

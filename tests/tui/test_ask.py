@@ -43,16 +43,52 @@ def test_a_quote_that_its_passage_does_not_hold_is_shown_above_it() -> None:
     assert marked.plain == "Other words\n\nThe passage."
 
 
-async def test_the_answer_appears_while_it_is_written_and_escape_stops_it(app: DocentApp, service: FakeService) -> None:
+@pytest.mark.parametrize("key", ["escape", "ctrl+c"])
+async def test_the_answer_appears_while_it_is_written_and_a_key_stops_it(
+    app: DocentApp, service: FakeService, key: str
+) -> None:
     service.hold.clear()
     async with app.run_test() as pilot:
         await pilot.press(*keys("Why?"), "enter")
         view = app.screen.query_one(AnswerView)
         await until(pilot, lambda: view.text == "Every ")
-        await pilot.press("escape")
+        assert shown(pilot, "#byline") == "Writing from 1 passage …"
+        await pilot.press(key)
         await until(pilot, service.cancelled.is_set)
         assert shown(pilot, "#byline") == "Stopped."
         assert view.text == "Every "
+
+
+async def test_a_single_citation_offers_no_next(app: DocentApp, service: FakeService) -> None:
+    async with app.run_test() as pilot:
+        for number in (1, 2):
+            service.citations = [citation("words", f"[{index}]") for index in range(number)]
+            await pilot.press(*keys("Why?"), "enter")
+            citations = app.screen.query_one(CitationList)
+            await until(pilot, lambda wanted=number, shown=citations: shown.option_count == wanted)
+            await pilot.press("down", "enter")
+            await until(pilot, lambda: isinstance(app.screen, CitationScreen))
+            offered = {active.binding.description for active in app.screen.active_bindings.values()}
+            assert ("Next" in offered) == (number > 1)
+            await pilot.press("escape")
+            await pilot.press("escape")
+
+
+async def test_quotes_of_one_place_stand_under_its_marker(app: DocentApp, service: FakeService) -> None:
+    service.citations = [citation("one"), citation("two"), citation("three", "[2]", page=4)]
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("Why?"), "enter")
+        citations = app.screen.query_one(CitationList)
+        await until(pilot, lambda: citations.option_count == 3)
+        lines = [str(citations.get_option_at_index(index).prompt) for index in range(3)]
+        assert lines == ["[1] manual.pdf, page 3\n    “one”", "    “two”", "[2] manual.pdf, page 4\n    “three”"]
+
+
+async def test_a_models_answer_without_a_citation_is_doubted(app: DocentApp, service: FakeService) -> None:
+    service.answered_by, service.citations = "tiny", []
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("Why?"), "enter")
+        await until(pilot, lambda: "cites no page: check it yourself" in shown(pilot, "#byline"))
 
 
 async def test_leaving_cancels_the_running_answer(app: DocentApp, service: FakeService) -> None:

@@ -9,7 +9,7 @@ from tests.fake_service import FakeService, document
 from tests.tui.driving import shown, until
 from tui.app import DocentApp
 from tui.screens.confirm import ConfirmScreen
-from tui.widgets.document_table import DocumentTable, progress_bar
+from tui.widgets.document_table import COLUMNS, DocumentTable, progress_bar
 
 
 async def test_documents_are_listed_by_path_with_their_state(app: DocentApp, service: FakeService) -> None:
@@ -93,9 +93,14 @@ async def test_a_wide_terminal_shows_more_columns(app: DocentApp, service: FakeS
     service.put(document("a.pdf"))
     async with app.run_test(size=(200, 50)) as pilot:
         found = await rows(pilot, 1)
-        assert [cell.strip() for cell in found[0]] == ["a.pdf", "indexed", "10", "42", "12 KiB", "2026-03-01 10:00"]
+        assert [cell.strip() for cell in found[0]] == ["a.pdf", "indexed", "10", "42", "12.1 KiB", "2026-03-01 10:00"]
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: len(cells(pilot)[0]) == 3)
+
+
+def test_a_small_file_is_not_rounded_to_nothing() -> None:
+    size = next(column for column in COLUMNS if column.key == "Size")
+    assert size.cell(document(size=12)).plain.strip() == "12 B"
 
 
 async def test_an_empty_library_says_what_to_do(app: DocentApp, service: FakeService) -> None:

@@ -28,7 +28,11 @@ _DEFAULT, _EXTRACTIVE = "", "extractive"
 class AskScreen(ServiceScreen):
     """One question at a time; a new one ends the one before it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "stop", "Stop")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop"),
+        # before the input's copying and the application's advice on quitting; only while an answer is written
+        Binding("ctrl+c", "stop", show=False, priority=True),
+    ]
 
     def __init__(self, client: AsyncClient, state: State, changes: Signal[State]) -> None:
         super().__init__(client, state, changes)
@@ -89,8 +93,12 @@ class AskScreen(ServiceScreen):
         match event:
             case wire.PassagesEvent():
                 self._passages = event.passages
-                view.tell(f"Reading {len(event.passages)} passages …" if event.passages else "Nothing fits.")
+                number = len(event.passages)
+                reading = f"Reading {number} {'passage' if number == 1 else 'passages'} …"
+                view.tell(reading if event.passages else "Nothing fits.")
             case wire.TokenEvent():
+                if not view.text:
+                    view.tell(_writing(self._passages))
                 view.append(event.text)
             case wire.ErrorEvent():
                 self.notify(clean_line(event.error.message), title="The answer broke off", severity="error")
@@ -139,12 +147,18 @@ class AskScreen(ServiceScreen):
         return self._answering if action == "stop" else True
 
 
+def _writing(passages: list[wire.Passage]) -> str:
+    return f"Writing from {len(passages)} {'passage' if len(passages) == 1 else 'passages'} …"
+
+
 def byline(answer: wire.Answer) -> str:
     """Who answered and how long it took."""
     seconds = answer.timings.get("total")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     quoted = answer.model == _EXTRACTIVE
     line = f"Quoted from the documents{took}, no language model." if quoted else f"Answered by {answer.model}{took}."
+    if not quoted and answer.answer.strip() and not answer.citations and answer.finish_reason != "error":
+        line += " This answer cites no page: check it yourself."
     if answer.fallback:
         line += f" It stood in for {answer.fallback.from_}: {answer.fallback.reason}"
     if answer.finish_reason == "length":

@@ -46,6 +46,10 @@ class CitationScreen(ModalScreen[None]):
         self._index = (self._index + step) % len(self._citations)
         self._show()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the others only where there are some."""
+        return action != "step" or len(self._citations) > 1
+
     def _show(self) -> None:
         citation = self._citations[self._index]
         passage = self._passages.get(citation.chunk_id)

@@ -22,7 +22,11 @@ class CitationList(OptionList):
     def show(self, citations: list[wire.Citation]) -> None:
         """Replace what is listed."""
         self.clear_options()
-        self.add_options([citation_line(citation) for citation in citations])
+        before = [None, *citations]
+        self.add_options([
+            citation_line(citation, continued=_place(citation) == _place(earlier))
+            for citation, earlier in zip(citations, before, strict=False)
+        ])  # fmt: skip
         self.border_title = f"Citations ({len(citations)})" if citations else "Citations"
         self.display = bool(citations)
 
@@ -31,10 +35,14 @@ class CitationList(OptionList):
         self.post_message(CitationChosen(event.option_index))
 
 
-def citation_line(citation: wire.Citation) -> Content:
-    """Marker, document and page on one line, the quote on the next."""
+def _place(citation: wire.Citation | None) -> tuple[str, str, int] | None:
+    return (citation.marker, citation.document, citation.page) if citation else None
+
+
+def citation_line(citation: wire.Citation, *, continued: bool = False) -> Content:
+    """Marker, document and page on one line, the quote on the next; the quote alone below one of the same place."""
     doubt = Content("" if citation.supported else "  not clearly supported").stylize("$text-warning")
     place = Content(f" {clean_line(citation.document)}, page {citation.page}")
     marker = Content(citation.marker).stylize("bold $text-accent")
     quote = Content(f"    “{clean_line(citation.quote)}”").stylize("$text-muted")
-    return marker + place + doubt + "\n" + quote
+    return quote + doubt if continued else marker + place + doubt + "\n" + quote

@@ -14,7 +14,7 @@ from textual.events import Resize
 from textual.widgets import DataTable
 
 from appliance import wire
-from appliance.client import clean_line
+from appliance.client import amount, clean_line
 
 _BAR_WIDTH = 10
 _STYLES = {"indexed": "green", "indexing": "cyan", "pending": "dim", "failed": "red"}
@@ -48,9 +48,7 @@ def _state(document: wire.Document) -> Text:
 
 
 def _size(document: wire.Document) -> Text:
-    mebibytes = document.size / (1 << 20)
-    text = f"{mebibytes:.1f} MiB" if mebibytes >= 1 else f"{document.size / 1024:.0f} KiB"
-    return Text(f"{text:>10}")
+    return Text(f"{amount(document.size):>10}")
 
 
 COLUMNS = (

@@ -34,7 +34,8 @@ VALUES = {
 COMPOSITION = {
     "appliance/service.py",
     # the commands that work without the service
-    "appliance/cli/models.py", "appliance/cli/adapters.py", "appliance/cli/checks.py", "appliance/cli/serve.py",
+    "appliance/cli/models.py", "appliance/cli/embedding.py", "appliance/cli/adapters.py", "appliance/cli/checks.py",
+    "appliance/cli/serve.py",
 }  # fmt: skip
 
 

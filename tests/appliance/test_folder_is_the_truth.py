@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ApiError
+from appliance.naming import display
 from tests.conftest import SAMPLES
 from tests.live import FAST, Live, live_service, short_home, wait_until
 
@@ -118,7 +119,7 @@ def test_odd_names_are_read_and_shown(live: Live, name: bytes) -> None:
     target = os.path.join(os.fsencode(live.library), name)
     with open(target, "wb") as file:
         file.write(POLICY)
-    shown = name.decode("utf-8", "backslashreplace")
+    shown = display(name)
     assert live.wait_for(shown).state == "indexed"
     assert found_in(live) == {shown}
 

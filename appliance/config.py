@@ -204,7 +204,7 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[list[tuple[str, s
         if name in names:
             known.append((*names[name], value))
         elif name.startswith(_ENVIRONMENT_PREFIX) and name not in _RESERVED_ENVIRONMENT:
-            near = difflib.get_close_matches(name, [*names, *_RESERVED_ENVIRONMENT], n=1)
+            near = difflib.get_close_matches(name, [*names, *_RESERVED_ENVIRONMENT], n=1, cutoff=0.75)
             unknown.append(f"{name}: unknown variable{f' (did you mean {near[0]}?)' if near else ''}")
     return known, unknown
 

@@ -1,7 +1,8 @@
 """An answer without a language model: the sentences and table rows that answer best, each with its citation.
 
 Every sentence of the best passages is scored by the words it shares with the question (rare ones count more), by the
-embedding model, by whether it has the kind of thing that is asked for (a number, a date), and by its passage's place.
+embedding model, by itself and in its context, by whether it has the kind of thing that is asked for (a number, a date),
+and by its passage's place. Documents that the question does not mean, and rows that only name columns, do not answer.
 The best one answers; up to two more that are nearly as good and say something else follow it.
 """
 
@@ -17,7 +18,8 @@ from appliance.answering.citations import Passages
 from appliance.answering.segments import Segment, readable, segments, window
 from appliance.answering.support import PassageEmbedder, Support, cosine
 from appliance.retrieval.folding import padded, tokens
-from appliance.retrieval.query import Word, contains, parse
+from appliance.retrieval.query import Word, contains, has_phrase, is_period, parse
+from appliance.retrieval.sources import naming_words
 from appliance.store.names import display
 from appliance.store.rows import PassageRow
 
@@ -30,7 +32,7 @@ _AS_GOOD = 0.95
 _COMPARED = 24
 """Sentences that are embedded, the best by words."""
 _ALIKE = 0.6
-_WORDS, _MEANING, _KIND, _PLACE, _CONTEXT = 0.6, 0.6, 0.15, 0.2, 0.5
+_WORDS, _MEANING, _KIND, _PLACE, _CONTEXT = 0.6, 0.6, 0.25, 0.2, 0.5
 _AROUND, _INTRODUCTION = 0.2, 0.1
 _LEAST_WORDS, _LEAST_MEANING = 0.34, 0.42
 _LEAST_NAMES, _LEAST_NAMED = 0.5, 0.4
@@ -85,8 +87,10 @@ class _Candidate:
 
 def answer(asked: Asked, passages: Passages, scores: Sequence[float], embedder: PassageEmbedder) -> Extract:
     """Answer from the passages; `scores` are theirs from the search. Reads the store and embeds: call it in a thread."""
-    ranked = _with_meaning(asked.sought, _candidates(asked, passages, scores), embedder)
-    chosen = _choose(asked, [one for one in ranked if _about_the_same(asked, one, passages.rows[one.passage - 1])])
+    meant = _meant(asked, passages.rows)
+    candidates = [one for one in _candidates(asked, passages, scores) if passages.rows[one.passage - 1].chunk in meant]
+    ranked = _with_meaning(asked.sought, candidates, embedder)
+    chosen = _choose(asked, [one for one in ranked if _about_the_same(asked, one, passages.rows)])
     lines: list[str] = []
     citations: list[wire.Citation] = []
     said: list[tuple[int, Segment]] = []
@@ -95,7 +99,7 @@ def answer(asked: Asked, passages: Passages, scores: Sequence[float], embedder: 
         others = [other for number, other in said if number == candidate.passage]
         if any(map(segment.overlaps, others)):
             segment = candidate.segment
-        if any(map(segment.overlaps, others)):
+        if any(map(segment.overlaps, others)) or any(_says(segment, other) for _, other in said):
             continue
         said.append((candidate.passage, segment))
         support = Support(segment.start, segment.end, True, round(min(1.0, max(0.0, candidate.meaning)), 4))
@@ -108,6 +112,12 @@ def answer(asked: Asked, passages: Passages, scores: Sequence[float], embedder: 
     return Extract("\n".join(lines), citations)
 
 
+def _says(one: Segment, other: Segment) -> bool:
+    """Whether one of two texts has the other: neighbouring passages share sentences."""
+    first, second = padded(one.text), padded(other.text)
+    return first in second or second in first
+
+
 def _candidates(asked: Asked, passages: Passages, scores: Sequence[float]) -> list[_Candidate]:
     wanted = {token for word in parse(asked.question).terms for token in tokens(word.text)}
     found = list(_segments(passages))
@@ -117,7 +127,7 @@ def _candidates(asked: Asked, passages: Passages, scores: Sequence[float]) -> li
     best = max((score for score in scores), default=0.0)
     candidates = []
     for number, order, segment, context in found:
-        words = _weighed(weights, set(tokens(segment.text)), set(tokens(context)))
+        words = _weighed(weights, kinds.asked_as(tokens(segment.text)), kinds.asked_as(tokens(context)))
         place = max(0.0, 1.0 - (best - scores[number - 1]))
         candidates.append(
             _Candidate(number, order, segment, context, words, kinds.fits(asked.question, readable(segment)), place)
@@ -184,24 +194,56 @@ def _answers(asked: Asked, best: _Candidate) -> bool:
     return best.words >= _LEAST_WORDS or best.meaning >= _LEAST_MEANING
 
 
-def _about_the_same(asked: Asked, one: _Candidate, row: PassageRow) -> bool:
-    """Whether the passage or its source has half of the names and numbers in the question, not numbers alone; one of
-    them, if the meaning fits.
+def _meant(asked: Asked, rows: Sequence[PassageRow]) -> set[int]:
+    """The passages to answer from, by number: of the documents that are called what the question says, and of the day
+    it names.
+
+    A document is left out if another has all of the question's names that it has itself, and more: an answer about
+    one firm is no answer about the other.
+    """
+    question = parse(asked.question)
+    titles = {row.document: padded(f"{display(row.path)} {asked.sources.get(row.document, '')}") for row in rows}
+    naming = [word for word in naming_words(question, [*titles.values()]) if word.telling]
+    called = {
+        number: {word.text for word in naming if contains(text if _is_name(word) else titles[number], word)}
+        | {day[0] for day in question.days if has_phrase(titles[number], day)}
+        for number, text in _found_of(asked, rows).items()
+    }
+    left = [row for row in rows if not any(called[row.document] < other for other in called.values())]
+    for day in question.days:
+        left = [row for row in left if has_phrase(_around(asked, row), day)] or left
+    return {row.chunk for row in left}
+
+
+def _found_of(asked: Asked, rows: Sequence[PassageRow]) -> dict[int, str]:
+    """Of each document what was found of it, for `contains`."""
+    return {
+        number: "".join(_around(asked, row) for row in rows if row.document == number)
+        for number in {row.document for row in rows}
+    }
+
+
+def _around(asked: Asked, row: PassageRow) -> str:
+    """A passage with what says where it is from, for `contains`."""
+    return padded(" ".join([asked.sources.get(row.document, ""), display(row.path), *row.heading, row.text]))
+
+
+def _about_the_same(asked: Asked, one: _Candidate, rows: Sequence[PassageRow]) -> bool:
+    """Whether its document, as far as it was found, has half of the names and numbers in the question, not numbers
+    alone; one of them, if the meaning fits.
     """
     telling = [word for word in parse(asked.question).words if word.telling]
     if not telling:
         return True
-    around = padded(" ".join([asked.sources.get(row.document, ""), display(row.path), *row.heading, row.text]))
+    around = _found_of(asked, rows)[rows[one.passage - 1].document]
     found = [word for word in telling if contains(around, word)]
-    if found and one.meaning >= _LEAST_MEANING:
-        return True
     if any(map(_is_name, telling)) and not any(map(_is_name, found)):
         return False
-    return len(found) >= _LEAST_NAMES * len(telling)
+    return bool(found and one.meaning >= _LEAST_MEANING) or len(found) >= _LEAST_NAMES * len(telling)
 
 
 def _is_name(word: Word) -> bool:
-    return not any(map(str.isdigit, word.text))
+    return not (any(map(str.isdigit, word.text)) or is_period(word))
 
 
 def _alike(one: _Candidate, other: _Candidate) -> bool:

@@ -4,6 +4,9 @@ A figure is a number that says how much: not a date, a year, the number of a not
 """
 
 import re
+from collections.abc import Iterable
+
+from appliance.retrieval.folding import tokens
 
 _HOW = r"\bhow (?:many|much|long|large|high|low|far|often|big|old|fast|deep|wide|heavy|hot|cold|tall|thick|strong|quickly)\b"
 _MEASURE = (
@@ -39,13 +42,25 @@ _NO_FIGURE = re.compile(
     r"\b(?:note|item|form|part|page|section|table|figure|chapter|no|step|level)\.?\s*\d[\w.\-]*|\b10-[kq]\b|\bmonths? ended\b",
     re.I,
 )
+_WHOLE_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_CODE = re.compile(r"\b[A-Za-z]+-?\d[\w-]*")
 _DIGIT = re.compile(r"\d")
+_SAID_AS = {
+    "age": ("old",), "length": ("long",), "duration": ("long",), "height": ("high", "tall"), "distance": ("far",),
+    "weight": ("heavy",), "speed": ("fast",), "temperature": ("hot", "cold"), "depth": ("deep",), "width": ("wide",),
+    "visibility": ("see",), "size": ("large", "big"), "frequency": ("often",), "interval": ("often",),
+    "revenue": ("sale",), "sale": ("revenue",), "destination": ("headed",), "within": ("fast", "quickly"),
+}  # fmt: skip
+"""How a question calls what a document has a noun for."""
 _NUMERAL = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|hundred|"
-    r"thousand|million|billion|half|twice|once|none|every|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|daily|"
+    r"thousand|million|billion|half|twice|once|every|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|daily|"
     r"weekly|monthly|yearly)\b",
     re.I,
 )
+
+
+_NO_NUMBER, _UNNAMED, _NUMERAL_ALONE, _NAMED = -1.0, 0.5, 0.6, 1.5
 
 
 def asks_reason(question: str) -> bool:
@@ -65,17 +80,42 @@ def gives_reason(text: str) -> bool:
     return bool(_BECAUSE.search(text))
 
 
-def has_figure(text: str) -> bool:
-    """Whether it has a number that says how much."""
+def has_number(text: str) -> bool:
+    """Whether it has a number that is no date, a code such as "E31" among them."""
     return bool(_DIGIT.search(_NO_FIGURE.sub(" ", text)))
 
 
+def has_figure(text: str) -> bool:
+    """Whether it has a number that says how much."""
+    return has_number(_CODE.sub(" ", text))
+
+
+def asked_as(said: Iterable[str]) -> set[str]:
+    """The tokens of a text, and those by which a question asks for what they name: "old" for "age"."""
+    found = set(said)
+    return found.union(*(_SAID_AS[token] for token in found if token in _SAID_AS))
+
+
 def fits(question: str, text: str) -> float:
-    """1 where the text has the kind of thing that the question asks for, 0 where not or where any kind will do."""
-    if _HOW_MUCH.search(question):
-        return 1.0 if has_figure(text) else 0.6 if _NUMERAL.search(text) else 0.0
+    """1 where the text has the kind of thing that the question asks for, more where it calls it so, 0 where it has none
+    or where any kind will do, less where nothing else would do.
+    """
+    told = _without_numbers_of(question, text)
+    if how := _HOW_MUCH.search(question):
+        if not has_figure(told):
+            return _NUMERAL_ALONE if _NUMERAL.search(told) else _NO_NUMBER
+        return _NAMED if how[0].split()[-1].lower() in asked_as(tokens(text)) else 1.0
     if _TIME.search(question):
         return float(bool(_DATE.search(text)))
-    if asks_figure(question):
-        return float(has_figure(text))
+    if asks_figure(question) and (measure := _OF_WHAT.search(question)):
+        named = {*tokens(measure[0])} <= asked_as(tokens(text))
+        return (_NAMED if named else _UNNAMED) if has_figure(told) else 0.0
     return float(asks_reason(question) and gives_reason(text))
+
+
+def _without_numbers_of(question: str, text: str) -> str:
+    """What the question says itself is not what it asks for."""
+    known = set(_WHOLE_NUMBER.findall(question))
+    for numeral in _NUMERAL.findall(question):
+        text = re.sub(rf"\b{numeral}\b", " ", text, flags=re.I)
+    return _WHOLE_NUMBER.sub(lambda found: " " if found[0] in known else found[0], _NO_FIGURE.sub(" ", text))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from appliance.answering.kinds import has_figure
+from appliance.answering.kinds import has_number
 from ingest.sentences import sentence_lengths
 
 _CELL = "  "
@@ -16,6 +16,8 @@ _INITIALS = re.compile(r"(?:\b[A-Z]\.){2,}$")
 _WORD = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]*$")
 _LONGEST_HEADING = 12
+_FIGURED = 0.5
+"""Share of a table's rows with a number, from the first such row on, in a table of figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,16 @@ def window(parts: Sequence[Segment], text: str) -> Segment:
 
 
 def _with_headers(parts: Sequence[Segment]) -> list[Segment]:
-    """Rows before a table's first figure are its header, unless they have keys such as "Age:"."""
+    """Rows before a table's first number are its header where most rows have one, unless they have keys ("Age:")."""
     marked = list(parts)
     begin = 0
     while begin < len(marked):
         end = begin
         while end < len(marked) and marked[end].is_row:
             end += 1
-        figured = next((i for i in range(begin, end) if has_figure(marked[i].text)), begin)
-        for i in range(begin, figured):
+        numbered = [i for i in range(begin, end) if has_number(marked[i].text)]
+        first = numbered[0] if numbered and len(numbered) >= _FIGURED * (end - numbered[0]) else begin
+        for i in range(begin, first):
             if not _has_key(marked[i].text):
                 marked[i] = replace(marked[i], is_header=True)
         begin = end + 1

@@ -2,11 +2,11 @@
 
 import re
 
-_MONTHS = (
+MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
 )  # fmt: skip
-_MONTH = rf"({'|'.join(_MONTHS)}|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?)"
+_MONTH = rf"({'|'.join(MONTHS)}|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?)"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"((?:19|20)\d\d)"
 _MONTH_FIRST = re.compile(rf"\b{_MONTH}\s+{_DAY},?\s+{_YEAR}\b", re.I)
@@ -25,7 +25,7 @@ def days(text: str) -> list[tuple[str, ...]]:
 
 
 def _spellings(month: str, day: str, year: str) -> tuple[str, ...]:
-    full = next(name for name in _MONTHS if name.startswith(month.lower().rstrip(".")[:3]))
+    full = next(name for name in MONTHS if name.startswith(month.lower().rstrip(".")[:3]))
     short = full[:3]
     named = [f"{name} {int(day)} {year}" for name in (full, short)]
     return (named[0], f"{int(day)} {full} {year}", named[1], f"{int(day)} {short} {year}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from appliance.retrieval import stopwords
-from appliance.retrieval.dates import days
+from appliance.retrieval.dates import MONTHS, days
 from appliance.retrieval.folding import PIECE, fold, singular
 from appliance.retrieval.glossary import other_names
 from appliance.retrieval.spelling import ORDINALS, spellings
@@ -23,6 +23,7 @@ MAX_TERMS = 64
 _WORD = re.compile(r"[^\W_]+(?:['’.&/\-–][^\W_]+)*")
 _POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")  # as the store splits file names
+_QUARTER = re.compile(r"q[1-4]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_CAPITALS = 0.8
 _SENTENCE_END = re.compile(r"[.!?:]\s*[\"'”’)]*$")
@@ -95,6 +96,11 @@ def expression(words: Iterable[Word], columns: str = "", also: Iterable[str] = (
 def contains(words: str, word: Word) -> bool:
     """Whether a text, given as `" ".join(tokens(text))` with a space at each end, has the word in any spelling."""
     return has_phrase(words, word.phrases)
+
+
+def is_period(word: Word) -> bool:
+    """Whether it is a month, a quarter or the like: a time, and no name of a thing."""
+    return word.phrases[0] in MONTHS or word.phrases[0] in ORDINALS or bool(_QUARTER.fullmatch(word.phrases[0]))
 
 
 def has_phrase(words: str, phrases: Iterable[str]) -> bool:

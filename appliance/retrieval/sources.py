@@ -87,20 +87,18 @@ def resolve(question: Question, scores: Mapping[int, float], names: Mapping[int,
     closest = [document for document in list(scores)[:CLOSEST] if document in names]
     if not closest:
         return Sources(scores, 0.0, question)
-    naming = _naming_words(question, names)
+    naming = naming_words(question, [_words(" ".join(text)) for text in names.values()])
     named = _any_has([names[document][0] for document in closest])
     described = _any_has([names[document][1] for document in closest])
     left = tuple(w for w in question.words if w not in naming or not _names_source(w, named, described))
     return Sources(scores, _confidence(naming, *names[closest[0]]), _without(question, left))
 
 
-def _naming_words(question: Question, names: Mapping[int, tuple[str, str]]) -> list[Word]:
-    """The words that may name a source: all but those of a day that no document's first page has. Such a day is one in
-    the documents, a year's earlier figure for one, and its year alone would name the wrong report.
+def naming_words(question: Question, titles: Sequence[str]) -> list[Word]:
+    """The words that may name a source: all but those of a day that none of the padded `titles` has. Such a day is one
+    inside the documents, a year's earlier figure for one, and its year alone would name the wrong report.
     """
-    strange = [
-        day for day in question.days if not any(has_phrase(_words(" ".join(text)), day) for text in names.values())
-    ]
+    strange = [day for day in question.days if not any(has_phrase(title, day) for title in titles)]
     parts = {token for day in strange for phrase in day for token in phrase.split()}
     return [word for word in question.words if word.phrases[0] not in parts]
 

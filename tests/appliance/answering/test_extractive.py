@@ -65,3 +65,18 @@ def test_what_the_documents_do_not_answer_is_said_so(ask, question: str) -> None
 
 def test_no_passages_answer_nothing(reports: Store, embedder: Embedder) -> None:
     assert answer(Asked("anything", "anything"), Passages([], reports), [], embedder).citations == []
+
+
+def test_a_firm_that_no_document_is_about_is_not_answered_from_anothers(ask) -> None:  # type: ignore[no-untyped-def]
+    assert ask("What did Fabrikam spend on property in the second quarter of 2024?") == Extract(NOT_FOUND, [])
+
+
+def test_one_firm_is_not_answered_from_anothers_report(ask) -> None:  # type: ignore[no-untyped-def]
+    extract = ask("How much did Northwind spend on property in the quarter ended June 30, 2024?")
+    assert {citation.document for citation in extract.citations} == {"filings/NORTHWIND_2024Q2_10Q.pdf"}
+    assert "$422 million" in extract.text
+
+
+def test_no_line_says_what_another_says(ask) -> None:  # type: ignore[no-untyped-def]
+    lines = [line.rsplit(" ", 1)[0] for line in ask("Why are visitors accompanied?").text.splitlines()]
+    assert not any(one in other for one in lines for other in lines if one is not other)

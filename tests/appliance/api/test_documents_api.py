@@ -73,8 +73,8 @@ def test_a_malformed_upload_is_400_and_leaves_nothing_behind(live: Live, body: b
     assert list(live.library.iterdir()) == []
 
 
-def test_an_upload_over_the_limit_is_413(live: Live) -> None:
-    live.context.settings.library.__dict__["max_upload_bytes"] = 10
+def test_an_upload_over_the_limit_is_413(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(live.context.settings.library.__dict__, "max_upload_bytes", 10)
     with pytest.raises(ApiError) as caught:
         live.client.add(io.BytesIO(POLICY), "policy.pdf")
     assert caught.value.outcome.status == 413

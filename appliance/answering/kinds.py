@@ -23,7 +23,10 @@ _TIME = re.compile(r"\bwhen\b(?! the\b)|\bwhat (?:date|day|year|month|time)\b|\b
 _REASON = re.compile(
     r"\bwhy\b|\bwhat (?:caused|led|made|drove|explains|explained|contributed|pushed|was behind)\b|\breasons?\b", re.I
 )
-_PERSON = re.compile(r"\bwho\b|\bwhose\b|\bwhom\b", re.I)
+_PERSON = re.compile(r"^\W*(?:(?:by|to|from|for|with) )?who(?:m|se)?\b", re.I)
+"""At its beginning: elsewhere it asks nothing ("the pilot who ...")."""
+
+_NAME = re.compile(r"\b[A-Z][^\W\d_]+(?: [A-Z]\.?)?(?: [A-Z][^\W\d_]+)+")
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE = re.compile(
@@ -110,7 +113,15 @@ def fits(question: str, text: str) -> float:
     if asks_figure(question) and (measure := _OF_WHAT.search(question)):
         named = {*tokens(measure[0])} <= asked_as(tokens(text))
         return (_NAMED if named else _UNNAMED) if has_figure(told) else 0.0
+    if _PERSON.search(question):
+        return float(_names_somebody(question, text))
     return float(asks_reason(question) and gives_reason(text))
+
+
+def _names_somebody(question: str, text: str) -> bool:
+    """Whether it has a name of two words or more that the question has not."""
+    known = set(tokens(question))
+    return any(known.isdisjoint(tokens(name[0])) for name in _NAME.finditer(text))
 
 
 def _without_numbers_of(question: str, text: str) -> str:

@@ -51,3 +51,9 @@ def test_a_line_without_a_word_is_no_label() -> None:
 def test_a_sentence_does_not_end_at_initials() -> None:
     parts = segments("The products infringe U.S. Patent 7. We disagree.")
     assert [part.text for part in parts] == ["The products infringe U.S. Patent 7.", "We disagree."]
+
+
+def test_who_is_answered_by_a_name_that_the_question_has_not() -> None:
+    question = "Who was the investigator in charge of the accident?"
+    assert fits(question, "Investigator In Charge (IIC):  Jennifer S Kaiser") == 1
+    assert fits(question, "The Investigator In Charge reported it.") == 0

@@ -38,6 +38,8 @@ import importlib.util, sys
 spec = importlib.util.spec_from_file_location("ingest", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]])
 sys.modules["ingest"] = package = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
+from ingest.orphan import die_with
+die_with(int(sys.argv[2]))
 from ingest.child import main
 main(sys.argv[2:])
 """

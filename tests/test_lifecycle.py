@@ -74,12 +74,20 @@ def test_killed_in_mid_ingest_it_ends_with_the_same_content_bit_for_bit() -> Non
         assert digest(Path(disturbed)) == digest(Path(undisturbed))
 
 
+def runs(process: psutil.Process) -> bool:
+    """Whether it lives; one that only waits to be reaped does not."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_no_child_outlives_a_killed_service() -> None:
     with short_home() as folder, served(Path(folder)) as service:
         fill(service.library, copies=3)
         children = wait_until(service.children, "a parser's process")
         service.kill()
-        wait_until(lambda: not any(psutil.pid_exists(child.pid) for child in children), "the children to end", 2.0)
+        wait_until(lambda: not any(runs(child) for child in children), "the children to end", 2.0)
 
 
 def test_a_second_service_on_the_same_home_is_refused_and_harms_nothing() -> None:

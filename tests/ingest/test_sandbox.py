@@ -126,7 +126,7 @@ def test_links_folders_and_fifos_are_refused_without_waiting(tmp_path: Path, pdf
     with pytest.raises(Unreadable, match="link"):
         read(tmp_path / "link.pdf")
     for name in ("folder.pdf", "fifo.pdf"):
-        with pytest.raises(NotAPdf, match="not a regular file|a folder"):
+        with pytest.raises(NotAPdf, match=r"not a regular file|a folder"):
             read(tmp_path / name)
     with pytest.raises(Unreadable, match="no such file"):
         read(tmp_path / "gone.pdf")

@@ -2,13 +2,14 @@
 
 import io
 import json
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from appliance.errors import ApiError
 from tests.conftest import SAMPLES
-from tests.live import Live, wait_until
+from tests.live import FAST, Live, live_service, short_home, wait_until
 
 POLICY = (SAMPLES / "cold-store-safety-policy.pdf").read_bytes()
 
@@ -73,12 +74,13 @@ def test_a_malformed_upload_is_400_and_leaves_nothing_behind(live: Live, body: b
     assert list(live.library.iterdir()) == []
 
 
-def test_an_upload_over_the_limit_is_413(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(live.context.settings.library.__dict__, "max_upload_bytes", 10)
-    with pytest.raises(ApiError) as caught:
-        live.client.add(io.BytesIO(POLICY), "policy.pdf")
-    assert caught.value.outcome.status == 413
-    assert list(live.library.iterdir()) == []
+def test_an_upload_over_the_limit_is_413() -> None:
+    small = FAST.model_copy(update={"library": FAST.library.model_copy(update={"max_upload_bytes": 10})})
+    with short_home() as home, live_service(Path(home), small) as live:
+        with pytest.raises(ApiError) as caught:
+            live.client.add(io.BytesIO(POLICY), "policy.pdf")
+        assert caught.value.outcome.status == 413
+        assert list(live.library.iterdir()) == []
 
 
 def test_deleting_removes_the_file_and_the_document(live: Live) -> None:

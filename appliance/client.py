@@ -4,7 +4,6 @@ Nothing here knows how the service works: it sends the requests of `wire`, and t
 a dead socket into `ServiceUnreachable`. Answers and events arrive as iterators that end the request when closed.
 """
 
-import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,23 +12,13 @@ from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
-from pydantic import TypeAdapter, ValidationError
 
 from appliance import wire
-from appliance.config import SYSTEM_RUNTIME
-from appliance.errors import (
-    EXIT_FAILED,
-    EXIT_NOT_FOUND,
-    EXIT_REFUSED,
-    EXIT_USAGE,
-    ApiError,
-    DocentError,
-    Outcome,
-    ServiceUnreachable,
-    UnknownDocument,
-)
+from appliance.errors import ApiError, DocentError, ServiceUnreachable, UnknownDocument
 from appliance.naming import shown_argument
+from appliance.replies import api_error, ask_event, event, parse
 from appliance.terminal import amount, clean_line, clean_text
+from appliance.unreachable import log_hint, unreachable
 
 __all__ = [
     "ApiError",
@@ -41,6 +30,8 @@ __all__ = [
     "amount",
     "clean_line",
     "clean_text",
+    "log_hint",
+    "unreachable",
 ]
 
 R = TypeVar("R", bound=wire.Reply)
@@ -48,11 +39,7 @@ Progress = Callable[[int, int], None]
 """Called with bytes sent and bytes in all."""
 
 _BASE = "http://docent"
-_UNIT_FOLDERS = [Path(root) / "systemd" / "system" for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")]
 _TIMEOUT = httpx2.Timeout(30.0, read=600.0)
-_ASK_EVENT: TypeAdapter[wire.AskEvent] = TypeAdapter(wire.AskEvent)
-_EXIT_BY_STATUS = {400: EXIT_USAGE, 403: EXIT_REFUSED, 404: EXIT_NOT_FOUND, 409: EXIT_REFUSED, 413: EXIT_REFUSED,
-                   422: EXIT_USAGE, 429: EXIT_REFUSED}  # fmt: skip
 
 
 class Client:
@@ -149,7 +136,7 @@ class Client:
         with self._streaming("POST", "/ask", json=body) as response:
             for line in response.iter_lines():
                 if line:
-                    yield _ask_event(line)
+                    yield ask_event(line)
 
     def models(self) -> list[wire.Model]:
         """Installed models."""
@@ -172,19 +159,19 @@ class Client:
         with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
             for line in response.iter_lines():
                 if line.startswith("data:"):
-                    yield _event(line)
+                    yield event(line)
 
     def _call(self, kind: type[R], method: str, path: str, **arguments: Any) -> R:
         with self._translated():
             response = self._http.request(method, path, **arguments)
-        return _parse(kind, response)
+        return parse(kind, response)
 
     @contextmanager
     def _streaming(self, method: str, path: str, **arguments: Any) -> Iterator[httpx2.Response]:
         with self._translated(), self._http.stream(method, path, **arguments) as response:
             if response.is_error:
                 response.read()
-                raise _api_error(response)
+                raise api_error(response)
             yield response
 
     @contextmanager
@@ -248,7 +235,7 @@ class AsyncClient:
         async with self._streaming("POST", "/ask", json=body) as response:
             async for line in response.aiter_lines():
                 if line:
-                    yield _ask_event(line)
+                    yield ask_event(line)
 
     async def models(self) -> list[wire.Model]:
         """Installed models."""
@@ -263,19 +250,19 @@ class AsyncClient:
         async with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:"):
-                    yield _event(line)
+                    yield event(line)
 
     async def _call(self, kind: type[R], method: str, path: str, **arguments: Any) -> R:
         async with self._translated():
             response = await self._http.request(method, path, **arguments)
-        return _parse(kind, response)
+        return parse(kind, response)
 
     @asynccontextmanager
     async def _streaming(self, method: str, path: str, **arguments: Any) -> AsyncIterator[httpx2.Response]:
         async with self._translated(), self._http.stream(method, path, **arguments) as response:
             if response.is_error:
                 await response.aread()
-                raise _api_error(response)
+                raise api_error(response)
             yield response
 
     @asynccontextmanager
@@ -284,54 +271,6 @@ class AsyncClient:
             yield
         except httpx2.TransportError as error:
             raise unreachable(self._socket, error) from error
-
-
-def log_hint(socket: Path) -> str:
-    """Where the log of the service on `socket` is."""
-    if _under_systemd(socket):
-        return "see the service's log: `journalctl -u docent`"
-    return "see the service's log, which `docent serve` writes to its stderr"
-
-
-def _under_systemd(socket: Path) -> bool:
-    """Whether systemd runs the service of this socket: it has the unit, and the socket is the unit's."""
-    return socket.parent == SYSTEM_RUNTIME and any((folder / "docent.service").exists() for folder in _UNIT_FOLDERS)
-
-
-def unreachable(socket: Path, error: Exception) -> ServiceUnreachable:
-    """Why the socket does not answer, in words of what to do."""
-    what = f"talking to the service on {socket}"
-    if len(str(socket).encode()) > 107:
-        return ServiceUnreachable(
-            what, "the path is longer than the 107 bytes that Linux allows for a socket", "set a shorter DOCENT_HOME"
-        )
-    if isinstance(error, httpx2.ConnectError):
-        return _cannot_connect(socket, what)
-    if isinstance(error, httpx2.TimeoutException):
-        return ServiceUnreachable(what, "no reply in time", log_hint(socket))
-    return ServiceUnreachable(what, "the connection broke off", log_hint(socket))
-
-
-def _cannot_connect(socket: Path, what: str) -> ServiceUnreachable:
-    start = f"start it: {'`sudo systemctl start docent`' if _under_systemd(socket) else '`docent serve`'}"
-    try:
-        socket.stat()
-    except PermissionError:
-        return _may_not_connect(what)
-    except OSError:
-        return ServiceUnreachable(what, "there is no socket; the service is not running", start)
-    if not _may_write(socket):
-        return _may_not_connect(what)
-    return ServiceUnreachable(what, "nobody listens on it; the service is not running", start)
-
-
-def _may_not_connect(what: str) -> ServiceUnreachable:
-    hint = "an administrator can add you: `sudo usermod -aG docent $USER`; then log in again"
-    return ServiceUnreachable(what, "you may not open it; it is for members of its group", hint)
-
-
-def _may_write(path: Path) -> bool:
-    return os.access(path, os.W_OK)
 
 
 class _Reader:
@@ -377,49 +316,3 @@ def _document_route(document_id: str) -> str:
 
 def _params(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _ask_event(line: str) -> wire.AskEvent:
-    try:
-        return _ASK_EVENT.validate_json(line)
-    except ValidationError as error:
-        raise _not_understood(error) from error
-
-
-def _parse(kind: type[R], response: httpx2.Response) -> R:
-    if response.is_error:
-        raise _api_error(response)
-    try:
-        return kind.model_validate_json(response.content)
-    except ValidationError as error:
-        raise _not_understood(error) from error
-
-
-def _event(line: str) -> wire.Event:
-    try:
-        return wire.Event.model_validate_json(line.removeprefix("data:"))
-    except ValidationError as error:
-        raise _not_understood(error) from error
-
-
-def _not_understood(error: ValidationError) -> ApiError:
-    """What was received is not of this client's shapes: another version, or not a Docent service."""
-    found = error.errors()[0]
-    place = ".".join(str(part) for part in found["loc"]) or "the reply"
-    message = f"the service's reply is not understood: {place}: {found['msg']}"
-    return ApiError(
-        message, "use the client of the service's own version", Outcome(502, EXIT_FAILED, "server_error", "failed")
-    )
-
-
-def _api_error(response: httpx2.Response) -> ApiError:
-    status = response.status_code
-    exit_code = _EXIT_BY_STATUS.get(status, EXIT_FAILED)
-    try:
-        body = wire.ErrorReply.model_validate_json(response.content).error
-    except ValidationError:
-        text = json.dumps(response.text[:200])
-        return ApiError(
-            f"the service replied {status}: {text}", "", Outcome(status, exit_code, "server_error", "failed")
-        )
-    return ApiError(body.message, body.hint, Outcome(status, exit_code, body.type, body.code))

@@ -179,3 +179,8 @@ def outcome(error: AnyDocentError) -> Outcome:
         if kind in _TABLE:
             return _TABLE[kind]
     raise TypeError(f"{type(error).__name__} is not one of Docent's errors")
+
+
+def exit_code_of(code: str) -> int | None:
+    """The exit code of the table's row with this code; None for a code that this version does not know."""
+    return next((row.exit_code for row in _TABLE.values() if row.code == code), None)

@@ -1,0 +1,74 @@
+"""What the service sent, as values of `wire` or as the error that it tells of."""
+
+import json
+from typing import TypeVar
+
+import httpx2
+from pydantic import TypeAdapter, ValidationError
+
+from appliance import wire
+from appliance.errors import (
+    EXIT_FAILED,
+    EXIT_NOT_FOUND,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    ApiError,
+    Outcome,
+    exit_code_of,
+)
+
+R = TypeVar("R", bound=wire.Reply)
+_ASK_EVENT: TypeAdapter[wire.AskEvent] = TypeAdapter(wire.AskEvent)
+_EXIT_BY_STATUS = {400: EXIT_USAGE, 403: EXIT_REFUSED, 404: EXIT_NOT_FOUND, 409: EXIT_REFUSED, 413: EXIT_REFUSED,
+                   422: EXIT_USAGE, 429: EXIT_REFUSED}  # fmt: skip
+
+
+def ask_event(line: str) -> wire.AskEvent:
+    """One line of a streamed answer; raises `ApiError` if it is none."""
+    try:
+        return _ASK_EVENT.validate_json(line)
+    except ValidationError as error:
+        raise _not_understood(error) from error
+
+
+def parse(kind: type[R], response: httpx2.Response) -> R:
+    """The reply as a value; raises `ApiError` for an error reply, and for one of another shape."""
+    if response.is_error:
+        raise api_error(response)
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError as error:
+        raise _not_understood(error) from error
+
+
+def event(line: str) -> wire.Event:
+    """One `data:` line of the events; raises `ApiError` if it is none."""
+    try:
+        return wire.Event.model_validate_json(line.removeprefix("data:"))
+    except ValidationError as error:
+        raise _not_understood(error) from error
+
+
+def _not_understood(error: ValidationError) -> ApiError:
+    """What was received is not of this client's shapes: another version, or not a Docent service."""
+    found = error.errors()[0]
+    place = ".".join(str(part) for part in found["loc"]) or "the reply"
+    message = f"the service's reply is not understood: {place}: {found['msg']}"
+    return ApiError(
+        message, "use the client of the service's own version", Outcome(502, EXIT_FAILED, "server_error", "failed")
+    )
+
+
+def api_error(response: httpx2.Response) -> ApiError:
+    """The error that an error reply tells of, with the exit code of its code, else of its status."""
+    status = response.status_code
+    exit_code = _EXIT_BY_STATUS.get(status, EXIT_FAILED)
+    try:
+        body = wire.ErrorReply.model_validate_json(response.content).error
+    except ValidationError:
+        text = json.dumps(response.text[:200])
+        return ApiError(
+            f"the service replied {status}: {text}", "", Outcome(status, exit_code, "server_error", "failed")
+        )
+    exit_code = exit_code_of(body.code) or exit_code
+    return ApiError(body.message, body.hint, Outcome(status, exit_code, body.type, body.code))

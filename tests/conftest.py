@@ -1,11 +1,16 @@
 """Fixtures shared by the whole suite."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live import Live, live_service, short_home
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell starts background jobs so; the tests of Ctrl-C, and the processes they start, need it as on a terminal
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAMPLES = Path(__file__).resolve().parents[1] / "appliance" / "samples"
 

@@ -11,6 +11,7 @@ from appliance.errors import ApiError
 from appliance.naming import display
 from tests.conftest import SAMPLES
 from tests.live import FAST, Live, live_service, short_home, wait_until
+from tests.permissions import modes_count
 
 POLICY = (SAMPLES / "cold-store-safety-policy.pdf").read_bytes()
 MANUAL = (SAMPLES / "tideline-400-watermaker-manual.pdf").read_bytes()
@@ -124,15 +125,16 @@ def test_odd_names_are_read_and_shown(live: Live, name: bytes) -> None:
     assert found_in(live) == {shown}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_gives_the_command_that_mends_it(live: Live) -> None:
-    path = live.library / "closed.pdf"
-    path.write_bytes(POLICY)
-    path.chmod(0)
-    failed = live.wait_for("closed.pdf")
-    assert f"chmod u+r {path}" in (failed.hint or "")
-    path.chmod(0o600)
-    assert live.wait_for("closed.pdf", "indexed")
+def test_an_unreadable_file_gives_the_command_that_mends_it() -> None:
+    with modes_count(), short_home() as home, live_service(Path(home)) as live:
+        path = live.library / "closed.pdf"
+        path.write_bytes(POLICY)
+        path.chmod(0)
+        failed = live.wait_for("closed.pdf")
+        assert failed.state == "failed"
+        assert f"chmod u+r {path}" in (failed.hint or "")
+        path.chmod(0o600)
+        assert live.wait_for("closed.pdf", "indexed")
 
 
 def test_a_failed_file_that_is_mended_is_read_again_by_itself(live: Live) -> None:

@@ -92,12 +92,6 @@ def test_deleting_removes_the_file_and_the_document(live: Live) -> None:
     assert caught.value.outcome.code == "document_not_found"
 
 
-def test_a_failed_document_can_be_retried(live: Live) -> None:
-    failed = live.drop("x.pdf", b"no pdf")
-    live.client.retry(failed.id)
-    assert live.wait_for("x.pdf").state == "failed"
-
-
 def test_the_list_pages_through_all_documents_once(live: Live) -> None:
     for number in range(7):
         (live.library / f"{number}.pdf").write_bytes(b"no pdf")

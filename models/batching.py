@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from models.engine import Entry, Sampler
-from models.protocol import Event, Finished, Started, Text, Usage
-from models.streaming import TextStream
+from models.output import Choice, Output
+from models.protocol import Event, Finished, Started, Usage
 
 AdapterSet = tuple[tuple[str, float], ...]
 _PROMPT_SHARE: Final = 64  # tokens of prompts in a step while others are answering
@@ -29,7 +29,7 @@ class Runtime(Protocol):
     parallel: int
 
     def decode(self, entries: Sequence[Entry]) -> None: ...
-    def sample(self, sampler: Sampler, index: int) -> int: ...
+    def sample(self, sampler: Sampler, index: int) -> Choice: ...
     def piece(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
     def forget(self, sequence: int) -> None: ...
@@ -44,7 +44,7 @@ class Job:
     tokens: list[int]
     max_tokens: int
     sampler: Sampler
-    text: TextStream
+    output: Output
     adapters: AdapterSet = ()
     prompt_tokens: int = field(init=False)
     sequence: int = -1
@@ -156,23 +156,21 @@ class Batcher:
 
     # -- what came of it ------------------------------------------------------------------------------------------
 
-    def _advance(self, job: Job, token: int) -> list[Event]:
+    def _advance(self, job: Job, choice: Choice) -> list[Event]:
         if not job.answered:
             job.answered = self._clock()
-        if self._runtime.is_end(token):
+        if self._runtime.is_end(choice.token):
             return self._end(job, "stop")
-        job.tokens.append(token)
-        text = job.text.feed(self._runtime.piece(token))
-        events: list[Event] = [Text(id=job.id, text=text)] if text else []
-        if job.text.stopped:
+        job.tokens.append(choice.token)
+        events: list[Event] = [*job.output.feed(choice, self._runtime.piece(choice.token))]
+        if job.output.stopped:
             return events + self._end(job, "stop")
         if job.made >= job.max_tokens or len(job.tokens) >= self._runtime.context:
             return events + self._end(job, "length")
         return events
 
     def _end(self, job: Job, reason: Literal["stop", "length"]) -> list[Event]:
-        tail = job.text.finish()
-        events: list[Event] = [Text(id=job.id, text=tail)] if tail else []
+        tail = job.output.finish()
         self._drop(job)
         finished = Finished(
             id=job.id,
@@ -181,7 +179,7 @@ class Batcher:
             prefill_s=job.answered - job.began,
             decode_s=self._clock() - job.answered,
         )
-        return [*events, finished]
+        return [*tail, finished]
 
     def _drop(self, job: Job) -> None:
         if job in self._running:

@@ -20,16 +20,19 @@ class PromptBuilder:
     def __init__(self, engine: Engine) -> None:
         """Raises InvalidPrompt if the model's template is not valid Jinja."""
         self._engine = engine
-        source = engine.chat_template
+        self._vocabulary = vocabulary = engine.vocabulary
+        source = vocabulary.chat_template
         self.template: Literal["gguf", "chatml"] = "chatml" if source is None else "gguf"
-        self._template = ChatTemplate(CHATML if source is None else source, bos=engine.bos_text, eos=engine.eos_text)
+        self._template = ChatTemplate(
+            CHATML if source is None else source, bos=vocabulary.bos_text, eos=vocabulary.eos_text
+        )
         self.system_role: Literal["native", "merged"] = "native" if takes_system_role(self._template) else "merged"
 
     def tokens(self, prompt: Prompt) -> list[int]:
         """The token ids. Raises InvalidPrompt, or ContextOverflow if no room is left for an answer."""
         tokens = self._raw(prompt) if isinstance(prompt, Raw) else self._chat(prompt)
         if not tokens:  # nothing to continue from: the model's begin token, or a line break where it has none
-            tokens = self._engine.tokenize("", special=False, bos=True) or self._engine.tokenize(
+            tokens = self._vocabulary.tokenize("", special=False, bos=True) or self._vocabulary.tokenize(
                 "\n", special=False, bos=False
             )
         return tokens
@@ -61,17 +64,17 @@ class PromptBuilder:
             )
 
     def _raw(self, prompt: Raw) -> list[int]:
-        return self._engine.tokenize(prompt.text, special=prompt.special, bos=prompt.bos)
+        return self._vocabulary.tokenize(prompt.text, special=prompt.special, bos=prompt.bos)
 
     def _chat(self, prompt: Chat) -> list[int]:
-        guard = ControlGuard(self._engine.control)
+        guard = ControlGuard(self._vocabulary.control)
         messages = [{"role": turn.role, "content": guard.mask(turn.content)} for turn in prompt.messages]
         if self.system_role == "merged":
             messages = merge_system(messages)
         rendered = self._template.render(messages)
         # The tokenizer adds the begin token itself where the model wants one; written twice it would harm.
-        rendered = rendered.removeprefix(self._engine.bos_text) if self._engine.adds_bos else rendered
+        rendered = rendered.removeprefix(self._vocabulary.bos_text) if self._vocabulary.adds_bos else rendered
         tokens: list[int] = []
         for part in guard.split(rendered) or [Part("", trusted=True)]:
-            tokens += self._engine.tokenize(part.text, special=part.trusted, bos=not tokens)
+            tokens += self._vocabulary.tokenize(part.text, special=part.trusted, bos=not tokens)
         return tokens

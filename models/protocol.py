@@ -36,7 +36,10 @@ class _Message(BaseModel):
 
 
 class LoadSettings(_Message):
-    """How a model is loaded. `context` is the most tokens of one request; all requests share `cells` tokens of KV."""
+    """How a model is loaded. `context` is the most tokens of one request; all requests share `cells` tokens of KV.
+
+    `cache_bytes` is the most memory for KV of earlier prompts outside the cells; `template` replaces the file's own.
+    """
 
     context: int = Field(default=4096, ge=16)
     cells: int | None = Field(default=None, ge=16)
@@ -45,18 +48,25 @@ class LoadSettings(_Message):
     threads: int = Field(default=2, ge=1, le=1024)
     kv_type: KvType = "f16"
     gpu_layers: int = Field(default=0, ge=0)
+    cache_bytes: int = Field(default=0, ge=0)
+    template: str | None = None
 
 
 class Sampling(_Message):
     """How the next token is chosen. Temperature 0 takes the likeliest; without a seed every run differs.
 
     `top_k` 0 draws from the whole vocabulary, which costs milliseconds a token; 40 is llama.cpp's own default.
+    The penalties look at the last `penalty_tokens` tokens of prompt and answer.
     """
 
     temperature: float = Field(default=0.0, ge=0.0, le=10.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     top_k: int = Field(default=40, ge=0, lt=2**31)
     min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repeat_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
+    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    penalty_tokens: int = Field(default=64, ge=0, le=1 << 20)
     seed: int | None = Field(default=None, ge=0, lt=2**32)
 
 
@@ -101,6 +111,10 @@ class Load(_Message):
 
 
 class Generate(_Message):
+    """One answer. `grammar` is GBNF, `json_schema` the text of a JSON schema: at most one of them. `logprobs` asks for
+    that many of the likeliest tokens beside each chosen one. `overflow` tells what happens to a chat that does not fit.
+    """
+
     type: Literal["generate"] = "generate"
     id: int
     prompt: Prompt
@@ -108,6 +122,11 @@ class Generate(_Message):
     sampling: Sampling = Sampling()
     stop: tuple[UserText, ...] = ()
     adapters: tuple[AdapterUse, ...] = ()
+    grammar: str | None = None
+    json_schema: str | None = None
+    logprobs: int | None = Field(default=None, ge=0, le=20)
+    overflow: Literal["refuse", "drop_oldest"] = "refuse"
+    speculate: bool = True
 
 
 class Count(_Message):
@@ -121,11 +140,34 @@ class Cancel(_Message):
     id: int
 
 
+class Trim(_Message):
+    """Give memory back: these adapters, by key, as soon as no request uses them, and KV outside the cells over
+    `cache_bytes`. Answered by `Trimmed`.
+    """
+
+    type: Literal["trim"] = "trim"
+    id: int
+    adapters: tuple[str, ...] = ()
+    cache_bytes: int | None = Field(default=None, ge=0)
+
+
 class Usage(_Message):
-    """Exact token counts. The end-of-answer token is not counted as part of the answer."""
+    """Exact token counts. The end-of-answer token is not counted as part of the answer.
+
+    `cached_tokens` of the prompt were not processed, because their KV was there.
+    """
 
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(ge=0)
+    cached_tokens: int = Field(default=0, ge=0)
+
+
+class TokenLogprob(_Message):
+    """A token's bytes, its natural-log probability, and likewise the likeliest tokens in its place, likeliest first."""
+
+    data: str  # one character for each byte, as in path_text
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
 
 
 class Loaded(_Message):
@@ -156,15 +198,20 @@ class Text(_Message):
     type: Literal["text"] = "text"
     id: int
     text: str = Field(max_length=1 << 20)
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Finished(_Message):
+    """`drafted` tokens of the answer were guessed beforehand, `accepted` of them rightly. Times in seconds."""
+
     type: Literal["finished"] = "finished"
     id: int
     reason: Literal["stop", "length"]
     usage: Usage
     prefill_s: float
     decode_s: float
+    drafted: int = Field(default=0, ge=0)
+    accepted: int = Field(default=0, ge=0)
 
 
 RefusedKind = Literal["ContextOverflow", "InvalidPrompt", "InvalidModelFile"]
@@ -187,14 +234,23 @@ class Counted(_Message):
     tokens: int
 
 
+class Trimmed(_Message):
+    """What adapters and KV outside the cells hold now, in bytes."""
+
+    type: Literal["trimmed"] = "trimmed"
+    id: int
+    adapters: int
+    cache: int
+
+
 class Alive(_Message):
     """Sent about once a second while there is work, so that a hanging child can be told from a slow one."""
 
     type: Literal["alive"] = "alive"
 
 
-Request = Load | Generate | Count | Cancel
-Event = Loaded | Failed | Started | Text | Finished | Refused | Counted | Alive
+Request = Load | Generate | Count | Cancel | Trim
+Event = Loaded | Failed | Started | Text | Finished | Refused | Counted | Trimmed | Alive
 
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

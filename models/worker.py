@@ -17,6 +17,7 @@ from models.batching import Batcher, Job
 from models.engine import Engine
 from models.errors import ContextOverflow, InvalidModelFile, InvalidPrompt, ModelError, ModelLoadFailed
 from models.limits import harden
+from models.output import Output
 from models.prompts import PromptBuilder
 from models.protocol import (
     HEADER_BYTES,
@@ -33,11 +34,11 @@ from models.protocol import (
     Refused,
     RefusedKind,
     Request,
+    Trim,
     decode_request,
     encode,
     frame_length,
 )
-from models.streaming import TextStream
 
 _ALIVE_EVERY_S: Final = 1.0
 _REFUSED: Final[dict[type[ModelError], RefusedKind]] = {
@@ -125,6 +126,8 @@ class Worker:
                     self._line.send(Refused(id=request.id, kind=kind, what=error.what, why=error.why, hint=error.hint))
             case Cancel():
                 self._batcher.cancel(request.id)
+            case Trim():
+                raise ProtocolError("giving memory back is not known here")
             case Load():
                 raise ProtocolError("a second model was to be loaded")
 
@@ -133,7 +136,7 @@ class Worker:
             self._line.send(Counted(id=request.id, tokens=len(self._prompts.tokens(request.prompt))))
             return
         for use in request.adapters:
-            self._engine.load_adapter(use)
+            self._engine.adapters.load(use)
         tokens = self._prompts.checked(request.prompt)
         room = self._engine.context - len(tokens)
         self._batcher.submit(
@@ -142,7 +145,7 @@ class Worker:
                 tokens=tokens,
                 max_tokens=min(request.max_tokens or room, room),
                 sampler=self._engine.sampler(request.sampling),
-                text=TextStream(request.stop),
+                output=Output(request.id, request.stop),
                 adapters=tuple((use.key, use.scale) for use in request.adapters),
             )
         )

@@ -5,8 +5,8 @@ from typing import cast
 
 from models.batching import AdapterSet, Batcher, Job
 from models.engine import Entry, Sampler
+from models.output import Choice, Output
 from models.protocol import Event, Finished, Started, Text
-from models.streaming import TextStream
 
 END = 0
 
@@ -29,10 +29,10 @@ class Recorder:
         assert sum(map(len, self.held.values())) <= self.cells
         self.batches.append((self.applied, list(entries)))
 
-    def sample(self, sampler: Sampler, index: int) -> int:
+    def sample(self, sampler: Sampler, index: int) -> Choice:
         entry = self.batches[-1][1][index]
         assert entry.wanted
-        return END if entry.token > 900 else entry.token + 1
+        return Choice(END if entry.token > 900 else entry.token + 1)
 
     def piece(self, token: int) -> bytes:
         return f"{token} ".encode()
@@ -56,8 +56,8 @@ class NoSampler:
 
 
 def job(number: int, prompt: Sequence[int], limit: int = 5, adapters: AdapterSet = (), stop: str = "") -> Job:
-    text = TextStream((stop,) if stop else ())
-    return Job(number, list(prompt), limit, cast(Sampler, NoSampler()), text, adapters)
+    output = Output(number, (stop,) if stop else ())
+    return Job(number, list(prompt), limit, cast(Sampler, NoSampler()), output, adapters)
 
 
 def run(batcher: Batcher) -> list[Event]:

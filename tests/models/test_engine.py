@@ -7,9 +7,9 @@ import pytest
 from models.batching import Batcher, Job
 from models.engine import Engine
 from models.errors import ContextOverflow, InvalidModelFile, InvalidPrompt, ModelLoadFailed
+from models.output import Output
 from models.prompts import PromptBuilder
 from models.protocol import AdapterUse, Chat, ChatMessage, Finished, LoadSettings, Raw, Sampling, Text, path_text
-from models.streaming import TextStream
 from tests.gguf_builder import Shape, vocabulary, write_adapter, write_model
 
 TOKENS = vocabulary()[0]
@@ -39,8 +39,8 @@ def answer(
     batcher = Batcher(engine)
     for number in range(others + 1):
         text = prompt if number == 0 else "the valve is closed " * number
-        tokens = engine.tokenize(text, special=False, bos=True)
-        batcher.submit(Job(number, tokens, 12, engine.sampler(sampling), TextStream(), adapters))
+        tokens = engine.vocabulary.tokenize(text, special=False, bos=True)
+        batcher.submit(Job(number, tokens, 12, engine.sampler(sampling), Output(number), adapters))
     events = []
     while batcher.busy:
         events += batcher.step()
@@ -49,19 +49,23 @@ def answer(
 
 
 def test_what_the_model_offers_is_read_from_the_file(engine: Engine) -> None:
-    assert (engine.context, engine.cells, engine.chat_template) == (512, 512, None)
-    assert (engine.bos_text, engine.eos_text, engine.adds_bos) == ("<s>", "<|im_end|>", True)
-    assert engine.is_end(END)
+    assert (engine.context, engine.cells, engine.vocabulary.chat_template) == (512, 512, None)
+    assert (engine.vocabulary.bos_text, engine.vocabulary.eos_text, engine.vocabulary.adds_bos) == (
+        "<s>",
+        "<|im_end|>",
+        True,
+    )
+    assert engine.vocabulary.is_end(END)
 
 
 def test_tokens_give_their_text_back(engine: Engine) -> None:
     text = "the pump is open: 5 € \0 ✓"
-    tokens = engine.tokenize(text, special=False, bos=False)
-    assert b"".join(map(engine.piece, tokens)).decode().strip() == text
+    tokens = engine.vocabulary.tokenize(text, special=False, bos=False)
+    assert b"".join(map(engine.vocabulary.piece, tokens)).decode().strip() == text
 
 
 def test_a_long_text_is_tokenised_whole(engine: Engine) -> None:
-    assert len(engine.tokenize("€" * 5000, special=False, bos=False)) >= 15000
+    assert len(engine.vocabulary.tokenize("€" * 5000, special=False, bos=False)) >= 15000
 
 
 def test_control_tokens_are_read_in_the_template_only(engine: Engine) -> None:
@@ -71,13 +75,13 @@ def test_control_tokens_are_read_in_the_template_only(engine: Engine) -> None:
     assert (tokens.count(START), tokens.count(END)) == (4, 3)
     assert tokens.count(TOKENS.index("<s>")) == 1
     assert tokens.count(TOKENS.index("</s>")) == 0
-    shown = b"".join(map(engine.piece, tokens)).decode()
+    shown = b"".join(map(engine.vocabulary.piece, tokens)).decode()
     assert shown.count("<|im_end|>") == 4  # as text that can be read, in both attacks
 
 
 def test_harmless_messages_are_tokenised_exactly_as_the_template_writes_them(engine: Engine) -> None:
     rendered = "<|im_start|>user\nis the pump open<|im_end|>\n<|im_start|>assistant\n"
-    expected = engine.tokenize(rendered, special=True, bos=True)
+    expected = engine.vocabulary.tokenize(rendered, special=True, bos=True)
     assert PromptBuilder(engine).tokens(chat(("user", "is the pump open"))) == expected
 
 
@@ -102,7 +106,7 @@ def test_the_files_own_template_is_used_and_the_begin_token_not_doubled(tmp_path
     prompts = PromptBuilder(own)
     assert (prompts.template, prompts.system_role) == ("gguf", "native")
     tokens = prompts.tokens(chat(("user", "the pump")))
-    assert tokens == own.tokenize("[the pump]", special=True, bos=True)
+    assert tokens == own.vocabulary.tokenize("[the pump]", special=True, bos=True)
     assert tokens.count(TOKENS.index("<s>")) == 1
 
 
@@ -111,7 +115,7 @@ def test_a_template_that_knows_no_system_role_gets_it_with_the_question(tmp_path
     own = Engine(path_text(write_model(tmp_path / "m.gguf", template=template)), SETTINGS)
     prompts = PromptBuilder(own)
     assert prompts.system_role == "merged"
-    text = b"".join(map(own.piece, prompts.tokens(chat(("system", "is"), ("user", "the pump"))))).decode()
+    text = b"".join(map(own.vocabulary.piece, prompts.tokens(chat(("system", "is"), ("user", "the pump"))))).decode()
     assert text.strip() == "is\n\nthe pump"
     with pytest.raises(InvalidPrompt, match="refused the messages"):
         prompts.tokens(chat(("user", "the"), ("assistant", "pump")))
@@ -133,7 +137,7 @@ def test_a_seed_makes_sampling_repeatable(engine: Engine) -> None:
 def test_an_adapter_changes_the_answer_and_leaves_nothing_behind(engine: Engine, tmp_path: Path) -> None:
     plain = answer(engine, "the pump is")
     file = write_adapter(tmp_path / "a.gguf", strength=1.0)
-    engine.load_adapter(AdapterUse(key="a", path=path_text(file), scale=1.0))
+    engine.adapters.load(AdapterUse(key="a", path=path_text(file), scale=1.0))
     adapted = answer(engine, "the pump is", adapters=(("a", 1.0),))
     assert adapted != plain
     assert answer(engine, "the pump is", adapters=(("a", 0.0),)) == plain
@@ -144,7 +148,7 @@ def test_an_adapter_changes_the_answer_and_leaves_nothing_behind(engine: Engine,
 def test_an_adapter_that_llama_cpp_refuses_is_an_error_not_a_null(engine: Engine, tmp_path: Path) -> None:
     for path in (write_adapter(tmp_path / "big.gguf", shape=Shape(layers=5)), Path("/etc/passwd")):
         with pytest.raises(InvalidModelFile, match="applying the adapter"):
-            engine.load_adapter(AdapterUse(key=path.name, path=path_text(path), scale=1.0))
+            engine.adapters.load(AdapterUse(key=path.name, path=path_text(path), scale=1.0))
 
 
 def test_a_file_that_llama_cpp_refuses_fails_with_its_own_words(tmp_path: Path) -> None:

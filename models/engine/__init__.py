@@ -1,0 +1,11 @@
+"""llama.cpp, through its low-level API; the only importer of llama_cpp, and only loaded inside a model's child process.
+
+Rule: the bindings return a NULL pointer object on failure, not None; so `if not pointer`, never `is None`.
+"""
+
+from models.engine.batch import Entry
+from models.engine.core import Engine
+from models.engine.failure import DecodeFailed
+from models.engine.samplers import Sampler
+
+__all__ = ["DecodeFailed", "Engine", "Entry", "Sampler"]

@@ -1,0 +1,54 @@
+"""From a GGUF file to llama.cpp's model and context: how every parameter is set, and why."""
+
+from typing import Any, Final
+
+import llama_cpp as llama
+
+from models.engine.log import process_log
+from models.errors import ModelLoadFailed
+from models.protocol import LoadSettings, path_bytes
+
+_KV_TYPES: Final = {
+    "f32": llama.GGML_TYPE_F32,
+    "f16": llama.GGML_TYPE_F16,
+    "q8_0": llama.GGML_TYPE_Q8_0,
+    "q4_0": llama.GGML_TYPE_Q4_0,
+}
+_SMALLER: Final = "give it a smaller context or another kv_type in the configuration, or import a smaller model"
+
+
+def load_model(what: str, path: str, settings: LoadSettings) -> Any:
+    """llama.cpp's model. Raises ModelLoadFailed."""
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = settings.gpu_layers
+    model = llama.llama_model_load_from_file(path_bytes(path), params)
+    if not model:
+        reason = process_log().reason("llama.cpp refused it")
+        raise ModelLoadFailed(what, reason, "check the file with 'docent models verify'")
+    if llama.llama_model_has_encoder(model) or not llama.llama_model_has_decoder(model):
+        raise ModelLoadFailed(what, "it is not a model that continues text", "import a chat model instead")
+    return model
+
+
+def make_context(what: str, model: Any, settings: LoadSettings) -> Any:
+    """llama.cpp's context. Raises ModelLoadFailed."""
+    context = llama.llama_init_from_model(model, context_params(model, settings))
+    if not context:
+        raise ModelLoadFailed(what, process_log().reason("its context could not be allocated"), _SMALLER)
+    return context
+
+
+def context_params(model: Any, settings: LoadSettings) -> Any:
+    """The parameters of a context for `model`."""
+    trained = int(llama.llama_model_n_ctx_train(model)) or settings.context
+    params = llama.llama_context_default_params()
+    params.n_ctx = max(min(settings.context, trained), settings.cells or 0)
+    params.n_batch = params.n_ubatch = settings.batch
+    params.n_seq_max = settings.parallel
+    # Without it the buffer for the logits is as large as the batch times the vocabulary: 300 MB instead of 3.
+    params.n_outputs_max = settings.parallel
+    params.n_threads = params.n_threads_batch = settings.threads
+    params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
+    params.kv_unified = True  # all sequences share the cells, so that one long request may use all of them
+    params.swa_full = False
+    return params

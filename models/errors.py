@@ -7,6 +7,12 @@ ModelError
 ├── InvalidModelFile        the file or folder is not a model that can be used
 ├── ModelExists             an import would overwrite an installed model
 ├── ModelStorageFull        the disk has no room for an import
+├── HashMismatch            a file's content is not what its hub or its checksum file tells
+├── HubError                a model could not be fetched from a hub
+│   ├── HubUnreachable      nobody answers there, or not in time
+│   ├── HubRefused          it answers, but does not let us have it, or nothing sensible
+│   ├── HubFileUnknown      it has no such repository, revision or file
+│   └── FileNotChosen       several files would do, and none was named
 ├── ModelInUse              removal or unload of a model that is answering
 ├── ModelLoadFailed         llama.cpp or ONNX Runtime refused to load it
 ├── ModelTooLarge           it can never fit into the memory budget
@@ -51,6 +57,30 @@ class ModelExists(ModelError):
 
 class ModelStorageFull(ModelError):
     """The disk has no room for what is being imported."""
+
+
+class HashMismatch(ModelError):
+    """A file's content is not what its hub or its checksum file tells."""
+
+
+class HubError(ModelError):
+    """A model could not be fetched from a hub."""
+
+
+class HubUnreachable(HubError):
+    """Nobody answers at the hub's address, or not in time."""
+
+
+class HubRefused(HubError):
+    """The hub answers, but does not let us have the model, or says nothing sensible."""
+
+
+class HubFileUnknown(HubError):
+    """The hub has no such repository, revision or file."""
+
+
+class FileNotChosen(HubError):
+    """Several files would do, and none was named."""
 
 
 class ModelInUse(ModelError):

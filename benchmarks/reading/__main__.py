@@ -1,0 +1,107 @@
+"""Whether documents are read as a person sees them: expectations of rows, headings, paragraphs and running lines.
+
+    python -m benchmarks.reading FOLDER [--expectations FILE] [-v]
+
+The documents lie in FOLDER under the names that the expectations use. They are read and cut into passages by the very
+code of the service, without its database. README.md beside this file says what each kind of expectation means.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from ingest.chunk import ChunkLimits, chunk_pages
+from ingest.identity import open_file
+from ingest.limits import Limits
+from ingest.sandbox import open_extraction
+from ingest.types import Chunk
+from models.embedder import BUILTIN, Embedder
+
+_BETWEEN_CELLS = r"[\s|$€£¥;:%\t]*"
+_DASHES = str.maketrans({"–": "-", "—": "-", "‐": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
+
+
+def main() -> int:
+    """Print the table; 1 if an expectation fails."""
+    options = _options()
+    lines = options.expectations.read_text(encoding="utf-8").splitlines()
+    expectations = [json.loads(line) for line in lines if line.strip()]
+    with Embedder.open(BUILTIN) as embedder:
+        documents = {name: chunks_of(options.folder / name, embedder) for name in {e["document"] for e in expectations}}
+    held: Counter[str] = Counter()
+    for expectation in expectations:
+        if holds(expectation, documents[expectation["document"]]):
+            held[expectation["kind"]] += 1
+        elif options.verbose:
+            print("missed:", json.dumps(expectation, ensure_ascii=False))
+    asked = Counter(expectation["kind"] for expectation in expectations)
+    for kind, count in asked.items():
+        print(f"{kind:<10} {held[kind]:>3} of {count}")
+    print(f"{'all':<10} {held.total():>3} of {asked.total()}")
+    return 0 if held.total() == asked.total() else 1
+
+
+def chunks_of(path: Path, embedder: Embedder) -> list[Chunk]:
+    """All passages of one document."""
+    limits = ChunkLimits(max_tokens=embedder.max_tokens)
+    with open_file(path) as file, open_extraction(file, Limits(), stop=Event()) as extraction:
+        return list(chunk_pages(extraction, embedder.token_offsets, limits))
+
+
+def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:
+    """Whether the passages are as expected."""
+    page = expectation["page"]
+    last = expectation.get("page_last", page)
+    near = [chunk for chunk in chunks if chunk.page <= last and chunk.page_last >= page]
+    match expectation["kind"]:
+        case "absent":
+            return not any(_plain(expectation["text"]) in _on_page(chunk, page) for chunk in near)
+        case "unbroken":
+            return any(_plain(expectation["text"]) in _plain(chunk.text) for chunk in near)
+        case "heading":
+            return any(
+                _in_order(expectation["path"], chunk.heading)
+                for chunk in near
+                if _plain(expectation["text"]) in _plain(chunk.text)
+            )
+        case "row":
+            return any(_has_row(expectation, chunk) for chunk in near)
+    raise ValueError(f"unknown kind {expectation['kind']!r}")
+
+
+def _has_row(expectation: dict[str, Any], chunk: Chunk) -> bool:
+    text = _plain(chunk.text)
+    cells = _BETWEEN_CELLS.join(re.escape(_plain(cell)) for cell in expectation["cells"])
+    found = re.search(cells, text)
+    above = _plain(" ".join(chunk.heading)) + " " + text[: found.start() if found else 0]
+    return found is not None and all(_plain(title) in above for title in expectation["header"])
+
+
+def _in_order(wanted: list[str], path: tuple[str, ...]) -> bool:
+    names = iter(map(_plain, path))
+    return all(any(_plain(text) in name for name in names) for text in wanted)
+
+
+def _on_page(chunk: Chunk, page: int) -> str:
+    return _plain(" ".join(chunk.text[word.start : word.end] for word in chunk.words if word.page == page))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.translate(_DASHES).split())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--expectations", type=Path, default=Path(__file__).parent / "expectations.jsonl")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name those that fail")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,7 +19,10 @@ ModelError
 ├── ModelBusy               no slot came free before the deadline, or the queue is full
 ├── ContextOverflow         the prompt does not fit into the model's context
 ├── InvalidPrompt           the model's chat template refused the messages
-└── ModelCrashed            the model's process died or stopped answering
+├── ModelCrashed            the model's process died or stopped answering
+├── NotSupported            what is asked cannot be had of the one who answers
+└── ProviderFailed          a remote provider is not there, refuses, is too late, or sends nonsense
+    └── ProviderOpen        it is left alone for now, as it kept failing
 
 Every error says what was attempted on which file or model (`what`), the cause (`why`) and what to do next (`hint`).
 """
@@ -109,3 +112,15 @@ class InvalidPrompt(ModelError):
 
 class ModelCrashed(ModelError):
     """The model's process died or stopped answering."""
+
+
+class NotSupported(ModelError):
+    """A provider was asked for what only a model on this machine can do."""
+
+
+class ProviderFailed(ModelError):
+    """A remote provider is not there, refuses, is too late, or sends what is no answer."""
+
+
+class ProviderOpen(ProviderFailed):
+    """A provider's circuit breaker is open: it kept failing, and is left alone for a while."""

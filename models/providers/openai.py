@@ -1,0 +1,150 @@
+"""Any server that speaks OpenAI's completions: vLLM, llama-server, llama-cpp-python's server. Translation only.
+
+Shapes: https://platform.openai.com/docs/api-reference/chat. What is not in them (top_k, min_p, repeat_penalty) is sent
+only where a request asks for it, as strict servers refuse fields that they do not know.
+"""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.protocol import Sampling, Usage
+from models.providers.base import Delta, FinishReason, Job, ProviderSpec
+from models.providers.lines import ServerSentEvents
+from models.providers.remarks import remark, shown
+from models.providers.transport import MAX_LINE, Endpoint
+
+_PLAIN: Final = Sampling()
+_REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "eos": "stop", "length": "length"}
+_Count = Annotated[int, Field(ge=0, le=1 << 40)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Message(_Part):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class _Choice(_Part):
+    index: int = 0
+    delta: _Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(_Part):
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
+
+    def counted(self) -> Usage:
+        return Usage(prompt_tokens=self.prompt_tokens, completion_tokens=self.completion_tokens)
+
+
+class _Chunk(_Part):
+    choices: list[_Choice] = Field(default_factory=list, max_length=64)
+    usage: _Usage | None = None
+    error: Any = None
+
+
+class _Model(_Part):
+    id: str
+    max_model_len: int | None = None
+
+
+class _Models(_Part):
+    data: list[_Model] = Field(max_length=100_000)
+
+
+class OpenAIUpstream:
+    """One model of such a server."""
+
+    def __init__(self, spec: ProviderSpec) -> None:
+        self._spec = spec
+        self._end = Endpoint(spec)
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._end.aclose()
+
+    async def context(self) -> int:
+        """As configured, at most vLLM's `max_model_len`; other servers do not tell theirs."""
+        try:
+            models = _Models.model_validate_json(await self._end.fetch("GET", "/v1/models"))
+        except ValidationError as error:
+            raise self._end.failed("its list of models is not what OpenAI's API has") from error
+        told = [one.max_model_len for one in models.data if one.id == self._spec.model and one.max_model_len]
+        return min([self._spec.context, *(length for length in told if length > 0)])
+
+    async def stream(self, job: Job, context: int) -> AsyncGenerator[Delta, None]:
+        """The answer's steps."""
+        path = "/v1/chat/completions" if job.prompt is None else "/v1/completions"
+        events = ServerSentEvents(MAX_LINE)
+        async with aclosing(self._end.lines(path, request(job, self._spec.model), "text/event-stream")) as lines:
+            async for line in lines:
+                try:
+                    data = events.feed(line)
+                except ValueError as error:
+                    raise self._end.failed(f"it sent {error}") from error
+                if data == b"[DONE]":
+                    yield Delta(over=True)
+                    return
+                if data is not None:
+                    yield self._delta(data)
+
+    def _delta(self, data: bytes) -> Delta:
+        try:
+            chunk = _Chunk.model_validate_json(data)
+        except ValidationError as error:
+            raise self._end.failed("it sent an event that is not a chunk of a completion") from error
+        if chunk.error:
+            said = remark(data, self._spec.api_key)
+            raise self._end.failed(f"it reports an error: {said}")
+        choice = next((one for one in chunk.choices if one.index == 0), _Choice())
+        message = choice.delta or _Message(content=choice.text)
+        return Delta(
+            text=message.content or "",
+            thinking=bool(message.reasoning_content or message.reasoning),
+            finish=self._finish(choice.finish_reason),
+            usage=chunk.usage.counted() if chunk.usage else None,
+        )
+
+    def _finish(self, reason: str | None) -> FinishReason | None:
+        if reason is None:
+            return None
+        if reason not in _REASONS:
+            raise self._end.failed(f"it ended the answer for the reason {shown(reason)!r}", "ask another model")
+        return _REASONS[reason]
+
+
+def request(job: Job, model: str) -> dict[str, Any]:
+    """The body of a completion request."""
+    body: dict[str, Any] = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
+    if job.prompt is None:
+        body["messages"] = [{"role": one.role, "content": one.content} for one in job.messages]
+    else:
+        body["prompt"] = job.prompt
+    if job.max_tokens is not None:
+        body["max_tokens"] = job.max_tokens
+    if job.stop:
+        body["stop"] = list(job.stop)
+    if job.json_schema is not None:
+        wanted = {"name": "answer", "strict": True, "schema": json.loads(job.json_schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": wanted}
+    return body | _sampling(job.sampling)
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    body: dict[str, Any] = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    for name in ("presence_penalty", "frequency_penalty", "top_k", "min_p", "repeat_penalty"):
+        if getattr(sampling, name) != getattr(_PLAIN, name):
+            body[name] = getattr(sampling, name)
+    return body

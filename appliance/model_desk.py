@@ -132,7 +132,14 @@ class ModelDesk:
         states = [state for state in self.manager.states() if state.predicted is not None]
         holders = [wire.MemoryHolder(id=self._embedder.name, kind=_EMBEDDING, predicted=self._embedder.size)]
         holders += [
-            wire.MemoryHolder(id=state.spec.id, kind="model", predicted=state.predicted or 0, measured=state.measured)
+            wire.MemoryHolder(
+                id=state.spec.id,
+                kind="model",
+                predicted=state.predicted or 0,
+                measured=state.measured,
+                pid=state.pid,
+                cpu_seconds=state.cpu_seconds,
+            )
             for state in states
         ]
         used = sum(holder.bytes for holder in self.manager.holders())

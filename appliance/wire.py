@@ -241,12 +241,14 @@ class ModelList(Reply):
 
 
 class MemoryHolder(Reply):
-    """Who holds memory: bytes reserved beforehand and measured since."""
+    """Who holds memory: bytes reserved beforehand and measured since; of a process also its id and its CPU time."""
 
     id: str
     kind: str
     predicted: int
     measured: int | None = None
+    pid: int | None = None
+    cpu_seconds: float | None = None
 
 
 class Memory(Reply):

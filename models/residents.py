@@ -7,6 +7,7 @@ from typing import Final, Literal
 from models.catalog import ModelSpec
 from models.child import Child
 from models.errors import ModelError
+from models.memory import cpu_seconds
 from models.protocol import KvType, LoadSettings
 
 StateName = Literal["installed", "loading", "loaded", "failed"]
@@ -61,6 +62,11 @@ class ModelState:
     predicted: int | None
     measured: int | None
     pid: int | None
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time that its process has used until now."""
+        return None if self.pid is None else cpu_seconds(self.pid)
 
 
 @dataclass(slots=True, eq=False)

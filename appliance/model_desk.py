@@ -179,8 +179,9 @@ class ModelDesk:
                     match piece:
                         case TextPiece(text):
                             yield Generated(text)
-                        case FinalPiece(reason, usage):
-                            timings = {"first_token": first, "total": time.monotonic() - started}
+                        case FinalPiece(reason, usage, prefill_s, decode_s):
+                            total = time.monotonic() - started
+                            timings = {"first_token": first, "total": total, "prefill": prefill_s, "decode": decode_s}
                             yield Generated("", reason, usage_view(usage), timings)
 
     def embedding_model(self, wanted: str | None, dimensions: int | None) -> str:

@@ -1,20 +1,40 @@
 """The models that are installed: what they are, where they lie, how they came here.
 
-Layout: models/<id>/model.gguf and manifest.json. Rule: a folder counts as a model only with a readable manifest and a
-file of the size it tells; anything else in the folder is a `Problem` that says what to do, and is never used. A GGUF
-dropped there by hand is such a problem too: it may still be being copied, and nobody has hashed it. A file that looks
-touched since its import is hashed before it is loaded.
+Layout: models/<id>/model.gguf and manifest.json; further versions of the same name beside them, see `entry`. Rule: a
+folder counts as a model only with a readable manifest and a file of the size it tells; anything else in the folder is a
+`Problem` that says what to do, and is never used. A GGUF dropped there by hand is such a problem too: it may still be
+being copied, and nobody has hashed it. A file that looks touched since its import is hashed before it is loaded.
 
 The instance is a snapshot; `rescan()` takes a new one. Methods that read or write files block: not for an event loop.
 """
 
-import datetime
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
-from models.errors import InvalidModelFile, InvalidModelId, ModelExists, ModelLoadFailed, UnknownModel
+from models.entry import (
+    AGAIN,
+    FILE,
+    ModelSpec,
+    ModelVersion,
+    Origin,
+    Problem,
+    manifest_of,
+    read_entry,
+    read_versions,
+    reason_of,
+    version_files,
+    version_of,
+)
+from models.errors import (
+    HashMismatch,
+    InvalidModelFile,
+    InvalidModelId,
+    ModelExists,
+    ModelInUse,
+    ModelLoadFailed,
+    UnknownModel,
+)
 from models.files import Stamp, stamp_of
 from models.gguf import GgufHeader, read_header
 from models.install import (
@@ -24,58 +44,39 @@ from models.install import (
     id_from_name,
     installer,
     no_progress,
-    read_manifest,
     sha256_of,
     translated,
 )
 
+__all__ = ["FILE", "RESERVED", "Catalog", "ModelSpec", "ModelVersion", "Origin", "Problem", "checked_id"]
+
 RESERVED: Final = frozenset({"docent", "extractive", "all-minilm-l6-v2"})
-FILE: Final = "model.gguf"
-_VERSION: Final = 1
-_AGAIN: Final = (
-    "import its file again with 'docent models import FILE.gguf --id {0}', or remove it with 'docent models remove {0}'"
-)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """One installed model. `size` and `header` sizes in bytes, `imported_at` RFC 3339 in UTC, `source` a file name.
+@dataclass(slots=True)
+class _Import:
+    """One import under way. `expected`: the sha256 that the source must have, if anybody told one."""
 
-    `stamp` is the file's as it was imported; None if another version imported it.
-    """
-
-    id: str
-    path: Path
-    size: int
-    sha256: str
-    imported_at: str
-    source: str
+    source: Path
+    model_id: str
     header: GgufHeader
-    stamp: Stamp | None = None
+    what: str
+    origin: Origin
+    expected: str
+    move: bool
+    progress: Progress
+    digest: str = ""
 
-    @property
-    def content(self) -> tuple[str, Stamp | None]:
-        """What a process that has it loaded was loaded from; another one after a repair."""
-        return self.sha256, self.stamp
+    def hash_source(self) -> str:
+        """The source's sha256, read once. Raises HashMismatch if it is not the expected one."""
+        self.digest = self.digest or sha256_of(self.source, self.progress)
+        self.check(self.digest)
+        return self.digest
 
-    @property
-    def template(self) -> Literal["gguf", "chatml"]:
-        """Where its chat template comes from: the file, or ChatML because it has none."""
-        return "gguf" if self.header.chat_template else "chatml"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something in the folder that is not usable, and what to do about it.
-
-    `id` is that of a damaged model, empty for anything else; `spec` is what its manifest tells, if that is readable.
-    """
-
-    path: Path
-    why: str
-    hint: str
-    id: str = ""
-    spec: ModelSpec | None = None
+    def check(self, digest: str) -> None:
+        if self.expected and digest != self.expected:
+            why = f"its sha256 is {digest}, and the checksum file beside it says {self.expected}"
+            raise HashMismatch(self.what, why, "it is damaged: copy or download it again")
 
 
 class Catalog:
@@ -139,7 +140,7 @@ class Catalog:
         specs: dict[str, ModelSpec] = {}
         problems: list[Problem] = []
         for path in _visible(self.root, problems):
-            found = _spec(path) if path.is_dir() else _stray(path)
+            found = read_entry(path) if path.is_dir() else _stray(path)
             if isinstance(found, ModelSpec):
                 specs[found.id] = found
             elif found is not None:
@@ -148,24 +149,35 @@ class Catalog:
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
-    def import_gguf(self, source: Path, *, model_id: str | None = None, progress: Progress = no_progress) -> ModelSpec:
+    def import_gguf(
+        self,
+        source: Path,
+        *,
+        model_id: str | None = None,
+        replace: bool = False,
+        expected: str = "",
+        progress: Progress = no_progress,
+    ) -> ModelSpec:
         """Copy a GGUF in, whole or not at all. The same content under the same id repairs what is installed, if need be.
 
-        A file that lies in the folder of models itself is moved, not copied.
-        Raises InvalidModelId, InvalidModelFile, ModelExists, ModelBusy, ModelStorageFull, or ModelError if the disk
-        refuses.
+        Another content is refused, or with `replace` becomes the version that counts, the others being kept.
+        A file that lies in the folder of models itself is moved, not copied. `expected` is its sha256, if one is known.
+        Raises InvalidModelId, InvalidModelFile, HashMismatch, ModelExists, ModelBusy, ModelStorageFull, or ModelError if
+        the disk refuses.
         """
         chosen = checked_id(model_id or id_from_name(source.name))
         what = f"importing {source} as {chosen}"
-        header = read_header(source)
-        with installer(self.root, what) as work:
-            self.rescan()
-            present = (self.root / chosen).exists()
-            if present and self._is_sound(chosen, source, what, progress):
-                return self.get(chosen)
-            self._install(work, source, chosen, header, what, progress, repair=present)
-        self.rescan()
-        return self.get(chosen)
+        move = source.resolve().parent == self.root.resolve()
+        origin = Origin(source.name)
+        job = _Import(source, chosen, read_header(source), what, origin, expected, move, progress)
+        return self._run(job, replace=replace)
+
+    def adopt(self, source: Path, model_id: str, digest: str, origin: Origin, *, replace: bool) -> ModelSpec:
+        """Move a file in that lies on the same disk and whose sha256 was just found to be `digest`. Raises as above."""
+        chosen = checked_id(model_id)
+        what = f"installing {origin.source} as {chosen}"
+        job = _Import(source, chosen, read_header(source), what, origin, digest, True, no_progress, digest)
+        return self._run(job, replace=replace)
 
     def remove(self, model_id: str) -> None:
         """Delete a model, a damaged one too. Raises UnknownModel, ModelBusy, or ModelError if the disk refuses."""
@@ -173,6 +185,40 @@ class Catalog:
         with installer(self.root, f"removing the model {model_id}") as work:
             work.remove(model_id)
         self.rescan()
+
+    def use_version(self, model_id: str, version: str) -> ModelSpec:
+        """Make another of its versions the one that counts: one rename.
+
+        Raises UnknownModel (also for the version), InvalidModelFile if its file is damaged, ModelBusy, ModelError.
+        """
+        what = f"switching {model_id} to the version {version}"
+        chosen = self._version(model_id, version, what)
+        with installer(self.root, what) as work:
+            self._check_whole(chosen, what)
+            if not chosen.current:
+                self._describe_current(work, model_id)
+                work.switch(model_id, f"{chosen.version}.json")
+                self._tidy(model_id)
+        self.rescan()
+        return self.get(model_id)
+
+    def remove_version(self, model_id: str, version: str) -> ModelVersion:
+        """Delete one version's file. Raises UnknownModel, ModelInUse for the one that counts, ModelBusy, ModelError."""
+        what = f"removing the version {version} of {model_id}"
+        chosen = self._version(model_id, version, what)
+        if chosen.current:
+            hint = f"'docent models use {model_id} VERSION' first, or 'docent models remove {model_id}' for all of them"
+            raise ModelInUse(what, "it is the version that answers", hint)
+        with installer(self.root, what) as work:
+            work.drop_version(model_id, f"{chosen.version}.json", chosen.path)
+            self._tidy(model_id)
+        self.rescan()
+        return chosen
+
+    def versions(self, model_id: str) -> tuple[ModelVersion, ...]:
+        """Every version of a model, newest first; of a damaged one too. Raises UnknownModel."""
+        self.entry(model_id)
+        return read_versions(self.root / model_id)
 
     def verify(self, model_id: str, progress: Progress = no_progress) -> None:
         """Hash the file again. Raises UnknownModel, or InvalidModelFile if it is not what was imported."""
@@ -186,7 +232,7 @@ class Catalog:
             raise InvalidModelFile(
                 what,
                 f"{spec.path} has changed since it was imported: its sha256 is {found}, it was {spec.sha256}",
-                _AGAIN.format(model_id),
+                AGAIN.format(model_id),
             )
 
     def check_unchanged(self, spec: ModelSpec, progress: Progress = no_progress) -> None:
@@ -203,59 +249,136 @@ class Catalog:
                 self._sound.add((spec.sha256, found))
                 return
         except OSError as error:
-            raise ModelLoadFailed(what, _reason(error), _AGAIN.format(spec.id)) from error
-        raise ModelLoadFailed(what, f"{spec.path} has changed since it was imported", _AGAIN.format(spec.id))
+            raise ModelLoadFailed(what, reason_of(error), AGAIN.format(spec.id)) from error
+        raise ModelLoadFailed(what, f"{spec.path} has changed since it was imported", AGAIN.format(spec.id))
 
-    def _is_sound(self, model_id: str, source: Path, what: str, progress: Progress) -> bool:
-        """Whether what is installed has the source's content now; False if it once had.
+    # -- how it is done -----------------------------------------------------------------------------------------------
 
-        Raises ModelExists if it never had, or if nobody knows what it was.
-        """
+    def _run(self, job: _Import, *, replace: bool) -> ModelSpec:
+        with installer(self.root, job.what) as work:
+            self.rescan()
+            if not (self.root / job.model_id).exists():
+                self._place(work, job)
+            else:
+                self._place_beside(work, job, replace=replace)
+        self.rescan()
+        return self.get(job.model_id)
+
+    def _place_beside(self, work: Installer, job: _Import, *, replace: bool) -> None:
+        """Repair, switch to or add the source's content under a name that exists."""
+        same = self._same(job)
+        if same is not None and same.current:
+            if not self._is_whole(same):
+                self._place(work, job, same)
+            return
+        entry = self.entry(job.model_id) if self._is_listed(job.model_id) else None
+        spec = entry.spec if isinstance(entry, Problem) else entry
+        if not replace or spec is None:
+            raise _exists(job, entry or Problem(self.root / job.model_id, "it is not a model", ""))
+        self._describe_current(work, job.model_id)
+        if same is not None and self._is_whole(same):
+            work.switch(job.model_id, f"{same.version}.json")
+        else:
+            self._place(work, job, same, beside=True)
+        self._tidy(job.model_id)
+
+    def _same(self, job: _Import) -> ModelVersion | None:
+        """The installed version with the source's content. The source is hashed only where sizes leave it open."""
+        size = job.header.file_bytes
+        alike = [one for one in read_versions(self.root / job.model_id) if one.size == size]
+        if not alike:
+            return None
+        with translated(job.what):
+            digest = job.hash_source()
+        return next((one for one in alike if one.sha256 == digest), None)
+
+    def _is_whole(self, version: ModelVersion) -> bool:
+        """Whether its file still has its content."""
         try:
-            entry = self.entry(model_id)
-        except UnknownModel:
-            entry = Problem(self.root / model_id, "it is not a model", "")
-        spec = entry if isinstance(entry, ModelSpec) else entry.spec
-        with translated(what):
-            if spec is None or spec.size != source.stat().st_size or spec.sha256 != sha256_of(source, progress):
-                raise ModelExists(
-                    what,
-                    f"another model is installed under the name {model_id}"
-                    if spec
-                    else f"something else has the name {model_id}: {entry.why if isinstance(entry, Problem) else ''}",
-                    f"choose another name with --id, or remove it first with 'docent models remove {model_id}'",
-                )
-            return isinstance(entry, ModelSpec) and sha256_of(spec.path, progress) == spec.sha256
+            return stamp_of(version.path).size == version.size and sha256_of(version.path) == version.sha256
+        except OSError:
+            return False
 
-    def _install(
-        self,
-        work: Installer,
-        source: Path,
-        model_id: str,
-        header: GgufHeader,
-        what: str,
-        progress: Progress,
-        *,
-        repair: bool,
+    def _check_whole(self, version: ModelVersion, what: str) -> None:
+        if not self._is_whole(version):
+            hint = "import its file again with --replace, or remove this version with --version"
+            raise InvalidModelFile(what, f"{version.path} is missing or has changed since it was imported", hint)
+
+    def _is_listed(self, model_id: str) -> bool:
+        return model_id in self._specs or any(problem.id == model_id for problem in self.damaged())
+
+    def _version(self, model_id: str, version: str, what: str) -> ModelVersion:
+        found = self.versions(model_id)
+        chosen = [one for one in found if version and one.sha256.startswith(version.lower())]
+        if len(chosen) == 1:
+            return chosen[0]
+        known = ", ".join(one.version for one in found) or "none"
+        why = "several versions begin so" if chosen else "it has no such version"
+        raise UnknownModel(what, why, f"its versions: {known}")
+
+    def _describe_current(self, work: Installer, model_id: str) -> None:
+        for one in read_versions(self.root / model_id):
+            if one.current:
+                work.describe_version(model_id, f"{one.version}.json")
+
+    def _tidy(self, model_id: str) -> None:
+        """Remove files that no description names: what a killed change left. Nothing if a description is broken."""
+        folder = self.root / model_id
+        found = read_versions(folder)
+        if not any(one.current for one in found) or not {f"{one.version}.json" for one in found} >= {
+            *version_files(folder)
+        }:
+            return
+        kept = {one.path for one in found}
+        for path in folder.glob("*.gguf"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
+    def _place(
+        self, work: Installer, job: _Import, damaged: ModelVersion | None = None, *, beside: bool = False
     ) -> None:
-        inside = source.resolve().parent == self.root.resolve()
-        if not inside:
-            work.check_space(what, header.file_bytes)
+        """Put the source in: as a new model, in the place of a `damaged` version, or `beside` those that are there."""
+        if not job.move:
+            work.check_space(job.what, job.header.file_bytes)
         folder = work.prepare()
+        target = folder / FILE
         try:
-            target = folder / FILE
-            digest = sha256_of(source, progress) if inside else work.copy(source, target, progress)
-            if inside:
-                source.rename(target)
-                target.chmod(0o640)
+            digest = self._bring(work, job, target)
+            name = damaged.path.name if damaged else f"{version_of(digest)}.gguf" if beside else FILE
+            target = target.rename(folder / name)
             header = read_header(target)  # of what is installed, in case the source changed meanwhile
-            manifest = _manifest(model_id, source.name, digest, header, stamp_of(target))
-            (work.repair if repair else work.publish)(folder, model_id, manifest)
+            manifest = manifest_of(job.model_id, name, digest, header, stamp_of(target), job.origin)
+            described = f"{version_of(digest)}.json"
+            if beside:
+                work.add_version(folder, job.model_id, described, manifest)
+            elif damaged:
+                work.repair(folder, job.model_id, manifest, described)
+            else:
+                work.publish(folder, job.model_id, manifest)
         except BaseException:
-            if inside and target.exists():
-                target.rename(source)
+            if job.move and target.exists():
+                target.rename(job.source)
             work.discard(folder)
             raise
+
+    def _bring(self, work: Installer, job: _Import, target: Path) -> str:
+        """Move or copy the source to `target`; gives its sha256. Raises HashMismatch."""
+        if not job.move:
+            digest = work.copy(job.source, target, job.progress)
+            job.check(digest)
+            return digest
+        digest = job.hash_source()
+        work.move(job.source, target)
+        return digest
+
+
+def _exists(job: _Import, entry: ModelSpec | Problem) -> ModelExists:
+    name = job.model_id
+    if isinstance(entry, Problem) and entry.spec is None:
+        hint = f"choose another name with --id, or remove it first with 'docent models remove {name}'"
+        return ModelExists(job.what, f"something else has the name {name}: {entry.why}", hint)
+    hint = "choose another name with --id, or add it as a version of this one with --replace"
+    return ModelExists(job.what, f"another model is installed under the name {name}", hint)
 
 
 def checked_id(model_id: str) -> str:
@@ -283,87 +406,3 @@ def _stray(path: Path) -> Problem | None:
     if path.suffix.lower() != ".gguf":
         return None
     return Problem(path, "a file that was not imported", f"run 'docent models import {path}'")
-
-
-def _manifest(model_id: str, source: str, digest: str, header: GgufHeader, stamp: Stamp) -> dict[str, object]:
-    return {
-        "version": _VERSION,
-        "id": model_id,
-        "file": FILE,
-        "size": header.file_bytes,
-        "sha256": digest,
-        "imported_at": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "source": source.encode("utf-8", "backslashreplace").decode(),
-        "header": asdict(header),
-        "stamp": stamp._asdict(),
-    }
-
-
-def _spec(folder: Path) -> ModelSpec | Problem:
-    """The model in this folder, as a rule by its manifest alone: the file's head was read when it was imported."""
-    if not ID_PATTERN.fullmatch(folder.name):
-        return Problem(folder, "no model can have this name", "give the folder another name")
-    hint = _AGAIN.format(folder.name)
-    try:
-        manifest = read_manifest(folder)
-        path = folder / FILE
-        spec = ModelSpec(
-            id=folder.name,
-            path=path,
-            size=_number(manifest, "size"),
-            sha256=_text(manifest, "sha256"),
-            imported_at=_text(manifest, "imported_at"),
-            source=_text(manifest, "source"),
-            header=_header(manifest.get("header")) or read_header(path),
-            stamp=_stamp(manifest.get("stamp")),
-        )
-    except OSError as error:
-        return Problem(folder, _reason(error), f"remove it with 'docent models remove {folder.name}'", folder.name)
-    except InvalidModelFile as error:
-        return Problem(folder, error.why, hint, folder.name)
-    except (ValueError, TypeError, KeyError) as error:
-        return Problem(folder, f"its manifest is not valid: {error}", hint, folder.name)
-    try:
-        if stamp_of(path).size == spec.size:
-            return spec
-        return Problem(folder, f"{path} has not the size that was imported", hint, spec.id, spec)
-    except OSError as error:
-        return Problem(folder, _reason(error), hint, spec.id, spec)
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"the file {error.filename} is missing"
-    return f"{error.strerror}: {error.filename}"
-
-
-def _stamp(content: object) -> Stamp | None:
-    if not isinstance(content, dict) or set(content) != set(Stamp._fields):
-        return None
-    return Stamp(**content) if all(isinstance(value, int) for value in content.values()) else None
-
-
-def _header(content: object) -> GgufHeader | None:
-    """The description as the import wrote it; None if another version wrote it, and the file has to be read again."""
-    if not isinstance(content, dict) or set(content) != {field.name for field in fields(GgufHeader)}:
-        return None
-    values: dict[str, Any] = dict(content)
-    plain = (field for field in fields(GgufHeader) if field.type in (int, str))
-    if not all(isinstance(values[field.name], field.type) for field in plain if isinstance(field.type, type)):
-        return None
-    values["kv_heads"] = tuple(int(heads) for heads in values["kv_heads"])
-    return GgufHeader(**values)
-
-
-def _number(manifest: Mapping[str, object], key: str) -> int:
-    value = manifest[key]
-    if not isinstance(value, int):
-        raise TypeError(f"{key} is not a number")
-    return value
-
-
-def _text(manifest: Mapping[str, object], key: str) -> str:
-    value = manifest[key]
-    if not isinstance(value, str):
-        raise TypeError(f"{key} is not a text")
-    return value

@@ -2,7 +2,8 @@
 
 Layout: ROOT/<id>/<file> and ROOT/<id>/manifest.json. Rule: everything is prepared in ROOT/.new-*, synced to disk, and
 becomes visible by one rename of a folder. One installer at a time holds ROOT/.lock, so whatever .new-* or .old-* it
-finds belongs to one that died, and is removed.
+finds belongs to one that died, and is removed. A further version of what is installed comes beside it: its file, its
+description, and last, by one rename, the manifest, which says what counts.
 
 Modes: files 0640 and folders 2750, in ROOT's group, so that the service reads what root or an operator installed;
 root hands them over to ROOT's owner.
@@ -28,7 +29,7 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 MANIFEST: Final = "manifest.json"
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _CHUNK: Final = 4 * 1024 * 1024
-_SPARE: Final = 64 * 1024 * 1024  # left free on the disk
+SPARE: Final = 64 * 1024 * 1024  # left free on the disk
 _MAX_MANIFEST: Final = 1024 * 1024
 
 
@@ -66,7 +67,7 @@ def installer(root: Path, what: str) -> Iterator["Installer"]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ModelBusy(what, "another import or removal is running", "try again when it is done") from None
-        _hand_over(root / ".lock", root)
+        hand_over(root / ".lock", root)
         work = Installer(root)
         work.sweep()
         yield work
@@ -80,6 +81,9 @@ def translated(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ModelStorageFull(what, "no space is left on the disk", "free some space and try again") from error
+        if error.errno == errno.EFBIG:
+            why = "the disk's file system, or a limit of this user, allows no file of this size"
+            raise ModelStorageFull(what, why, "use another file system than FAT, or raise `ulimit -f`") from error
         hint = "run it as root" if isinstance(error, PermissionError) else "check the folder and its disk"
         raise ModelError(what, f"{error.strerror}: {error.filename}", hint) from error
 
@@ -98,10 +102,10 @@ class Installer:
     def check_space(self, what: str, size: int) -> None:
         """Raises ModelStorageFull if the disk has no room for `size` bytes."""
         free = shutil.disk_usage(self._root).free
-        if free < size + _SPARE:
+        if free < size + SPARE:
             raise ModelStorageFull(
                 what,
-                f"it needs {size + _SPARE} bytes on the disk of {self._root}, and {free} are free",
+                f"it needs {size + SPARE} bytes on the disk of {self._root}, and {free} are free",
                 "free some space and try again",
             )
 
@@ -109,15 +113,20 @@ class Installer:
         """A new hidden folder on the same disk."""
         folder = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
         folder.chmod(0o2750)
-        _hand_over(folder, self._root)
+        hand_over(folder, self._root)
         return folder
 
     def copy(self, source: Path, target: Path, progress: Progress) -> str:
         """Copy and sync; gives the sha256."""
         with open_regular(source) as reader, target.open("xb") as writer:
             digest = _copy(reader, writer, progress)
-        _finish_file(target, self._root)
+        finish_file(target, self._root)
         return digest
+
+    def move(self, source: Path, target: Path) -> None:
+        """Take a file that lies on the same disk."""
+        source.rename(target)
+        finish_file(target, self._root)
 
     def publish(self, folder: Path, model_id: str, manifest: Mapping[str, object]) -> None:
         """Write the manifest and make the folder visible as `model_id`."""
@@ -125,13 +134,55 @@ class Installer:
         folder.rename(self._root / model_id)
         _sync_folder(self._root)
 
-    def repair(self, folder: Path, model_id: str, manifest: Mapping[str, object]) -> None:
-        """Put each prepared file in the place of the one that is installed, the manifest last."""
+    def repair(self, folder: Path, model_id: str, manifest: Mapping[str, object], name: str) -> None:
+        """Put each prepared file in the place of the one that is installed, the manifest last.
+
+        `name` is that of its description as a version, which is renewed where there is one.
+        """
         self._write_manifest(folder, manifest)
         installed = self._root / model_id
         for path in sorted(folder.iterdir(), key=lambda one: one.name == MANIFEST):
             path.replace(installed / path.name)
         _sync_folder(installed)
+        self.discard(folder)
+        if (installed / name).exists():
+            self._copy_manifest(installed / MANIFEST, installed / name)
+
+    def add_version(self, folder: Path, model_id: str, name: str, manifest: Mapping[str, object]) -> None:
+        """Put the one prepared file beside those that are installed, described in `name`, and make it count."""
+        installed = self._root / model_id
+        (file,) = folder.iterdir()
+        file.replace(installed / file.name)
+        _sync_folder(installed)
+        self._write_manifest(folder, manifest)
+        (folder / MANIFEST).replace(installed / name)
+        _sync_folder(installed)
+        self.discard(folder)
+        self.switch(model_id, name)
+
+    def describe_version(self, model_id: str, name: str) -> None:
+        """Keep the description of what counts now as `name` too, if it is not kept yet."""
+        installed = self._root / model_id
+        if not (installed / name).exists():
+            self._copy_manifest(installed / MANIFEST, installed / name)
+
+    def switch(self, model_id: str, name: str) -> None:
+        """Make the version described in `name` count: one rename."""
+        installed = self._root / model_id
+        self._copy_manifest(installed / name, installed / MANIFEST)
+
+    def drop_version(self, model_id: str, name: str, file: Path) -> None:
+        """Forget a version that does not count: its description, then its file."""
+        installed = self._root / model_id
+        (installed / name).unlink()
+        _sync_folder(installed)
+        file.unlink(missing_ok=True)
+
+    def _copy_manifest(self, source: Path, target: Path) -> None:
+        folder = self.prepare()
+        self._write_manifest(folder, json.loads(source.read_bytes()))
+        (folder / MANIFEST).replace(target)
+        _sync_folder(target.parent)
         self.discard(folder)
 
     def _write_manifest(self, folder: Path, manifest: Mapping[str, object]) -> None:
@@ -141,7 +192,7 @@ class Installer:
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        _finish_file(path, self._root)
+        finish_file(path, self._root)
         _sync_folder(folder)
 
     def discard(self, folder: Path) -> None:
@@ -156,9 +207,9 @@ class Installer:
         shutil.rmtree(doomed, ignore_errors=True)  # what cannot be deleted now, the next sweep tries again
 
 
-def read_manifest(folder: Path) -> dict[str, object]:
+def read_manifest(folder: Path, name: str = MANIFEST) -> dict[str, object]:
     """Raises ValueError or TypeError if it is not a JSON object of a sensible size, OSError if it cannot be read."""
-    path = folder / MANIFEST
+    path = folder / name
     if path.stat().st_size > _MAX_MANIFEST:
         raise ValueError("the manifest is too large")
     try:
@@ -183,12 +234,13 @@ def _copy(reader: BinaryIO, writer: BinaryIO, progress: Progress) -> str:
     return digest.hexdigest()
 
 
-def _finish_file(path: Path, root: Path) -> None:
+def finish_file(path: Path, root: Path) -> None:
+    """Give a file that becomes part of `root` its mode, group and owner."""
     path.chmod(0o640)
-    _hand_over(path, root)
+    hand_over(path, root)
 
 
-def _hand_over(path: Path, root: Path) -> None:
+def hand_over(path: Path, root: Path) -> None:
     """Give `path` the group of the root folder, and as root also its owner."""
     there, here = root.stat(), path.stat()
     owner = there.st_uid if os.geteuid() == 0 else -1

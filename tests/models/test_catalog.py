@@ -117,7 +117,7 @@ def test_one_import_at_a_time(catalog: Catalog, source: Path) -> None:
 def test_a_disk_without_room_is_told_before_anything_is_copied(
     catalog: Catalog, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.install._SPARE", 1 << 60)
+    monkeypatch.setattr("models.install.SPARE", 1 << 60)
     with pytest.raises(ModelStorageFull, match="free"):
         catalog.import_gguf(source)
     assert catalog.list() == ()

@@ -66,6 +66,13 @@ class ModelSettings(_Section):
     memory_bytes: int = Field(0, ge=0, description="memory budget of all models; 0: 80 % of what the machine gives")
 
 
+class HubSettings(_Section):
+    """Where `docent models pull` fetches models; the service itself never does."""
+
+    endpoint: str = Field("", description="address of a mirror; empty: HF_ENDPOINT, else https://huggingface.co")
+    token_file: str = Field("", description="file with an access token; empty: HF_TOKEN_PATH, else none is sent")
+
+
 class AnswerSettings(_Section):
     """Answers."""
 
@@ -122,6 +129,7 @@ class Settings(_Section):
     ingest: IngestSettings = IngestSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     models: ModelSettings = ModelSettings()
+    hub: HubSettings = HubSettings()
     answer: AnswerSettings = AnswerSettings()
     service: ServiceSettings = ServiceSettings()
 

@@ -228,6 +228,13 @@ class Model(Reply):
     quantisation: str | None = None
     licence: str | None = None
     sha256: str
+    version: str | None = None
+    """Short name of the content that answers under this id."""
+    versions: list[str] = Field(default_factory=list)
+    """All contents that are kept under this id, newest first."""
+    source: str | None = None
+    """The file it was imported from, or OWNER/NAME:FILE on the hub it was pulled from, at the commit `revision`."""
+    revision: str | None = None
     pinned: bool = False
     memory: int | None = None
     """Bytes that its process owns now, while loaded."""

@@ -11,11 +11,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliance.errors import ConfigError
+from appliance.provider_settings import FallbackNames, Name, ProviderSettings
 
 SYSTEM_STATE = Path("/var/lib/docent")
 SYSTEM_RUNTIME = Path("/run/docent")
@@ -79,6 +80,9 @@ class AnswerSettings(_Section):
     passages: int = Field(8, ge=1, le=64, description="passages given to the model")
     max_tokens: int = Field(512, ge=1, description="longest generated answer in tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of cited answers")
+    fallback: FallbackNames = Field(
+        (), description="providers and models that answer, in this order, where the one asked cannot begin"
+    )
 
 
 class ServiceSettings(_Section):
@@ -132,6 +136,13 @@ class Settings(_Section):
     hub: HubSettings = HubSettings()
     answer: AnswerSettings = AnswerSettings()
     service: ServiceSettings = ServiceSettings()
+    providers: dict[Name, ProviderSettings] = Field(default_factory=dict)
+
+
+SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    name: type(field.default) for name, field in Settings.model_fields.items() if name != "providers"
+}
+"""The sections that there are once; `[providers.NAME]` there may be many of."""
 
 
 def find_places(environment: Mapping[str, str] = os.environ) -> Places:
@@ -204,13 +215,15 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[list[tuple[str, s
     """Section, key and value of every variable that sets one, and an offence for each that sets nothing."""
     names = {
         f"{_ENVIRONMENT_PREFIX}{section}_{key}".upper(): (section, key)
-        for section, field in Settings.model_fields.items()
-        for key in type(field.default).model_fields
+        for section, fields in SECTIONS.items()
+        for key in fields.model_fields
     }
     known, unknown = [], []
     for name, value in environment.items():
         if name in names:
             known.append((*names[name], value))
+        elif name.startswith(f"{_ENVIRONMENT_PREFIX}PROVIDERS"):
+            unknown.append(f"{name}: providers are configured in the file alone, as [providers.NAME]")
         elif name.startswith(_ENVIRONMENT_PREFIX) and name not in _RESERVED_ENVIRONMENT:
             near = difflib.get_close_matches(name, [*names, *_RESERVED_ENVIRONMENT], n=1, cutoff=0.75)
             unknown.append(f"{name}: unknown variable{f' (did you mean {near[0]}?)' if near else ''}")
@@ -221,10 +234,14 @@ def _offences(error: ValidationError) -> list[str]:
     offences = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
-        value = "" if item["type"] in ("missing", "extra_forbidden") else f" = {item['input']!r}"
-        message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
-        offences.append(f"{key}{value}: {message}")
+        told = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
+        value = "" if told else f" = {item['input']!r}"
+        message = _MESSAGES.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+        offences.append(f"{key.removesuffix('.[key]')}{value}: {message}")
     return offences
+
+
+_MESSAGES = {"extra_forbidden": "unknown key", "missing": "this key is needed"}
 
 
 def _wrong(path: Path, offences: list[str]) -> ConfigError:

@@ -11,9 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.cli.output import print_json, print_text
-from appliance.config import Places, Settings, find_places, load
+from appliance.config import SECTIONS, Places, Settings, find_places, load
+from appliance.errors import ConfigError
+from appliance.providing import provider_specs, unknown_fallbacks
 
 app = command_group()
 
@@ -47,27 +52,43 @@ def show(json: JsonOption = False) -> None:
         print_text(f"# {name}: {path}")
     section = ""
     for setting in settings:
-        named, _, key = setting.key.partition(".")
+        named, _, key = setting.key.rpartition(".")
         if named != section:
-            print_text(f"\n[{named}]")
+            print_text(f"\n[{_header(named)}]")
             section = named
         print_text(f"# {setting.description}")
-        source = "the default" if setting.source == "default" else f"{setting.source}; default {_toml(setting.default)}"
-        print_text(f"{key} = {_toml(setting.value)}  # {source}")
+        print_text(f"{key} = {_toml(setting.value)}  # {_source(setting)}")
+    if not section.startswith("providers."):
+        print_text("\n# No provider is configured: [providers.NAME], see docs/operations.md.")
 
 
 @app.command(epilog=examples("docent config check", "DOCENT_CONFIG=new.toml docent config check"))
 def check(json: JsonOption = False) -> None:
     """Check the configuration file and the DOCENT_ environment variables; says every fault, exit code 2."""
     places = find_places()
-    settings = explain(load(places), places.config, os.environ)
-    changed = [setting for setting in settings if setting.source != "default"]
+    chosen = load(places)
+    _check_providers(chosen, places)
+    changed = [setting for setting in explain(chosen, places.config, os.environ) if setting.source != "default"]
     if json:
         print_json({"ok": True, "file": str(places.config), "set": [setting.key for setting in changed]})
     elif places.config.exists():
         print_text(f"{places.config} is sound. {_counted(changed)}")
     else:
         print_text(f"There is no {places.config}, and none is needed. {_counted(changed)}")
+
+
+def _check_providers(settings: Settings, places: Places) -> None:
+    """Raises ConfigError for a key that cannot be used, and for names that nobody has."""
+    provider_specs(settings)
+    try:
+        installed = [folder.name for folder in places.models.iterdir()]
+    except FileNotFoundError:
+        installed = []
+    except OSError:
+        return  # another user's models: which there are cannot be told from here
+    if wrong := unknown_fallbacks(settings, installed):
+        hint = "`docent models list` shows the installed models; a provider is a table [providers.NAME]"
+        raise ConfigError(f"reading {places.config}", "; ".join(wrong), hint)
 
 
 def _counted(changed: list[Setting]) -> str:
@@ -83,23 +104,26 @@ def _counted(changed: list[Setting]) -> str:
 def explain(settings: Settings, file: Path, environment: Mapping[str, str]) -> Iterator[Setting]:
     """Every key of `settings`, in their order, with where its value came from."""
     in_file = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    for section, section_field in Settings.model_fields.items():
-        values, defaults = getattr(settings, section), section_field.default
-        for key, field in type(values).model_fields.items():
+    for section in SECTIONS:
+        for key, field, value in _fields(getattr(settings, section)):
             variable = f"DOCENT_{section}_{key}".upper()
-            source = "default"
-            if variable in environment:
-                source = f"environment {variable}"
-            elif key in in_file.get(section, {}):
-                source = str(file)
-            yield Setting(
-                f"{section}.{key}",
-                getattr(values, key),
-                getattr(defaults, key),
-                source,
-                field.description or "",
-                variable,
-            )
+            source = str(file) if key in in_file.get(section, {}) else "default"
+            source = f"environment {variable}" if variable in environment else source
+            yield Setting(f"{section}.{key}", value, _default(field), source, field.description or "", variable)
+    for name, provider in settings.providers.items():
+        given = in_file.get("providers", {}).get(name, {})
+        for key, field, value in _fields(provider):
+            source = str(file) if key in given else "default"
+            yield Setting(f"providers.{name}.{key}", value, _default(field), source, field.description or "", "")
+
+
+def _fields(values: BaseModel) -> Iterator[tuple[str, FieldInfo, Any]]:
+    for key, field in type(values).model_fields.items():
+        yield key, field, getattr(values, key)
+
+
+def _default(field: FieldInfo) -> Any:
+    return None if field.is_required() else field.default
 
 
 def _places(places: Places) -> dict[str, str]:
@@ -111,6 +135,18 @@ def _places(places: Places) -> dict[str, str]:
     }
 
 
+def _header(section: str) -> str:
+    """A table's name in TOML: one with a dot in it is quoted."""
+    first, _, name = section.partition(".")
+    return f'{first}."{name}"' if "." in name else section
+
+
+def _source(setting: Setting) -> str:
+    if setting.source == "default":
+        return "the default"
+    return setting.source if setting.default is None else f"{setting.source}; default {_toml(setting.default)}"
+
+
 def _toml(value: Any) -> str:
-    """A string, number or boolean in TOML, which writes these as JSON does."""
+    """A string, number, boolean or list of strings in TOML, which writes these as JSON does."""
     return json_library.dumps(value)

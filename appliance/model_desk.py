@@ -22,6 +22,7 @@ from models.protocol import ChatMessage, Sampling, Usage
 
 if TYPE_CHECKING:
     from models.manager import Manager, ModelState
+    from models.providers.registry import Providers, ProviderState
 
 _DEFAULT_TEMPERATURE = 0.8
 _EMBEDDING = "embedding"
@@ -86,8 +87,9 @@ class Generated:
 class ModelDesk:
     """The models as the routes see them. Belongs to the event loop's thread but for what says otherwise."""
 
-    def __init__(self, manager: "Manager", embedder: Embedder) -> None:
+    def __init__(self, manager: "Manager", providers: "Providers", embedder: Embedder) -> None:
         self.manager = manager
+        self._providers = providers
         self._embedder = embedder
         manager.hold(embedder.name, embedder.size, "it makes embeddings, not text")
 
@@ -95,7 +97,8 @@ class ModelDesk:
         """Every installed model and its state as the folder is now: the embedding model, the usable, the damaged."""
         await asyncio.to_thread(self.manager.catalog.rescan)
         usable = (model_view(state) for state in self.manager.states())
-        return [self._embedding_view(), *usable, *map(damaged_view, self.manager.catalog.damaged())]
+        damaged = map(damaged_view, self.manager.catalog.damaged())
+        return [self._embedding_view(), *usable, *damaged, *map(provider_view, self._providers.list())]
 
     def loaded(self) -> list[str]:
         """Ids of the models in memory, the embedding model first; from any thread."""
@@ -115,6 +118,9 @@ class ModelDesk:
         """
         if model_id == self._embedder.name:
             why = "it is the embedding model, which is always loaded"
+            raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
+        if model_id in {state.spec.id for state in self._providers.list() if state.answers}:
+            why = f"it is a provider, which loads models at {self._providers.get(model_id).spec.place} as it sees fit"
             raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
         match action:
             case "load":
@@ -148,6 +154,7 @@ class ModelDesk:
     async def openai_ids(self) -> list[str]:
         """What `model` may name in OpenAI's routes."""
         models = [state.spec.id for state in self.manager.states()]
+        models += [state.spec.id for state in self._providers.list() if state.answers]
         return ["docent", "extractive", *models, *(f"docent:{model}" for model in models), self._embedder.name]
 
     async def generate(
@@ -165,7 +172,7 @@ class ModelDesk:
             )
         started, first = time.monotonic(), 0.0
         uses = [AdapterRef(adapter.id, adapter.scale) for adapter in adapters]
-        async with self.manager.lease(model_id, uses) as lease:
+        async with self._providers.lease(model_id, uses) as lease:
             generation = lease.generate(
                 messages=request.messages or None,
                 prompt=request.prompt,
@@ -253,6 +260,22 @@ def model_view(state: "ModelState") -> wire.Model:
         revision=spec.revision or None,
         pinned=state.pinned,
         memory=state.measured,
+        reason=state.reason,
+    )
+
+
+def provider_view(state: "ProviderState") -> wire.Model:
+    """A configured provider as a model; what it really is, its own end knows."""
+    spec = state.spec
+    return wire.Model(
+        id=spec.id,
+        kind="remote",
+        state=state.state,
+        architecture=spec.kind,
+        size=0,
+        context=spec.context,
+        sha256="",
+        source=f"{spec.model} at {spec.place}",
         reason=state.reason,
     )
 

@@ -27,6 +27,7 @@ from appliance.library import Library
 from appliance.model_desk import ModelDesk, model_view
 from appliance.monitoring.status import Monitor
 from appliance.notify import notify, watchdog_seconds
+from appliance.providing import provider_specs, unknown_fallbacks
 from appliance.retrieval.search import Retriever
 from appliance.rights import CollectionRights
 from appliance.server import Server
@@ -44,6 +45,7 @@ from models.cpu import effective_cpus
 from models.embedder import BUILTIN, Embedder
 from models.manager import Manager, ModelDefaults, ModelState
 from models.memory import default_budget
+from models.providers.registry import Providers
 
 _log = logging.getLogger("docent")
 _STATUS_SECONDS = 1.0
@@ -94,7 +96,10 @@ async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
         embedder = stack.enter_context(_open_embedder(settings))
         store = stack.enter_context(_open_store(places, embedder))
         manager = await stack.enter_async_context(_make_manager(places, settings, events))
-        context = _assemble(places, settings, store, embedder, manager, events)
+        providers = await stack.enter_async_context(Providers(manager, provider_specs(settings)))
+        context = _assemble(places, settings, store, embedder, manager, providers, events)
+        for wrong in unknown_fallbacks(settings, [spec.id for spec in manager.catalog.list()]):
+            _log.warning("%s", wrong)
         _start_intake(stack, context, settings)
         await stack.enter_async_context(_serving(context, listener))
         yield context
@@ -132,7 +137,13 @@ def _make_manager(places: Places, settings: Settings, events: EventBus) -> Manag
 
 
 def _assemble(
-    places: Places, settings: Settings, store: Store, embedder: Embedder, manager: Manager, events: EventBus
+    places: Places,
+    settings: Settings,
+    store: Store,
+    embedder: Embedder,
+    manager: Manager,
+    providers: Providers,
+    events: EventBus,
 ) -> Context:
     library = Library(places.library)
     library.clean(TEMPORARY_PREFIX)
@@ -145,7 +156,7 @@ def _assemble(
     )
     reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks)
     intake = Intake(library, store, reader, _publisher(events), _reading_group(places.library))
-    models = ModelDesk(manager, embedder)
+    models = ModelDesk(manager, providers, embedder)
     return Context(
         settings=settings,
         store=store,
@@ -153,7 +164,7 @@ def _assemble(
         rights=CollectionRights(places.library),
         intake=intake,
         retriever=retriever,
-        answerer=Answerer(retriever, store, embedder, manager, settings),
+        answerer=Answerer(retriever, store, embedder, providers, settings),
         models=models,
         monitor=Monitor(store, intake.unsettled, models.loaded),
         events=events,

@@ -182,6 +182,8 @@ class Answer(Reply):
     adapters: list[AdapterUse]
     fallback: Fallback | None = None
     finish_reason: FinishReason
+    error: ErrorBody | None = None
+    """Why it broke off, where `finish_reason` is `error`."""
     usage: Usage
     timings: dict[str, float]
 
@@ -217,10 +219,10 @@ AskEvent = PassagesEvent | TokenEvent | ErrorEvent | DoneEvent
 
 
 class Model(Reply):
-    """An installed model."""
+    """An installed model, or a configured provider (`remote`), which is `failed` while it is left alone."""
 
     id: str
-    kind: Literal["gguf", "embedding"]
+    kind: Literal["gguf", "embedding", "remote"]
     state: Literal["installed", "loading", "loaded", "failed"]
     architecture: str
     size: int
@@ -242,7 +244,7 @@ class Model(Reply):
 
 
 class ModelList(Reply):
-    """The installed models."""
+    """The installed models and the configured providers."""
 
     models: list[Model]
 
@@ -332,6 +334,22 @@ class CompletionRequest(Sampling):
     """`POST /v1/completions`."""
 
     prompt: str | list[str]
+
+
+class ChunkChoice(Reply):
+    """The text that a chunk of a streamed completion adds, or why it ended."""
+
+    text: str = ""
+    finish_reason: str | None = None
+
+
+class CompletionChunk(Reply):
+    """One chunk of a streamed `POST /v1/completions`; the last one brings `usage` and Docent's own part."""
+
+    choices: list[ChunkChoice] = Field(default_factory=list)
+    usage: Usage | None = None
+    docent: dict[str, Any] | None = None
+    error: ErrorBody | None = None
 
 
 class EmbeddingsRequest(OpenAIRequest):

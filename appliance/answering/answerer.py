@@ -1,10 +1,11 @@
 """One question -> the events of its answer: passages, tokens, perhaps an error, and the whole answer last.
 
-Rule: what was streamed is what is answered. Before the first token a model that cannot answer is replaced by the
-extractive answer, and the answer says so (`fallback`); after it, it breaks off with an `error` event.
+Rule: what was streamed is what is answered. Before the first token a model that cannot answer is replaced by the next
+of `answer.fallback` and at last by the extractive answer, and the answer says so (`fallback`); after it, it breaks off
+with an `error` event. What was asked for wrongly (an unknown model, an adapter that does not fit) is never replaced.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,10 +24,12 @@ from appliance.config import Settings
 from appliance.errors import outcome
 from appliance.retrieval.search import Found
 from appliance.views import passage_view
-from models.errors import InvalidModelFile, ModelError
+from models.adapters import AdapterRef
+from models.errors import InvalidModelFile, ModelError, NotSupported, UnknownAdapter, UnknownModel
 
 T = TypeVar("T")
 Collections = Collection[bytes] | None
+_WRONGLY_ASKED = (InvalidModelFile, NotSupported, UnknownAdapter, UnknownModel)
 _PER_PAGE = 2
 """Passages of one page at most: the second best often holds the table that the best one introduces."""
 
@@ -38,13 +41,16 @@ class Searcher(Protocol):
 
 
 class Manager(generated.Leases, Protocol):
-    """What is needed of the manager of models."""
+    """What is needed of the registry of models and providers."""
 
     @property
     def catalog(self) -> routing.Installed: ...
 
     @property
     def adapters(self) -> routing.Installed: ...
+
+    def check(self, model_id: str, adapters: Sequence[AdapterRef]) -> None:
+        """Raises NotSupported for adapters with one that has none."""
 
 
 @dataclass(slots=True)
@@ -59,6 +65,7 @@ class _Draft:
     citations: list[wire.Citation] = field(default_factory=list)
     fallback: wire.Fallback | None = None
     finish_reason: wire.FinishReason = "stop"
+    error: wire.ErrorBody | None = None
     usage: wire.Usage = field(default_factory=wire.Usage)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -68,6 +75,18 @@ class _Draft:
             self.timings["first_token"] = perf_counter() - self.started
         self.text += text
         return wire.TokenEvent(text=text)
+
+    def replaced(self, route: Route, reasons: Sequence[tuple[str, str]]) -> None:
+        """Another answers: the names and reasons of all those that could not, the one asked for first."""
+        self.route = route
+        (asked, why), *others = reasons
+        reason = "; ".join([why, *(f"then {name}: {because}" for name, because in others)])
+        self.fallback = wire.Fallback.model_validate({"from": asked, "reason": reason})
+
+    def broke_off(self, error: ModelError) -> wire.ErrorEvent:
+        """It ends here; gives its event."""
+        self.finish_reason, self.error = "error", _body(error)
+        return wire.ErrorEvent(error=self.error)
 
     def done(self) -> wire.DoneEvent:
         """The last event."""
@@ -80,6 +99,7 @@ class _Draft:
             adapters=[wire.AdapterUse(id=one.id, scale=one.scale) for one in self.route.adapters],
             fallback=self.fallback,
             finish_reason=self.finish_reason,
+            error=self.error,
             usage=self.usage,
             timings={name: round(seconds, 6) for name, seconds in self.timings.items()},
         )
@@ -135,7 +155,9 @@ class Answerer:
         default = self._settings.models.default
         if self._manager is None:
             return routing.choose(request, default, None, None)
-        return routing.choose(request, default, self._manager.catalog, self._manager.adapters)
+        route = routing.choose(request, default, self._manager.catalog, self._manager.adapters)
+        self._manager.check(route.model, route.adapters)
+        return route
 
     async def _extract(self, draft: _Draft) -> wire.TokenEvent:
         scores = [hit.score for hit in draft.found.hits]
@@ -145,24 +167,34 @@ class Answerer:
         return draft.add(extract.text)
 
     async def _generate(self, draft: _Draft) -> AsyncGenerator[wire.AskEvent, None]:
+        """The answer of the first that can begin one."""
+        reasons: list[tuple[str, str]] = []
+        for route in routing.order(draft.route, self._settings.answer.fallback):
+            if reasons:
+                draft.replaced(route, reasons)
+            try:
+                async with aclosing(self._stream(draft)) as events:
+                    async for event in events:
+                        yield event
+            except ModelError as error:
+                if not draft.text and (reasons or not isinstance(error, _WRONGLY_ASKED)):
+                    reasons.append((route.model, str(error)))
+                    continue
+                yield draft.broke_off(error)
+            await self._verify(draft)
+            return
+        draft.replaced(Route(EXTRACTIVE, ()), reasons)
+        yield await self._extract(draft)
+
+    async def _stream(self, draft: _Draft) -> AsyncGenerator[wire.AskEvent, None]:
         assert self._manager is not None
-        try:
-            async with aclosing(generated.generate(self._job(draft), self._manager)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, str):
-                        yield draft.add(piece)
-                    else:
-                        draft.finish_reason, draft.usage = piece.finish_reason, piece.usage
-                        draft.timings |= {"prefill": piece.prefill, "decode": piece.decode}
-        except ModelError as error:
-            if not draft.text and not isinstance(error, InvalidModelFile):
-                draft.fallback = wire.Fallback.model_validate({"from": draft.route.model, "reason": str(error)})
-                draft.route = Route(EXTRACTIVE, ())
-                yield await self._extract(draft)
-                return
-            draft.finish_reason = "error"
-            yield wire.ErrorEvent(error=_body(error))
-        await self._verify(draft)
+        async with aclosing(generated.generate(self._job(draft), self._manager)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    yield draft.add(piece)
+                else:
+                    draft.finish_reason, draft.usage = piece.finish_reason, piece.usage
+                    draft.timings |= {"prefill": piece.prefill, "decode": piece.decode}
 
     async def _verify(self, draft: _Draft) -> None:
         begun = perf_counter()

@@ -49,6 +49,7 @@ async def pack(
         raise ContextOverflow(
             "packing the passages for the model",
             f"its context of {context} tokens does not hold the question, one passage and an answer",
-            "ask a shorter question, or raise `models.context`",
+            "ask a shorter question, or a model with a larger context: `context` in the settings bounds it, as does the"
+            " model itself (`docent models list`)",
         )
     return Packed(messages(question, taken), len(taken), answer)

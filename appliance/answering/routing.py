@@ -1,6 +1,6 @@
 """Who answers: the model asked for, the configured default, the only one installed, or the extractive answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,10 @@ class Named(Protocol):
 
 
 class Installed(Protocol):
-    """What is installed, by id; `get` raises UnknownModel or UnknownAdapter."""
+    """What is installed, by id, and for models what providers serve, which `get` alone knows.
+
+    `get` raises UnknownModel or UnknownAdapter.
+    """
 
     def list(self) -> Sequence[Named]: ...
 
@@ -69,6 +72,14 @@ def choose(request: wire.AskRequest, default: str, models: Installed | None, ada
         raise UnknownModel(f"model {model!r}", "no models are installed", "`docent models list` shows them")
     models.get(model)
     return Route(model, tuple(AdapterRef(use.id, use.scale) for use in request.adapters))
+
+
+def order(route: Route, fallback: Sequence[str]) -> Iterator[Route]:
+    """Who is tried: the one asked, then the others, each once. Adapters belong to the model that they were named with."""
+    yield route
+    for name in dict.fromkeys(fallback):
+        if name != route.model:
+            yield Route(name, ())
 
 
 def _only(models: Installed | None) -> str:

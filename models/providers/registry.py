@@ -26,11 +26,12 @@ AnyLease = Lease | RemoteLease
 
 @dataclass(frozen=True, slots=True)
 class ProviderState:
-    """A configured provider; `failed` with its reason while it is left alone."""
+    """A configured provider; `failed` with its reason while it is left alone. `answers` tells whether its name is its."""
 
     spec: ProviderSpec
     state: Literal["installed", "failed"]
     reason: str | None = None
+    answers: bool = True
 
 
 class Names(Protocol):
@@ -140,7 +141,8 @@ class Providers:
 
     def _state(self, remote: Remote) -> ProviderState:
         if remote.spec.id in self._taken():
-            return ProviderState(remote.spec, "failed", "a model on this machine has the same name, and it answers")
+            why = "a model on this machine has the same name, and it answers"
+            return ProviderState(remote.spec, "failed", why, answers=False)
         if remote.breaker.state == "closed":
             return ProviderState(remote.spec, "installed")
         return ProviderState(remote.spec, "failed", remote.breaker.reason)

@@ -12,17 +12,29 @@ import pytest
 
 from appliance import wire
 from appliance.answering.answerer import Answerer
+from appliance.answering.answerer import Manager as Answering
 from appliance.answering.extractive import NOT_FOUND
-from appliance.config import ModelSettings, Settings
+from appliance.config import AnswerSettings, ModelSettings, Settings
 from appliance.retrieval.search import Retriever
 from appliance.store import Store
 from models.adapters import AdapterCatalog, AdapterRef
 from models.catalog import Catalog
 from models.embedder import Embedder
-from models.errors import InvalidModelFile, ModelBusy, ModelCrashed, ModelError, ModelLoadFailed, UnknownModel
+from models.errors import (
+    InvalidModelFile,
+    ModelBusy,
+    ModelCrashed,
+    ModelError,
+    ModelLoadFailed,
+    NotSupported,
+    ProviderFailed,
+    ProviderOpen,
+    UnknownModel,
+)
 from models.lease import FinalPiece, TextPiece
 from models.manager import Manager, ModelDefaults
 from models.protocol import ChatMessage, Sampling, Usage
+from models.providers.registry import Providers
 from tests.gguf_builder import Shape, write_model
 
 QUESTION = "How often is the oil of the feed pump changed?"
@@ -57,6 +69,9 @@ class Script:
             raise UnknownModel(f"using the model {model_id!r}", "it is not installed")
         return self
 
+    def check(self, model_id: str, adapters: Sequence[AdapterRef]) -> None:
+        self.get(model_id)
+
     def lease(self, model_id: str, adapters: Sequence[AdapterRef] = ()) -> AbstractAsyncContextManager["Script"]:
         return self._lease()
 
@@ -75,6 +90,35 @@ class Script:
     def generate(self, *, messages: Sequence[ChatMessage], max_tokens: int | None, sampling: Sampling) -> "Saying":
         self.prompts.append(messages)
         return Saying(self)
+
+
+@dataclass
+class Several:
+    """Scripts by their names; the first is the only one installed here, the others are providers."""
+
+    scripts: dict[str, Script]
+
+    @property
+    def catalog(self) -> "Several":
+        return self
+
+    adapters = catalog
+
+    def list(self) -> Sequence[Script]:
+        return [*self.scripts.values()][:1]
+
+    def get(self, model_id: str, /) -> object:
+        if model_id not in self.scripts:
+            raise UnknownModel(f"using the model {model_id!r}", "it is not installed")
+        return self
+
+    def check(self, model_id: str, adapters: Sequence[AdapterRef]) -> None:
+        if adapters and model_id != "scripted":
+            raise NotSupported("using an adapter", "it is a provider")
+
+    def lease(self, model_id: str, adapters: Sequence[AdapterRef] = ()) -> AbstractAsyncContextManager[Script]:
+        self.get(model_id)
+        return self.scripts[model_id].lease("scripted", adapters)
 
 
 class Saying:
@@ -107,8 +151,15 @@ class Saying:
 def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
     retriever = Retriever(reports, embedder)
 
-    async def run(manager: Script | Manager | None = None, question: str = QUESTION, **asked: object):  # type: ignore[no-untyped-def]
-        answerer = Answerer(retriever, reports, embedder, manager, Settings())
+    async def run(  # type: ignore[no-untyped-def]
+        manager: Manager | Answering | None = None,
+        question: str = QUESTION,
+        fallback: Sequence[str] = (),
+        **asked: object,
+    ):
+        settings = Settings(answer=AnswerSettings(fallback=tuple(fallback)))
+        names = Providers(manager) if isinstance(manager, Manager) else manager
+        answerer = Answerer(retriever, reports, embedder, names, settings)
         request = wire.AskRequest.model_validate({"question": question, **asked})
         return [event async for event in answerer.events(request)]
 
@@ -177,6 +228,67 @@ async def test_a_model_that_cannot_begin_is_visibly_replaced(ask, error: type[Mo
         assert answer.citations
 
 
+def line(last: Script) -> Several:
+    """A model that crashes, a provider that is left alone, and one more."""
+    return Several(
+        {
+            "scripted": Script(refuses=ModelCrashed("loading", "no luck")),
+            "far": Script(refuses=ProviderOpen("asking far", "left alone")),
+            "near": last,
+        }
+    )
+
+
+async def test_the_next_in_order_takes_over_and_the_reasons_of_all_before_it_are_told(ask) -> None:  # type: ignore[no-untyped-def]
+    answer = done(await ask(line(Script(["Every 500 hours [1]."])), fallback=["far", "gone", "near"]))
+    assert (answer.model, answer.answer, answer.finish_reason) == ("near", "Every 500 hours [1].", "stop")
+    assert answer.fallback is not None
+    assert answer.fallback.from_ == "scripted"
+    assert answer.fallback.reason == (
+        "loading: no luck; then far: asking far: left alone; then gone: using the model 'gone': it is not installed"
+    )
+    assert [one.marker for one in answer.citations] == ["[1]"]
+
+
+async def test_when_all_in_order_fail_the_page_answers(ask) -> None:  # type: ignore[no-untyped-def]
+    answer = done(await ask(line(Script(error=ProviderFailed("asking near", "gone"))), fallback=["far", "near"]))
+    assert (answer.model, answer.adapters) == ("extractive", [])
+    assert answer.fallback is not None
+    assert answer.fallback.reason.endswith("then near: asking near: gone")
+
+
+async def test_one_that_took_over_and_breaks_off_is_not_taken_over_again(ask) -> None:  # type: ignore[no-untyped-def]
+    breaks = Script(["Every"], error=ProviderFailed("asking near", "gone", "look"))
+    events = await ask(line(breaks), fallback=["near", "far"])
+    answer = done(events)
+    assert isinstance(events[-2], wire.ErrorEvent)
+    assert (answer.model, answer.finish_reason, answer.answer) == ("near", "error", "Every")
+    assert answer.error == events[-2].error
+    assert answer.error is not None
+    assert answer.error.code == "provider_failed"
+
+
+async def test_a_fallback_goes_without_the_adapters_of_the_model_that_failed(ask) -> None:  # type: ignore[no-untyped-def]
+    several = line(Script(["Yes."]))
+    several.scripts["tone"] = Script()
+    answer = done(await ask(several, fallback=["near"], adapters=[{"id": "tone"}], model="scripted"))
+    assert (answer.model, answer.adapters) == ("near", [])
+
+
+async def test_adapters_with_a_provider_are_refused_before_the_first_event(ask) -> None:  # type: ignore[no-untyped-def]
+    several = line(Script(["Yes."]))
+    several.scripts["tone"] = Script()
+    with pytest.raises(NotSupported):
+        await ask(several, fallback=["far"], adapters=[{"id": "tone"}], model="near")
+
+
+async def test_the_one_asked_is_not_tried_twice(ask) -> None:  # type: ignore[no-untyped-def]
+    only = Script(error=ProviderFailed("asking", "gone"))
+    answer = done(await ask(Several({"scripted": only}), fallback=["scripted", "scripted"]))
+    assert answer.fallback is not None
+    assert answer.fallback.reason == "asking: gone"
+
+
 async def test_a_question_too_long_for_the_model_is_answered_without_it(ask) -> None:  # type: ignore[no-untyped-def]
     answer = done(await ask(Script(["x"], context=256), question=QUESTION + " really" * 300))
     assert answer.fallback is not None
@@ -194,7 +306,7 @@ async def test_a_model_that_fails_later_breaks_off_with_what_it_had_said(ask) ->
 async def test_an_adapter_that_does_not_fit_is_an_error_and_no_fallback(ask) -> None:  # type: ignore[no-untyped-def]
     events = await ask(Script(refuses=InvalidModelFile("the adapter", "made for another model")))
     assert isinstance(events[1], wire.ErrorEvent)
-    assert done(events).finish_reason == "error"
+    assert (done(events).finish_reason, done(events).error) == ("error", events[1].error)
 
 
 async def test_an_unknown_model_is_refused_before_the_first_event(ask) -> None:  # type: ignore[no-untyped-def]
@@ -238,7 +350,7 @@ async def test_a_model_killed_in_mid_answer_gives_an_error_and_the_next_question
     (tmp_path / "models").mkdir()
     settings = Settings(models=ModelSettings(default="tiny"))
     async with random_model(tmp_path) as manager:
-        answerer = Answerer(Retriever(reports, embedder), reports, embedder, manager, settings)
+        answerer = Answerer(Retriever(reports, embedder), reports, embedder, Providers(manager), settings)
         events = []
         async for event in answerer.events(wire.AskRequest(question=QUESTION, max_tokens=2000)):
             if isinstance(event, wire.TokenEvent) and len(events) == 2:

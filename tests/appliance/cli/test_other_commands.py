@@ -9,7 +9,7 @@ import pytest
 from appliance import wire
 from appliance.cli import checks
 from appliance.cli.output import amount
-from appliance.config import Places, Settings, find_places
+from appliance.config import SECTIONS, Places, Settings, find_places
 from tests.appliance.cli.conftest import Run
 from tests.fake_service import FakeService, document
 
@@ -85,7 +85,13 @@ def test_no_adapters_is_no_failure(run: Run) -> None:
 def test_config_show_is_a_configuration_file_with_every_key(run: Run, home: Path) -> None:
     shown = tomllib.loads(run("config", "show").out)
     assert Settings.model_validate(shown) == Settings()
+    assert {section: [*keys] for section, keys in shown.items()} == {
+        section: [*fields.model_fields] for section, fields in SECTIONS.items()
+    }
     assert Settings.model_validate(shown) == Settings()
+    assert {section: [*keys] for section, keys in shown.items()} == {
+        section: [*fields.model_fields] for section, fields in SECTIONS.items()
+    }
 
 
 def test_config_show_says_where_each_value_came_from(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

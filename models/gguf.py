@@ -1,4 +1,4 @@
-"""What a GGUF file says about its model, and a first estimate of the memory it needs.
+"""What a GGUF file says about its model.
 
 Rule: a file that this Docent cannot use as a model is refused here, with a reason, before it is copied anywhere.
 """
@@ -16,14 +16,10 @@ import gguf
 
 from models.errors import InvalidModelFile
 from models.gguf_reader import Array, GgufHead, Tensor, Value, read_head
+from models.layers import LayerCache, Weights, cache_by_layer, weights_by_layer
 from models.protocol import KvType, LoadSettings
 
 KV_BYTES: Final[Mapping[KvType, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-
-# Fitted to measured children: one that holds a model of 1 MB, and one with a vocabulary of 152,000 at several batches.
-_PROCESS_BYTES: Final = 45 * 1024 * 1024
-_BYTES_PER_VOCABULARY_ENTRY: Final = 400
-_COMPUTE_BYTES_PER_WIDTH: Final = 80  # of one token in a batch
 
 # Known to llama.cpp, but nothing that continues text.
 _NOT_GENERATIVE: Final = re.compile(r"bert|embed|t5encoder|^t5$|^clip$|wavtokenizer|pockettts|unknown|rnd1|^mmproj$")
@@ -31,7 +27,7 @@ _NOT_GENERATIVE: Final = re.compile(r"bert|embed|t5encoder|^t5$|^clip$|wavtokeni
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """A model's own description. Sizes in bytes; `kv_values_per_token` is the number of values in all layers."""
+    """A model's own description. Sizes in bytes; `weights` and `cache` by layer, see `layers`."""
 
     architecture: str
     name: str
@@ -51,11 +47,19 @@ class GgufHeader:
     parameters: int
     weight_bytes: int
     file_bytes: int
+    feed_forward_length: int
+    weights: tuple[Weights, ...]
+    cache: tuple[LayerCache, ...]
+
+    def __post_init__(self) -> None:
+        """What was written as JSON comes back as lists. Raises TypeError or ValueError if it is something else."""
+        object.__setattr__(self, "weights", tuple(Weights(*row) for row in self.weights))
+        object.__setattr__(self, "cache", tuple(LayerCache(*map(int, row)) for row in self.cache))
 
     @property
     def kv_values_per_token(self) -> int:
-        """Layers times kv heads times key and value length; sliding windows are not subtracted."""
-        return sum(self.kv_heads) * (self.key_length + self.value_length)
+        """Values that one token adds to all layers' KV cache, while it is in the window of those that have one."""
+        return sum(layer.values for layer in self.cache)
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -63,13 +67,11 @@ class GgufHeader:
         return round(self.kv_values_per_token * KV_BYTES["f16"])
 
     def need_bytes(self, settings: LoadSettings) -> int:
-        """Estimated memory of a child that holds this model: weights, KV cache, compute buffers, the process itself."""
-        context = min(settings.context, self.context_length)
-        cells = max(context, settings.cells or 0)
+        """A rough sum; `estimate.estimate` knows the parts."""
+        cells = max(min(settings.context, self.context_length), settings.cells or 0)
         kv = round(self.kv_values_per_token * KV_BYTES[settings.kv_type] * cells)
-        vocabulary = self.vocab_size * (_BYTES_PER_VOCABULARY_ENTRY + 4 * settings.parallel)  # the latter for logits
-        compute = _COMPUTE_BYTES_PER_WIDTH * self.embedding_length * settings.batch
-        return self.weight_bytes + kv + vocabulary + compute + _PROCESS_BYTES
+        vocabulary = self.vocab_size * (400 + 4 * settings.parallel)
+        return self.weight_bytes + kv + vocabulary + 80 * self.embedding_length * settings.batch + (45 << 20)
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -86,6 +88,9 @@ def describe(head: GgufHead) -> GgufHeader:
     heads = fields.per_layer(f"{architecture}.attention.head_count", ())
     layers = fields.number(f"{architecture}.block_count")
     head_length = width // max(1, max(heads, default=1))
+    kv_heads = _stretch(fields.per_layer(f"{architecture}.attention.head_count_kv", heads), layers)
+    key_length = fields.number(f"{architecture}.attention.key_length", head_length)
+    value_length = fields.number(f"{architecture}.attention.value_length", head_length)
     return GgufHeader(
         architecture=architecture,
         name=fields.text("general.name", head.path.stem),
@@ -93,9 +98,9 @@ def describe(head: GgufHead) -> GgufHeader:
         layers=layers,
         embedding_length=width,
         heads=max(heads, default=0),
-        kv_heads=_stretch(fields.per_layer(f"{architecture}.attention.head_count_kv", heads), layers),
-        key_length=fields.number(f"{architecture}.attention.key_length", head_length),
-        value_length=fields.number(f"{architecture}.attention.value_length", head_length),
+        kv_heads=kv_heads,
+        key_length=key_length,
+        value_length=value_length,
         sliding_window=fields.number(f"{architecture}.attention.sliding_window", 0),
         vocab_size=fields.length("tokenizer.ggml.tokens"),
         tokenizer=fields.text("tokenizer.ggml.model", ""),
@@ -105,6 +110,9 @@ def describe(head: GgufHead) -> GgufHeader:
         parameters=sum(_elements(tensor) for tensor in head.tensors),
         weight_bytes=sum(tensor.size for tensor in head.tensors),
         file_bytes=head.file_bytes,
+        feed_forward_length=max(fields.per_layer(f"{architecture}.feed_forward_length", (4 * width,)), default=0),
+        weights=weights_by_layer(head, layers),
+        cache=cache_by_layer(architecture, head.metadata, kv_heads, (key_length, value_length), width),
     )
 
 

@@ -1,85 +1,73 @@
 """Continuous batching: which tokens of which requests are decoded next. Thread-free, driven by `step()`.
 
-Rules: every step decodes one token for each running request and fills up with pieces of waiting prompts, so that a
-long prompt delays the others' next token by one step only. Requests with different adapters never share a batch; the
-groups take turns. All sequences share the cells of the context: when they run out, the youngest request is put back to
-the head of the queue and later continues from its tokens, so the oldest always ends.
+Rules: every step decodes one token for each running request, or a draft of several where that pays, and fills up with
+pieces of waiting prompts, so that a long prompt delays the others' next token by one step only. Requests with different
+adapters never share a batch; the groups take turns. A prompt that begins like one that is just being read waits for it
+and shares its KV. All sequences share the cells of the context: when they run out, cached prefixes go first, then the
+youngest request is put back to the head of the queue and later continues from its tokens, so the oldest always ends.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Literal, Protocol
 
-from models.engine import Entry, Sampler
-from models.output import Choice, Output
+from models.engine import DecodeFailed, NoRoom, Piece, Sampler
+from models.job import Job
+from models.output import Choice
+from models.prefixes import common
 from models.protocol import Event, Finished, Started, Usage
+from models.sequences import AdapterSet, Memory, Sequences, exact
+from models.speculation import Costs
 
-AdapterSet = tuple[tuple[str, float], ...]
+__all__ = ["AdapterSet", "Batcher", "Job", "Runtime"]
+
 _PROMPT_SHARE: Final = 64  # tokens of prompts in a step while others are answering
+_WORTH_WAITING: Final = 16  # tokens that another prompt is about to decode; fewer are decoded twice as fast
 
 
-class Runtime(Protocol):
+class Runtime(Memory, Protocol):
     """What of an engine is needed."""
 
-    cells: int
     context: int
     batch: int
+    outputs: int
     parallel: int
+    cache_bytes: int
+    revocable: bool
 
-    def decode(self, entries: Sequence[Entry]) -> None: ...
+    def decode(self, pieces: Sequence[Piece]) -> None: ...
     def sample(self, sampler: Sampler, index: int) -> Choice: ...
     def piece(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
-    def forget(self, sequence: int) -> None: ...
     def use_adapters(self, adapters: AdapterSet) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """One request: its tokens so far, prompt first, and how far they are decoded."""
-
-    id: int
-    tokens: list[int]
-    max_tokens: int
-    sampler: Sampler
-    output: Output
-    adapters: AdapterSet = ()
-    prompt_tokens: int = field(init=False)
-    sequence: int = -1
-    decoded: int = 0
-    began: float = 0.0
-    answered: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.prompt_tokens = len(self.tokens)
-
-    @property
-    def made(self) -> int:
-        """Tokens of the answer so far."""
-        return len(self.tokens) - self.prompt_tokens
-
-    @property
-    def answering(self) -> bool:
-        """Whether only the newest token is left to decode."""
-        return len(self.tokens) - self.decoded == 1
-
-
 class Batcher:
-    """Runs jobs on a runtime."""
+    """Runs jobs on a runtime. `key` tells which KV is the same, see `sequences`."""
 
-    def __init__(self, runtime: Runtime, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        clock: Callable[[], float] = time.monotonic,
+        key: Callable[[AdapterSet], Hashable] = exact,
+    ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []  # oldest first
-        self._free = list(range(runtime.parallel))[::-1]
         self._last_group: AdapterSet | None = None
+        self._costs = Costs()
+        self.kv = Sequences(runtime, runtime.cache_bytes, key)
 
     @property
     def busy(self) -> bool:
         return bool(self._waiting or self._running)
+
+    @property
+    def adapters(self) -> set[str]:
+        """The keys of those that some request still needs."""
+        return {key for job in [*self._running, *self._waiting] for key, _ in job.adapters}
 
     def submit(self, job: Job) -> None:
         """Queue a job. Its prompt must be shorter than the runtime's context."""
@@ -95,31 +83,69 @@ class Batcher:
         """Decode one batch and tell what came of it."""
         events = self._admit()
         group = self._next_group()
-        entries, owners = self._gather(group)
-        if not entries:
+        turns = self._gather(group)
+        if not turns:
             return events
         self._runtime.use_adapters(group)
-        self._runtime.decode(entries)
-        for job, index in owners:
-            events += self._advance(job, self._runtime.sample(job.sampler, index))
+        began = self._clock()
+        try:
+            self._runtime.decode([piece for _, piece in turns])
+        except NoRoom as reason:
+            self._make_room(reason)
+            return events
+        for job, piece in turns:
+            self.kv.cells.grow(job.sequence, len(piece.tokens))
+            job.decoded += len(piece.tokens) - max(0, piece.wanted - 1)  # what is drafted is not yet right
+        index = 0
+        for job, piece in turns:
+            index += len(piece.tokens)
+            if piece.wanted:
+                events += self._hear(job, piece, index - piece.wanted)
+        if all(piece.wanted == len(piece.tokens) for _, piece in turns):
+            self._costs.learn(index, self._clock() - began)
         return events
 
-    # -- which ----------------------------------------------------------------------------------------------------
+    # -- who runs -------------------------------------------------------------------------------------------------
 
     def _admit(self) -> list[Event]:
         events: list[Event] = []
-        while self._waiting and self._free and self._used() + len(self._waiting[0].tokens) < self._runtime.cells:
+        while self._waiting and len(self._running) < self._runtime.parallel and self._fits(self._waiting[0]):
             job = self._waiting.popleft()
-            job.sequence = self._free.pop()
+            job.leader, job.ahead = self._leader_of(job)
+            job.sequence, job.decoded = self.kv.open(job.known, job.adapters, job.ahead)
+            job.reused = job.decoded
             if not job.began:
                 job.began = self._clock()
                 events.append(Started(id=job.id, prompt_tokens=job.prompt_tokens))
             self._running.append(job)
         return events
 
-    def _used(self) -> int:
-        """Cells that the running jobs hold or are about to fill."""
+    def _fits(self, job: Job) -> bool:
+        """Whether the running jobs leave as many cells as it needs, those not counted that it would share."""
+        if self._most() + len(job.tokens) < self._runtime.cells:
+            return True
+        match = self.kv.cached(job.known, job.adapters)
+        leader, ahead = self._leader_of(job)
+        shared = max(match.length if match else 0, ahead if leader else 0)
+        return self.kv.demand(match) + self._pending() + len(job.tokens) - shared < self._runtime.cells
+
+    def _most(self) -> int:
+        """More cells than these the running jobs cannot hold or be about to fill."""
         return sum(len(job.tokens) for job in self._running)
+
+    def _pending(self) -> int:
+        """Cells that the running jobs are about to fill."""
+        return sum(len(job.tokens) - max(job.decoded, job.ahead) for job in self._running)
+
+    def _leader_of(self, job: Job) -> tuple[Job | None, int]:
+        """The running job that begins most like this one, and how many tokens both begin with."""
+        if self._runtime.rigid:
+            return None, 0
+        key = self.kv.key(job.adapters)
+        alike = [other for other in self._running if self.kv.key(other.adapters) == key]
+        shared = [(common(other.known, job.known[:-1]), other) for other in alike]
+        length, leader = max(shared, key=lambda pair: pair[0], default=(0, None))
+        return (leader, length) if length else (None, 0)
 
     def _next_group(self) -> AdapterSet:
         """The adapter set after the last one in turn."""
@@ -130,54 +156,135 @@ class Batcher:
             self._last_group = groups[0]
         return self._last_group or ()
 
-    def _gather(self, group: AdapterSet) -> tuple[list[Entry], list[tuple[Job, int]]]:
-        """The batch, and for each job that gets its next token the index of the entry it follows."""
-        while self._used() > self._runtime.cells:
+    # -- what is decoded ------------------------------------------------------------------------------------------
+
+    def _gather(self, group: AdapterSet) -> list[tuple[Job, Piece]]:
+        """The batch: each job's piece of it."""
+        while self._most() > self._runtime.cells and self.kv.demand() + self._pending() > self._runtime.cells:
             self._put_back(self._running[-1])
-        jobs = sorted((job for job in self._running if job.adapters == group), key=lambda job: not job.answering)
-        entries: list[Entry] = []
-        owners: list[tuple[Job, int]] = []
-        room = self._runtime.batch
-        for job in jobs:
-            if not job.answering and entries:
-                room = min(room, len(entries) + _PROMPT_SHARE)
-            count = min(len(job.tokens) - job.decoded, room - len(entries))
-            for position in range(job.decoded, job.decoded + count):
-                last = position == len(job.tokens) - 1
-                entries.append(Entry(job.tokens[position], position, job.sequence, wanted=last))
-            job.decoded += count
-            if count and job.decoded == len(job.tokens):
-                owners.append((job, len(entries) - 1))
-        return entries, owners
+        jobs = [job for job in self._running if job.adapters == group]
+        answering = [job for job in jobs if job.answering]
+        reading = [job for job in jobs if not job.answering]
+        turns = [(job, job.next_piece(1)) for job in answering]
+        if reading:
+            turns += self._prompts(reading, len(turns))
+        else:
+            drafted = self._with_drafts(answering)
+            if drafted and self.kv.reserve(_size(drafted)):
+                return drafted
+        self.kv.reserve(_size(turns))
+        return turns
+
+    def _prompts(self, reading: Sequence[Job], taken: int) -> list[tuple[Job, Piece]]:
+        """As much of the prompts as fits beside the tokens already taken: at least half of it of the oldest, the rest
+        of the shortest, so that a long prompt does not hold up one that is all but cached.
+        """
+        room = self._runtime.batch - taken
+        if any(job.answering for job in self._running):
+            room = min(room, _PROMPT_SHARE)
+        ready = [job for job in reading if not self._catch_up(job)]
+        if not ready or room <= 0:
+            return []
+        oldest, *others = ready
+        left = room - min(oldest.left, (room + 1) // 2)
+        turns = []
+        for job in sorted(others, key=lambda job: job.left):
+            if left > 0:
+                turns.append((job, job.next_piece(left)))
+                left -= len(turns[-1][1].tokens)
+        return [(oldest, oldest.next_piece(room - _size(turns))), *turns]
+
+    def _catch_up(self, job: Job) -> bool:
+        """Take over what the leader has decoded by now; whether it is worth waiting for more of it."""
+        if not job.leader:
+            return False
+        end = min(job.leader.decoded, job.ahead)
+        if end > job.decoded:
+            self.kv.borrow(job.leader.sequence, job.sequence, end)
+            job.reused += end - job.decoded
+            job.decoded = end
+        if job.ahead - job.decoded >= _WORTH_WAITING:
+            return True
+        job.leader, job.ahead = None, 0
+        return False
+
+    def _with_drafts(self, answering: Sequence[Job]) -> list[tuple[Job, Piece]]:
+        """One piece for each job, some of them with a draft; none if no draft pays."""
+        if not self._runtime.revocable:
+            return []
+        size = sure = len(answering)
+        room = min(self._runtime.outputs, self._runtime.batch) - size
+        expected = 0.0
+        pieces: dict[int, Piece] = {}
+        for job in sorted(answering, key=lambda job: -job.guess(room)):
+            draft = job.draft.tokens[:room] if job.draft else ()
+            more = job.expected(len(draft))
+            if more and self._costs.pays(size, sure + expected, len(draft), more):
+                pieces[job.id] = job.next_piece(1, draft)
+                size, room, expected = size + len(draft), room - len(draft), expected + more
+        return [(job, pieces.get(job.id) or job.next_piece(1)) for job in answering] if pieces else []
+
+    def _make_room(self, reason: NoRoom) -> None:
+        """llama.cpp counts otherwise than we do: whatever it was, fewer cells will be asked for."""
+        if self.kv.clear():
+            return
+        if len(self._running) == 1:
+            raise DecodeFailed(str(reason)) from reason
+        self._put_back(self._running[-1])
 
     def _put_back(self, job: Job) -> None:
+        job.pause()
         self._release(job)
         self._waiting.appendleft(job)
 
     # -- what came of it ------------------------------------------------------------------------------------------
 
-    def _advance(self, job: Job, choice: Choice) -> list[Event]:
+    def _hear(self, job: Job, piece: Piece, index: int) -> list[Event]:
+        """The tokens that follow the wanted entries, the first at `index`; a draft goes on as long as it is right."""
+        draft = piece.tokens[len(piece.tokens) - piece.wanted + 1 :]
+        job.drafted += len(draft)
+        events: list[Event] = []
+        for at in range(piece.wanted):
+            choice = self._runtime.sample(job.sampler, index + at)
+            right = at < len(draft) and choice.token == draft[at]
+            job.accepted += right
+            job.decoded += right
+            ended, said = self._advance(job, choice)
+            events += said
+            if ended:
+                return events
+            if not right:
+                break
+        if not self.kv.cut(job.sequence, job.decoded):
+            self._runtime.revocable, job.decoded = False, 0
+        return events
+
+    def _advance(self, job: Job, choice: Choice) -> tuple[bool, list[Event]]:
+        """Whether the answer ends with this token, and what is to be told."""
         if not job.answered:
             job.answered = self._clock()
         if self._runtime.is_end(choice.token):
-            return self._end(job, "stop")
-        job.tokens.append(choice.token)
+            return True, self._end(job, "stop")
+        job.say(choice.token)
         events: list[Event] = [*job.output.feed(choice, self._runtime.piece(choice.token))]
         if job.output.stopped:
-            return events + self._end(job, "stop")
+            return True, events + self._end(job, "stop")
         if job.made >= job.max_tokens or len(job.tokens) >= self._runtime.context:
-            return events + self._end(job, "length")
-        return events
+            return True, events + self._end(job, "length")
+        return False, events
 
     def _end(self, job: Job, reason: Literal["stop", "length"]) -> list[Event]:
         tail = job.output.finish()
         self._drop(job)
+        usage = Usage(prompt_tokens=job.prompt_tokens, completion_tokens=job.made, cached_tokens=job.cached)
         finished = Finished(
             id=job.id,
             reason=reason,
-            usage=Usage(prompt_tokens=job.prompt_tokens, completion_tokens=job.made),
+            usage=usage,
             prefill_s=job.answered - job.began,
             decode_s=self._clock() - job.answered,
+            drafted=job.drafted,
+            accepted=job.accepted,
         )
         return [*tail, finished]
 
@@ -189,7 +296,15 @@ class Batcher:
         job.sampler.close()
 
     def _release(self, job: Job) -> None:
+        """Keep its KV as a cached prefix; those that waited for it take over what it has."""
+        for follower in self._running:
+            if follower.leader is job:
+                self._catch_up(follower)
+                follower.leader, follower.ahead = None, 0
         self._running.remove(job)
-        self._runtime.forget(job.sequence)
-        self._free.append(job.sequence)
+        self.kv.close(job.sequence, job.tokens[: job.decoded], job.adapters)
         job.sequence, job.decoded = -1, 0
+
+
+def _size(turns: Sequence[tuple[Job, Piece]]) -> int:
+    return sum(len(piece.tokens) for _, piece in turns)

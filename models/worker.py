@@ -35,6 +35,7 @@ from models.protocol import (
     RefusedKind,
     Request,
     Trim,
+    Trimmed,
     decode_request,
     encode,
     frame_length,
@@ -114,6 +115,7 @@ class Worker:
             if self._batcher.busy:
                 for event in self._batcher.step():
                     self._line.send(event)
+                self._engine.adapters.drop((), self._batcher.adapters)
                 self._line.send_alive()
 
     def _take(self, request: Request) -> None:
@@ -127,9 +129,15 @@ class Worker:
             case Cancel():
                 self._batcher.cancel(request.id)
             case Trim():
-                raise ProtocolError("giving memory back is not known here")
+                self._line.send(self._trim(request))
             case Load():
                 raise ProtocolError("a second model was to be loaded")
+
+    def _trim(self, request: Trim) -> Trimmed:
+        if request.cache_bytes is not None:
+            self._batcher.kv.states.trim(request.cache_bytes)
+        self._engine.adapters.drop(request.adapters, self._batcher.adapters)
+        return Trimmed(id=request.id, adapters=self._engine.adapters.held, cache=self._batcher.kv.states.held)
 
     def _answer(self, request: Generate | Count) -> None:
         if isinstance(request, Count):
@@ -147,6 +155,7 @@ class Worker:
                 sampler=self._engine.sampler(request.sampling),
                 output=Output(request.id, request.stop),
                 adapters=tuple((use.key, use.scale) for use in request.adapters),
+                speculate=request.speculate,
             )
         )
 

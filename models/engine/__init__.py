@@ -3,9 +3,9 @@
 Rule: the bindings return a NULL pointer object on failure, not None; so `if not pointer`, never `is None`.
 """
 
-from models.engine.batch import Entry
+from models.engine.batch import Piece
 from models.engine.core import Engine
-from models.engine.failure import DecodeFailed
+from models.engine.failure import DecodeFailed, NoRoom
 from models.engine.samplers import Sampler
 
-__all__ = ["DecodeFailed", "Engine", "Entry", "Sampler"]
+__all__ = ["DecodeFailed", "Engine", "NoRoom", "Piece", "Sampler"]

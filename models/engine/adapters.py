@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import llama_cpp as llama
@@ -13,29 +14,39 @@ from models.protocol import AdapterUse, path_bytes
 
 
 class AdapterShelf:
-    """Adapters by the hash of their content."""
+    """Adapters by the hash of their content; `held` is what they take, in bytes."""
 
     def __init__(self, model: Any, context: Any) -> None:
         self._model = model
         self._context = context
         self._adapters: dict[str, Any] = {}
+        self._sizes: dict[str, int] = {}
         self._applied: tuple[tuple[str, float], ...] = ()
+        self._unwanted: set[str] = set()
+
+    @property
+    def held(self) -> int:
+        """An adapter's tensors are copied as they stand in the file."""
+        return sum(self._sizes.values())
 
     def load(self, use: AdapterUse) -> None:
         """Keep the adapter resident. Raises InvalidModelFile if it does not fit this model."""
+        self._unwanted.discard(use.key)
         if use.key in self._adapters:
             return
-        adapter = llama.llama_adapter_lora_init(self._model, path_bytes(use.path))
+        path = path_bytes(use.path)
+        adapter = llama.llama_adapter_lora_init(self._model, path)
         if not adapter:
             raise InvalidModelFile(
-                f"applying the adapter {os.fsdecode(path_bytes(use.path))}",
+                f"applying the adapter {os.fsdecode(path)}",
                 process_log().reason("llama.cpp refused it"),
                 "use an adapter that was trained for this model",
             )
         self._adapters[use.key] = adapter
+        self._sizes[use.key] = os.stat(path).st_size
 
     def use(self, adapters: tuple[tuple[str, float], ...]) -> None:
-        """Apply exactly these (key, scale) to what is decoded from now on."""
+        """Apply exactly these (key, scale) to what is decoded from now on; none if there are none."""
         if adapters == self._applied:
             return
         count = len(adapters)
@@ -44,3 +55,16 @@ class AdapterShelf:
         if llama.llama_set_adapters_lora(self._context, pointers, count, scales) != 0:
             raise DecodeFailed(process_log().reason("the adapters could not be applied"))
         self._applied = adapters
+
+    def drop(self, keys: Iterable[str], needed: Collection[str]) -> None:
+        """Give the memory of these back; of the `needed` ones at a later call, when they no longer are."""
+        self._unwanted.update(key for key in keys if key in self._adapters)
+        leaving = self._unwanted.difference(needed) if self._unwanted else None
+        if not leaving:
+            return
+        if any(key in leaving for key, _ in self._applied):
+            self.use(())
+        for key in leaving:
+            llama.llama_adapter_lora_free(self._adapters.pop(key))
+            del self._sizes[key]
+        self._unwanted -= leaving

@@ -1,48 +1,56 @@
 """A batch of tokens for llama.cpp."""
 
 import ctypes
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import llama_cpp as llama
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One token to decode: where it stands in which sequence, and whether the next token is wanted after it."""
+class Piece:
+    """Tokens that follow each other in one sequence, the first at `position`; what follows the last `wanted` of them
+    may be sampled.
+    """
 
-    token: int
+    tokens: Sequence[int]
     position: int
     sequence: int
-    wanted: bool
+    wanted: int
 
 
 class Batch:
-    """A llama_batch that is filled in place. Keeps the arrays alive as long as llama.cpp may read them."""
+    """A llama_batch that is filled in place, a piece at a time. Keeps the arrays alive that llama.cpp reads."""
 
     def __init__(self, size: int, sequences: int) -> None:
-        self._tokens = (llama.llama_token * size)()
-        self._positions = (ctypes.c_int32 * size)()
-        self._counts = (ctypes.c_int32 * size)(*itertools.repeat(1, size))
-        self._wanted = (ctypes.c_int8 * size)()
-        self._ids = [(ctypes.c_int32 * 1)(sequence) for sequence in range(sequences)]
-        self._id_pointers = [ctypes.cast(one, ctypes.POINTER(ctypes.c_int32)) for one in self._ids]
-        self._sequences = (ctypes.POINTER(ctypes.c_int32) * size)()
+        self._tokens = np.zeros(size, np.int32)
+        self._positions = np.zeros(size, np.int32)
+        self._counts = np.ones(size, np.int32)
+        self._wanted = np.zeros(size, np.int8)
+        self._ids = np.arange(sequences, dtype=np.int32)
+        self._first_id = int(self._ids.ctypes.data)
+        self._pointers = np.zeros(size, np.uintp)  # each to one of the ids
+        self._order = np.arange(size, dtype=np.int32)
         self.raw = llama.llama_batch(
             n_tokens=0,
-            token=self._tokens,
+            token=self._tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
             embd=None,
-            pos=self._positions,
-            n_seq_id=self._counts,
-            seq_id=self._sequences,
-            logits=self._wanted,
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            n_seq_id=self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._pointers.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
+            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def fill(self, entries: Sequence[Entry]) -> None:
-        for at, entry in enumerate(entries):
-            self._tokens[at] = entry.token
-            self._positions[at] = entry.position
-            self._sequences[at] = self._id_pointers[entry.sequence]
-            self._wanted[at] = entry.wanted
-        self.raw.n_tokens = len(entries)
+    def fill(self, pieces: Sequence[Piece]) -> None:
+        start = 0
+        for piece in pieces:
+            end = start + len(piece.tokens)
+            self._tokens[start:end] = piece.tokens
+            self._positions[start:end] = self._order[: end - start]
+            self._positions[start:end] += piece.position
+            self._pointers[start:end] = self._first_id + piece.sequence * self._ids.itemsize
+            self._wanted[start : end - piece.wanted] = 0
+            self._wanted[end - piece.wanted : end] = 1
+            start = end
+        self.raw.n_tokens = start

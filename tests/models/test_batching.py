@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
+
 from models.batching import AdapterSet, Batcher, Job
-from models.engine import Entry, Sampler
+from models.engine import Piece, Sampler
 from models.output import Choice, Output
 from models.protocol import Event, Finished, Started, Text
+from models.states import State
 
 END = 0
 
@@ -14,25 +17,44 @@ END = 0
 class Recorder:
     """A runtime whose next token is always one more than the last; tokens over 900 end the answer."""
 
-    def __init__(self, *, cells: int = 4096, context: int = 1024, batch: int = 512, parallel: int = 4) -> None:
-        self.cells, self.context, self.batch, self.parallel = cells, context, batch, parallel
-        self.batches: list[tuple[AdapterSet, list[Entry]]] = []
-        self.held: dict[int, list[int]] = {}
-        self.applied: AdapterSet = ()
+    rigid = False
+    revocable = True
 
-    def decode(self, entries: Sequence[Entry]) -> None:
-        assert len(entries) <= self.batch
-        for entry in entries:
-            tokens = self.held.setdefault(entry.sequence, [])
-            assert entry.position == len(tokens), "positions follow each other within a sequence"
-            tokens.append(entry.token)
-        assert sum(map(len, self.held.values())) <= self.cells
-        self.batches.append((self.applied, list(entries)))
+    def __init__(
+        self, *, cells: int = 4096, context: int = 1024, batch: int = 512, parallel: int = 4, kept: int = 0
+    ) -> None:
+        self.cells, self.context, self.batch, self.parallel = cells, context, batch, parallel
+        self.sequences, self.outputs, self.cache_bytes = parallel + kept, parallel + 16, 0
+        self.batches: list[tuple[AdapterSet, list[Piece]]] = []
+        self.held: dict[int, list[tuple[int, int]]] = {}  # token and number of its cell
+        self.applied: AdapterSet = ()
+        self.decoded = 0
+
+    def decode(self, pieces: Sequence[Piece]) -> None:
+        assert sum(len(piece.tokens) for piece in pieces) <= self.batch
+        assert sum(piece.wanted for piece in pieces) <= self.outputs
+        for piece in pieces:
+            cells = self.held.setdefault(piece.sequence, [])
+            assert piece.position == len(cells), "positions follow each other within a sequence"
+            for token in piece.tokens:
+                cells.append((token, self.decoded))
+                self.decoded += 1
+        assert self.taken <= self.cells
+        self.batches.append((self.applied, list(pieces)))
+
+    @property
+    def taken(self) -> int:
+        return len({cell for cells in self.held.values() for cell in cells})
 
     def sample(self, sampler: Sampler, index: int) -> Choice:
-        entry = self.batches[-1][1][index]
-        assert entry.wanted
-        return Choice(END if entry.token > 900 else entry.token + 1)
+        entries = [
+            (token, at >= len(piece.tokens) - piece.wanted)
+            for piece in self.batches[-1][1]
+            for at, token in enumerate(piece.tokens)
+        ]
+        token, wanted = entries[index]
+        assert wanted
+        return Choice(END if token > 900 else token + 1)
 
     def piece(self, token: int) -> bytes:
         return f"{token} ".encode()
@@ -40,8 +62,24 @@ class Recorder:
     def is_end(self, token: int) -> bool:
         return token == END
 
+    def share(self, source: int, target: int, start: int, end: int) -> None:
+        self.held.setdefault(target, []).extend(self.held[source][start:end])
+
+    def cut(self, sequence: int, length: int) -> bool:
+        del self.held[sequence][length:]
+        return True
+
     def forget(self, sequence: int) -> None:
         self.held.pop(sequence, None)
+
+    def save(self, sequence: int) -> State:
+        return np.array(self.held[sequence], np.int32).view(np.uint8)
+
+    def restore(self, sequence: int, state: State) -> bool:
+        tokens = state.view(np.int32).reshape(-1, 2)[:, 0].tolist()
+        self.held[sequence] = [(token, self.decoded + at) for at, token in enumerate(tokens)]
+        self.decoded += len(tokens)
+        return True
 
     def use_adapters(self, adapters: AdapterSet) -> None:
         self.applied = adapters
@@ -67,6 +105,10 @@ def run(batcher: Batcher) -> list[Event]:
     return events
 
 
+def size(pieces: Sequence[Piece]) -> int:
+    return sum(len(piece.tokens) for piece in pieces)
+
+
 def text_of(events: list[Event], number: int) -> str:
     return "".join(event.text for event in events if isinstance(event, Text) and event.id == number)
 
@@ -85,7 +127,6 @@ def test_a_request_starts_answers_and_ends_with_exact_counts() -> None:
     assert text_of(events, 1) == "13 14 15 "
     usage = ends(events)[1].usage
     assert (ends(events)[1].reason, usage.prompt_tokens, usage.completion_tokens) == ("length", 3, 3)
-    assert runtime.held == {}
     assert cast(NoSampler, one.sampler).closed
 
 
@@ -111,9 +152,9 @@ def test_answers_go_on_in_one_batch_while_a_long_prompt_is_read_in_pieces() -> N
     batcher.step()
     batcher.submit(job(2, [20] * 600, 2))
     events = run(batcher)
-    sizes = [len(entries) for _, entries in runtime.batches]
+    sizes = [size(pieces) for _, pieces in runtime.batches]
     assert max(sizes) == 65  # one answering token and a piece of the prompt
-    both = [entries for _, entries in runtime.batches if {entry.sequence for entry in entries} == {0, 1}]
+    both = [pieces for _, pieces in runtime.batches if {piece.sequence for piece in pieces} == {0, 1}]
     assert len(both) >= 5
     assert text_of(events, 2) == "21 22 "
 
@@ -123,7 +164,7 @@ def test_alone_a_prompt_is_read_in_full_batches() -> None:
     batcher = Batcher(runtime)
     batcher.submit(job(1, [20] * 1000, 1))
     run(batcher)
-    assert [len(entries) for _, entries in runtime.batches] == [512, 488]
+    assert [size(pieces) for _, pieces in runtime.batches] == [512, 488]
 
 
 def test_more_requests_than_sequences_wait_their_turn() -> None:
@@ -144,8 +185,8 @@ def test_different_adapters_never_share_a_batch_and_take_turns() -> None:
         batcher.submit(job(number, [100 * number + 10], 4, adapters))
     run(batcher)
     assert [applied for applied, _ in runtime.batches] == sets * 4
-    for applied, entries in runtime.batches:
-        assert {entry.token // 100 for entry in entries} == {sets.index(applied)}
+    for applied, pieces in runtime.batches:
+        assert {token // 100 for piece in pieces for token in piece.tokens} == {sets.index(applied)}
 
 
 def test_a_cancelled_request_frees_its_sequence_at_once() -> None:
@@ -157,9 +198,9 @@ def test_a_cancelled_request_frees_its_sequence_at_once() -> None:
     batcher.step()
     batcher.cancel(1)
     batcher.cancel(99)
-    assert runtime.held == {}
     events = run(batcher)
     assert set(ends(events)) == {2}
+    assert len(runtime.batches) == 3
     assert cast(NoSampler, first.sampler).closed
 
 

@@ -1,0 +1,158 @@
+"""The sequences of a context: which are running, which are kept as cached prefixes, and who has to make room.
+
+Rules: the KV of an ended request stays in its cells as long as nobody needs them, sharing what is alike; then it moves
+into `States`, as far as that limit allows; what was not used for longest goes first. A running sequence is never
+touched. KV is found by tokens and adapters together, see `prefixes`.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Final, Protocol
+
+from models.cells import Cells
+from models.prefixes import Match, Prefix, Prefixes, Tokens, as_tokens
+from models.states import State, States
+
+AdapterSet = tuple[tuple[str, float], ...]
+_WORTH_SAVING: Final = 32  # tokens; less is decoded again as fast
+_WORTH_RESTORING: Final = 32
+
+
+class Memory(Protocol):
+    """What of an engine is needed. `rigid`: its memory cannot be cut or shared at any position."""
+
+    cells: int
+    sequences: int
+    rigid: bool
+
+    def share(self, source: int, target: int, start: int, end: int) -> None: ...
+    def cut(self, sequence: int, length: int) -> bool: ...
+    def forget(self, sequence: int) -> None: ...
+    def save(self, sequence: int) -> State: ...
+    def restore(self, sequence: int, state: State) -> bool: ...
+
+
+def exact(adapters: AdapterSet) -> Hashable:
+    """KV made with other adapters, or the same at another scale, is other KV."""
+    return adapters
+
+
+class Sequences:
+    """Hands out sequences that begin with as much KV as is known."""
+
+    def __init__(self, memory: Memory, cache_bytes: int, key: Callable[[AdapterSet], Hashable] = exact) -> None:
+        self._memory = memory
+        self.key = key
+        self.cells = Cells(memory.cells, memory.sequences)
+        self.states = States(cache_bytes, whole=memory.rigid)
+        self._kept: Prefixes[int] = Prefixes(whole=memory.rigid)
+        self._running: set[int] = set()
+        self._free = list(range(memory.sequences))[::-1]
+        for sequence in self._free:
+            memory.forget(sequence)
+
+    def cached(self, tokens: Tokens, adapters: AdapterSet) -> Match[int] | None:
+        """The kept sequence that a prompt can begin with; its last token is always decoded anew."""
+        return self._kept.best(tokens[:-1], self.key(adapters))
+
+    def demand(self, match: Match[int] | None = None) -> int:
+        """Cells of the running sequences, and of what would be shared."""
+        return self.cells.together(self._running, (match.prefix.place, match.length) if match else None)
+
+    def open(self, tokens: Tokens, adapters: AdapterSet, ahead: int = 0) -> tuple[int, int]:
+        """A sequence for these tokens, and how many of them it has already; `ahead` can soon be borrowed."""
+        match = self.cached(tokens, adapters)
+        sequence = self._take(except_for=match)
+        self._running.add(sequence)
+        restored = self._restore(sequence, tokens, adapters, max(ahead, match.length if match else 0))
+        if restored:
+            return sequence, restored
+        match = self.cached(tokens, adapters)  # again, as making room may have cost it
+        if not match:
+            return sequence, 0
+        self._kept.touch(match.prefix)
+        self.borrow(match.prefix.place, sequence, match.length)
+        return sequence, match.length
+
+    def borrow(self, source: int, target: int, end: int) -> None:
+        """`target` goes on with what `source` has, up to its first `end` tokens."""
+        self._memory.share(source, target, self.cells.length(target), end)
+        self.cells.share(source, target, end)
+
+    def cut(self, sequence: int, length: int) -> bool:
+        """Only the first `length` tokens stay; False if that was impossible and nothing stayed."""
+        if length == self.cells.length(sequence) or self._memory.cut(sequence, length):
+            self.cells.cut(sequence, length)
+            return True
+        self._memory.forget(sequence)
+        self.cells.cut(sequence, 0)
+        return False
+
+    def close(self, sequence: int, tokens: Sequence[int], adapters: AdapterSet) -> None:
+        """The request has ended: keep the KV of these, the first of its tokens."""
+        self._running.remove(sequence)
+        known = as_tokens(tokens)
+        if not self.cut(sequence, len(known)):
+            known = known[:0]
+        if self._memory.rigid:
+            self._save(sequence, known, self.key(adapters))
+            self._forget(sequence)
+            return
+        replaced = self._kept.add(known, self.key(adapters), sequence) if len(known) else None
+        for useless in [sequence] if replaced is None else replaced:
+            self._forget(useless)
+
+    def reserve(self, count: int) -> bool:
+        """Have `count` free cells, at the cost of what is kept; False if the running sequences leave less."""
+        if self.cells.free >= count:
+            return True
+        for entry in self._kept.oldest():
+            if self.cells.free >= count:
+                break
+            if self.cells.alone(entry.place):
+                self._give_up(entry)
+        return self.cells.free >= count
+
+    def clear(self) -> bool:
+        """Give up all that is kept; whether there was anything."""
+        entries = list(self._kept.oldest())
+        for entry in entries:
+            self._give_up(entry)
+        return bool(entries)
+
+    # -- rooms of its own -----------------------------------------------------------------------------------------
+
+    def _take(self, except_for: Match[int] | None) -> int:
+        """A sequence that is free; there are more than can run."""
+        if not self._free:
+            spared = except_for.prefix if except_for else None
+            self._give_up(next(entry for entry in self._kept.oldest() if entry is not spared))
+        return self._free.pop()
+
+    def _restore(self, sequence: int, tokens: Tokens, adapters: AdapterSet, known: int) -> int:
+        """How many of the tokens came out of a saved state, if that is clearly more than the `known` ones."""
+        match = self.states.best(tokens[:-1], self.key(adapters))
+        if not match or match.length < known + _WORTH_RESTORING:
+            return 0
+        entry = match.prefix
+        self.states.touch(entry)
+        if not self.reserve(len(entry.tokens)):
+            return 0
+        if not self._memory.restore(sequence, entry.place):
+            self._memory.forget(sequence)
+            return 0
+        self.cells.grow(sequence, len(entry.tokens))
+        return match.length if self.cut(sequence, match.length) else 0
+
+    def _give_up(self, entry: Prefix[int]) -> None:
+        self._kept.remove(entry)
+        self._save(entry.place, entry.tokens, entry.key)
+        self._forget(entry.place)
+
+    def _save(self, sequence: int, tokens: Tokens, key: Hashable) -> None:
+        if self.states.limit and len(tokens) >= _WORTH_SAVING:
+            self.states.add(tokens, key, self._memory.save(sequence))
+
+    def _forget(self, sequence: int) -> None:
+        self._memory.forget(sequence)
+        self.cells.cut(sequence, 0)
+        self._free.append(sequence)

@@ -1,0 +1,126 @@
+"""Guessing the next tokens of an answer that quotes its prompt. Pure.
+
+Prompt lookup (Saxena 2023, "Prompt Lookup Decoding"; llama.cpp's `lookup` example): where the last tokens were seen
+before, the ones that followed them there are the draft; the model then checks the whole draft in one batch.
+
+Rule: a draft is made only where the tokens it is expected to win are worth what its batch costs more. How likely a
+draft goes on is counted by how many tokens already agree, and that is learnt from every token, drafted or not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+_LONGEST: Final = 8  # agreeing tokens beyond which more say nothing new
+_SHORTEST: Final = 2
+_CHANCES: Final = (0.0, 0.0, 0.3, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)  # that one more agrees, by how many agree
+_BELIEF: Final = 4.0  # tokens that the chances above count for
+_CANDIDATES: Final = 16  # places looked at, the last ones first
+_CURVE: Final = ((1, 1.0), (2, 1.8), (4, 3.0), (8, 4.2), (16, 5.2), (32, 9.9), (128, 35.0))
+_NEW: Final = 0.2  # the weight of a new measurement
+_RETRY: Final = 64  # refusals after which a measurement that spoke against a draft is checked again
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Tokens that may come next; the text agrees with the place they are from in `agreeing` tokens."""
+
+    tokens: Sequence[int]
+    agreeing: int
+
+
+class Lookup:
+    """The tokens of one request, searched for their own end."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = np.zeros(max(512, 2 * len(tokens)), np.int32)
+        self._tokens[: len(tokens)] = tokens
+        self._size = len(tokens)
+
+    def append(self, token: int) -> None:
+        if self._size == len(self._tokens):
+            self._tokens = np.concatenate([self._tokens, np.zeros_like(self._tokens)])
+        self._tokens[self._size] = token
+        self._size += 1
+
+    def draft(self, most: int) -> Draft | None:
+        """Up to `most` tokens from the place that agrees longest, the last of several."""
+        size, tokens = self._size, self._tokens
+        if size <= _SHORTEST:
+            return None
+        ends = np.flatnonzero((tokens[1 : size - 1] == tokens[size - 1]) & (tokens[: size - 2] == tokens[size - 2])) + 2
+        if not len(ends):
+            return None
+        agreeing, end = max((self._agreeing(int(at)), int(at)) for at in ends[-_CANDIDATES:])
+        return Draft(tokens[end : min(end + most, size)].tolist(), agreeing)
+
+    def _agreeing(self, end: int) -> int:
+        """How many tokens before `end` are those before the end of all."""
+        most = min(end, _LONGEST)
+        same = self._tokens[end - most : end] == self._tokens[self._size - most : self._size]
+        return most if same.all() else int(same[::-1].argmin())
+
+
+class Acceptance:
+    """How likely one more token agrees, for one request."""
+
+    def __init__(self) -> None:
+        self._hits = [chance * _BELIEF for chance in _CHANCES]
+        self._tries = [_BELIEF] * len(_CHANCES)
+
+    def learn(self, agreeing: int, hit: bool) -> None:
+        """After `agreeing` tokens one more agreed, or did not."""
+        at = min(agreeing, _LONGEST)
+        self._tries[at] += 1
+        self._hits[at] += hit
+
+    def expected(self, agreeing: int, count: int) -> float:
+        """How many of `count` drafted tokens will be right."""
+        total, chance = 0.0, 1.0
+        for more in range(count):
+            at = min(agreeing + more, _LONGEST)
+            chance *= self._hits[at] / self._tries[at]
+            total += chance
+        return total
+
+
+class Costs:
+    """What a batch costs by its tokens, in seconds once measured: a curve as found on a CPU before that."""
+
+    def __init__(self) -> None:
+        self._measured: dict[int, float] = {}
+        self._refused = 0
+
+    def learn(self, tokens: int, seconds: float) -> None:
+        """A batch of so many tokens took that long."""
+        if seconds > 0:
+            old = self._measured.get(tokens, seconds)
+            self._measured[tokens] = old + _NEW * (seconds - old)
+
+    def pays(self, tokens: int, sure: float, drafted: int, expected: float) -> bool:
+        """Whether a batch of `tokens` that gives `sure` ones should carry `drafted` more, `expected` to be right."""
+        gain = (sure + expected) / sure
+        if gain > self.of(tokens + drafted) / self.of(tokens):
+            return True
+        if gain <= self._usual(tokens + drafted) / self._usual(tokens):
+            return False
+        self._refused = (self._refused + 1) % _RETRY
+        return self._refused == 0
+
+    def of(self, tokens: int) -> float:
+        """Seconds, or what is comparable to the other answers as long as nothing was measured."""
+        known = self._measured.get(tokens)
+        return known if known is not None else self._usual(tokens) * self._unit()
+
+    def _unit(self) -> float:
+        """Seconds for what the curve calls one."""
+        if not self._measured:
+            return 1.0
+        least = min(self._measured)
+        return self._measured[least] / self._usual(least)
+
+    @staticmethod
+    def _usual(tokens: int) -> float:
+        return float(np.interp(tokens, [size for size, _ in _CURVE], [cost for _, cost in _CURVE]))

@@ -9,7 +9,6 @@ Rule: a call counts only in the period in which it was let through, so a straggl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal
 
 from models.providers.base import BreakerLimits
@@ -137,5 +136,5 @@ class Breaker:
 
 
 def percentile_95(ordered: list[float]) -> float:
-    """The nearest-rank 95th percentile of numbers in ascending order; at least one."""
-    return ordered[ceil(0.95 * len(ordered)) - 1]
+    """Of numbers in ascending order, at least one; the lower neighbour, so that a single outlier is never it."""
+    return ordered[int(0.95 * (len(ordered) - 1))]

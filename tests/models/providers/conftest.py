@@ -1,0 +1,14 @@
+"""Sockets whose paths are surely short enough."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for sockets."""
+    with tempfile.TemporaryDirectory(prefix="docent-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        yield Path(name)

@@ -16,7 +16,7 @@ import httpx2
 from appliance import wire
 from appliance.errors import ApiError, DocentError, ServiceUnreachable, UnknownDocument
 from appliance.naming import shown_argument
-from appliance.replies import api_error, ask_event, event, parse
+from appliance.replies import api_error, ask_event, completion_chunk, event, parse
 from appliance.terminal import amount, clean_line, clean_text
 from appliance.unreachable import log_hint, unreachable
 
@@ -244,6 +244,18 @@ class AsyncClient:
     async def model_action(self, model_id: str, action: str) -> wire.Model:
         """`load`, `unload`, `pin` or `unpin`; returns the model's new state."""
         return await self._call(wire.Model, "POST", f"/models/{quote(model_id, safe='')}/{action}")
+
+    async def memory(self) -> wire.Memory:
+        """The memory budget and who holds what."""
+        return await self._call(wire.Memory, "GET", "/memory")
+
+    async def complete_stream(self, request: wire.CompletionRequest) -> AsyncGenerator[wire.CompletionChunk, None]:
+        """A bare model's continuation as it comes, usage last; closing the iterator cancels it."""
+        body = request.model_copy(update={"stream": True, "stream_options": {"include_usage": True}})
+        async with self._streaming("POST", "/v1/completions", json=body.model_dump(exclude_none=True)) as response:
+            async for line in response.aiter_lines():
+                if chunk := completion_chunk(line):
+                    yield chunk
 
     async def events(self) -> AsyncGenerator[wire.Event, None]:
         """The service's events, without end."""

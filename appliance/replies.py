@@ -49,6 +49,26 @@ def event(line: str) -> wire.Event:
         raise _not_understood(error) from error
 
 
+def completion_chunk(line: str) -> wire.CompletionChunk | None:
+    """One line of a streamed completion, None if it says nothing; raises `ApiError` if it tells of an error."""
+    data = line.removeprefix("data:").strip()
+    if not line.startswith("data:") or data == "[DONE]":
+        return None
+    try:
+        chunk = wire.CompletionChunk.model_validate_json(data)
+    except ValidationError as error:
+        raise _not_understood(error) from error
+    if chunk.error is not None:
+        raise told(chunk.error)
+    return chunk
+
+
+def told(body: wire.ErrorBody) -> ApiError:
+    """The error that a reply tells of after it has begun."""
+    exit_code = exit_code_of(body.code) or EXIT_FAILED
+    return ApiError(body.message, body.hint, Outcome(500, exit_code, body.type, body.code))
+
+
 def _not_understood(error: ValidationError) -> ApiError:
     """What was received is not of this client's shapes: another version, or not a Docent service."""
     found = error.errors()[0]

@@ -32,6 +32,7 @@ COMMANDS = {
     "adapters": "List, import and remove LoRA adapters.",
     "memory": "Show the memory budget and who holds what.",
     "tui": "Open the terminal user interface.",
+    "bench": "Measure how fast a model answers on this machine.",
     "doctor": "Check this machine and this installation.",
     "config": "Show and check the configuration.",
     "demo": "See it work: sample PDFs, three questions, cited answers.",

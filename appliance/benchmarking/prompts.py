@@ -1,0 +1,39 @@
+"""Prompts of a wanted length that no earlier prompt shares its start with. Pure.
+
+A service keeps what it has read of earlier prompts; a benchmark that sends the same text twice would measure its memory
+instead of its reading. So every prompt begins with words that only it has, unless a shared start is what is measured.
+"""
+
+import random
+from dataclasses import dataclass
+
+_TEXT = (
+    "the report says that a pump or valve in the north hall was found open after the night check and the team had to "
+    "close it again before water could reach the lower floor where new paper is kept so each person on duty must look "
+    "at every gauge write down its value with the time and call for help when one of them is higher than it was on the "
+    "day before because small changes come first and large ones follow soon"
+)
+_WORDS = _TEXT.split()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMaker:
+    """Makes prompts of about the same length. `tokens_per_word` is the model's own measure, see `calibrated`."""
+
+    run: str
+    """Differs between runs, so that neither meets what the other left behind."""
+    tokens_per_word: float = 1.0
+
+    def calibrated(self, words: int, tokens: int) -> "PromptMaker":
+        """The same for a model that counted `tokens` in a prompt of so many words."""
+        return PromptMaker(self.run, max(0.1, tokens / words))
+
+    def make(self, number: int, tokens: int) -> str:
+        """The prompt of this number, with about so many tokens; another number has another start."""
+        return self.of_words(number, max(1, round(tokens / self.tokens_per_word)))
+
+    def of_words(self, number: int, words: int) -> str:
+        """The prompt of this number, with exactly so many words."""
+        draw = random.Random(f"{self.run}/{number}")
+        start = "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=8))  # 200 billion: never met twice
+        return " ".join([start, *draw.choices(_WORDS, k=words - 1)])

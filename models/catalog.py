@@ -198,7 +198,7 @@ class Catalog:
             if not chosen.current:
                 self._describe_current(work, model_id)
                 work.switch(model_id, f"{chosen.version}.json")
-                self._tidy(model_id)
+            self._tidy()
         self.rescan()
         return self.get(model_id)
 
@@ -211,7 +211,7 @@ class Catalog:
             raise ModelInUse(what, "it is the version that answers", hint)
         with installer(self.root, what) as work:
             work.drop_version(model_id, f"{chosen.version}.json", chosen.path)
-            self._tidy(model_id)
+            self._tidy()
         self.rescan()
         return chosen
 
@@ -261,6 +261,7 @@ class Catalog:
                 self._place(work, job)
             else:
                 self._place_beside(work, job, replace=replace)
+            self._tidy()
         self.rescan()
         return self.get(job.model_id)
 
@@ -280,7 +281,6 @@ class Catalog:
             work.switch(job.model_id, f"{same.version}.json")
         else:
             self._place(work, job, same, beside=True)
-        self._tidy(job.model_id)
 
     def _same(self, job: _Import) -> ModelVersion | None:
         """The installed version with the source's content. The source is hashed only where sizes leave it open."""
@@ -321,18 +321,18 @@ class Catalog:
             if one.current:
                 work.describe_version(model_id, f"{one.version}.json")
 
-    def _tidy(self, model_id: str) -> None:
-        """Remove files that no description names: what a killed change left. Nothing if a description is broken."""
-        folder = self.root / model_id
-        found = read_versions(folder)
-        if not any(one.current for one in found) or not {f"{one.version}.json" for one in found} >= {
-            *version_files(folder)
-        }:
-            return
-        kept = {one.path for one in found}
-        for path in folder.glob("*.gguf"):
-            if path not in kept:
-                path.unlink(missing_ok=True)
+    def _tidy(self) -> None:
+        """Remove files of models that no description names: what a killed change left."""
+        for spec in self.list():
+            folder = spec.path.parent
+            found = read_versions(folder)
+            described = {f"{one.version}.json" for one in found}
+            known = any(one.current for one in found) and described >= {*version_files(folder)}
+            if known:  # else a description is broken, and its file may yet be of use
+                kept = {one.path for one in found}
+                for path in folder.glob("*.gguf"):
+                    if path not in kept:
+                        path.unlink(missing_ok=True)
 
     def _place(
         self, work: Installer, job: _Import, damaged: ModelVersion | None = None, *, beside: bool = False

@@ -106,7 +106,7 @@ class Hub:
         if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
             raise HubFileUnknown(what, f"{revision!r} is not the name of a revision", "leave --revision out")
         url = f"{self.endpoint}/api/models/{repo_id}" + (f"/revision/{revision}" if revision else "")
-        answer = self.persist(what, lambda: self._json(url, what))
+        answer = self.persist(what, lambda: self._json(url, what), offline_is_final=True)
         return _repo(answer, repo_id, what)
 
     def confirm(self, repo: Repo, file: RepoFile) -> RepoFile:
@@ -148,13 +148,15 @@ class Hub:
             _check_commit(response, repo.commit, what)
             yield _start_of(response, file, start, what), response.iter_raw(_CHUNK)
 
-    def persist(self, what: str, attempt: Callable[[], Any]) -> Any:
-        """Its result; tried again while it raises TryAgain, in the end its `final`."""
+    def persist(self, what: str, attempt: Callable[[], Any], *, offline_is_final: bool = False) -> Any:
+        """Its result; tried again while it raises TryAgain, in the end its `final`; at once if nobody is there."""
         for number in range(1, self.patience.attempts + 1):
             try:
                 with self._translated(what):
                     return attempt()
             except TryAgain as error:
+                if offline_is_final and isinstance(error.__cause__, httpx2.ConnectError):
+                    raise error.final from error
                 self.pause(error, number)
         raise AssertionError("pause() raises at the last attempt")
 

@@ -25,6 +25,7 @@ class FakeHub:
 
     files: dict[str, bytes] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=lambda: {"license": "apache-2.0"})
+    repo: str = REPO
     token: str = ""
     """Needed for files, if any."""
     commit: str = COMMIT
@@ -123,9 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if status:
             self.reply(status, b"[]", extra)
-        elif re.fullmatch(rf"/api/models/{REPO}(/revision/[^/]+)?", path):
+        elif re.fullmatch(rf"/api/models/{hub.repo}(/revision/[^/]+)?", path):
             self.reply(200, hub.describe())
-        elif found := re.fullmatch(rf"/{REPO}/resolve/{hub.commit}/(.+)", path):
+        elif found := re.fullmatch(rf"/{hub.repo}/resolve/{hub.commit}/(.+)", path):
             self.file(found[1], headers)
         else:
             self.reply(404, b'{"error": "not found"}', {"X-Error-Code": "RepoNotFound"})

@@ -22,6 +22,7 @@ ONE_IMPORTER = {
     "llama_cpp": {"models/engine"},
     "onnxruntime": {"models/embedder.py", "models/reranker.py"},
     "textual": {"tui"},
+    "huggingface_hub": {"models/hub.py"},
     "watchdog": {"ingest/watch.py"},
 }
 VALUES = {
@@ -35,7 +36,7 @@ COMPOSITION = {
     "appliance/service.py",
     # the commands that work without the service
     "appliance/cli/models.py", "appliance/cli/embedding.py", "appliance/cli/adapters.py", "appliance/cli/checks.py",
-    "appliance/cli/serve.py",
+    "appliance/cli/serve.py", "appliance/cli/model_folder.py", "appliance/cli/importing.py", "appliance/cli/pulling.py",
 }  # fmt: skip
 
 

@@ -41,14 +41,15 @@ def require_regular(file: Path, what: str) -> None:
 
 
 @contextmanager
-def progress_bar(name: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A function that draws bytes done and bytes in all, on a terminal alone."""
+def progress_bar(name: str, *, quiet: bool = False, rate: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A function that draws bytes done and bytes in all, on a terminal alone; with `rate` also how fast and how long."""
     if quiet or not is_terminal():
         yield lambda _done, _total: None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(binary_units=True))
+    further = (TransferSpeedColumn(), TimeRemainingColumn()) if rate else ()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(binary_units=True), *further)
     with Progress(*columns, console=console(stderr=True), transient=True) as bars:
         task = bars.add_task(clean_line(name), total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)

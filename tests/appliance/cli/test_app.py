@@ -17,7 +17,10 @@ from tests.appliance.cli.conftest import Run
 from tests.appliance.cli.reference import render
 from tests.fake_service import FakeService, serving
 
-SHARED = {"app", "embedding", "interrupts", "output", "options", "files", "waiting", "wrapping", "checks", "temporary"}
+SHARED = {
+    "app", "embedding", "interrupts", "output", "options", "files", "waiting", "wrapping", "checks", "temporary",
+    "importing", "model_folder", "pulling", "versions",
+}  # fmt: skip
 
 
 def test_every_module_is_a_command_or_shared_by_commands() -> None:

@@ -1,46 +1,153 @@
 """What a load needs, known ever better: from the header, from a dry run, from what it was seen to use.
 
-Belongs to the event loop's thread.
+Rule: what is known is kept under the file's content, the settings that matter, the version of llama.cpp and the kind of
+CPU, so that nothing has to be found out twice and nothing is believed of another machine. Belongs to the event loop's
+thread; `quick` and `smaller` look at nothing but memory.
 """
 
+import asyncio
+import hashlib
+import importlib.metadata
+import json
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Final
 
 from models.catalog import ModelSpec
 from models.devices import Devices
-from models.estimate import estimate
+from models.dry_run import MODULE, DryRunFailed, dry_run
+from models.dry_run_messages import Report
+from models.estimate import estimate, from_dry_run, with_measured
 from models.measurements import Measurements
-from models.need import Measured, Need
+from models.need import RAM, Measured, Need, Part
+from models.placement import devices_of_layers, fitting_layers
 from models.process import Spawner
 from models.protocol import LoadSettings
+from models.repack import repacked_here
+from models.smaller import smaller_settings
+
+_log = logging.getLogger(__name__)
+_TRIES: Final = 4
 
 
 class Estimator:
     """Predicts the memory of loads, and learns from them."""
 
-    def __init__(self, spawner: Spawner, measurements: Measurements, devices: Devices) -> None:
+    def __init__(
+        self,
+        spawner: Spawner,
+        measurements: Measurements,
+        devices: Devices,
+        *,
+        deadline_s: float = 30.0,
+        module: str = MODULE,
+        repacked: frozenset[str] | None = None,
+    ) -> None:
+        """`deadline_s` for a dry run, which is the Python module `module`."""
         self._spawner = spawner
         self._measurements = measurements
         self._devices = devices
+        self._deadline_s = deadline_s
+        self._module = module
+        self._repacked = repacked_here() if repacked is None else repacked
+        self._one_at_a_time = asyncio.Lock()
+        self._offload: bool | None = None
+        self._in_vain: set[str] = set()
 
     def quick(self, spec: ModelSpec, settings: LoadSettings) -> Need:
         """The best that is known without doing anything: remembered, else from a dry run, else from the header."""
-        return estimate(spec.header, settings)
+        known = self._measurements.get(self._key(spec, settings))
+        return _with_cache(known, settings) if known else self._from_header(spec, settings)
 
     async def refine(self, spec: ModelSpec, settings: LoadSettings) -> Need:
         """As `quick`, after a dry run in a throw-away child if nothing better than the header is known.
 
         If the dry run fails, the header's estimate it is, as `source` and the log tell.
         """
+        key = self._key(spec, settings)
+        async with self._one_at_a_time:
+            if self._measurements.get(key) or key in self._in_vain:
+                return self.quick(spec, settings)
+            report = await self._dry_run(spec, settings)
+            if report is None:
+                self._in_vain.add(key)
+                return self.quick(spec, settings)
+        self._measurements.put(key, from_dry_run(spec.header, settings, report, self._repacked))
+        await asyncio.to_thread(self._measurements.save)
         return self.quick(spec, settings)
 
     async def remember(self, spec: ModelSpec, settings: LoadSettings, measured: Measured) -> Need:
         """Keep what a loaded child really uses, without adapters and cached prompts; the most ever seen counts."""
-        return self.quick(spec, settings)
+        key = self._key(spec, settings)
+        before = self._measurements.get(key) or self._from_header(spec, settings)
+        after = with_measured(before, measured)
+        if before.source == "measured" and after.private <= before.private and not measured.gpus:
+            return _with_cache(before, settings)
+        self._measurements.put(key, after)
+        await asyncio.to_thread(self._measurements.save)
+        return _with_cache(after, settings)
 
     async def placed(self, spec: ModelSpec, settings: LoadSettings, limits: Mapping[str, int]) -> LoadSettings:
         """`settings` with as many GPU layers as fit into `limits` (free bytes by device); 0 without a usable GPU."""
-        return settings.model_copy(update={"gpu_layers": 0})
+        none = settings.model_copy(update={"gpu_layers": 0})
+        layers = fitting_layers(spec.header, settings, limits)
+        if not layers or not await self._can_offload(spec, none):
+            return none
+        for _ in range(_TRIES):
+            option = settings.model_copy(update={"gpu_layers": layers})
+            need = await self.refine(spec, option)
+            over = any(size > limits.get(device, 0) for device, size in need.devices.items() if device != RAM)
+            if not over:
+                return option
+            layers = max(0, layers - max(1, layers // 8))
+        return none
 
     def smaller(self, spec: ModelSpec, settings: LoadSettings, limits: Mapping[str, int]) -> list[str]:
         """What would fit into `limits` (bytes by device) instead, in words with numbers; empty if nothing would."""
-        return []
+        return smaller_settings(spec.header, settings, limits, lambda option: self.quick(spec, option))
+
+    # -- how it is known ----------------------------------------------------------------------------------------------
+
+    def _from_header(self, spec: ModelSpec, settings: LoadSettings) -> Need:
+        layers = spec.header.layers + 1
+        free = {gpu.device: gpu.total - gpu.used for gpu in self._devices.gpus()} if settings.gpu_layers else {}
+        places = devices_of_layers(layers, settings.gpu_layers, free)
+        return estimate(spec.header, settings, self._repacked, places)
+
+    async def _dry_run(self, spec: ModelSpec, settings: LoadSettings) -> Report | None:
+        try:
+            report = await dry_run(spec.path, settings, self._spawner, deadline_s=self._deadline_s, module=self._module)
+        except DryRunFailed as error:
+            _log.warning("what %s needs is known from its header only; the dry run failed: %s", spec.id, error)
+            return None
+        self._offload = report.offload
+        return report
+
+    async def _can_offload(self, spec: ModelSpec, settings: LoadSettings) -> bool:
+        """Whether the installed llama.cpp can use a GPU at all; any dry run tells."""
+        if self._offload is None:
+            await self._dry_run(spec, settings)
+        return bool(self._offload)
+
+    def _key(self, spec: ModelSpec, settings: LoadSettings) -> str:
+        matters = settings.model_dump(exclude={"cache_bytes", "template"})
+        matters["context"] = min(settings.context, spec.header.context_length)
+        what = [spec.sha256, matters, _version(), sorted(self._repacked)]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _with_cache(need: Need, settings: LoadSettings) -> Need:
+    """The same with this much for cached prompts, which matters to nothing else."""
+    parts = tuple(part for part in need.parts if part.name != "cache")
+    wanted = (Part("cache", RAM, settings.cache_bytes),) if settings.cache_bytes else ()
+    return replace(need, parts=(*parts, *wanted))
+
+
+@cache
+def _version() -> str:
+    try:
+        return importlib.metadata.version("llama-cpp-python")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

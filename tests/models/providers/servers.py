@@ -1,12 +1,11 @@
 """Real servers in processes of their own, on Unix sockets, each generating with llama.cpp from a tiny GGUF."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import httpx2
 
 from tests.live import wait_until
 
@@ -26,38 +25,35 @@ uvicorn.run(app, uds=sys.argv[2], log_level="warning")
 
 
 @contextmanager
-def openai_server(model: Path, socket: Path, key: str = "") -> Iterator["subprocess.Popen[bytes]"]:
+def openai_server(model: Path, place: Path, key: str = "") -> Iterator["subprocess.Popen[bytes]"]:
     """llama-cpp-python's server."""
-    with _serving([sys.executable, "-c", LLAMA_CPP_SERVER, str(model), str(socket), key], socket) as process:
+    with _serving([sys.executable, "-c", LLAMA_CPP_SERVER, str(model), str(place), key], place) as process:
         yield process
 
 
 @contextmanager
-def ollama_server(model: Path, socket: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def ollama_server(model: Path, place: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The stand-in of `ollama_server.py`, which has the model `tiny`."""
     program = str(Path(__file__).with_name("ollama_server.py"))
-    with _serving([sys.executable, program, str(model), str(socket)], socket) as process:
+    with _serving([sys.executable, program, str(model), str(place)], place) as process:
         yield process
 
 
 @contextmanager
-def _serving(command: list[str], socket: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    log = socket.with_suffix(".log")
+def _serving(command: list[str], place: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    log = place.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     try:
-        wait_until(lambda: process.poll() is not None or _answers(socket), f"{command[1]} to answer")
+        wait_until(lambda: process.poll() is not None or _answers(place), f"{command[1]} to answer")
         assert process.poll() is None, log.read_text()[-2000:]
         yield process
     finally:
         process.kill()
         process.wait()
-        socket.unlink(missing_ok=True)
+        place.unlink(missing_ok=True)
 
 
-def _answers(socket: Path) -> bool:
-    try:
-        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(socket)), trust_env=False) as client:
-            return client.get("http://localhost/").status_code < 500
-    except httpx2.TransportError:
-        return False
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0

@@ -48,6 +48,8 @@ class Unit:
     path: tuple[str, ...]
     columns: str = ""
     """What heads the columns of the table it stands in the middle of."""
+    head: bool = False
+    """Whether it heads columns itself."""
 
 
 def units_of(pages: Iterable[tuple[list[Row], BodySize]], offsets: Offsets) -> Iterator[Unit]:
@@ -55,6 +57,7 @@ def units_of(pages: Iterable[tuple[list[Row], BodySize]], offsets: Offsets) -> I
     path: tuple[Heading, ...] = ()
     title_size = 0.0
     table = TableHead()
+    at_once = False
     for rows, kind in _grouped(pages):
         names = tuple(heading.text for heading in path)
         if kind is Kind.SENTENCE:
@@ -62,17 +65,25 @@ def units_of(pages: Iterable[tuple[list[Row], BodySize]], offsets: Offsets) -> I
             if sum(len(unit.pieces) for unit in units) > _LABEL_WORDS:
                 table = TableHead()
             yield from units
+            at_once = False
             continue
         pieces = _joined(rows)
         if kind is Kind.HEADING:
             heading = Heading(" ".join(render(pieces).split())[:LONGEST], max(row.size for row in rows), rows[0].bold)
             title_size = title_size or heading.size
-            path = () if _is_title(heading, pieces[0].page, title_size) else nested(path, heading)
+            first = pieces[0].page == 1  # a title page is no hierarchy
+            path = (
+                ()
+                if _is_title(heading, pieces[0].page, title_size)
+                else nested(path, heading, at_once=at_once and not first)
+            )
             names = tuple(heading.text for heading in path)
             table = TableHead()
-        columns = table.add(render(pieces)) if kind is Kind.TABLE_ROW else ""
+        head = rows[0].head
+        at_once = kind is Kind.HEADING
+        columns = table.add(render(pieces), head=head) if kind is Kind.TABLE_ROW else ""
         weights = _weights(pieces, offsets)
-        yield Unit(kind, pieces, weights, sum(weights), True, names, columns)
+        yield Unit(kind, pieces, weights, sum(weights), True, names, columns, head)
 
 
 def _is_title(heading: Heading, page: int, largest: float) -> bool:
@@ -97,7 +108,7 @@ def _grouped(pages: Iterable[tuple[list[Row], BodySize]]) -> Iterator[tuple[list
 
 def _kinds(rows: list[Row], body: BodySize) -> list[Kind]:
     return [
-        Kind.HEADING if flag else Kind.TABLE_ROW if row.is_table else Kind.SENTENCE
+        Kind.HEADING if flag else Kind.TABLE_ROW if row.is_table or row.head else Kind.SENTENCE
         for row, flag in zip(rows, heading_flags(rows, body), strict=True)
     ]
 

@@ -14,6 +14,7 @@ from ingest.blocks import Kind, Offsets, Unit, units_of
 from ingest.headings import BodySize
 from ingest.rows import Row, rows_of
 from ingest.running import without_running
+from ingest.tables import with_heads
 from ingest.tidy import tidied
 from ingest.types import Chunk, ChunkWord, Page
 
@@ -71,7 +72,7 @@ def _rows(pages: Iterable[Page]) -> Iterator[tuple[list[Row], BodySize]]:
     body = BodySize()
     waiting: deque[list[Row]] = deque()
     for page, dropped in without_running(pages):
-        rows = tidied(rows_of(page, dropped))
+        rows = with_heads(tidied(rows_of(page, dropped)))
         body.add(rows)
         waiting.append(rows)
         if len(waiting) > BODY_LOOK_AHEAD:
@@ -117,9 +118,9 @@ class _Packer:
         return self._tokens >= _FRESH_SHARE * target
 
     def _cut(self, count: int) -> Iterator[list[Unit]]:
-        """Give the first `count` units as a chunk, but leave headings at its end to what follows them."""
+        """Give the first `count` units as a chunk, but leave headings, of sections and of columns, at its end to what follows them."""
         keep = count
-        while keep > 0 and self._units[keep - 1].kind is Kind.HEADING:
+        while keep > 0 and (self._units[keep - 1].kind is Kind.HEADING or self._units[keep - 1].head):
             keep -= 1
         keep = keep or count
         chunk, self._units = self._units[:keep], self._units[keep:]

@@ -7,7 +7,7 @@ rows with numbers. Key-and-value tables, whose cells end in colons, have none.
 import re
 from collections.abc import Sequence
 
-LONGEST = 160
+LONGEST = 240
 
 _MOST_ROWS = 3
 _YEAR_OR_DAY = re.compile(r"(?<![\d.,])(?:(?:19|20)\d\d|[0-3]?\d)(?![\d.,]*\d)")
@@ -21,9 +21,19 @@ class TableHead:
     def __init__(self) -> None:
         self._rows: list[str] = []
         self._complete = False
+        self._marked = False
 
-    def add(self, row: str) -> str:
-        """The column headings that `row` stands under; empty while it is one of them."""
+    def add(self, row: str, *, head: bool = False) -> str:
+        """The column headings that `row` stands under; empty while it is one of them, as one marked `head` always is."""
+        if head:
+            if self._complete:
+                self._rows, self._complete = [], False
+            self._rows.append(row)
+            self._marked = True
+            return ""
+        if self._marked:
+            self._complete = True
+            return headings(self._rows)
         if not self._complete and len(self._rows) < _MOST_ROWS and _can_head(row):
             self._rows.append(row)
             return ""

@@ -22,6 +22,8 @@ _LARGER = 1.12
 _SMALLER = 0.95
 _MOST_WORDS = 22
 _PROSE_WORDS = 6
+_MARKED_WORDS = 10
+_SHORT_WORD = 3
 _NEAR = 0.7
 _COLUMN_SHARE = 0.25
 _CONTENTS_ROWS = 5
@@ -64,6 +66,7 @@ class BodySize:
     def __init__(self) -> None:
         self._characters: Counter[float] = Counter()
         self._bold: Counter[bool] = Counter()
+        self._marked: Counter[bool] = Counter()
 
     def add(self, rows: Iterable[Row]) -> None:
         """Count a page's rows."""
@@ -72,6 +75,7 @@ class BodySize:
                 length = sum(len(piece.text) for piece in row.cells[0].pieces)
                 self._characters[round(row.size, 1)] += length
                 self._bold[row.bold] += length
+                self._marked[row.marked] += length
 
     @property
     def points(self) -> float:
@@ -82,6 +86,11 @@ class BodySize:
     def bold(self) -> bool:
         """Whether most of it is bold."""
         return self._bold[True] > self._bold[False]
+
+    @property
+    def marked(self) -> bool:
+        """Whether most of it is italic or coloured."""
+        return self._marked[True] > self._marked[False]
 
 
 def heading_flags(rows: list[Row], body: BodySize) -> list[bool]:
@@ -97,6 +106,11 @@ def heading_flags(rows: list[Row], body: BodySize) -> list[bool]:
     ]
 
 
+def announces_itself(text: str) -> bool:
+    """Whether it reads "Item 2. …", "Note 7 — …" and the like."""
+    return _ANNOUNCED.match(text) is not None
+
+
 def is_contents(rows: list[Row]) -> bool:
     """Whether a page is a table of contents: most of its rows end in page numbers that never fall."""
     numbers = [int(last) for row in rows if row.is_table and (last := row.cells[-1].pieces[-1].text).isdecimal()]
@@ -106,7 +120,7 @@ def is_contents(rows: list[Row]) -> bool:
 
 def _looks_alone(row: Row, body: BodySize) -> bool:
     """Whether a row, for itself, could be a heading."""
-    if row.is_table and not _is_numbered_pair(row):
+    if row.head or (row.is_table and not _is_numbered_pair(row)):
         return False
     words = [piece.text for cell in row.cells for piece in cell.pieces]
     text = " ".join(words)
@@ -114,9 +128,16 @@ def _looks_alone(row: Row, body: BodySize) -> bool:
         return False
     if text[0].islower() or text[0] in "([":
         return False
-    if _is_larger(row, body) or _ANNOUNCED.match(text):
+    if _is_larger(row, body) or announces_itself(text):
         return True
-    return row.bold and not body.bold and row.size >= body.points * _SMALLER and not row.is_table
+    if row.size < body.points * _SMALLER or row.is_table:
+        return False
+    return (row.bold and not body.bold) or (row.marked and not body.marked and _is_titled(words))
+
+
+def _is_titled(words: list[str]) -> bool:
+    """Few words, the longer of them with capitals or numbers."""
+    return len(words) <= _MARKED_WORDS and all(not word[0].islower() for word in words if len(word) > _SHORT_WORD)
 
 
 def _is_larger(row: Row, body: BodySize) -> bool:
@@ -151,8 +172,13 @@ def _labels_table(row: Row, before: list[Row], following: list[Row], body: BodyS
     )
 
 
-def nested(path: tuple[Heading, ...], heading: Heading) -> tuple[Heading, ...]:
-    """The path after `heading`: what holds it stays, what it ends goes."""
+def nested(path: tuple[Heading, ...], heading: Heading, *, at_once: bool = False) -> tuple[Heading, ...]:
+    """The path after `heading`: what holds it stays, what it ends goes.
+
+    A heading that follows another `at_once`, with nothing between them, is held by it if it is no larger.
+    """
+    if at_once and path and path[-1].level is None is heading.level and heading.size <= path[-1].size * _LARGER:
+        return (*path, heading)[-MAX_DEPTH:]
     while path and not _holds(path[-1], heading):
         path = path[:-1]
     return (*path, heading)[-MAX_DEPTH:]

@@ -52,12 +52,15 @@ def _lines(message: Mapping[str, object], words: list[Word]) -> tuple[Line, ...]
     blocks = _column(message, "line_blocks", len(counts), 0, _MANY)
     sizes = _column(message, "line_sizes", len(counts), 0, _MANY)
     bold = _column(message, "line_bold", len(counts), 0, 1)
+    marked = _column(message, "line_marked", len(counts), 0, 1)
     if sum(counts) != len(words):
         raise ProtocolError("the lines' words are not the page's words")
     bounds = np.cumsum([0, *counts]).tolist()
     return tuple(
-        Line(tuple(words[first:last]), box, block, size / 100, bool(heavy))
-        for (first, last), box, block, size, heavy in zip(pairwise(bounds), boxes, blocks, sizes, bold, strict=True)
+        Line(tuple(words[first:last]), box, block, size / 100, bool(heavy), bool(mark))
+        for (first, last), box, block, size, heavy, mark in zip(
+            pairwise(bounds), boxes, blocks, sizes, bold, marked, strict=True
+        )
     )
 
 

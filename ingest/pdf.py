@@ -7,7 +7,7 @@ because a dictionary per word costs more than reading the page.
 import mmap
 import re
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import pymupdf as untyped
 
@@ -20,6 +20,8 @@ pymupdf.TOOLS.mupdf_display_warnings(False)
 
 FLAGS = pymupdf.TEXTFLAGS_TEXT
 _BOLD = pymupdf.TEXT_FONT_BOLD
+_ITALIC = 2
+_COLOURED = 48
 _FARTHEST_WORD = 400
 """A word farther than this from the one before is not looked for: it was clipped out of the text."""
 _MAX_COORDINATE = 100_000_000
@@ -60,6 +62,8 @@ class RawPage(TypedDict):
     line_blocks: list[int]
     line_sizes: list[int]
     line_bold: list[int]
+    line_marked: list[int]
+    """Lines wholly in italics or in colour."""
     damaged: bool
     """The page could not be read, or not to its end; `text` has what could."""
 
@@ -158,7 +162,9 @@ def _read(page: Any, number: int, label: str) -> RawPage:
     return raw
 
 
-def _add_words(raw: RawPage, text: str, words: list[Any], styles: dict[tuple[int, int], Any], matrix: Any) -> None:
+def _add_words(
+    raw: RawPage, text: str, words: list[Any], styles: dict[tuple[int, int], "_LineStyle"], matrix: Any
+) -> None:
     position = 0
     line: tuple[int, int] | None = None
     starts, ends, boxes, line_words = raw["starts"], raw["ends"], raw["boxes"], raw["line_words"]
@@ -176,17 +182,18 @@ def _add_words(raw: RawPage, text: str, words: list[Any], styles: dict[tuple[int
         boxes += _box((x0, y0, x1, y1), matrix)
 
 
-def _add_line(raw: RawPage, block: int, style: tuple[float, bool, Any] | None, matrix: Any) -> None:
-    size, bold, box = style or (0.0, False, (0.0, 0.0, 0.0, 0.0))
+def _add_line(raw: RawPage, block: int, style: "_LineStyle | None", matrix: Any) -> None:
+    style = style or _PLAIN
     raw["line_words"].append(0)
     raw["line_blocks"].append(block)
-    raw["line_sizes"].append(_hundredths(size))
-    raw["line_bold"].append(int(bold))
-    raw["line_boxes"] += _box(box, matrix)
+    raw["line_sizes"].append(_hundredths(style.size))
+    raw["line_bold"].append(int(style.bold))
+    raw["line_marked"].append(int(style.marked))
+    raw["line_boxes"] += _box(style.box, matrix)
 
 
-def _line_styles(page: dict[str, Any]) -> dict[tuple[int, int], tuple[float, bool, Any]]:
-    """(block, line) -> (largest size, whether every letter is bold, box)."""
+def _line_styles(page: dict[str, Any]) -> dict[tuple[int, int], "_LineStyle"]:
+    """By block and line."""
     return {
         (block["number"], index): _style(line)
         for block in page["blocks"]
@@ -194,11 +201,30 @@ def _line_styles(page: dict[str, Any]) -> dict[tuple[int, int], tuple[float, boo
     }
 
 
-def _style(line: dict[str, Any]) -> tuple[float, bool, Any]:
+class _LineStyle(NamedTuple):
+    """A line's largest size, whether all its letters are bold, or all of them italic or coloured, and its box."""
+
+    size: float
+    bold: bool
+    marked: bool
+    box: Any
+
+
+_PLAIN = _LineStyle(0.0, False, False, (0.0, 0.0, 0.0, 0.0))
+
+
+def _style(line: dict[str, Any]) -> _LineStyle:
     spans = [span for span in line["spans"] if span["text"].strip()]
     size = max((span["size"] for span in spans), default=0.0)
     bold = bool(spans) and all(span["flags"] & _BOLD or span["char_flags"] & 8 for span in spans)
-    return size, bold, line["bbox"]
+    marked = bool(spans) and all(span["flags"] & _ITALIC or _is_coloured(span["color"]) for span in spans)
+    return _LineStyle(size, bold, marked, line["bbox"])
+
+
+def _is_coloured(colour: int) -> bool:
+    """Whether red, green and blue differ clearly; black, grey and white do not."""
+    parts = colour >> 16 & 255, colour >> 8 & 255, colour & 255
+    return max(parts) - min(parts) > _COLOURED
 
 
 def _box(box: tuple[float, float, float, float], matrix: Any) -> list[int]:
@@ -237,5 +263,6 @@ def _empty(number: int) -> RawPage:
         line_blocks=[],
         line_sizes=[],
         line_bold=[],
+        line_marked=[],
         damaged=True,
     )

@@ -5,12 +5,23 @@ from typing import NamedTuple
 from ingest.types import Box
 
 _HYPHENS = ("-", "\u2010")
+_AFTER_WORD = ".,;:)”\"'’"
 # A hyphen after one of these is the word's own more often than the line's.
 _PREFIXES = """
 anti cross double eight first five four full half high long low mid multi nine non part post second self seven short
 single six ten third three two well year
 """
 _KEPT_PREFIXES = frozenset(_PREFIXES.split())
+# A word of its own that ends compounds: "exchange-traded", "fixed-rate".
+_TAILS = """
+aware backed based bearing bound built class controlled cost current dependent down driven effective end equity facing
+family featured fixed free friendly funded grade growth held high holders hour income interest led level like line
+linked made market minute month named off only oriented out owned paid party performance point premises priced producing
+quality quarter range rate rated ready related resistant risk scale section sector sensitive service settled share
+sharing side site size speed staff standard state step style taking term tested third tier time to traded trading type
+up value weighted wide winning woven year
+"""
+_KEPT_TAILS = frozenset(_TAILS.split())
 
 
 class Piece(NamedTuple):
@@ -51,4 +62,5 @@ def _is_hyphenated(word: str, following: str) -> bool:
         and following[0].islower()
         and "-" not in stem
         and stem.lower() not in _KEPT_PREFIXES
+        and following.rstrip(_AFTER_WORD) not in _KEPT_TAILS
     )

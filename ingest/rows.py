@@ -14,7 +14,8 @@ CELL_GAP = "  "
 _SAME_ROW_OVERLAP = 0.5
 _SIDEWAYS = 3.0
 _SAME_CELL_GAP = 0.6
-_LABELS_BEFORE = frozenset(("$", "€", "£", "¥", "("))
+_CURRENCIES = frozenset("$€£¥")
+_LABELS_BEFORE = _CURRENCIES | {"("}
 _LABELS_AFTER = frozenset((")", "%", ")%"))
 
 
@@ -46,6 +47,10 @@ class Row:
     """Whether it begins a list item; the bullet itself is gone."""
     right: float = 0.0
     """How far the lines of its column reach."""
+    marked: bool = False
+    """Whether all of it is italic or coloured."""
+    head: bool = False
+    """Whether it heads the columns of a table."""
     bottom: float = field(init=False)
     """Lower edge of the last wrapped line in it."""
 
@@ -93,11 +98,9 @@ def rows_of(page: Page, dropped: frozenset[int] = frozenset()) -> list[Row]:
     for index, line in enumerate(page.lines):
         if index in dropped:
             continue
-        cell = _cell(page, line)
-        if cell is None:
-            continue
-        _place(rows, cell, line, last)
-        last = line
+        for cell in _cells(page, line):
+            _place(rows, cell, line, last)
+            last = line
     return rows
 
 
@@ -109,14 +112,20 @@ def vertical_overlap(one: tuple[float, float], other: tuple[float, float]) -> fl
     return (min(one[1], other[1]) - max(one[0], other[0])) / smaller
 
 
-def _cell(page: Page, line: Line) -> Cell | None:
-    pieces: list[Piece] = []
+def _cells(page: Page, line: Line) -> list[Cell]:
+    """A line's words: one cell, or one more wherever the currency sign of the next amount stands at the end of it."""
+    runs: list[list[Piece]] = []
     text, number = page.text, page.number
     for word in line.words:
         readable = normalised(text[word.start : word.end])
-        if readable:
-            pieces.append(Piece(readable, " ", number, word.start, word.end, word.box))
-    return Cell(pieces, line.box[0], line.box[2]) if pieces else None
+        if not readable:
+            continue
+        if not runs or (readable in _CURRENCIES and runs[-1][-1].text[-1] in "0123456789)%—"):
+            runs.append([])
+        runs[-1].append(Piece(readable, " ", number, word.start, word.end, word.box))
+    if len(runs) == 1:
+        return [Cell(runs[0], line.box[0], line.box[2])]
+    return [Cell(run, run[0].box[0], run[-1].box[2]) for run in runs]
 
 
 def _place(rows: list[Row], cell: Cell, line: Line, last: Line | None) -> None:
@@ -130,12 +139,13 @@ def _place(rows: list[Row], cell: Cell, line: Line, last: Line | None) -> None:
         if beside and vertical_overlap((row.y0, row.y1), (y0, y1)) >= _SAME_ROW_OVERLAP:
             _extend(row, cell, line)
             return
-    rows.append(Row([cell], y0, y1, line.size, line.bold, line.block))
+    rows.append(Row([cell], y0, y1, line.size, line.bold, line.block, marked=line.marked))
 
 
 def _extend(row: Row, cell: Cell, line: Line) -> None:
     last = row.cells[-1]
-    if 0 <= cell.x0 - last.x1 + 1 <= _SAME_CELL_GAP * line.size + 1:
+    new_amount = len(cell.pieces) == 1 and cell.pieces[0].text in _CURRENCIES
+    if not new_amount and 0 <= cell.x0 - last.x1 + 1 <= _SAME_CELL_GAP * line.size + 1:
         touching = cell.x0 - last.x1 < 0.1 * line.size
         first, *others = cell.pieces
         last.pieces += [first._replace(gap="") if touching else first, *others]
@@ -146,6 +156,7 @@ def _extend(row: Row, cell: Cell, line: Line) -> None:
     row.bottom = max(row.bottom, row.y1)
     row.size = max(row.size, line.size)
     row.bold = row.bold and line.bold
+    row.marked = row.marked and line.marked
 
 
 def _gap(before: list[Piece], first: Piece) -> str:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
-EXTRACTOR_VERSION = 1
+EXTRACTOR_VERSION = 2
 """Raised whenever the same file would give other pages."""
 
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 """Raised whenever the same pages would give other chunks."""
 
 TEMPLATE_VERSION = 1
@@ -44,6 +44,8 @@ class Line:
     size: float
     """Largest font size in points."""
     bold: bool
+    marked: bool = False
+    """All of it in italics or in another colour than the grey of print."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ PAGE = {
     "line_blocks": [0],
     "line_sizes": [1100],
     "line_bold": [0],
+    "line_marked": [0],
     "damaged": False,
 }
 

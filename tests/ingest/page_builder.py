@@ -13,9 +13,17 @@ class L:
     """One line: its text, where it stands, and how it looks. Lines of one `block` belong together."""
 
     def __init__(
-        self, text: str, x: float = 50, y: float = 100, size: float = 10, bold: bool = False, block: int = 0
+        self,
+        text: str,
+        x: float = 50,
+        y: float = 100,
+        size: float = 10,
+        bold: bool = False,
+        block: int = 0,
+        marked: bool = False,
     ) -> None:
         self.text, self.x, self.y, self.size, self.bold, self.block = text, x, y, size, bold, block
+        self.marked = marked
 
 
 def page(number: int, lines: Iterable[L]) -> Page:
@@ -32,7 +40,7 @@ def page(number: int, lines: Iterable[L]) -> Page:
             words.append(Word(start, start + len(word), box))
             position += len(word) + 1
         box = (line.x, line.y, words[-1].box[2], line.y + line.size)
-        built.append(Line(tuple(words), box, line.block, line.size, line.bold))
+        built.append(Line(tuple(words), box, line.block, line.size, line.bold, line.marked))
         text += line.text + "\n"
     return Page(number, text, WIDTH, HEIGHT, tuple(built))
 

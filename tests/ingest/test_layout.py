@@ -165,6 +165,20 @@ def test_larger_bold_and_announced_lines_are_headings() -> None:
     assert flags(L("Note 3 :", 50, size=12), L("Earnings Per Share", 110, size=12)) == [True]
 
 
+def test_short_titled_lines_in_italics_or_colour_are_headings() -> None:
+    assert flags(L("Sales and Marketing", marked=True)) == [True]
+    assert flags(L("this is said with stress", marked=True)) == [False]
+    assert flags(L("Sales and Marketing.", marked=True)) == [False]
+
+
+def test_a_heading_right_below_another_is_held_by_it() -> None:
+    overview, business = Heading("Overview", 10, bold=True), Heading("Our Business", 10, bold=True)
+    assert nested((overview,), business, at_once=True) == (overview, business)
+    assert nested((overview,), business) == (business,)
+    larger = Heading("Results", 14, bold=True)
+    assert nested((overview,), larger, at_once=True) == (larger,)
+
+
 def test_sentences_labels_and_plain_lines_are_not() -> None:
     assert flags(L("Safety")) == [False]
     assert flags(L("Safety comes first.", size=14)) == [False]

@@ -22,6 +22,7 @@ GOOD: dict[str, Any] = {
     "line_blocks": [0],
     "line_sizes": [1100],
     "line_bold": [1],
+    "line_marked": [1],
 }
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from appliance import wire
 from appliance.errors import InvalidRequest
+from appliance.memory_view import memory_view
 from models.adapters import AdapterRef
 from models.catalog import Problem
 from models.errors import UnknownModel
@@ -91,7 +92,7 @@ class ModelDesk:
         self.manager = manager
         self._providers = providers
         self._embedder = embedder
-        manager.hold(embedder.name, embedder.size, "it makes embeddings, not text")
+        manager.hold(embedder.name, embedder.size, "it makes embeddings, not text", kind=_EMBEDDING)
 
     async def installed(self) -> list[wire.Model]:
         """Every installed model and its state as the folder is now: the embedding model, the usable, the damaged."""
@@ -128,28 +129,14 @@ class ModelDesk:
             case "unload":
                 state = await self.manager.unload(model_id)
             case "pin":
-                state = self.manager.pin(model_id)
+                state = await self.manager.pin(model_id)
             case "unpin":
-                state = self.manager.unpin(model_id)
+                state = await self.manager.unpin(model_id)
         return model_view(state)
 
     def memory(self) -> wire.Memory:
         """The budget and who holds what, the embedding model first: its weights are kept as they are in its files."""
-        states = [state for state in self.manager.states() if state.predicted is not None]
-        holders = [wire.MemoryHolder(id=self._embedder.name, kind=_EMBEDDING, predicted=self._embedder.size)]
-        holders += [
-            wire.MemoryHolder(
-                id=state.spec.id,
-                kind="model",
-                predicted=state.predicted or 0,
-                measured=state.measured,
-                pid=state.pid,
-                cpu_seconds=state.cpu_seconds,
-            )
-            for state in states
-        ]
-        used = sum(holder.bytes for holder in self.manager.holders())
-        return wire.Memory(budget=self.manager.budget_bytes, used=used, holders=holders)
+        return memory_view(self.manager.report())
 
     async def openai_ids(self) -> list[str]:
         """What `model` may name in OpenAI's routes."""

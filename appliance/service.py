@@ -24,6 +24,7 @@ from appliance.events import EventBus
 from appliance.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
 from appliance.intake import Intake, Publish
 from appliance.library import Library
+from appliance.memory_view import decision_view
 from appliance.model_desk import ModelDesk, model_view
 from appliance.monitoring.status import Monitor
 from appliance.notify import notify, watchdog_seconds
@@ -42,6 +43,8 @@ from ingest.watch import Watcher
 from models.adapters import AdapterCatalog
 from models.catalog import Catalog
 from models.cpu import effective_cpus
+from models.decisions import Decision
+from models.devices import Devices
 from models.embedder import BUILTIN, Embedder
 from models.manager import Manager, ModelDefaults, ModelState
 from models.memory import default_budget
@@ -49,6 +52,7 @@ from models.providers.registry import Providers
 
 _log = logging.getLogger("docent")
 _STATUS_SECONDS = 1.0
+_KEPT_DECISIONS = 64  # that a slow watcher of the events can lag behind
 
 
 def serve(places: Places, settings: Settings) -> None:
@@ -119,6 +123,10 @@ def _make_manager(places: Places, settings: Settings, events: EventBus) -> Manag
     def changed(state: ModelState) -> None:
         events.publish(("model", state.spec.id), Event(type="model", model=model_view(state)))
 
+    def decided(decision: Decision) -> None:
+        key = str(decision.number % _KEPT_DECISIONS)
+        events.publish(("memory", key), Event(type="memory", memory=decision_view(decision)))
+
     chosen = settings.models
     return Manager(
         Catalog(places.models),
@@ -132,7 +140,10 @@ def _make_manager(places: Places, settings: Settings, events: EventBus) -> Manag
             wait_s=chosen.wait_seconds,
             queue=chosen.queue,
         ),
+        state=places.home,
+        devices=Devices(),
         on_change=changed,
+        on_decision=decided,
     )
 
 

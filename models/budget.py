@@ -1,73 +1,157 @@
-"""What has to happen before a model may be loaded. Pure.
+"""What has to happen before memory may be taken. Pure.
 
-Rules: memory is reserved before anything is loaded, so the sum of all holders never exceeds the budget. Victims are
-models that nobody uses, least recently used first, never more than needed. What can never fit is refused at once; what
-fits when others are done waits for them.
+Rules: memory is reserved before anything is loaded, so the sum of all holders never exceeds a device's limit. What can
+be made again at once (adapters, prompt caches) leaves before any model. Among models the loss is weighed: the seconds
+that bringing one back takes, divided by the seconds since it was used, for what was used long ago is not likely to be
+wanted soon. The victims are the set with the smallest sum of losses that frees enough, and so never more than needed:
+the exact one among up to `EXACT` candidates, a greedy one among more. What can never fit is refused at once; what fits
+when others are done waits for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+EXACT: Final = 10
+_RECENT_S: Final = 10.0  # what was used just now is not worth infinitely more than what was used a moment ago
+
+Devices = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds memory now: `bytes` reserved or measured, whichever is more; `idle` if it may be unloaded at once."""
+    """Who holds memory now, in bytes by device: reserved or measured, whichever is more.
+
+    `idle` if it may leave at once; `idle_s` is for how long nobody has used it, `reload_s` what bringing it back takes.
+    `part_of` names the holder that an adapter or a prompt cache belongs to: when that one leaves, so does this.
+    """
 
     id: str
-    bytes: int
+    devices: Devices
     idle: bool
     pinned: bool = False
-    last_used: float = 0.0
+    idle_s: float = 0.0
+    reload_s: float = 1.0
+    part_of: str = ""
+
+    @property
+    def loss(self) -> float:
+        """What its leaving is likely to cost."""
+        return self.reload_s / (self.idle_s + _RECENT_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Proceed:
-    """Unload these, then load; `victims` may be empty."""
+    """Let these leave, then take the memory; `victims` may be empty."""
 
     victims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Would fit once these are idle."""
+    """Would fit once these are idle and have left."""
 
     busy: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """Cannot fit, however long one waits: `room` is what the pinned models leave of the budget."""
+    """Cannot fit, however long one waits: `room` is what the pinned ones leave of each device's limit."""
 
-    room: int
+    room: Devices
     pinned: tuple[str, ...]
 
 
 Plan = Proceed | Wait | Never
 
 
-def plan(budget: int, holders: Sequence[Holder], wanted: int) -> Plan:
-    """How `wanted` bytes can be had from `budget` bytes."""
-    pinned = [holder for holder in holders if holder.pinned]
-    room = budget - sum(holder.bytes for holder in pinned)
-    if wanted > room:
-        return Never(room, tuple(holder.id for holder in pinned))
-    missing = wanted - (budget - sum(holder.bytes for holder in holders))
-    if missing <= 0:
+def plan(limits: Devices, holders: Sequence[Holder], wanted: Devices) -> Plan:
+    """How `wanted` bytes can be had on each device named in it. A device without a limit has none to give."""
+    stays = [one for one in holders if one.pinned and _touches(one, wanted)]
+    room = {device: limits.get(device, 0) - _on(stays, device) for device in wanted}
+    if any(size > room[device] for device, size in wanted.items()):
+        return Never(room, tuple(one.id for one in stays))
+    missing = {device: size + _on(holders, device) - limits.get(device, 0) for device, size in wanted.items()}
+    missing = {device: size for device, size in missing.items() if size > 0}
+    if not missing:
         return Proceed()
-    idle = sorted((holder for holder in holders if holder.idle and not holder.pinned), key=lambda one: one.last_used)
-    if sum(holder.bytes for holder in idle) < missing:
-        return Wait(tuple(holder.id for holder in holders if not holder.idle and not holder.pinned))
-    return Proceed(_fewest(idle, missing))
+    movable = [one for one in holders if not one.pinned and _touches(one, missing)]
+    if (chosen := _victims([one for one in movable if one.idle], missing)) is not None:
+        return Proceed(tuple(one.id for one in chosen))
+    busy = [one for one in _victims(movable, missing) or movable if not one.idle]
+    return Wait(tuple(one.id for one in busy))
 
 
-def _fewest(idle: Sequence[Holder], missing: int) -> tuple[str, ...]:
-    """The least recently used that free enough, without those that the later ones make needless."""
+def _victims(candidates: Sequence[Holder], missing: Devices) -> list[Holder] | None:
+    """Those that leave: small things alone if they suffice, else the models whose loss is least, and what is still needed.
+
+    None if all of them together do not free enough.
+    """
+    parts = [one for one in candidates if one.part_of]
+    models = [one for one in candidates if not one.part_of]
+    if (chosen := _cheapest(parts, missing)) is not None:
+        return chosen
+    leaving = _cheapest(models, _less(missing, parts))
+    if leaving is None:
+        return None
+    gone = {one.id for one in leaving}
+    with_them = [one for one in parts if one.part_of in gone]
+    left = [one for one in parts if one.part_of not in gone]
+    return [*(_cheapest(left, _less(missing, [*leaving, *with_them])) or []), *leaving]
+
+
+def _cheapest(candidates: Sequence[Holder], missing: Devices) -> list[Holder] | None:
+    """The set with the least loss that frees what is missing; None if there is none."""
+    if not missing:
+        return []
+    useful = [one for one in candidates if _touches(one, missing)]
+    if _less(missing, useful):
+        return None
+    return _exact(useful, missing) if len(useful) <= EXACT else _greedy(useful, missing)
+
+
+def _exact(candidates: Sequence[Holder], missing: Devices) -> list[Holder]:
+    """By looking at all sets; of two as cheap the one that frees less."""
+    sets = (chosen for count in range(1, len(candidates) + 1) for chosen in combinations(candidates, count))
+    enough = (chosen for chosen in sets if not _less(missing, chosen))
+    return list(min(enough, key=lambda chosen: (sum(one.loss for one in chosen), _size(chosen))))
+
+
+def _greedy(candidates: Sequence[Holder], missing: Devices) -> list[Holder]:
+    """One after another by loss for each useful byte; then those that the others make needless stay."""
     chosen: list[Holder] = []
-    for holder in idle:
-        if sum(one.bytes for one in chosen) >= missing:
-            break
-        chosen.append(holder)
-    for holder in reversed(chosen[:-1]):
-        if sum(one.bytes for one in chosen) - holder.bytes >= missing:
-            chosen.remove(holder)
-    return tuple(holder.id for holder in chosen)
+    left = [*candidates]
+    while still := _less(missing, chosen):
+        best = min(left, key=lambda one: one.loss / max(_useful(one, still), 1e-9))
+        left.remove(best)
+        chosen.append(best)
+    for one in sorted(chosen, key=lambda one: one.loss, reverse=True):
+        others = [other for other in chosen if other is not one]
+        if not _less(missing, others):
+            chosen = others
+    return chosen
+
+
+def _useful(one: Holder, missing: Devices) -> float:
+    """The share of what is missing that it frees."""
+    return sum(min(one.devices.get(device, 0), size) / size for device, size in missing.items())
+
+
+def _less(missing: Devices, gone: Iterable[Holder]) -> dict[str, int]:
+    """What is still missing when these have left."""
+    leaving = [*gone]
+    rest = {device: size - _on(leaving, device) for device, size in missing.items()}
+    return {device: size for device, size in rest.items() if size > 0}
+
+
+def _on(holders: Iterable[Holder], device: str) -> int:
+    return sum(one.devices.get(device, 0) for one in holders)
+
+
+def _touches(one: Holder, devices: Devices) -> bool:
+    return any(one.devices.get(device, 0) > 0 for device in devices)
+
+
+def _size(holders: Iterable[Holder]) -> int:
+    return sum(sum(one.devices.values()) for one in holders)

@@ -30,6 +30,8 @@ from models.protocol import (
     ProtocolError,
     Refused,
     Request,
+    Trim,
+    Trimmed,
     decode_event,
     encode,
     frame_length,
@@ -39,7 +41,7 @@ from models.protocol import (
 _END_S: Final = 2.0
 _EVENTS_BESIDE_TEXT: Final = 4
 _DEAF_CHECKS: Final = 3
-_LAST: Final = (Finished, Refused, Counted)
+_LAST: Final = (Finished, Refused, Counted, Trimmed)
 
 
 class Channel:
@@ -134,7 +136,7 @@ class Child:
     def open_requests(self) -> int:
         return len(self._channels)
 
-    def send(self, make: Callable[[int], Generate | Count]) -> Channel:
+    def send(self, make: Callable[[int], Generate | Count | Trim]) -> Channel:
         """Begin a request; `make` gets its id. Raises ModelCrashed if the child is gone."""
         if not self.alive:
             raise self._crashed("its process has ended")

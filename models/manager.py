@@ -1,39 +1,49 @@
-"""Which models are in memory, and who may use them: leases, reservations, eviction, idle time-outs.
+"""Which models are in memory, and who may use them: the face of `acquiring`, `loading`, `leaving` and `watching`.
 
-Rules: a model is used through a lease and never unloaded while one is out. Memory is reserved before a child is
-started (see `budget`); a load is a task of the manager's own, so a caller who gives up does not break it for others.
-Loads are granted in the order they were asked for. Every wait has a deadline and every queue an end: ModelBusy.
-Everything belongs to the event loop's thread; what blocks runs in threads.
+Rules: a model is used through a lease and never unloaded while one is out. Memory is reserved before a child is started
+(see `budget`). Everything belongs to the event loop's thread; what blocks runs in threads.
 """
 
 import asyncio
 import contextlib
-import logging
-import threading
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from models.acquiring import Acquirer, Wish
 from models.adapters import AdapterCatalog, AdapterRef, AdapterSpec, check_fits
-from models.budget import Holder, Never, Wait, plan
+from models.background import BackgroundLoads
+from models.budget import Holder
 from models.catalog import Catalog, ModelSpec
-from models.child import Child
-from models.errors import ModelBusy, ModelCrashed, ModelError, ModelInUse, ModelLoadFailed, ModelTooLarge
+from models.decisions import Decision
+from models.devices import Devices
+from models.errors import ModelInUse
+from models.estimator import Estimator
 from models.lease import Lease
-from models.memory import owned_bytes
+from models.leaving import Leaver
+from models.loading import Loader
+from models.measurements import Measurements
+from models.memory import measure
+from models.need import RAM, Measured
+from models.options import STANDARD, ModelDefaults
+from models.pins import Pins
+from models.pressure import Pressure, Probe, Reading
 from models.process import Spawner
-from models.protocol import LoadSettings
-from models.residents import STANDARD, ModelDefaults, ModelState, Resident, StateName
-
-_log = logging.getLogger(__name__)
+from models.report import MemoryReport, holder_reports
+from models.residents import ModelState, Resident
+from models.roster import Held, Roster
+from models.watching import Watch
 
 __all__ = ["Manager", "ModelDefaults", "ModelState"]
 
 
 class Manager:
-    """Loads, shares and unloads models within `budget_bytes`. An async context manager."""
+    """Loads, shares and unloads models within a budget. An async context manager.
+
+    `state` is the folder for what is remembered over restarts: pins, and what loads were seen to need.
+    """
 
     def __init__(
         self,
@@ -42,29 +52,42 @@ class Manager:
         *,
         budget_bytes: int,
         defaults: ModelDefaults = STANDARD,
+        state: Path | None = None,
+        devices: Devices | None = None,
+        pressure: Callable[[], Reading | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[ModelState], None] = lambda _: None,
+        on_decision: Callable[[Decision], None] = lambda _: None,
     ) -> None:
         self.catalog = catalog
         self.adapters = adapters
-        self.budget_bytes = budget_bytes
         self._defaults = defaults
-        self._clock = clock
-        self._on_change = on_change
-        self._residents: dict[str, Resident] = {}
-        self._failures: dict[str, str] = {}
-        self._pinned: set[str] = set()
-        self._held: dict[str, int] = {}  # of the budget, by what is no language model
-        self._line: deque[object] = deque()  # tickets of those who wait for room, first come first served
-        self._waiting = 0
-        self._pulse = asyncio.Event()
-        self._fits: set[tuple[str, str]] = set()
+        self._devices = devices or Devices()
         self._spawner = Spawner()
-        self._watch: asyncio.Task[None] | None = None
-        self._closing = False
+        self._measurements = Measurements(state / "measurements.json" if state else None)
+        self._roster = Roster(
+            catalog,
+            {RAM: budget_bytes, **self._devices.budgets()},
+            defaults,
+            Pins(state / "pins.json" if state else None),
+            clock=clock,
+            measure=self._measured,
+            on_change=on_change,
+            on_decision=on_decision,
+        )
+        estimator = Estimator(self._spawner, self._measurements, self._devices)
+        self._leaver = Leaver(self._roster)
+        loader = Loader(self._roster, self._leaver, estimator, self._spawner)
+        self._background = BackgroundLoads(self._roster, self._load)
+        self._acquirer = Acquirer(self._roster, loader, self._leaver, estimator, self._background.swap)
+        self._pressure = Pressure(pressure or Probe())
+        self._watch = Watch(self._roster, self._leaver, self._background, estimator, self._devices, self._pressure)
+        self._watching: asyncio.Task[None] | None = None
+        self._fits: set[tuple[str, str]] = set()
 
     async def __aenter__(self) -> Self:
-        self._watch = asyncio.create_task(self._watch_forever(), name="models watch")
+        self._watching = asyncio.create_task(self._watch.forever(), name="models watch")
+        self._background.preload(dict.fromkeys((*sorted(self._roster.pins.ids), *self._defaults.preload)))
         return self
 
     async def __aexit__(
@@ -74,13 +97,15 @@ class Manager:
 
     async def close(self) -> None:
         """End all children. Whoever still holds a lease gets ModelCrashed."""
-        self._closing = True
-        self._notify()
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.wait([self._watch])
-        await asyncio.gather(*(self._stop(resident, "the end") for resident in list(self._residents.values())))
+        self._roster.closing = True
+        self._roster.notify()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self._background.close()
+        await asyncio.gather(*(self._leaver.stop(resident, "the end") for resident in list(self._roster.residents)))
         await asyncio.to_thread(self._spawner.close)
+        await asyncio.to_thread(self._measurements.save)
 
     # -- use ----------------------------------------------------------------------------------------------------------
 
@@ -98,282 +123,150 @@ class Manager:
         for adapter, _ in chosen:
             await self._check_fits(adapter, spec)
         wait = self._defaults.wait_s if wait_s is None else wait_s
-        resident = await self._acquire(spec, wait)
+        used = tuple(dict.fromkeys(adapter for adapter, _ in chosen))
+        resident = await self._acquirer.acquire(Wish(spec, used), wait)
         assert resident.child is not None
-        lease = Lease(spec, resident.child, chosen, wait_s=wait, queue=self._defaults.queue)
+        lease = Lease(resident.spec, resident.child, chosen, wait_s=wait, queue=self._defaults.queue)
         try:
             yield lease
         finally:
             lease.close()
-            self._release(resident)
+            self._acquirer.release(resident, used)
+            await self._leave_if_replaced(resident)
+
+    @contextlib.asynccontextmanager
+    async def room(
+        self, holder_id: str, kind: str, devices: Mapping[str, int], *, wait_s: float | None = None
+    ) -> AsyncIterator[None]:
+        """Memory of the budget for something else, such as training, for the block: waited for and evicted for as for
+        a model. Raises ModelTooLarge, ModelBusy.
+        """
+        wait = self._defaults.wait_s if wait_s is None else wait_s
+        async with self._acquirer.room(Held(holder_id, kind, dict(devices)), wait):
+            yield
+
+    def hold(self, holder_id: str, size: int, why_not: str, *, kind: str = "other") -> None:
+        """Count `size` bytes of the budget as held for good by something else, such as the embedding model.
+
+        `why_not` is for whoever asks for a language model of this id.
+        """
+        self._roster.held[holder_id] = Held(holder_id, kind, {RAM: size})
+        self.catalog.others[holder_id] = why_not
 
     async def load(self, model_id: str) -> ModelState:
-        """Have the model in memory. Raises as `lease` does."""
-        resident = await self._acquire(self.catalog.get(model_id), self._defaults.wait_s)
-        self._release(resident)
+        """Have the model in memory, with what its file holds now. Raises as `lease` does."""
+        await self._load(self.catalog.get(model_id))
         return self.state(model_id)
 
     async def unload(self, model_id: str) -> ModelState:
         """Free its memory. Raises UnknownModel, or ModelInUse while it is loading or answering."""
         spec = self.catalog.get(model_id)
-        self._failures.pop(model_id, None)
-        resident = self._residents.get(model_id)
-        if resident is not None:
-            if not resident.idle and not resident.leaving:
-                doing = "answering" if resident.child else "loading"
-                raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "try again when it is done")
-            await self._stop(resident, "asked for")
+        self._roster.failures.pop(model_id, None)
+        loads = self._roster.of(model_id)
+        if busy := [one for one in loads if not one.idle and not one.leaving]:
+            doing = "answering" if busy[0].child else "loading"
+            raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "try again when it is done")
+        for resident in loads:
+            await self._leaver.stop(resident, "asked for")
         return self.state(model_id)
 
     async def remove(self, model_id: str) -> None:
         """Unload it and delete it from the disk. Raises UnknownModel, ModelInUse, ModelBusy, ModelError."""
         await self.unload(model_id)
-        self._pinned.discard(model_id)
+        await asyncio.to_thread(self._roster.pins.set, model_id, pinned=False)
         await asyncio.to_thread(self.catalog.remove, model_id)
 
-    def pin(self, model_id: str) -> ModelState:
-        """Never unload it to make room or for idleness. Raises UnknownModel."""
-        return self._set_pinned(model_id, pinned=True)
+    async def pin(self, model_id: str) -> ModelState:
+        """Never unload it to make room or for idleness, and load it now and at every start.
 
-    def unpin(self, model_id: str) -> ModelState:
-        """Raises UnknownModel."""
-        return self._set_pinned(model_id, pinned=False)
+        Returns before it is loaded. Raises UnknownModel, or ModelError if that cannot be remembered.
+        """
+        state = await self._set_pinned(model_id, pinned=True)
+        if state.state != "loaded":
+            self._background.begin(state.spec)
+        return state
+
+    async def unpin(self, model_id: str) -> ModelState:
+        """Raises UnknownModel, ModelError."""
+        return await self._set_pinned(model_id, pinned=False)
 
     async def rescan(self) -> None:
-        """Look at the folders again; models whose file is gone or another are unloaded as soon as they are idle."""
+        """Look at the folders again. A model whose file is gone is unloaded as soon as it is idle; one whose file is
+        another is loaded anew, and the old content answers until then.
+        """
         await asyncio.to_thread(self.catalog.rescan)
         await asyncio.to_thread(self.adapters.rescan)
-        self._failures.clear()
-        await self._stop_stale()
-        self._notify()
-
-    def hold(self, holder_id: str, size: int, why_not: str) -> None:
-        """Count `size` bytes of the budget as held for good by something else, such as the embedding model.
-
-        `why_not` is for whoever asks for a language model of this id.
-        """
-        self._held[holder_id] = size
-        self.catalog.others[holder_id] = why_not
+        self._roster.failures.clear()
+        self._background.forget_failures()
+        await self._watch.replace_stale()
+        self._roster.notify()
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
+    @property
+    def defaults(self) -> ModelDefaults:
+        """How models are loaded."""
+        return self._defaults
+
+    @property
+    def budget_bytes(self) -> int:
+        """Of main memory."""
+        return self._roster.limits[RAM]
+
+    @budget_bytes.setter
+    def budget_bytes(self, size: int) -> None:
+        self._roster.limits[RAM] = size
+        self._roster.notify()
+
     def states(self) -> tuple[ModelState, ...]:
         """All installed models, by id."""
-        return tuple(self._state(spec) for spec in self.catalog.list())
+        return tuple(self._roster.state(spec) for spec in self.catalog.list())
 
     def state(self, model_id: str) -> ModelState:
         """Raises UnknownModel."""
-        return self._state(self.catalog.get(model_id))
+        return self._roster.state(self.catalog.get(model_id))
 
     def holders(self) -> tuple[Holder, ...]:
-        """Who holds memory of the budget now."""
-        held = (Holder(id=key, bytes=size, idle=False, pinned=True) for key, size in self._held.items())
-        return *held, *(
-            Holder(
-                id=key,
-                bytes=resident.bytes,
-                idle=resident.idle,
-                pinned=key in self._pinned,
-                last_used=resident.last_used,
-            )
-            for key, resident in self._residents.items()
+        """Who holds memory of the budget now, caches and adapters apart."""
+        return tuple(self._roster.holders())
+
+    def report(self) -> MemoryReport:
+        """The budget, who holds what, and what was decided lately."""
+        journal, reading = self._roster.journal, self._pressure.reading
+        return MemoryReport(
+            limits=dict(self._roster.limits),
+            used=self._roster.used(),
+            holders=holder_reports(self._roster),
+            decisions=journal.newest(),
+            last_eviction=journal.last("evicted"),
+            waiting=self._acquirer.waiting,
+            pressure=reading.some if reading else None,
+            short=self._pressure.short,
         )
 
     async def measure(self) -> None:
         """Measure the memory of all loaded models anew."""
-        for resident in list(self._residents.values()):
-            if resident.child is not None and resident.child.alive:
-                resident.measured = await asyncio.to_thread(owned_bytes, resident.child.pid)
-
-    def _state(self, spec: ModelSpec) -> ModelState:
-        resident = self._residents.get(spec.id)
-        child = resident.child if resident else None
-        reason = self._failures.get(spec.id)
-        state: StateName = "loaded" if child else "loading" if resident else "failed" if reason else "installed"
-        return ModelState(
-            spec=spec,
-            state=state,
-            reason=reason,
-            pinned=spec.id in self._pinned,
-            leases=resident.leases if resident else 0,
-            context=child.loaded.context if child else None,
-            predicted=resident.reserved if resident else None,
-            measured=resident.measured if resident else None,
-            pid=child.pid if child else None,
-        )
-
-    # -- acquiring ----------------------------------------------------------------------------------------------------
-
-    async def _acquire(self, spec: ModelSpec, wait_s: float) -> Resident:
-        what = f"using the model {spec.id}"
-        if self._waiting >= self._defaults.queue:
-            raise ModelBusy(what, f"{self._waiting} requests wait for a model already", "try again in a while")
-        self._waiting += 1
-        ticket = object()
-        try:
-            async with asyncio.timeout(wait_s):
-                return await self._grant(spec, ticket, what)
-        except TimeoutError:
-            resident = self._residents.get(spec.id)
-            loading = resident is not None and resident.task is not None
-            why = f"it {'was not loaded' if loading else 'did not come free'} within {wait_s:g} s"
-            raise ModelBusy(what, why, "try again in a while, or unload other models") from None
-        finally:
-            self._waiting -= 1
-            if ticket in self._line:
-                self._line.remove(ticket)
-                self._notify()
-
-    async def _grant(self, spec: ModelSpec, ticket: object, what: str) -> Resident:
-        """Wait until the model is loaded, starting the load when it is our turn."""
-        joined: Resident | None = None
-        while True:
-            if self._closing:
-                raise ModelBusy(what, "the service is stopping", "try again when it runs")
-            if joined is not None and joined.error is not None:
-                raise joined.error
-            resident = self._residents.get(spec.id)
-            if resident is None:
-                started = self._try_load(spec, ticket, what)
-                if started is not None:
-                    joined = started
-                    continue
-            elif resident.spec.content != spec.content:
-                if resident.idle:
-                    await self._stop(resident, "its file is another")
-                    continue
-            elif resident.child is not None and not resident.leaving:
-                resident.leases += 1
-                return resident
-            elif not resident.leaving:
-                joined = resident
-            await self._pulse.wait()
-
-    def _try_load(self, spec: ModelSpec, ticket: object, what: str) -> Resident | None:
-        """Reserve and begin to load, if it is this ticket's turn and there is room. Raises ModelTooLarge."""
-        if ticket not in self._line:
-            self._line.append(ticket)
-        settings = self._defaults.settings()
-        wanted = spec.header.need_bytes(settings)
-        decision = plan(self.budget_bytes, self.holders(), wanted)
-        if isinstance(decision, Never):
-            raise _too_large(what, wanted, self.budget_bytes, decision, unpin=bool(self._pinned & {*decision.pinned}))
-        if self._line[0] is not ticket or isinstance(decision, Wait):
-            return None
-        self._line.remove(ticket)
-        victims = [self._residents[key] for key in decision.victims]
-        for victim in victims:
-            _log.info("unloading the model %s: to make room for %s", victim.spec.id, spec.id)
-            victim.leaving = True
-        resident = Resident(spec, wanted, self._clock())
-        self._residents[spec.id] = resident
-        self._failures.pop(spec.id, None)
-        resident.task = asyncio.create_task(self._load(resident, victims, settings), name=f"load {spec.id}")
-        self._changed(spec)
-        return resident
-
-    async def _load(self, resident: Resident, victims: Sequence[Resident], settings: LoadSettings) -> None:
-        """The task of one load; leaves either a child or an error in the resident."""
-        spec = resident.spec
-        try:
-            await asyncio.gather(*(self._stop(victim, f"to make room for {spec.id}") for victim in victims))
-            await self._check_file(spec)
-            child = await Child.start(
-                spec.id, spec.path, settings, self._spawner, deadline_s=self._defaults.load_s, clock=self._clock
-            )
-        except BaseException as error:
-            interrupted = ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
-            resident.error = error if isinstance(error, ModelError) else interrupted
-            self._failures[spec.id] = str(resident.error)
-            self._residents.pop(spec.id, None)
-            if not self._closing:
-                _log.warning("%s", resident.error)
-            if not isinstance(error, ModelError):
-                raise
-        else:
-            child.on_death = lambda error: self._on_death(resident, error)
-            resident.child = child
-            resident.last_used = self._clock()
-            _log.info("loaded the model %s in %.1f s, process %d", spec.id, child.loaded.seconds, child.pid)
-            if not child.alive:
-                self._on_death(resident, ModelCrashed(f"loading the model {spec.id}", "its process has ended"))
-            resident.measured = await asyncio.to_thread(owned_bytes, child.pid)
-        finally:
-            resident.task = None
-            self._changed(spec)
-
-    async def _check_file(self, spec: ModelSpec) -> None:
-        """Raises ModelLoadFailed if the file is not what was imported. Hashing it stops when the load is cancelled."""
-        given_up = threading.Event()
-
-        def going_on(_done: int, _total: int) -> None:
-            if given_up.is_set():
-                raise ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
-
-        try:
-            await asyncio.to_thread(self.catalog.check_unchanged, spec, going_on)
-        finally:
-            given_up.set()
-
-    def _release(self, resident: Resident) -> None:
-        resident.leases -= 1
-        resident.last_used = self._clock()
-        self._notify()
-
-    # -- leaving ------------------------------------------------------------------------------------------------------
-
-    async def _stop(self, resident: Resident, why: str) -> None:
-        """End a resident, whatever it is doing, and give its reservation back once its memory has come back."""
-        if resident.child is not None and not resident.leaving:
-            _log.info("unloading the model %s: %s", resident.spec.id, why)
-        resident.leaving = True
-        if resident.task is not None and resident.task is not asyncio.current_task():
-            resident.task.cancel()
-            await asyncio.wait([resident.task])
-        if resident.child is not None:
-            await resident.child.stop()
-        if self._residents.get(resident.spec.id) is resident:
-            del self._residents[resident.spec.id]
-        self._changed(resident.spec)
-
-    def _on_death(self, resident: Resident, error: ModelCrashed) -> None:
-        if not resident.leaving:
-            _log.warning("the process of the model %s has died: %s", resident.spec.id, error.why)
-        if self._residents.get(resident.spec.id) is resident:
-            del self._residents[resident.spec.id]
-            self._failures[resident.spec.id] = error.why
-        self._changed(resident.spec)
-
-    async def _stop_stale(self) -> None:
-        current = {spec.id: spec.content for spec in self.catalog.list()}
-        for key, resident in list(self._residents.items()):
-            if current.get(key) != resident.spec.content and resident.idle:
-                await self._stop(resident, "its file is gone or another")
+        await self._watch.measure()
 
     async def evict_idle(self) -> None:
         """Unload what has been idle for longer than configured."""
-        limit = self._defaults.idle_s
-        for key, resident in list(self._residents.items()):
-            tired = bool(limit) and self._clock() - resident.last_used > (limit or 0)
-            if tired and resident.idle and key not in self._pinned:
-                await self._stop(resident, f"idle for more than {limit:g} s")
+        await self._leaver.evict_idle()
 
-    async def _watch_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._defaults.watch_s)
-            try:
-                self._kill_stalled()
-                await self.evict_idle()
-                await self._stop_stale()
-            except Exception:  # noqa: BLE001 - the watch must survive; it is logged
-                _log.exception("watching over the loaded models failed; it goes on")
-
-    def _kill_stalled(self) -> None:
-        for resident in self._residents.values():
-            if resident.child is not None and resident.child.stalled(self._defaults.stall_s):
-                resident.child.kill_stalled()
+    async def ease(self) -> None:
+        """Look whether memory is short, and let something idle go if it is."""
+        await self._watch.ease()
 
     # -- small things -------------------------------------------------------------------------------------------------
+
+    async def _load(self, spec: ModelSpec) -> None:
+        """Have exactly this content in memory; an earlier one ends when nobody uses it."""
+        resident = await self._acquirer.acquire(Wish(spec, serve_old=False), self._defaults.wait_s)
+        self._acquirer.release(resident)
+        await self._leaver.stop_stale()
+
+    async def _leave_if_replaced(self, resident: Resident) -> None:
+        if resident.idle and resident.stale:
+            await self._leaver.stop_stale()
 
     async def _check_fits(self, adapter: AdapterSpec, base: ModelSpec) -> None:
         pair = (adapter.sha256, base.sha256)
@@ -381,27 +274,13 @@ class Manager:
             await asyncio.to_thread(check_fits, adapter, base)
             self._fits.add(pair)
 
-    def _set_pinned(self, model_id: str, *, pinned: bool) -> ModelState:
+    async def _set_pinned(self, model_id: str, *, pinned: bool) -> ModelState:
         spec = self.catalog.get(model_id)
-        (self._pinned.add if pinned else self._pinned.discard)(model_id)
-        self._changed(spec)
-        return self._state(spec)
+        await asyncio.to_thread(self._roster.pins.set, model_id, pinned=pinned)
+        self._roster.journal.note("pinned" if pinned else "unpinned", model_id, "asked for")
+        self._roster.changed(spec)
+        return self._roster.state(spec)
 
-    def _changed(self, spec: ModelSpec) -> None:
-        self._notify()
-        self._on_change(self._state(spec))
-
-    def _notify(self) -> None:
-        """Wake everyone who waits, to look again."""
-        pulse, self._pulse = self._pulse, asyncio.Event()
-        pulse.set()
-
-
-def _too_large(what: str, wanted: int, budget: int, never: Never, *, unpin: bool) -> ModelTooLarge:
-    pinned = f", of which what stays loaded ({', '.join(never.pinned)}) leaves {never.room}" if never.pinned else ""
-    return ModelTooLarge(
-        what,
-        f"it needs about {wanted} bytes of memory, and the budget is {budget}{pinned}",
-        "give it a smaller context, import a smaller quantisation, or raise the memory budget"
-        + ("; or unpin a model" if unpin else ""),
-    )
+    def _measured(self, pid: int) -> Measured | None:
+        found = measure(pid)
+        return found and Measured(found.private, found.mapped, self._devices.used_by(pid))

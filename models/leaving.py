@@ -1,0 +1,130 @@
+"""How models leave memory, and what they hold beside their weights: asked for, evicted, idle for long, gone from the disk.
+
+Rules: a model in use is never stopped, but at the end of the service. Whoever leaves is marked at once, so that nobody
+gets it any more, and counts until its process is gone. Adapters and prompt caches are given back by the child itself.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from models.budget import Proceed
+from models.decisions import Kind
+from models.errors import ModelCrashed, ModelError
+from models.protocol import Refused, Trim, Trimmed
+from models.residents import Resident
+from models.roster import Roster
+
+_TRIM_S = 5.0
+_TRIM_AGAIN_S = 30.0
+
+
+class Leaver:
+    """Unloads and trims."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._evictions: set[asyncio.Task[None]] = set()
+
+    async def stop(self, resident: Resident, why: str, *, kind: Kind = "unloaded", cause: str = "") -> None:
+        """End a resident, whatever it is doing, and give its reservation back once its memory has come back."""
+        self._mark(resident, why, kind, cause)
+        if resident.task is not None and resident.task is not asyncio.current_task():
+            resident.task.cancel()
+            await asyncio.wait([resident.task])
+        if resident.child is not None:
+            await resident.child.stop()
+        self._roster.drop(resident)
+        self._roster.changed(resident.spec)
+
+    def on_death(self, resident: Resident, error: ModelCrashed) -> None:
+        """Its process has ended by itself."""
+        if not resident.leaving:
+            self._roster.journal.note("died", resident.spec.id, error.why, devices=resident.reserved())
+        if self._roster.drop(resident):
+            self._roster.failures[resident.spec.id] = error.why
+        self._roster.changed(resident.spec)
+
+    async def evict(self, victims: Sequence[str], why: str, *, cause: str = "") -> None:
+        """Let these holders go, and return when their memory is back. Goes on even if the caller gives up."""
+        work = asyncio.create_task(self._evict(victims, why, cause), name="evict")
+        self._evictions.add(work)
+        work.add_done_callback(self._evictions.discard)
+        await asyncio.shield(work)
+
+    async def _evict(self, victims: Sequence[str], why: str, cause: str) -> None:
+        stops = []
+        trims: dict[str, list[str]] = {}
+        for victim in victims:
+            key, _, part = victim.partition("/")
+            if part:
+                trims.setdefault(key, []).append(part)
+            elif (resident := self._roster.by_key(key)) is not None and resident.idle:
+                self._mark(resident, why, "evicted", cause)
+                stops.append(self.stop(resident, why))
+        gone = {victim for victim in victims if "/" not in victim}
+        chosen = [(self._roster.by_key(key), parts) for key, parts in trims.items() if key not in gone]
+        trimming = [self.trim(one, parts, why, cause=cause) for one, parts in chosen if one is not None]
+        await asyncio.gather(*stops, *trimming)
+        self._roster.notify()
+
+    async def trim(self, resident: Resident, parts: Sequence[str], why: str, *, cause: str = "") -> None:
+        """Have its child give back `cache` or adapters, by hash. What does not come back in time stays counted."""
+        if not resident.usable or resident.child is None:
+            return
+        adapters = tuple(part for part in parts if (one := resident.adapters.get(part)) and not one.leases)
+        cache = 0 if "cache" in parts else None
+        before = resident.reserved()
+        channel = None
+        try:
+            channel = resident.child.send(lambda number: Trim(id=number, adapters=adapters, cache_bytes=cache))
+            async with asyncio.timeout(_TRIM_S):
+                answer = await channel.next()
+        except (TimeoutError, ModelError):
+            resident.trims_again_at = self._roster.clock() + _TRIM_AGAIN_S
+            return
+        finally:
+            if channel is not None:
+                channel.close()
+        if isinstance(answer, Refused) or not isinstance(answer, Trimmed):
+            resident.trims_again_at = self._roster.clock() + _TRIM_AGAIN_S
+            return
+        for key in adapters:
+            if resident.adapters[key].leases == 0:
+                del resident.adapters[key]
+        if cache is not None:
+            resident.without("cache")
+        after = resident.reserved()
+        freed = {device: size - after.get(device, 0) for device, size in before.items() if size > after.get(device, 0)}
+        self._roster.journal.note("trimmed", resident.spec.id, why, cause=cause, devices=freed)
+        self._roster.notify()
+
+    async def relieve(self, why: str) -> bool:
+        """If a device holds more than its limit, let idle ones go until it does not; whether it is within now."""
+        decision = self._roster.plan(dict.fromkeys(self._roster.limits, 0))
+        if isinstance(decision, Proceed) and decision.victims:
+            await self.evict(decision.victims, why)
+        return isinstance(decision, Proceed)
+
+    async def evict_idle(self) -> None:
+        """Unload what has been idle for longer than configured."""
+        for resident in list(self._roster.residents):
+            limit = self._roster.defaults.idle_of(resident.spec.id)
+            tired = bool(limit) and self._roster.clock() - resident.last_used > (limit or 0)
+            if tired and resident.idle and resident.spec.id not in self._roster.pins:
+                await self.stop(resident, f"idle for more than {limit:g} s")
+
+    async def stop_stale(self) -> None:
+        """Unload idle models that another content has replaced, or that are gone from the disk."""
+        self._roster.mark_stale()
+        installed = {spec.id: spec for spec in self._roster.catalog.list()}
+        for resident in list(self._roster.residents):
+            spec = installed.get(resident.spec.id)
+            newer = self._roster.current(spec) if spec and resident.stale else None
+            if resident.idle and resident.stale and (spec is None or (newer is not None and newer.usable)):
+                why = "its file is gone" if spec is None else "another content of it is loaded"
+                await self.stop(resident, why)
+
+    def _mark(self, resident: Resident, why: str, kind: Kind, cause: str) -> None:
+        if resident.child is not None and not resident.leaving:
+            self._roster.journal.note(kind, resident.spec.id, why, cause=cause, devices=resident.reserved())
+        resident.leaving = True

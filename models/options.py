@@ -1,0 +1,98 @@
+"""How models are loaded and how long anything may take: for all of them, and for one in particular. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from models.protocol import KvType, LoadSettings, Sampling
+
+AUTOMATIC: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """What is different for one model; None: as for all. `template` is a chat template's text, `idle_s` 0: never.
+
+    `sampling` are the fields of `Sampling` that a request which leaves them open gets.
+    """
+
+    context: int | None = None
+    threads: int | None = None
+    parallel: int | None = None
+    batch: int | None = None
+    kv_type: KvType | None = None
+    gpu_layers: int | None = None
+    idle_s: float | None = None
+    template: str | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
+
+
+_AS_FOR_ALL: Final = ModelOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDefaults:
+    """How all models are loaded; times in seconds, sizes in bytes.
+
+    `idle_s` None or 0: never unloaded. `batch`: on CPUs 128 tokens are read as fast as 512, in a quarter of the memory,
+    and a new or cancelled request waits a quarter of the time. `gpu_layers` AUTOMATIC: as many as fit. `cache_bytes` is
+    for KV of earlier prompts in each child; it is left out where it would keep a model from fitting.
+    """
+
+    context: int = 4096
+    threads: int = 2
+    parallel: int = 4
+    batch: int = 128
+    kv_type: KvType = "f16"
+    gpu_layers: int = AUTOMATIC
+    cache_bytes: int = 0
+    idle_s: float | None = 1800.0
+    wait_s: float = 120.0
+    load_s: float = 300.0
+    stall_s: float = 60.0
+    watch_s: float = 1.0
+    measure_s: float = 5.0
+    queue: int = 64
+    preload: tuple[str, ...] = ()
+    models: Mapping[str, ModelOptions] = field(default_factory=dict)
+
+    def of(self, model_id: str) -> ModelOptions:
+        """What is different for this model."""
+        return self.models.get(model_id, _AS_FOR_ALL)
+
+    def settings(self, model_id: str = "") -> LoadSettings:
+        """What a child is told. Layers on a GPU are left to be placed where that is automatic."""
+        own = self.of(model_id)
+        layers = self.gpu_layers if own.gpu_layers is None else own.gpu_layers
+        return LoadSettings(
+            context=own.context or self.context,
+            parallel=own.parallel or self.parallel,
+            batch=own.batch or self.batch,
+            threads=own.threads or self.threads,
+            kv_type=own.kv_type or self.kv_type,
+            gpu_layers=max(0, layers),
+            cache_bytes=self.cache_bytes,
+            template=own.template,
+        )
+
+    def automatic_layers(self, model_id: str) -> bool:
+        """Whether as many layers as fit are to be on a GPU."""
+        own = self.of(model_id).gpu_layers
+        return (self.gpu_layers if own is None else own) < 0
+
+    def idle_of(self, model_id: str) -> float | None:
+        """After how many idle seconds it is unloaded; None or 0: never."""
+        own = self.of(model_id).idle_s
+        return self.idle_s if own is None else own
+
+    def sampling(self, model_id: str, asked: Sampling) -> Sampling:
+        """What was asked for, and where nothing was, what is configured for the model."""
+        own = {key: value for key, value in self.of(model_id).sampling.items() if key not in asked.model_fields_set}
+        return Sampling.model_validate(asked.model_dump() | own) if own else asked
+
+    def without_cache(self) -> "ModelDefaults":
+        """The same with no memory for earlier prompts."""
+        return replace(self, cache_bytes=0)
+
+
+STANDARD: Final = ModelDefaults()

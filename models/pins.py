@@ -1,0 +1,66 @@
+"""Which models stay in memory whatever happens: remembered in a small file, so that a restart keeps them.
+
+Rule: the file is replaced whole, after it has reached the disk; one that cannot be read counts as empty and is told of.
+"""
+
+import contextlib
+import json
+import logging
+import os
+from pathlib import Path
+
+from models.errors import ModelError
+
+_log = logging.getLogger(__name__)
+
+
+class Pins:
+    """A set of model ids. Without a path they are forgotten at the end."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._ids = _read(path) if path else frozenset()
+
+    def __contains__(self, model_id: object) -> bool:
+        return model_id in self._ids
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return self._ids
+
+    def set(self, model_id: str, *, pinned: bool) -> None:
+        """Blocks while it writes. Raises ModelError if the disk refuses, and is unchanged then."""
+        changed = self._ids | {model_id} if pinned else self._ids - {model_id}
+        if changed != self._ids and self._path is not None:
+            try:
+                _write(self._path, changed)
+            except OSError as error:
+                what = f"{'pinning' if pinned else 'unpinning'} the model {model_id}"
+                why = f"{self._path} could not be written: {error.strerror}"
+                raise ModelError(what, why, "free some space, or let the service write there") from error
+        self._ids = changed
+
+
+def _read(path: Path) -> frozenset[str]:
+    try:
+        ids = json.loads(path.read_text(encoding="utf-8"))["pinned"]
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning("%s does not tell which models are pinned: %r; pin them again", path, error)
+        return frozenset()
+    return frozenset(one for one in ids if isinstance(one, str)) if isinstance(ids, list) else frozenset()
+
+
+def _write(path: Path, ids: frozenset[str]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump({"pinned": sorted(ids)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise

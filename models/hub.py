@@ -11,6 +11,7 @@ import contextlib
 import json
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,15 +19,17 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import httpx2
-from huggingface_hub import ModelInfo, constants, errors, get_hf_file_metadata, hf_hub_url
-from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its names are there, but loaded lazily
-    build_hf_headers,
-    close_session,
-    get_session,
-)
-from huggingface_hub.utils import logging as hub_logging
 
 from models.errors import HashMismatch, HubError, HubFileUnknown, HubRefused, HubUnreachable, ModelError
+
+with warnings.catch_warnings(action="ignore"):  # it comments on environment variables that nobody here needs
+    from huggingface_hub import ModelInfo, constants, errors, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its names are there, but loaded lazily
+        build_hf_headers,
+        close_session,
+        get_session,
+    )
+    from huggingface_hub.utils import logging as hub_logging
 
 ENDPOINT: Final = "https://huggingface.co"
 _MAX_ANSWER: Final = 8 * 1024 * 1024
@@ -62,8 +65,8 @@ class Repo:
 class Patience:
     """How long a hub is waited for: seconds for one answer, attempts without progress, and the longest pause."""
 
-    answer_s: float = 20.0
-    attempts: int = 5
+    answer_s: float = 15.0
+    attempts: int = 4
     pause_s: float = 60.0
     sleep: Callable[[float], None] = time.sleep
 
@@ -155,7 +158,7 @@ class Hub:
                 with self._translated(what):
                     return attempt()
             except TryAgain as error:
-                if offline_is_final and isinstance(error.__cause__, httpx2.ConnectError):
+                if offline_is_final and isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
                     raise error.final from error
                 self.pause(error, number)
         raise AssertionError("pause() raises at the last attempt")

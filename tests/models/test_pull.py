@@ -230,6 +230,20 @@ def test_no_network_is_a_clear_error() -> None:
     assert "docent models import" in caught.value.hint
 
 
+def test_the_library_s_offline_switch_is_honoured(get: Pull, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubUnreachable, match="HF_HUB_OFFLINE"):
+        get()
+    assert not hub.requests
+
+
+def test_odd_settings_of_the_library_make_no_noise(hub: FakeHub) -> None:
+    environment = {**os.environ, "HF_HUB_ENABLE_HF_TRANSFER": "1", "HF_DEBUG": "1"}
+    program = f"from models.hub import Hub; Hub({hub.address!r}).repo({REPO!r})"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
 @pytest.mark.parametrize(
     "info",
     [b"", b"[]", b"<html>", b"{}", b'{"id": 1, "sha": "main", "siblings": [7]}', b"[" * 100_000, b"0" * (9 << 20)],

@@ -1,28 +1,41 @@
 """The LoRA adapters that are installed, and whether one fits a base model.
 
-Layout: adapters/<id>/adapter.gguf and manifest.json, like models. Rule: an adapter is applied only to a base of its own
-architecture whose tensors have the shapes it changes; llama.cpp would otherwise refuse it in the middle of a request.
+Rule: an adapter is applied only to a base of its own architecture whose tensors have the shapes it changes, and only
+while its file is what was imported. Its content's hash is its identity: the same name with another content is another
+version, added and switched to by one rename, and the older file stays until it is removed.
+
+The instance is a snapshot like `Catalog`; methods that read or write files block.
 """
 
-import datetime
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from models.catalog import ModelSpec, checked_id
-from models.errors import InvalidModelFile, ModelExists, UnknownAdapter
-from models.gguf_reader import GgufHead, Tensor, read_head
-from models.install import (
-    Progress,
-    id_from_name,
-    installer,
-    no_progress,
-    read_manifest,
+from models.adapter_entry import (
+    AGAIN,
+    FILE,
+    AdapterBase,
+    AdapterNotes,
+    AdapterSpec,
+    DamagedAdapter,
+    Origin,
+    manifest_of,
+    read_entry,
+    read_versions,
 )
+from models.adapter_file import check_misfit, check_values, misfit, read_adapter
+from models.catalog import ModelSpec, checked_id
+from models.entry import reason_of, version_of
+from models.errors import InvalidModelFile, ModelExists, ModelInUse, UnknownAdapter
+from models.files import Stamp, stamp_of, sync_file
+from models.gguf_reader import read_head
+from models.install import Installer, Progress, finish_file, id_from_name, installer, no_progress, sha256_of
+from models.peft import changes, convert
 
-FILE: Final = "adapter.gguf"
-_VERSION: Final = 1
-_PARTS: Final = (".lora_a", ".lora_b")
+__all__ = ["FILE", "AdapterBase", "AdapterCatalog", "AdapterNotes", "AdapterRef", "AdapterSpec", "check_fits"]
+
+NO_NOTES: Final = AdapterNotes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,159 +47,258 @@ class AdapterRef:
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterSpec:
-    """One installed adapter. `size` in bytes; `sha256` of the file is its identity."""
+class _Import:
+    """One import under way; `base` is None for a GGUF adapter that no installed model fits yet."""
 
-    id: str
-    path: Path
-    size: int
-    sha256: str
-    architecture: str
-    rank: int
-    alpha: float
-    imported_at: str
-    source: str
+    source: Path
+    adapter_id: str
+    what: str
+    base: ModelSpec | None
+    origin: Origin
+    progress: Progress
 
 
 class AdapterCatalog:
-    """The folder of adapters; a snapshot like `Catalog`."""
+    """The folder of adapters."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._specs: dict[str, AdapterSpec] = {}
+        self._damaged: dict[str, DamagedAdapter] = {}
+        self._sound: set[tuple[str, Stamp]] = set()  # hashes of files that were not as imported but have the content
         self.rescan()
 
+    # -- looking ------------------------------------------------------------------------------------------------------
+
     def list(self) -> tuple[AdapterSpec, ...]:
-        """All adapters, by id."""
+        """All usable adapters, by id."""
         return tuple(self._specs[key] for key in sorted(self._specs))
 
+    def damaged(self) -> tuple[DamagedAdapter, ...]:
+        """The adapters that were not usable at the last scan, by id."""
+        return tuple(self._damaged[key] for key in sorted(self._damaged))
+
     def get(self, adapter_id: str) -> AdapterSpec:
-        """Raises UnknownAdapter, naming those that are installed."""
-        try:
+        """Raises UnknownAdapter, naming those that are installed, or InvalidModelFile for a damaged one."""
+        if adapter_id in self._specs:
             return self._specs[adapter_id]
-        except KeyError:
-            installed = ", ".join(sorted(self._specs)) or "none"
-            raise UnknownAdapter(
-                f"using the adapter {adapter_id!r}",
-                "no adapter of this name is installed",
-                f"installed: {installed}; add one with 'docent adapters import FILE.gguf'",
-            ) from None
+        what = f"using the adapter {adapter_id!r}"
+        if adapter_id in self._damaged:
+            raise InvalidModelFile(what, self._damaged[adapter_id].why, AGAIN.format(adapter_id))
+        installed = ", ".join(sorted(self._specs)) or "none"
+        raise UnknownAdapter(
+            what,
+            "no adapter of this name is installed",
+            f"installed: {installed}; add one with 'docent adapters import FILE'",
+        )
 
     def rescan(self) -> None:
-        """Look at the folder again; what is not a whole adapter is left out."""
-        folders = [path.parent for path in self.root.glob("[!.]*/manifest.json")]
-        found = [spec for folder in folders if (spec := _spec(folder)) is not None]
-        self._specs = {spec.id: spec for spec in found}
+        """Look at the folder again."""
+        found = [read_entry(folder) for folder in sorted(self.root.glob("[!.]*"))]
+        self._specs = {one.id: one for one in found if isinstance(one, AdapterSpec)}
+        self._damaged = {one.id: one for one in found if isinstance(one, DamagedAdapter)}
+
+    def versions(self, adapter_id: str) -> tuple[AdapterSpec, ...]:
+        """Every content that an id points to, newest first. Raises UnknownAdapter."""
+        self._require(adapter_id)
+        return read_versions(self.root / adapter_id)
+
+    def check_unchanged(self, spec: AdapterSpec) -> None:
+        """The file is the one that was imported: by its stamp, or else by its hash. Raises InvalidModelFile.
+
+        One look at the file for an untouched one; one that was restored from a backup is hashed once for each instance.
+        """
+        what = f"using the adapter {spec.id!r}"
+        try:
+            found = stamp_of(spec.path)
+            if found == spec.stamp or (spec.sha256, found) in self._sound:
+                return
+            if found.size == spec.size and sha256_of(spec.path) == spec.sha256:
+                self._sound.add((spec.sha256, found))
+                return
+        except OSError as error:
+            raise InvalidModelFile(what, reason_of(error), AGAIN.format(spec.id)) from error
+        raise InvalidModelFile(what, f"{spec.path} has changed since it was imported", AGAIN.format(spec.id))
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def import_adapter(
+        self,
+        source: Path,
+        *,
+        bases: Sequence[ModelSpec],
+        base: ModelSpec | None = None,
+        adapter_id: str | None = None,
+        replace: bool = False,
+        told: AdapterNotes = NO_NOTES,
+        progress: Progress = no_progress,
+    ) -> AdapterSpec:
+        """Bring a GGUF adapter or a PEFT folder in, whole or not at all, checked against `base`.
+
+        Without `base` it is the one of the installed `bases` that the adapter fits. The same content under the same id
+        repairs what is installed; another is refused, or with `replace` becomes the version that counts.
+        Raises InvalidModelId, InvalidModelFile, ModelExists, ModelBusy, ModelStorageFull, or ModelError if the disk
+        refuses.
+        """
+        chosen = checked_id(adapter_id or id_from_name(source.resolve().name if source.is_dir() else source.name))
+        what = f"importing {source} as {chosen}"
+        fitting = _base_for(what, source, bases, base)
+        return self._run(chosen, what, source, fitting, replace=replace, told=told, progress=progress)
 
     def import_gguf(
         self, source: Path, *, adapter_id: str | None = None, progress: Progress = no_progress
     ) -> AdapterSpec:
-        """Copy a GGUF adapter in. Raises InvalidModelFile, ModelExists, ModelBusy, or ModelError for a full disk."""
+        """As `import_adapter` for a GGUF adapter whose base is not known yet."""
         chosen = checked_id(adapter_id or id_from_name(source.name))
         what = f"importing {source} as {chosen}"
-        _adapter_head(source)
-        with installer(self.root, what) as work:
-            self.rescan()
-            if (self.root / chosen).exists():
-                raise ModelExists(what, f"an adapter is installed under the name {chosen}", "choose another with --id")
-            work.check_space(what, source.stat().st_size)
-            folder = work.prepare()
-            try:
-                digest = work.copy(source, folder / FILE, progress)
-                work.publish(folder, chosen, _manifest(chosen, source, digest, _adapter_head(folder / FILE)))
-            except BaseException:
-                work.discard(folder)
-                raise
-        self.rescan()
-        return self.get(chosen)
+        return self._run(chosen, what, source, None, replace=False, told=NO_NOTES, progress=progress)
 
     def remove(self, adapter_id: str) -> None:
-        """Delete an installed adapter. Raises UnknownAdapter, ModelBusy, or ModelError if the disk refuses."""
-        self.get(adapter_id)
+        """Delete an adapter with all its versions, a damaged one too.
+
+        Raises UnknownAdapter, ModelBusy, or ModelError if the disk refuses.
+        """
+        self._require(adapter_id)
         with installer(self.root, f"removing the adapter {adapter_id}") as work:
             work.remove(adapter_id)
         self.rescan()
+
+    def remove_version(self, adapter_id: str, version: str) -> AdapterSpec:
+        """Delete one older version. Raises UnknownAdapter, ModelInUse for the one that counts, ModelBusy, ModelError."""
+        what = f"removing the version {version} of {adapter_id}"
+        found = [one for one in self.versions(adapter_id) if version and one.sha256.startswith(version.lower())]
+        if len(found) != 1:
+            known = ", ".join(one.version for one in self.versions(adapter_id))
+            raise UnknownAdapter(
+                what, "it has no such version" if not found else "several begin so", f"it has: {known}"
+            )
+        if found[0].sha256 == self.get(adapter_id).sha256:
+            hint = f"'docent adapters remove {adapter_id}' removes all of them"
+            raise ModelInUse(what, "it is the version that is used", hint)
+        with installer(self.root, what) as work:
+            work.drop_version(adapter_id, f"{found[0].version}.json", found[0].path)
+        self.rescan()
+        return found[0]
+
+    # -- how it is done -----------------------------------------------------------------------------------------------
+
+    def _require(self, adapter_id: str) -> None:
+        if adapter_id not in self._damaged:
+            self.get(adapter_id)
+
+    def _run(
+        self,
+        adapter_id: str,
+        what: str,
+        source: Path,
+        base: ModelSpec | None,
+        *,
+        replace: bool,
+        told: AdapterNotes,
+        progress: Progress,
+    ) -> AdapterSpec:
+        recorded = AdapterBase(base.id, base.sha256, base.header.name) if base else AdapterBase()
+        job = _Import(source, adapter_id, what, base, Origin(source.resolve().name, recorded, told), progress)
+        with installer(self.root, what) as work:
+            self.rescan()
+            folder = work.prepare()
+            try:
+                digest = self._bring(work, job, folder / FILE)
+                self._place(work, job, folder, digest, replace=replace)
+            finally:
+                work.discard(folder)
+        self.rescan()
+        return self.get(adapter_id)
+
+    def _bring(self, work: Installer, job: _Import, target: Path) -> str:
+        """Put the adapter at `target` as GGUF, checked whole; gives its sha256."""
+        if job.base is not None and job.source.is_dir():
+            work.check_space(job.what, 2 * sum(path.stat().st_size for path in job.source.glob("*.safetensors")))
+            convert(job.source, job.base.header, target)
+            sync_file(target)
+            finish_file(target, self.root)
+            digest = sha256_of(target)
+        else:
+            read_adapter(job.source)
+            work.check_space(job.what, job.source.stat().st_size)
+            digest = work.copy(job.source, target, job.progress)
+        adapter = read_adapter(target)  # what is installed, in case the source changed meanwhile
+        check_values(adapter)
+        if job.base is not None:
+            check_misfit(job.what, adapter, job.base.header.architecture, job.base.path)
+        return digest
+
+    def _place(self, work: Installer, job: _Import, folder: Path, digest: str, *, replace: bool) -> None:
+        """Publish the prepared folder as a new adapter, a repair, or a further version that counts."""
+        if not (self.root / job.adapter_id).exists():
+            adapter = read_adapter(folder / FILE)
+            work.publish(folder, job.adapter_id, manifest_of(job.adapter_id, digest, adapter, job.origin))
+            return
+        current = self._specs.get(job.adapter_id)
+        same = next((one for one in read_versions(self.root / job.adapter_id) if one.sha256 == digest), None)
+        counts = same is not None and (current is None or current.sha256 == digest)
+        if not (counts or replace):
+            hint = "choose another name with --id, or add it as a version of this one with --replace"
+            raise ModelExists(job.what, f"another adapter is installed under the name {job.adapter_id}", hint)
+        described = f"{version_of(digest)}.json"
+        adapter = read_adapter((folder / FILE).rename(folder / _file_name(same, digest)))
+        manifest = manifest_of(job.adapter_id, digest, adapter, _kept(job.origin, same))
+        if counts:
+            work.repair(folder, job.adapter_id, manifest, described)
+            return
+        if current is not None:
+            work.describe_version(job.adapter_id, f"{current.version}.json")
+        work.add_version(folder, job.adapter_id, described, manifest)
+
+
+def _file_name(same: AdapterSpec | None, digest: str) -> str:
+    return same.path.name if same else f"{version_of(digest)}.gguf"
+
+
+def _kept(origin: Origin, same: AdapterSpec | None) -> Origin:
+    """What was told of this content before is kept where nothing is told now."""
+    if same is None:
+        return origin
+    told = AdapterNotes(origin.told.licence or same.licence, origin.told.notes or same.notes)
+    return Origin(origin.source, origin.base if origin.base.id else same.base, told)
 
 
 def check_fits(adapter: AdapterSpec, base: ModelSpec) -> None:
     """Raises InvalidModelFile if the adapter was not made for such a base. Reads both heads: blocks."""
     what = f"applying the adapter {adapter.id} to the model {base.id}"
-    hint = "use an adapter that was trained for this model"
-    if adapter.architecture != base.header.architecture:
-        why = f"it is for the architecture {adapter.architecture}, the model is {base.header.architecture}"
-        raise InvalidModelFile(what, why, hint)
-    tensors = {tensor.name: tensor for tensor in read_head(base.path).tensors}
-    for name, (low, high) in _pairs(read_head(adapter.path)).items():
-        target = tensors.get(name)
-        if target is None:
-            raise InvalidModelFile(what, f"it changes {name}, which the model does not have", hint)
-        if not name.startswith("token_embd") and (low.shape[0], high.shape[-1]) != (target.shape[0], target.shape[1]):
-            why = f"it changes {name} as {low.shape[0]}x{high.shape[-1]}, the model's is {target.shape[0]}x{target.shape[1]}"
-            raise InvalidModelFile(what, why, hint)
+    check_misfit(what, read_adapter(adapter.path), base.header.architecture, base.path)
 
 
-def _pairs(head: GgufHead) -> dict[str, tuple[Tensor, Tensor]]:
-    """The two factors for each tensor that the adapter changes. Raises InvalidModelFile if one lacks its other."""
-    found: dict[str, dict[str, Tensor]] = {}
-    for tensor in head.tensors:
-        part = tensor.name[-len(_PARTS[0]) :]
-        if part not in _PARTS or len(tensor.shape) != 2:
-            raise _invalid(head.path, f"its tensor {tensor.name} is no factor of a LoRA adapter")
-        found.setdefault(tensor.name[: -len(part)], {})[part] = tensor
-    for name, parts in found.items():
-        if len(parts) != len(_PARTS) or parts[_PARTS[0]].shape[1] != parts[_PARTS[1]].shape[0]:
-            raise _invalid(head.path, f"the two factors for {name} are not a pair")
-    return {name: (parts[_PARTS[0]], parts[_PARTS[1]]) for name, parts in found.items()}
-
-
-def _adapter_head(path: Path) -> GgufHead:
-    """Raises InvalidModelFile if it is not a LoRA adapter."""
-    head = read_head(path)
-    if head.metadata.get("general.type") != "adapter" or head.metadata.get("adapter.type") != "lora":
-        raise _invalid(path, "it is not a LoRA adapter")
-    if not isinstance(head.metadata.get("general.architecture"), str):
-        raise _invalid(path, "it does not say the architecture of its base model")
-    if not _pairs(head):
-        raise _invalid(path, "it changes nothing")
-    return head
-
-
-def _invalid(path: Path, why: str) -> InvalidModelFile:
-    return InvalidModelFile(f"reading {path}", why, "import a LoRA adapter in GGUF format")
-
-
-def _manifest(adapter_id: str, source: Path, digest: str, head: GgufHead) -> dict[str, object]:
-    alpha = head.metadata.get("adapter.lora.alpha", 0.0)
-    return {
-        "version": _VERSION,
-        "id": adapter_id,
-        "file": FILE,
-        "size": head.file_bytes,
-        "sha256": digest,
-        "architecture": head.metadata["general.architecture"],
-        "rank": max(low.shape[1] for low, _ in _pairs(head).values()),
-        "alpha": float(alpha) if isinstance(alpha, int | float) else 0.0,
-        "imported_at": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "source": source.name.encode("utf-8", "backslashreplace").decode(),
-    }
-
-
-def _spec(folder: Path) -> AdapterSpec | None:
-    try:
-        manifest: dict[str, Any] = read_manifest(folder)
-        path = folder / FILE
-        if path.stat().st_size != manifest["size"]:
-            return None
-        return AdapterSpec(
-            id=folder.name,
-            path=path,
-            size=int(manifest["size"]),
-            sha256=str(manifest["sha256"]),
-            architecture=str(manifest["architecture"]),
-            rank=int(manifest["rank"]),
-            alpha=float(manifest["alpha"]),
-            imported_at=str(manifest["imported_at"]),
-            source=str(manifest["source"]),
-        )
-    except (OSError, ValueError, TypeError, KeyError):
+def _base_for(what: str, source: Path, bases: Sequence[ModelSpec], base: ModelSpec | None) -> ModelSpec | None:
+    """The one model that the adapter fits. Raises InvalidModelFile, naming the candidates, if it is not one."""
+    reasons = {one.id: (one, _misfit(source, one)) for one in ([base] if base else bases)}
+    fitting = [one for one, why in reasons.values() if not why]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = ", ".join(one.id for one in fitting)
+        raise InvalidModelFile(what, f"it fits several models: {names}", "say with --base for which one it was trained")
+    near = _near(source, (one for one, _ in reasons.values()))
+    if not source.is_dir() and not near and base is None:
         return None
+    if not reasons:
+        hint = "import the model that it was trained for first"
+        raise InvalidModelFile(what, "no model is installed that it could be for", hint)
+    why = "; ".join(f"{one.id}: {why}" for one, why in reasons.values() if base or not near or one in near)
+    raise InvalidModelFile(
+        what, f"it fits no model that is asked for: {why}", "import its model, or name it with --base"
+    )
+
+
+def _near(source: Path, bases: Iterable[ModelSpec]) -> Sequence[ModelSpec]:
+    """Those of the adapter's own architecture, as far as it tells one."""
+    if source.is_dir():
+        return ()
+    architecture = read_adapter(source).architecture
+    return [one for one in bases if one.header.architecture == architecture]
+
+
+def _misfit(source: Path, base: ModelSpec) -> str:
+    if not source.is_dir():
+        return misfit(read_adapter(source), base.header.architecture, read_head(base.path).tensors)
+    return changes(source, base.header, read_head(base.path).tensors)

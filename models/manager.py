@@ -26,7 +26,7 @@ from models.leaving import Leaver
 from models.loading import Loader
 from models.measurements import Measurements
 from models.memory import measure
-from models.need import RAM, Measured
+from models.need import RAM, Measured, Need
 from models.options import STANDARD, ModelDefaults
 from models.pins import Pins
 from models.pressure import Pressure, Probe, Reading
@@ -77,9 +77,9 @@ class Manager:
         )
         estimator = Estimator(self._spawner, self._measurements, self._devices)
         self._leaver = Leaver(self._roster)
-        loader = Loader(self._roster, self._leaver, estimator, self._spawner)
+        self._loader = Loader(self._roster, self._leaver, estimator, self._spawner)
         self._background = BackgroundLoads(self._roster, self._load)
-        self._acquirer = Acquirer(self._roster, loader, self._leaver, estimator, self._background.swap)
+        self._acquirer = Acquirer(self._roster, self._loader, self._leaver, estimator, self._background.swap)
         self._pressure = Pressure(pressure or Probe())
         self._watch = Watch(self._roster, self._leaver, self._background, estimator, self._devices, self._pressure)
         self._watching: asyncio.Task[None] | None = None
@@ -226,6 +226,10 @@ class Manager:
         """Raises UnknownModel."""
         return self._roster.state(self.catalog.get(model_id))
 
+    def need(self, model_id: str) -> Need:
+        """What loading it would reserve, as well as that is known without doing anything. Raises UnknownModel."""
+        return self._loader.need(self.catalog.get(model_id), self._defaults.settings(model_id))
+
     def holders(self) -> tuple[Holder, ...]:
         """Who holds memory of the budget now, caches and adapters apart."""
         return tuple(self._roster.holders())
@@ -269,6 +273,7 @@ class Manager:
             await self._leaver.stop_stale()
 
     async def _check_fits(self, adapter: AdapterSpec, base: ModelSpec) -> None:
+        await asyncio.to_thread(self.adapters.check_unchanged, adapter)
         pair = (adapter.sha256, base.sha256)
         if pair not in self._fits:
             await asyncio.to_thread(check_fits, adapter, base)

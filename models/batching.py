@@ -51,18 +51,24 @@ class Batcher:
         runtime: Runtime,
         clock: Callable[[], float] = time.monotonic,
         key: Callable[[AdapterSet], Hashable] = exact,
+        costs: Costs | None = None,
     ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []  # oldest first
         self._last_group: AdapterSet | None = None
-        self._costs = Costs()
+        self._costs = costs or Costs()
         self.kv = Sequences(runtime, runtime.cache_bytes, key)
 
     @property
     def busy(self) -> bool:
         return bool(self._waiting or self._running)
+
+    @property
+    def running(self) -> int:
+        """How many requests have a sequence."""
+        return len(self._running)
 
     @property
     def adapters(self) -> set[str]:

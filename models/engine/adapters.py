@@ -68,3 +68,7 @@ class AdapterShelf:
             llama.llama_adapter_lora_free(self._adapters.pop(key))
             del self._sizes[key]
         self._unwanted -= leaving
+
+    def close(self) -> None:
+        """Give all of them back."""
+        self.drop(list(self._adapters), ())

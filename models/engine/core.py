@@ -11,6 +11,7 @@ from typing import Final
 
 import llama_cpp as llama
 import numpy as np
+from numpy.typing import NDArray
 
 from models.engine.adapters import AdapterShelf
 from models.engine.batch import Batch, Piece
@@ -79,6 +80,12 @@ class Engine:
         if status != 0:
             raise DecodeFailed(self._log.reason(f"llama_decode gave {status} for {self._batch.raw.n_tokens} tokens"))
 
+    def close(self) -> None:
+        """Give everything back. A child process simply ends instead."""
+        self.adapters.close()
+        llama.llama_free(self._context)
+        llama.llama_model_free(self._model)
+
     # -- sequences ------------------------------------------------------------------------------------------------
 
     def share(self, source: int, target: int, start: int, end: int) -> None:
@@ -116,6 +123,10 @@ class Engine:
     def sample(self, sampler: Sampler, index: int) -> Choice:
         """The next token after entry `index` of the last decoded batch."""
         return sampler.choose(index)
+
+    def logits(self, index: int) -> NDArray[np.float32]:
+        """The score of every token after entry `index` of the last decoded batch; the next one overwrites it."""
+        return np.ctypeslib.as_array(llama.llama_get_logits_ith(self._context, index), (self.vocabulary.size,))
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; control tokens stand for none."""

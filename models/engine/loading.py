@@ -71,4 +71,6 @@ def context_params(model: Any, settings: LoadSettings) -> Any:
     params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
     params.kv_unified = True  # all sequences share the cells, so that one long request may use all of them
     params.swa_full = False
+    if not settings.flash_attention:
+        params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
     return params

@@ -1,0 +1,120 @@
+"""What the prefix cache and the drafts win on a model: time to the first token, and tokens per second when quoting.
+
+    python -m benchmarks.caching MODEL.gguf [--threads 2] [--rounds 5]
+
+The model's text need not make sense: a stand-in for the sampler says what is to be said, a passage of the prompt word
+for word (every draft is right), or random tokens (none is). Medians of interleaved rounds.
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Final, cast
+
+from models.batching import Batcher, Job
+from models.engine import Engine, Sampler
+from models.output import Choice, Output
+from models.protocol import Finished, LoadSettings, path_text
+
+PREFIXES: Final = (512, 2048)
+QUESTION: Final = 16
+QUOTED: Final = 200
+
+
+class Trace:
+    """A sampler that says these tokens, one after the other."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._coming = iter(tokens)
+
+    def next(self) -> int:
+        return next(self._coming)
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+class Scripted(Engine):
+    """An engine whose samplers are traces; looking at the logits costs what it costs."""
+
+    def sample(self, sampler: Sampler, index: int) -> Choice:
+        self.logits(index).argmax()
+        return Choice(cast(Trace, sampler).next())
+
+
+def run(batcher: Batcher, prompt: Sequence[int], trace: Sequence[int], *, speculate: bool = True) -> Finished:
+    """One answer, alone."""
+    batcher.submit(Job(0, list(prompt), len(trace), cast(Sampler, Trace(trace)), Output(0), (), speculate))
+    end: Finished | None = None
+    while batcher.busy:
+        for event in batcher.step():
+            end = event if isinstance(event, Finished) else end
+    assert end is not None
+    return end
+
+
+def first_token(engine: Engine, random: Random, size: int) -> tuple[float, float, int]:
+    """Seconds to the first token of a prompt of `size` tokens and a question: uncached, cached; cached tokens."""
+    batcher = Batcher(engine)
+    ids = range(100, engine.vocabulary.size // 2)
+    prefix = random.choices(ids, k=size)
+    cold = run(batcher, [*prefix, *random.choices(ids, k=QUESTION)], [ids[0]])
+    warm = run(batcher, [*prefix, *random.choices(ids, k=QUESTION)], [ids[0]])
+    return cold.prefill_s, warm.prefill_s, warm.usage.cached_tokens
+
+
+def rates(engine: Engine, random: Random, batcher: Batcher, *, quoting: bool) -> tuple[float, float, int, int]:
+    """Tokens per second without drafts and with them; how many were drafted and accepted."""
+    ids = range(100, engine.vocabulary.size // 2)
+    prompt = random.choices(ids, k=600)
+    trace = prompt[200 : 200 + QUOTED] if quoting else random.choices(ids, k=QUOTED)
+    plain = run(batcher, prompt, trace, speculate=False)
+    drafted = run(batcher, prompt, trace)
+    return QUOTED / plain.decode_s, QUOTED / drafted.decode_s, drafted.drafted, drafted.accepted
+
+
+def crowded(engine: Engine, random: Random, others: int) -> float:
+    """Seconds for a token while `others` cells hold cached prefixes."""
+    batcher = Batcher(engine)
+    ids = range(100, engine.vocabulary.size // 2)
+    if others:
+        run(batcher, random.choices(ids, k=others), [ids[0]])
+    return run(batcher, random.choices(ids, k=32), random.choices(ids, k=48), speculate=False).decode_s / 48
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-flash-attention", action="store_true")
+    options = parser.parse_args()
+    flash = not options.no_flash_attention
+    settings = LoadSettings(context=4096, threads=options.threads, flash_attention=flash, cache_bytes=1 << 30)
+    engine = Scripted(path_text(options.model), settings)
+    random = Random(7)
+    for size in PREFIXES:
+        rows = [first_token(engine, random, size) for _ in range(options.rounds)]
+        cold, warm = (statistics.median(row[at] for row in rows) for at in (0, 1))
+        print(f"prefix {size}: {cold:.3f} s uncached, {warm:.3f} s with {rows[0][2]} cached: {warm / cold:.3f}")
+    batcher = Batcher(engine)
+    for quoting in (True, False):
+        found = [rates(engine, random, batcher, quoting=quoting) for _ in range(options.rounds)]
+        plain, drafted = (statistics.median(row[at] for row in found) for at in (0, 1))
+        kind = "quoting" if quoting else "not quoting"
+        gain = statistics.median(row[1] / row[0] for row in found)
+        print(
+            f"{kind}: {plain:.1f} tok/s, with drafts {drafted:.1f}, {gain:.2f} times; drafted {found[-1][2]}, accepted {found[-1][3]}"
+        )
+    seconds = {
+        others: statistics.median(crowded(engine, random, others) for _ in range(options.rounds))
+        for others in (0, 1024, 3500)
+    }
+    for others, each in seconds.items():
+        print(f"{others} cells hold other prefixes: {each * 1000:.1f} ms for a token")
+
+
+if __name__ == "__main__":
+    main()

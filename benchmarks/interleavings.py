@@ -1,0 +1,222 @@
+"""Whether requests that run together, share prefixes and swap adapters say what each would say alone.
+
+    python -m benchmarks.interleavings --rounds 200
+
+Each round submits random requests in random steps to one engine on a tiny real model: few cells, so that prefixes are
+dropped, saved, restored, and requests put back; answers that repeat themselves, so that drafts are right and wrong;
+some requests are cancelled. Each answer is compared with that of a model loaded afresh for it alone. Rule: the tokens
+are the same, or first differ where the two best logits are within 1e-3: sums in another order may round otherwise.
+With `--ignore-adapters` KV is found by its tokens alone, which must be noticed.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Final, TypeVar
+
+import numpy as np
+
+from models.batching import AdapterSet, Batcher, Job
+from models.engine import Engine, Sampler
+from models.output import Choice, Output
+from models.protocol import AdapterUse, Finished, LoadSettings, Sampling, path_text
+from models.sequences import exact
+from tests.gguf_builder import vocabulary, write_adapter, write_model
+
+Kind = TypeVar("Kind", bound=Engine)
+TIE: Final = 1e-3
+SETTINGS: Final = LoadSettings(
+    context=256, cells=512, parallel=6, batch=32, threads=1, cache_bytes=200_000, kv_type="f32"
+)
+ADAPTERS: Final[Sequence[AdapterSet]] = ((), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),), (("a", 1.0), ("b", 0.5)))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One request of a round."""
+
+    tokens: tuple[int, ...]
+    adapters: AdapterSet
+    limit: int
+
+
+@dataclass
+class Tally:
+    """What was seen; `differences` are (round, request, position, how far the two best logits were apart)."""
+
+    requests: int = 0
+    tokens: int = 0
+    cached: int = 0
+    prompts: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    steps: int = 0
+    running: int = 0
+    saved: int = 0
+    differences: list[tuple[int, int, int, float]] = field(default_factory=list)
+
+    @property
+    def mean_running(self) -> float:
+        return self.running / max(1, self.steps)
+
+    @property
+    def ties(self) -> int:
+        return sum(margin < TIE for *_, margin in self.differences)
+
+    @property
+    def wrong(self) -> list[tuple[int, int, int, float]]:
+        return [difference for difference in self.differences if difference[-1] >= TIE]
+
+
+class Listener(Engine):
+    """An engine that remembers how far the two best logits were apart at each token that was chosen."""
+
+    margins: list[float]
+
+    def sample(self, sampler: Sampler, index: int) -> Choice:
+        second, first = np.partition(self.logits(index), -2)[-2:]
+        self.margins.append(float(first - second))
+        return super().sample(sampler, index)
+
+
+class Alone:
+    """Answers of models loaded afresh, one for each different request."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Wish, tuple[list[int], list[float]]] = {}
+
+    def answer(self, wish: Wish) -> tuple[list[int], list[float]]:
+        """The tokens, and for each how far the two best logits were apart."""
+        if wish not in self._known:
+            settings = SETTINGS.model_copy(update={"parallel": 1, "cache_bytes": 0})
+            engine = load(self._folder, settings, wish.adapters, Listener)
+            engine.margins = []
+            job = job_of(0, wish, engine, speculate=False)
+            run = Batcher(engine)
+            run.submit(job)
+            while run.busy:
+                run.step()
+            engine.close()
+            self._known[wish] = (job.tokens[job.prompt_tokens :], engine.margins)
+        return self._known[wish]
+
+
+def write_files(folder: Path) -> Path:
+    """A model and two adapters."""
+    write_model(folder / "m.gguf")
+    write_adapter(folder / "a.gguf", seed=1, strength=0.7)
+    write_adapter(folder / "b.gguf", seed=2, strength=0.7)
+    return folder
+
+
+def load(folder: Path, settings: LoadSettings, adapters: AdapterSet, kind: type[Kind]) -> Kind:
+    """An engine that has just these adapters resident."""
+    engine = kind(path_text(folder / "m.gguf"), settings)
+    for key, _ in adapters:
+        engine.adapters.load(AdapterUse(key=key, path=path_text(folder / f"{key}.gguf"), scale=1.0))
+    return engine
+
+
+def wishes(random: Random, count: int) -> list[Wish]:
+    """Requests of which many begin alike, at any length, with the same adapters and with others."""
+    size = len(vocabulary()[0])
+    texts = [[1, *(random.randrange(3, size) for _ in range(120))] for _ in range(3)]
+    made = []
+    for _ in range(count):
+        text = random.choice(texts)
+        shared = text[: random.choice((1, 20, 33, 64, 100, 120))]
+        own = [random.randrange(3, size) for _ in range(random.choice((1, 2, 5, 30)))]
+        made.append(Wish((*shared, *own), random.choice(ADAPTERS), random.choice((1, 4, 12, 40))))
+    return made
+
+
+def job_of(number: int, wish: Wish, engine: Engine, *, speculate: bool = True) -> Job:
+    sampler = engine.sampler(Sampling())
+    return Job(number, list(wish.tokens), wish.limit, sampler, Output(number), wish.adapters, speculate)
+
+
+def play(random: Random, engine: Engine, batcher: Batcher, wanted: Sequence[Wish], tally: Tally) -> dict[int, Job]:
+    """Submit, step and cancel at random; the jobs that ended, by their place among the wishes."""
+    jobs = [job_of(number, wish, engine) for number, wish in enumerate(wanted)]
+    coming = list(jobs)
+    ended: dict[int, Job] = {}
+    while coming or batcher.busy:
+        while coming and (random.random() < 0.7 or not batcher.busy):
+            batcher.submit(coming.pop(0))
+        if random.random() < 0.02:
+            batcher.cancel(random.randrange(len(jobs)))
+        for event in batcher.step():
+            if isinstance(event, Finished):
+                ended[event.id] = jobs[event.id]
+                tally.cached += event.usage.cached_tokens
+                tally.prompts += event.usage.prompt_tokens
+                tally.drafted += event.drafted
+                tally.accepted += event.accepted
+        tally.steps += 1
+        tally.running += batcher.running
+        tally.saved = max(tally.saved, batcher.kv.states.held)
+    return ended
+
+
+def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:
+    """Where two answers part; None if they are the same."""
+    same = [left == right for left, right in zip(one, other, strict=False)]
+    if all(same):
+        return None if len(one) == len(other) else len(same)
+    return same.index(False)
+
+
+def check(
+    folder: Path,
+    rounds: int,
+    *,
+    seed: int = 0,
+    requests: int = 24,
+    key: Callable[[AdapterSet], Hashable] = exact,
+) -> Tally:
+    """Play rounds on one engine, and compare each answer with that of a fresh one."""
+    engine = load(folder, SETTINGS, (("a", 1.0), ("b", 1.0)), Engine)
+    alone, tally = Alone(folder), Tally()
+    # The clock stands still: what a batch costs is then never measured, and the same seed plays the same round.
+    batcher = Batcher(engine, clock=lambda: 1.0, key=key)
+    for number in range(rounds):
+        random = Random(seed + number)
+        wanted = wishes(random, requests)
+        for place, job in play(random, engine, batcher, wanted, tally).items():
+            said = job.tokens[job.prompt_tokens :]
+            expected, margins = alone.answer(wanted[place])
+            tally.requests += 1
+            tally.tokens += len(said)
+            at = first_difference(said, expected)
+            if at is not None:
+                tally.differences.append((number, place, at, margins[at]))
+    engine.close()
+    return tally
+
+
+def main() -> None:
+    """Prints what was seen; ends with status 1 if an answer was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ignore-adapters", action="store_true", help="find KV by its tokens alone: must be noticed")
+    options = parser.parse_args()
+    key: Callable[[AdapterSet], Hashable] = (lambda _: ()) if options.ignore_adapters else exact
+    with tempfile.TemporaryDirectory() as folder:
+        tally = check(write_files(Path(folder)), options.rounds, seed=options.seed, key=key)
+    print(f"requests {tally.requests}, tokens {tally.tokens}, running in the mean {tally.mean_running:.2f}")
+    print(f"prompt tokens {tally.prompts}, of them cached {tally.cached}; saved up to {tally.saved} bytes")
+    print(f"drafted {tally.drafted}, accepted {tally.accepted}")
+    print(f"answers that differ: {len(tally.differences)}, of them within {TIE} of a tie: {tally.ties}")
+    for difference in tally.wrong[:20]:
+        print("wrong: round {}, request {}, token {}, margin {:.4f}".format(*difference))
+    sys.exit(1 if tally.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,6 @@ being copied, and nobody has hashed it. A file that looks touched since its impo
 The instance is a snapshot; `rescan()` takes a new one. Methods that read or write files block: not for an event loop.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,27 +18,22 @@ from models.entry import (
     ModelVersion,
     Origin,
     Problem,
-    manifest_of,
     read_entry,
     read_versions,
     reason_of,
-    version_files,
-    version_of,
 )
 from models.errors import (
-    HashMismatch,
     InvalidModelFile,
     InvalidModelId,
-    ModelExists,
     ModelInUse,
     ModelLoadFailed,
     UnknownModel,
 )
 from models.files import Stamp, stamp_of
-from models.gguf import GgufHeader, read_header
+from models.gguf import read_header
+from models.importing import Import, bring_in, describe_current, is_whole, tidy
 from models.install import (
     ID_PATTERN,
-    Installer,
     Progress,
     id_from_name,
     installer,
@@ -51,32 +45,6 @@ from models.install import (
 __all__ = ["FILE", "RESERVED", "Catalog", "ModelSpec", "ModelVersion", "Origin", "Problem", "checked_id"]
 
 RESERVED: Final = frozenset({"docent", "extractive", "all-minilm-l6-v2"})
-
-
-@dataclass(slots=True)
-class _Import:
-    """One import under way. `expected`: the sha256 that the source must have, if anybody told one."""
-
-    source: Path
-    model_id: str
-    header: GgufHeader
-    what: str
-    origin: Origin
-    expected: str
-    move: bool
-    progress: Progress
-    digest: str = ""
-
-    def hash_source(self) -> str:
-        """The source's sha256, read once. Raises HashMismatch if it is not the expected one."""
-        self.digest = self.digest or sha256_of(self.source, self.progress)
-        self.check(self.digest)
-        return self.digest
-
-    def check(self, digest: str) -> None:
-        if self.expected and digest != self.expected:
-            why = f"its sha256 is {digest}, and the checksum file beside it says {self.expected}"
-            raise HashMismatch(self.what, why, "it is damaged: copy or download it again")
 
 
 class Catalog:
@@ -156,27 +124,28 @@ class Catalog:
         model_id: str | None = None,
         replace: bool = False,
         expected: str = "",
+        origin: Origin | None = None,
         progress: Progress = no_progress,
     ) -> ModelSpec:
         """Copy a GGUF in, whole or not at all. The same content under the same id repairs what is installed, if need be.
 
         Another content is refused, or with `replace` becomes the version that counts, the others being kept.
-        A file that lies in the folder of models itself is moved, not copied. `expected` is its sha256, if one is known.
+        A file that lies in the folder of models itself is moved, not copied. `expected` is its sha256, if one is known, `origin` where it came from, else its own name.
         Raises InvalidModelId, InvalidModelFile, HashMismatch, ModelExists, ModelBusy, ModelStorageFull, or ModelError if
         the disk refuses.
         """
         chosen = checked_id(model_id or id_from_name(source.name))
         what = f"importing {source} as {chosen}"
         move = source.resolve().parent == self.root.resolve()
-        origin = Origin(source.name)
-        job = _Import(source, chosen, read_header(source), what, origin, expected, move, progress)
+        came_from = origin or Origin(source.name)
+        job = Import(source, chosen, read_header(source), what, came_from, expected, move, progress)
         return self._run(job, replace=replace)
 
     def adopt(self, source: Path, model_id: str, digest: str, origin: Origin, *, replace: bool) -> ModelSpec:
         """Move a file in that lies on the same disk and whose sha256 was just found to be `digest`. Raises as above."""
         chosen = checked_id(model_id)
         what = f"installing {origin.source} as {chosen}"
-        job = _Import(source, chosen, read_header(source), what, origin, digest, True, no_progress, digest)
+        job = Import(source, chosen, read_header(source), what, origin, digest, True, no_progress, digest)
         return self._run(job, replace=replace)
 
     def remove(self, model_id: str) -> None:
@@ -192,11 +161,14 @@ class Catalog:
         Raises UnknownModel (also for the version), InvalidModelFile if its file is damaged, ModelBusy, ModelError.
         """
         what = f"switching {model_id} to the version {version}"
-        chosen = self._version(model_id, version, what)
+        self.entry(model_id)
         with installer(self.root, what) as work:
-            self._check_whole(chosen, what)
+            chosen = self._version(model_id, version, what)
+            if not is_whole(chosen):
+                hint = "import its file again with --replace, or remove this version with --version"
+                raise InvalidModelFile(what, f"{chosen.path} is missing or has changed since it was imported", hint)
             if not chosen.current:
-                self._describe_current(work, model_id)
+                describe_current(self.root / model_id, work)
                 work.switch(model_id, f"{chosen.version}.json")
             self._tidy()
         self.rescan()
@@ -205,11 +177,12 @@ class Catalog:
     def remove_version(self, model_id: str, version: str) -> ModelVersion:
         """Delete one version's file. Raises UnknownModel, ModelInUse for the one that counts, ModelBusy, ModelError."""
         what = f"removing the version {version} of {model_id}"
-        chosen = self._version(model_id, version, what)
-        if chosen.current:
-            hint = f"'docent models use {model_id} VERSION' first, or 'docent models remove {model_id}' for all of them"
-            raise ModelInUse(what, "it is the version that answers", hint)
+        self.entry(model_id)
         with installer(self.root, what) as work:
+            chosen = self._version(model_id, version, what)
+            if chosen.current:
+                hint = f"'docent models use {model_id} VERSION' first, or 'docent models remove {model_id}' for all"
+                raise ModelInUse(what, "it is the version that answers", hint)
             work.drop_version(model_id, f"{chosen.version}.json", chosen.path)
             self._tidy()
         self.rescan()
@@ -254,58 +227,16 @@ class Catalog:
 
     # -- how it is done -----------------------------------------------------------------------------------------------
 
-    def _run(self, job: _Import, *, replace: bool) -> ModelSpec:
+    def _run(self, job: Import, *, replace: bool) -> ModelSpec:
         with installer(self.root, job.what) as work:
             self.rescan()
-            if not (self.root / job.model_id).exists():
-                self._place(work, job)
-            else:
-                self._place_beside(work, job, replace=replace)
+            bring_in(self.root, work, job, replace=replace)
             self._tidy()
         self.rescan()
         return self.get(job.model_id)
 
-    def _place_beside(self, work: Installer, job: _Import, *, replace: bool) -> None:
-        """Repair, switch to or add the source's content under a name that exists."""
-        same = self._same(job)
-        if same is not None and same.current:
-            if not self._is_whole(same):
-                self._place(work, job, same)
-            return
-        entry = self.entry(job.model_id) if self._is_listed(job.model_id) else None
-        spec = entry.spec if isinstance(entry, Problem) else entry
-        if not replace or spec is None:
-            raise _exists(job, entry or Problem(self.root / job.model_id, "it is not a model", ""))
-        self._describe_current(work, job.model_id)
-        if same is not None and self._is_whole(same):
-            work.switch(job.model_id, f"{same.version}.json")
-        else:
-            self._place(work, job, same, beside=True)
-
-    def _same(self, job: _Import) -> ModelVersion | None:
-        """The installed version with the source's content. The source is hashed only where sizes leave it open."""
-        size = job.header.file_bytes
-        alike = [one for one in read_versions(self.root / job.model_id) if one.size == size]
-        if not alike:
-            return None
-        with translated(job.what):
-            digest = job.hash_source()
-        return next((one for one in alike if one.sha256 == digest), None)
-
-    def _is_whole(self, version: ModelVersion) -> bool:
-        """Whether its file still has its content."""
-        try:
-            return stamp_of(version.path).size == version.size and sha256_of(version.path) == version.sha256
-        except OSError:
-            return False
-
-    def _check_whole(self, version: ModelVersion, what: str) -> None:
-        if not self._is_whole(version):
-            hint = "import its file again with --replace, or remove this version with --version"
-            raise InvalidModelFile(what, f"{version.path} is missing or has changed since it was imported", hint)
-
-    def _is_listed(self, model_id: str) -> bool:
-        return model_id in self._specs or any(problem.id == model_id for problem in self.damaged())
+    def _tidy(self) -> None:
+        tidy(self.root / model_id for model_id in self._specs)
 
     def _version(self, model_id: str, version: str, what: str) -> ModelVersion:
         found = self.versions(model_id)
@@ -315,70 +246,6 @@ class Catalog:
         known = ", ".join(one.version for one in found) or "none"
         why = "several versions begin so" if chosen else "it has no such version"
         raise UnknownModel(what, why, f"its versions: {known}")
-
-    def _describe_current(self, work: Installer, model_id: str) -> None:
-        for one in read_versions(self.root / model_id):
-            if one.current:
-                work.describe_version(model_id, f"{one.version}.json")
-
-    def _tidy(self) -> None:
-        """Remove files of models that no description names: what a killed change left."""
-        for spec in self.list():
-            folder = spec.path.parent
-            found = read_versions(folder)
-            described = {f"{one.version}.json" for one in found}
-            known = any(one.current for one in found) and described >= {*version_files(folder)}
-            if known:  # else a description is broken, and its file may yet be of use
-                kept = {one.path for one in found}
-                for path in folder.glob("*.gguf"):
-                    if path not in kept:
-                        path.unlink(missing_ok=True)
-
-    def _place(
-        self, work: Installer, job: _Import, damaged: ModelVersion | None = None, *, beside: bool = False
-    ) -> None:
-        """Put the source in: as a new model, in the place of a `damaged` version, or `beside` those that are there."""
-        if not job.move:
-            work.check_space(job.what, job.header.file_bytes)
-        folder = work.prepare()
-        target = folder / FILE
-        try:
-            digest = self._bring(work, job, target)
-            name = damaged.path.name if damaged else f"{version_of(digest)}.gguf" if beside else FILE
-            target = target.rename(folder / name)
-            header = read_header(target)  # of what is installed, in case the source changed meanwhile
-            manifest = manifest_of(job.model_id, name, digest, header, stamp_of(target), job.origin)
-            described = f"{version_of(digest)}.json"
-            if beside:
-                work.add_version(folder, job.model_id, described, manifest)
-            elif damaged:
-                work.repair(folder, job.model_id, manifest, described)
-            else:
-                work.publish(folder, job.model_id, manifest)
-        except BaseException:
-            if job.move and target.exists():
-                target.rename(job.source)
-            work.discard(folder)
-            raise
-
-    def _bring(self, work: Installer, job: _Import, target: Path) -> str:
-        """Move or copy the source to `target`; gives its sha256. Raises HashMismatch."""
-        if not job.move:
-            digest = work.copy(job.source, target, job.progress)
-            job.check(digest)
-            return digest
-        digest = job.hash_source()
-        work.move(job.source, target)
-        return digest
-
-
-def _exists(job: _Import, entry: ModelSpec | Problem) -> ModelExists:
-    name = job.model_id
-    if isinstance(entry, Problem) and entry.spec is None:
-        hint = f"choose another name with --id, or remove it first with 'docent models remove {name}'"
-        return ModelExists(job.what, f"something else has the name {name}: {entry.why}", hint)
-    hint = "choose another name with --id, or add it as a version of this one with --replace"
-    return ModelExists(job.what, f"another model is installed under the name {name}", hint)
 
 
 def checked_id(model_id: str) -> str:

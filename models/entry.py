@@ -79,6 +79,11 @@ class ModelSpec:
         return self.sha256, self.stamp
 
     @property
+    def origin(self) -> Origin:
+        """Where it came from."""
+        return Origin(self.source, self.revision, self.card_licence)
+
+    @property
     def version(self) -> str:
         """Short name of the content."""
         return version_of(self.sha256)

@@ -1,7 +1,8 @@
 """The models in a folder that somebody brings: a USB stick, a share, a download folder.
 
 Rule: looked at are the folder and a few levels below it, up to a number of entries; links to folders are not followed,
-hidden ones are left out. What bears the name of a GGUF but is no model that can be used is named with the reason.
+hidden ones are left out. What bears the name of a GGUF but is no model that can be used is named with the reason. A
+model in the layout of Docent's own folder, copied from another machine, keeps its name and what is known of it.
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from models.choosing import why_not
+from models.entry import ModelSpec, read_entry
 from models.errors import InvalidModelFile, ModelError
 from models.gguf import GgufHeader, read_header
 from models.install import translated
@@ -53,6 +55,12 @@ def look_into(folder: Path) -> tuple[tuple[Found, ...], tuple[Skipped, ...]]:
         except ModelError as error:
             skipped.append(Skipped(path, str(error)))
     return tuple(found), tuple(skipped)
+
+
+def copied_model(path: Path) -> ModelSpec | None:
+    """What the manifest beside a file says of it, if it is a model's file in Docent's own layout."""
+    entry = read_entry(path.parent)
+    return entry if isinstance(entry, ModelSpec) and entry.path == path else None
 
 
 def _candidates(folder: Path) -> list[Path]:

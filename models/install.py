@@ -152,9 +152,9 @@ class Installer:
         """Put the one prepared file beside those that are installed, described in `name`, and make it count."""
         installed = self._root / model_id
         (file,) = folder.iterdir()
+        self._write_manifest(folder, manifest)  # before the file leaves the folder: if the disk is full, it goes back
         file.replace(installed / file.name)
         _sync_folder(installed)
-        self._write_manifest(folder, manifest)
         (folder / MANIFEST).replace(installed / name)
         _sync_folder(installed)
         self.discard(folder)

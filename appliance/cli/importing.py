@@ -54,12 +54,21 @@ def import_model(
 def _import_file(path: Path, model_id: str | None, *, replace: bool, quiet: bool) -> "ModelSpec":
     from models.checksums import expected_sha256
     from models.choosing import why_not
+    from models.folder import copied_model
 
     if reason := why_not(path.name):
         raise InvalidModelFile(f"importing {_shown(path)}", reason, "import a whole language model")
-    expected = expected_sha256(path)
+    copied = copied_model(path)
+    expected = expected_sha256(path) or (copied.sha256 if copied else "")
     with progress_bar(path.name, quiet=quiet) as progress:
-        return catalog().import_gguf(path, model_id=model_id, replace=replace, expected=expected, progress=progress)
+        return catalog().import_gguf(
+            path,
+            model_id=model_id or (copied.id if copied else None),
+            replace=replace,
+            expected=expected,
+            origin=copied.origin if copied else None,
+            progress=progress,
+        )
 
 
 @dataclass(slots=True)

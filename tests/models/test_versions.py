@@ -10,7 +10,7 @@ import pytest
 
 from models.catalog import Catalog, ModelSpec, Origin
 from models.entry import Problem
-from models.errors import InvalidModelFile, ModelExists, ModelInUse, ModelLoadFailed, UnknownModel
+from models.errors import InvalidModelFile, ModelExists, ModelInUse, ModelLoadFailed, ModelStorageFull, UnknownModel
 from models.install import sha256_of
 from tests.gguf_builder import Shape, write_model
 
@@ -168,6 +168,23 @@ def test_a_file_exchanged_behind_docent_s_back_is_never_loaded(
     shutil.copy(model(tmp_path / "other.gguf", 9), old.path)
     with pytest.raises(ModelLoadFailed, match="has changed"):
         catalog.check_unchanged(catalog.get("pump"))
+
+
+def test_a_disk_that_is_full_at_the_last_step_gives_the_fetched_file_back(
+    catalog: Catalog, old: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "manifest.json")
+
+    source = model(tmp_path / "part", 7)
+    monkeypatch.setattr("models.install.Installer._write_manifest", full)
+    with pytest.raises(ModelStorageFull):
+        catalog.adopt(source, "new", sha256_of(source), Origin("a/b:c.gguf"), replace=True)
+    (old.path.parent / f"{old.version}.json").write_bytes((old.path.parent / "manifest.json").read_bytes())
+    with pytest.raises(ModelStorageFull):
+        catalog.adopt(source, "pump", sha256_of(source), Origin("a/b:c.gguf"), replace=True)
+    assert source.exists()
+    assert Catalog(catalog.root).get("pump").content == old.content
 
 
 @pytest.mark.parametrize("what", ["replace", "adopt", "use", "drop", "repair"])

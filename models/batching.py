@@ -7,6 +7,7 @@ and shares its KV. All sequences share the cells of the context: when they run o
 youngest request is put back to the head of the queue and later continues from its tokens, so the oldest always ends.
 """
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -14,7 +15,7 @@ from typing import Final, Literal, Protocol
 
 from models.engine import DecodeFailed, NoRoom, Piece, Sampler
 from models.job import Job
-from models.output import Choice
+from models.output import Choice, ungrammatical
 from models.prefixes import common
 from models.protocol import Event, Finished, Started, Usage
 from models.sequences import AdapterSet, Memory, Sequences, exact
@@ -57,6 +58,7 @@ class Batcher:
         self._clock = clock
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []  # oldest first
+        self._room = runtime.cells  # that running requests may fill
         self._last_group: AdapterSet | None = None
         self._costs = costs or Costs()
         self.kv = Sequences(runtime, runtime.cache_bytes, key)
@@ -122,18 +124,21 @@ class Batcher:
             job.reused = job.decoded
             if not job.began:
                 job.began = self._clock()
-                events.append(Started(id=job.id, prompt_tokens=job.prompt_tokens))
+                events.append(Started(id=job.id, prompt_tokens=job.prompt_tokens, dropped=job.dropped))
             self._running.append(job)
         return events
 
     def _fits(self, job: Job) -> bool:
         """Whether the running jobs leave as many cells as it needs, those not counted that it would share."""
-        if self._most() + len(job.tokens) < self._runtime.cells:
+        if not self._running:
+            self._room = self._runtime.cells
+            return True
+        if self._most() + len(job.tokens) < self._room:
             return True
         match = self.kv.cached(job.known, job.adapters)
         leader, ahead = self._leader_of(job)
         shared = max(match.length if match else 0, ahead if leader else 0)
-        return self.kv.demand(match) + self._pending() + len(job.tokens) - shared < self._runtime.cells
+        return self.kv.demand(match) + self._pending() + len(job.tokens) - shared < self._room
 
     def _most(self) -> int:
         """More cells than these the running jobs cannot hold or be about to fill."""
@@ -144,11 +149,12 @@ class Batcher:
         return sum(len(job.tokens) - max(job.decoded, job.ahead) for job in self._running)
 
     def _leader_of(self, job: Job) -> tuple[Job | None, int]:
-        """The running job that begins most like this one, and how many tokens both begin with."""
+        """The job, running before this one, that begins most like it, and how many tokens both begin with."""
         if self._runtime.rigid:
             return None, 0
         key = self.kv.key(job.adapters)
-        alike = [other for other in self._running if self.kv.key(other.adapters) == key]
+        before = itertools.takewhile(lambda other: other is not job, self._running)
+        alike = [other for other in before if self.kv.key(other.adapters) == key]
         shared = [(common(other.known, job.known[:-1]), other) for other in alike]
         length, leader = max(shared, key=lambda pair: pair[0], default=(0, None))
         return (leader, length) if length else (None, 0)
@@ -166,7 +172,9 @@ class Batcher:
 
     def _gather(self, group: AdapterSet) -> list[tuple[Job, Piece]]:
         """The batch: each job's piece of it."""
-        while self._most() > self._runtime.cells and self.kv.demand() + self._pending() > self._runtime.cells:
+        while len(self._running) > 1 and self._most() > self._room:
+            if self.kv.demand() + self._pending() <= self._room:
+                break
             self._put_back(self._running[-1])
         jobs = [job for job in self._running if job.adapters == group]
         answering = [job for job in jobs if job.answering]
@@ -231,11 +239,12 @@ class Batcher:
         return [(job, pieces.get(job.id) or job.next_piece(1)) for job in answering] if pieces else []
 
     def _make_room(self, reason: NoRoom) -> None:
-        """llama.cpp counts otherwise than we do: whatever it was, fewer cells will be asked for."""
+        """llama.cpp has fewer cells than it said: do with less until all that runs has ended."""
         if self.kv.clear():
             return
         if len(self._running) == 1:
             raise DecodeFailed(str(reason)) from reason
+        self._room = min(self._room, self.kv.demand())
         self._put_back(self._running[-1])
 
     def _put_back(self, job: Job) -> None:
@@ -269,6 +278,9 @@ class Batcher:
         """Whether the answer ends with this token, and what is to be told."""
         if not job.answered:
             job.answered = self._clock()
+        if choice.refused:
+            self._drop(job)
+            return True, [ungrammatical(job.id, choice.refused)]
         if self._runtime.is_end(choice.token):
             return True, self._end(job, "stop")
         job.say(choice.token)
@@ -303,11 +315,12 @@ class Batcher:
 
     def _release(self, job: Job) -> None:
         """Keep its KV as a cached prefix; those that waited for it take over what it has."""
-        for follower in self._running:
-            if follower.leader is job:
-                self._catch_up(follower)
-                follower.leader, follower.ahead = None, 0
+        followers = [other for other in self._running if other.leader is job]
+        for follower in followers:
+            self._catch_up(follower)
         self._running.remove(job)
+        for follower in followers:
+            follower.leader, follower.ahead = self._leader_of(follower)
         self.kv.close(job.sequence, job.tokens[: job.decoded], job.adapters)
         job.sequence, job.decoded = -1, 0
 

@@ -24,6 +24,7 @@ class Job:
     output: Output
     adapters: AdapterSet = ()
     speculate: bool = True
+    dropped: int = 0
     prompt_tokens: int = field(init=False)
     sequence: int = -1
     decoded: int = 0

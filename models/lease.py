@@ -15,6 +15,7 @@ from models.catalog import ModelSpec
 from models.child import Channel, Child
 from models.errors import InvalidPrompt, ModelBusy
 from models.protocol import (
+    MOST_LOGPROBS,
     AdapterUse,
     Chat,
     ChatMessage,
@@ -29,7 +30,9 @@ from models.protocol import (
     Refused,
     Sampling,
     Started,
+    TemplateSource,
     Text,
+    TokenLogprob,
     Usage,
     path_text,
 )
@@ -45,19 +48,26 @@ GREEDY: Final = Sampling()
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """Some more of the answer; never empty, never a cut character."""
+    """Some more of the answer, never a cut character; empty only if there are `logprobs` of tokens without text."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FinalPiece:
-    """The end of an answer, always the last piece. Times in seconds."""
+    """The end of an answer, always the last piece. Times in seconds.
+
+    `drafted` tokens were guessed beforehand, `accepted` of them rightly; `dropped` messages of the chat were left out.
+    """
 
     finish_reason: Literal["stop", "length"]
     usage: Usage
     prefill_s: float
     decode_s: float
+    drafted: int = 0
+    accepted: int = 0
+    dropped: int = 0
 
 
 Piece = TextPiece | FinalPiece
@@ -72,18 +82,27 @@ class Generation(AsyncIterator[Piece]):
         self._wait_s: float | None = wait_s  # until it has started
         self._over = False
         self.prompt_tokens: int | None = None
+        self.dropped = 0
 
     async def __anext__(self) -> Piece:
         """Raises ModelCrashed, ContextOverflow, InvalidPrompt, InvalidModelFile, and ModelBusy if no turn came."""
         while not self._over:
             match await self._event():
-                case Started(prompt_tokens=count):
-                    self.prompt_tokens, self._wait_s = count, None
-                case Text(text=text):
-                    return TextPiece(text)
+                case Started() as started:
+                    self.prompt_tokens, self.dropped, self._wait_s = started.prompt_tokens, started.dropped, None
+                case Text(text=text, logprobs=logprobs):
+                    return TextPiece(text, logprobs)
                 case Finished() as end:
                     self._over = True
-                    return FinalPiece(end.reason, end.usage, end.prefill_s, end.decode_s)
+                    return FinalPiece(
+                        end.reason,
+                        end.usage,
+                        end.prefill_s,
+                        end.decode_s,
+                        drafted=end.drafted,
+                        accepted=end.accepted,
+                        dropped=self.dropped,
+                    )
                 case Refused() as refused:
                     self._over = True
                     raise _refusal(refused)
@@ -152,7 +171,7 @@ class Lease:
         return self._child.loaded.context
 
     @property
-    def template(self) -> Literal["gguf", "chatml"]:
+    def template(self) -> TemplateSource:
         """Where the chat template comes from."""
         return self._child.loaded.template
 
@@ -172,17 +191,26 @@ class Lease:
         max_tokens: int | None = None,
         sampling: Sampling = GREEDY,
         stop: Sequence[str] = (),
+        grammar: str | None = None,
+        json_schema: str | None = None,
+        logprobs: int | None = None,
+        overflow: Literal["refuse", "drop_oldest"] = "refuse",
+        speculate: bool = True,
     ) -> Generation:
         """Begin an answer to `messages`, or a continuation of `prompt`; control tokens in either are plain text.
 
-        Without `max_tokens` it may fill the context. Raises InvalidPrompt, ModelBusy, ModelCrashed; the rest is raised
-        by the generation.
+        Without `max_tokens` it may fill the context. `grammar` is GBNF, `json_schema` the text of a schema, `logprobs`
+        how many of the likeliest tokens to tell of for each, `overflow` what happens to messages that do not fit. Each
+        generation counts against the queue. Raises InvalidPrompt, ModelBusy, ModelCrashed; the rest is raised by the
+        generation.
         """
         what = f"answering with the model {self.model_id}"
         if (messages is None) == (prompt is None):
             raise InvalidPrompt(what, "it needs either messages or a prompt", "give one of them")
         if max_tokens is not None and max_tokens < 1:
             raise InvalidPrompt(what, f"max_tokens is {max_tokens}", "ask for at least one token")
+        if logprobs is not None and not 0 <= logprobs <= MOST_LOGPROBS:
+            raise InvalidPrompt(what, f"logprobs is {logprobs}", f"ask for 0 to {MOST_LOGPROBS}")
         made: Prompt = Raw(text=prompt) if prompt is not None else _chat(messages or ())
         if self._child.open_requests >= self._queue:
             raise ModelBusy(what, f"{self._child.open_requests} requests are waiting already", "try again in a while")
@@ -195,6 +223,11 @@ class Lease:
                 sampling=sampling,
                 stop=tuple(stop),
                 adapters=self._adapters,
+                grammar=grammar,
+                json_schema=json_schema,
+                logprobs=logprobs,
+                overflow=overflow,
+                speculate=speculate,
             ),
         )
         generation = Generation(channel, what, self._wait_s)

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 MAX_FRAME: Final = 16 * 1024 * 1024
+MOST_LOGPROBS: Final = 20
 _LENGTH: Final = struct.Struct(">I")
 HEADER_BYTES: Final = _LENGTH.size
 
@@ -57,7 +58,7 @@ class Sampling(_Message):
     """How the next token is chosen. Temperature 0 takes the likeliest; without a seed every run differs.
 
     `top_k` 0 draws from the whole vocabulary, which costs milliseconds a token; 40 is llama.cpp's own default.
-    The penalties look at the last `penalty_tokens` tokens of prompt and answer.
+    The penalties look at the last `penalty_tokens` tokens of prompt and answer. `logit_bias` adds to tokens' scores.
     """
 
     temperature: float = Field(default=0.0, ge=0.0, le=10.0)
@@ -68,6 +69,7 @@ class Sampling(_Message):
     presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
     frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
     penalty_tokens: int = Field(default=64, ge=0, le=1 << 20)
+    logit_bias: tuple[tuple[int, float], ...] = Field(default=(), max_length=1024)
     seed: int | None = Field(default=None, ge=0, lt=2**32)
 
 
@@ -113,7 +115,8 @@ class Load(_Message):
 
 class Generate(_Message):
     """One answer. `grammar` is GBNF, `json_schema` the text of a JSON schema: at most one of them. `logprobs` asks for
-    that many of the likeliest tokens beside each chosen one. `overflow` tells what happens to a chat that does not fit.
+    that many of the likeliest tokens beside each chosen one. `overflow` tells what happens to a chat that does not fit:
+    it is refused, or loses its oldest turns, but never its system messages nor its last turn.
     """
 
     type: Literal["generate"] = "generate"
@@ -123,9 +126,9 @@ class Generate(_Message):
     sampling: Sampling = Sampling()
     stop: tuple[UserText, ...] = ()
     adapters: tuple[AdapterUse, ...] = ()
-    grammar: str | None = None
-    json_schema: str | None = None
-    logprobs: int | None = Field(default=None, ge=0, le=20)
+    grammar: UserText | None = None
+    json_schema: UserText | None = None
+    logprobs: int | None = Field(default=None, ge=0, le=MOST_LOGPROBS)
     overflow: Literal["refuse", "drop_oldest"] = "refuse"
     speculate: bool = True
 
@@ -171,12 +174,15 @@ class TokenLogprob(_Message):
     top: tuple[tuple[str, float], ...] = ()
 
 
+TemplateSource = Literal["gguf", "chatml", "configured"]
+
+
 class Loaded(_Message):
     """The model is ready. `context` is what one request may use, at most what was asked for."""
 
     type: Literal["loaded"] = "loaded"
     context: int
-    template: Literal["gguf", "chatml"]
+    template: TemplateSource
     system_role: Literal["native", "merged"]
     seconds: float
 
@@ -190,9 +196,12 @@ class Failed(_Message):
 
 
 class Started(_Message):
+    """Work on the prompt begins; `dropped` messages were left out of it."""
+
     type: Literal["started"] = "started"
     id: int
     prompt_tokens: int
+    dropped: int = Field(default=0, ge=0)
 
 
 class Text(_Message):

@@ -16,7 +16,18 @@ class TextStream:
         self._longest = max((len(text) for text in self._stop), default=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
+        self._given = 0
         self.stopped = False
+
+    @property
+    def given(self) -> int:
+        """Characters given out."""
+        return self._given
+
+    @property
+    def known(self) -> int:
+        """Characters given out or held back; those still cut are not counted."""
+        return self._given + len(self._held)
 
     def feed(self, piece: bytes) -> str:
         """The text that `piece` completes; sets `stopped` when a stop string was met."""
@@ -25,6 +36,7 @@ class TextStream:
     def finish(self) -> str:
         """What was still held back when the answer ended for another reason."""
         text = self._release(self._decoder.decode(b"", final=True))
+        self._given += len(self._held)
         text += self._held
         self._held = ""
         return text
@@ -37,9 +49,11 @@ class TextStream:
         if found:
             self.stopped = True
             given, self._held = self._held[: min(found)], ""
+            self._given += len(given)
             return given
         keep = self._open_tail()
         given, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        self._given += len(given)
         return given
 
     def _open_tail(self) -> int:

@@ -16,6 +16,7 @@ from typing import Final
 from models.batching import Batcher, Job
 from models.engine import Engine
 from models.errors import ContextOverflow, InvalidModelFile, InvalidPrompt, ModelError, ModelLoadFailed
+from models.guides import Guides
 from models.limits import harden
 from models.output import Output
 from models.prompts import PromptBuilder
@@ -104,6 +105,7 @@ class Worker:
         self._engine = engine
         self._prompts = prompts
         self._batcher = Batcher(engine)
+        self._guides = Guides(engine.vocabulary)
 
     def run(self) -> None:
         """Until the process ends."""
@@ -135,7 +137,9 @@ class Worker:
 
     def _trim(self, request: Trim) -> Trimmed:
         if request.cache_bytes is not None:
-            self._batcher.kv.states.trim(request.cache_bytes)
+            states = self._batcher.kv.states
+            states.limit = request.cache_bytes  # until told otherwise: what comes free may be another model's by now
+            states.trim(states.limit)
         self._engine.adapters.drop(request.adapters, self._batcher.adapters)
         return Trimmed(id=request.id, adapters=self._engine.adapters.held, cache=self._batcher.kv.states.held)
 
@@ -145,17 +149,23 @@ class Worker:
             return
         for use in request.adapters:
             self._engine.adapters.load(use)
-        tokens = self._prompts.checked(request.prompt)
+        guide = self._guides.guide(request.grammar, request.json_schema)
+        if request.overflow == "refuse":
+            tokens, dropped = self._prompts.checked(request.prompt), 0
+        else:
+            tokens, dropped = self._prompts.fitted(request.prompt, request.max_tokens)
         room = self._engine.context - len(tokens)
+        sampler = self._engine.sampler(request.sampling, prompt=tokens, guide=guide, logprobs=request.logprobs)
         self._batcher.submit(
             Job(
                 id=request.id,
                 tokens=tokens,
                 max_tokens=min(request.max_tokens or room, room),
-                sampler=self._engine.sampler(request.sampling),
+                sampler=sampler,
                 output=Output(request.id, request.stop),
                 adapters=tuple((use.key, use.scale) for use in request.adapters),
                 speculate=request.speculate,
+                dropped=dropped,
             )
         )
 
@@ -168,7 +178,7 @@ def _load(line: Line) -> tuple[Engine, PromptBuilder] | None:
     began = time.monotonic()
     try:
         engine = Engine(request.path, request.settings)
-        prompts = PromptBuilder(engine)
+        prompts = PromptBuilder(engine, request.settings.template)
     except (ModelLoadFailed, InvalidPrompt) as error:
         line.send(Failed(why=error.why, hint=error.hint))
         return None

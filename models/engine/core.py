@@ -20,6 +20,7 @@ from models.engine.loading import is_rigid, load_model, make_context, outputs
 from models.engine.log import process_log
 from models.engine.samplers import Sampler
 from models.engine.vocabulary import Vocabulary
+from models.grammar import Guide
 from models.output import Choice
 from models.protocol import LoadSettings, Sampling, path_bytes
 from models.states import State
@@ -116,9 +117,16 @@ class Engine:
         """Apply exactly these (key, scale) to what is decoded from now on."""
         self.adapters.use(adapters)
 
-    def sampler(self, sampling: Sampling) -> Sampler:
-        """How one request's tokens are chosen."""
-        return Sampler.make(self._context, self.vocabulary, sampling)
+    def sampler(
+        self,
+        sampling: Sampling,
+        *,
+        prompt: Sequence[int] = (),
+        guide: Guide | None = None,
+        logprobs: int | None = None,
+    ) -> Sampler:
+        """How one request's tokens are chosen, see `samplers`. Raises InvalidPrompt."""
+        return Sampler.make(self._context, self.vocabulary, sampling, prompt=prompt, guide=guide, logprobs=logprobs)
 
     def sample(self, sampler: Sampler, index: int) -> Choice:
         """The next token after entry `index` of the last decoded batch."""

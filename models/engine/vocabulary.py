@@ -6,8 +6,11 @@ from functools import cached_property
 from typing import Any, Final
 
 import llama_cpp as llama
+import numpy as np
+from numpy.typing import NDArray
 
 from models.engine.failure import DecodeFailed
+from models.grammar.guide import NO_TOKEN
 from models.guard import control_pattern
 
 _CONTROL: Final = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -75,8 +78,25 @@ class Vocabulary:
         return known
 
     def is_end(self, token: int) -> bool:
-        """Whether the model ends its answer with this token."""
-        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+        """Whether the model ends its answer with this token; NO_TOKEN stands for an end that it has no token for."""
+        return token == NO_TOKEN or bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """All tokens that end an answer, the model's own end token first."""
+        own = int(llama.llama_vocab_eos(self._vocab))
+        found = [token for token in range(self.size) if self.is_end(token)]
+        return tuple(sorted(found, key=lambda token: token != own))
+
+    @cached_property
+    def first_bytes(self) -> NDArray[np.int16]:
+        """The first byte of each token's piece, -1 where it has none."""
+        pieces = (self.piece(token) for token in range(self.size))
+        return np.fromiter((piece[0] if piece else -1 for piece in pieces), np.int16, self.size)
+
+    def shown(self, token: int) -> bytes:
+        """The bytes a token stands for, or a control token's name."""
+        return self.piece(token) or self._text_of(token).encode()
 
     def _read_piece(self, token: int) -> bytes:
         size = 64

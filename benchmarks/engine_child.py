@@ -1,0 +1,91 @@
+"""The engine behind its process's socket, for `benchmarks.engine`; prints one JSON object.
+
+Prompts are text here, as nothing else goes through the socket, of words that are one token each in most vocabularies.
+Decoding several sequences is measured after short prompts alone, which are all read in one step.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from appliance.benchmarking.prompts import PromptMaker
+from benchmarks.engine_plan import PLAN, Setup
+from models.child import Child
+from models.process import Spawner
+from models.protocol import Finished, Generate, LoadSettings, Raw
+
+
+class Bench:
+    """A started child and what is asked of it."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._prompts = PromptMaker("engine")
+        self._number = 0
+
+    async def calibrate(self) -> None:
+        """Find out how many tokens a word has."""
+        (end,) = await self.together(64, 1, 2)
+        self._prompts = self._prompts.calibrated(64, end.usage.prompt_tokens)
+
+    async def together(self, prompt: int, sequences: int, answer: int) -> list[Finished]:
+        """So many requests at a time."""
+        texts = []
+        for _ in range(sequences):
+            self._number += 1
+            texts.append(self._prompts.make(self._number, prompt))
+        return list(await asyncio.gather(*(self._one(text, answer) for text in texts)))
+
+    async def _one(self, text: str, answer: int) -> Finished:
+        channel = self._child.send(
+            lambda number: Generate(id=number, prompt=Raw(text=text), max_tokens=answer, speculate=False)
+        )
+        while True:
+            event = await channel.next()
+            if isinstance(event, Finished):
+                assert event.usage.completion_tokens == answer, "an answer ended by itself"
+                return event
+
+
+async def measure(bench: Bench) -> dict[str, float]:
+    """All figures of the plan that can be had from outside."""
+    figures: dict[str, float] = {}
+    for prompt, sequences in PLAN.cases():
+        began = time.perf_counter()
+        ends = await bench.together(prompt, sequences, PLAN.answer + 1)
+        seconds = time.perf_counter() - began
+        read = sum(end.usage.prompt_tokens for end in ends)
+        found = {"whole": (read + sequences * PLAN.answer) / seconds}
+        if sequences == 1:
+            found["prefill"] = read / ends[0].prefill_s
+        if sequences == 1 or prompt * sequences <= 128:
+            found["decode"] = sequences * PLAN.answer / max(end.decode_s for end in ends)
+        figures |= PLAN.named(prompt, sequences, found)
+    return figures
+
+
+async def main() -> None:
+    model, setup = Path(sys.argv[1]), Setup(**json.loads(sys.argv[2]))
+    settings = LoadSettings.model_validate(
+        {
+            "context": setup.cells,
+            "cells": setup.cells,
+            "batch": setup.batch,
+            "threads": setup.threads,
+            "kv_type": setup.kv_type,
+            "parallel": max(PLAN.sequences),
+        }
+    )
+    with Spawner() as spawner:
+        child = await Child.start("bench", model, settings, spawner, deadline_s=300)
+        bench = Bench(child)
+        await bench.calibrate()
+        figures = await measure(bench)
+        await child.stop()
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

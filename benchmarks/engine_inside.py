@@ -1,0 +1,118 @@
+"""The engine and its batcher in this process, for `benchmarks.engine`; prints one JSON object.
+
+Where the time of a step goes is measured too: llama.cpp's decoding, choosing the token, and the rest, which is Python.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from benchmarks.engine_plan import PLAN, Setup
+from models.batching import Batcher, Job
+from models.engine import Engine, Sampler
+from models.engine.batch import Piece
+from models.output import Choice, Output
+from models.protocol import LoadSettings, Sampling, path_text
+
+
+class Timed(Engine):
+    """Adds up what decoding and sampling take."""
+
+    decoding = sampling = 0.0
+
+    def decode(self, pieces: Sequence[Piece]) -> None:
+        began = time.perf_counter()
+        super().decode(pieces)
+        self.decoding += time.perf_counter() - began
+
+    def sample(self, sampler: Sampler, index: int) -> Choice:
+        began = time.perf_counter()
+        choice = super().sample(sampler, index)
+        self.sampling += time.perf_counter() - began
+        return choice
+
+
+class Case:
+    """So many sequences with prompts of so many random tokens, on an empty cache."""
+
+    def __init__(self, engine: Engine, prompt: int, sequences: int, random: Random, answer: int) -> None:
+        self._batcher = Batcher(engine)
+        self._sequences = sequences
+        self._prompt = prompt
+        self._jobs = [
+            Job(
+                number,
+                [random.randrange(engine.vocabulary.size) for _ in range(prompt)],
+                answer,
+                engine.sampler(Sampling()),
+                Output(number),
+                speculate=False,
+            )
+            for number in range(sequences)
+        ]
+
+    def steady(self, steps: int) -> tuple[float, float]:
+        """Tokens per second of reading all prompts, and of so many steps in which all sequences answer."""
+        began = self._start()
+        while any(job.made == 0 for job in self._jobs):
+            self._batcher.step()
+        answering = time.perf_counter()
+        for _ in range(steps):
+            self._batcher.step()
+        ended = time.perf_counter()
+        assert self._batcher.running == self._sequences, "an answer ended by itself: take another seed"
+        for job in self._jobs:
+            self._batcher.cancel(job.id)
+        tokens = self._sequences * self._prompt
+        return tokens / (answering - began), self._sequences * steps / (ended - answering)
+
+    def whole(self) -> float:
+        """Tokens per second, prompts and answers, from the first step to the last."""
+        began = self._start()
+        while self._batcher.busy:
+            self._batcher.step()
+        # the first token of an answer comes with the prompt
+        return sum(len(job.tokens) - 1 for job in self._jobs) / (time.perf_counter() - began)
+
+    def _start(self) -> float:
+        for job in self._jobs:
+            self._batcher.submit(job)
+        return time.perf_counter()
+
+
+def main() -> None:
+    model, setup, random = Path(sys.argv[1]), Setup(**json.loads(sys.argv[2])), Random(1)
+    settings = LoadSettings.model_validate(
+        {
+            "context": setup.cells,
+            "cells": setup.cells,
+            "batch": setup.batch,
+            "threads": setup.threads,
+            "kv_type": setup.kv_type,
+            "parallel": max(PLAN.sequences),
+        }
+    )
+    engine = Timed(path_text(model), settings)
+    Case(engine, 16, 1, random, 1000).steady(4)
+    figures: dict[str, float] = {}
+    seconds = decoding = sampling = 0.0
+    for prompt, sequences in PLAN.cases():
+        engine.decoding = engine.sampling = 0.0
+        began = time.perf_counter()
+        prefill, decode = Case(engine, prompt, sequences, random, setup.cells).steady(PLAN.answer)
+        seconds += time.perf_counter() - began
+        decoding, sampling = decoding + engine.decoding, sampling + engine.sampling
+        found = {"prefill": prefill, "decode": decode}
+        if prompt == 128:
+            found["whole"] = Case(engine, prompt, sequences, random, PLAN.answer + 1).whole()
+        figures |= PLAN.named(prompt, sequences, found)
+    figures["python, share of a step"] = 1 - (decoding + sampling) / seconds
+    figures["sampling, share of a step"] = sampling / seconds
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliance.errors import ConfigError
+from appliance.own_settings import KvType, ModelNames, OwnModelSettings
 from appliance.provider_settings import FallbackNames, Name, ProviderSettings
 
 SYSTEM_STATE = Path("/var/lib/docent")
@@ -59,12 +60,21 @@ class ModelSettings(_Section):
 
     default: str = Field("", description="model that answers when none is named; empty: the only one, else extractive")
     context: int = Field(8192, ge=256, le=1 << 20, description="context in tokens, at most the model's own")
+    kv_type: KvType = Field("f16", description="type of the KV cache: f32, f16, q8_0 or q4_0")
     threads: int = Field(0, ge=0, le=256, description="threads of a model's process; 0: one per core")
+    batch: int = Field(128, ge=16, le=8192, description="tokens of prompts read in one step")
+    gpu_layers: int = Field(-1, ge=-1, le=10_000, description="layers on the GPU; -1: as many as fit")
     parallel: int = Field(4, ge=1, le=64, description="requests that one model answers at the same time")
     queue: int = Field(64, ge=1, le=4096, description="requests that wait for a model before further ones are refused")
     wait_seconds: float = Field(120.0, gt=0, description="longest wait for a model to load or come free")
     idle_seconds: float = Field(1800.0, ge=0, description="a model idle for this long is unloaded; 0: never")
+    load_seconds: float = Field(300.0, gt=0, description="longest time for loading a model")
+    stall_seconds: float = Field(60.0, ge=1, description="a model's process that does nothing for this long is ended")
     memory_bytes: int = Field(0, ge=0, description="memory budget of all models; 0: 80 % of what the machine gives")
+    cache_bytes: int = Field(
+        256 << 20, ge=0, description="memory of each model for earlier prompts, at most 5 % of the budget; 0: none"
+    )
+    preload: ModelNames = Field((), description="models loaded at the start, as pinned ones are")
 
 
 class HubSettings(_Section):
@@ -137,12 +147,15 @@ class Settings(_Section):
     answer: AnswerSettings = AnswerSettings()
     service: ServiceSettings = ServiceSettings()
     providers: dict[Name, ProviderSettings] = Field(default_factory=dict)
+    model: dict[Name, OwnModelSettings] = Field(default_factory=dict)
 
 
 SECTIONS: Final[dict[str, type[BaseModel]]] = {
-    name: type(field.default) for name, field in Settings.model_fields.items() if name != "providers"
+    name: type(field.default) for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)
 }
-"""The sections that there are once; `[providers.NAME]` there may be many of."""
+"""The sections that there are once."""
+NAMED_TABLES: Final[dict[str, type[BaseModel]]] = {"providers": ProviderSettings, "model": OwnModelSettings}
+"""Those that there may be many of: `[providers.NAME]`, `[model.ID]`; in the file alone."""
 
 
 def find_places(environment: Mapping[str, str] = os.environ) -> Places:

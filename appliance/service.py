@@ -26,6 +26,7 @@ from appliance.intake import Intake, Publish
 from appliance.library import Library
 from appliance.memory_view import decision_view
 from appliance.model_desk import ModelDesk, model_view
+from appliance.model_options import model_defaults, unknown_models
 from appliance.monitoring.status import Monitor
 from appliance.notify import notify, watchdog_seconds
 from appliance.providing import provider_specs, unknown_fallbacks
@@ -46,7 +47,7 @@ from models.cpu import effective_cpus
 from models.decisions import Decision
 from models.devices import Devices
 from models.embedder import BUILTIN, Embedder
-from models.manager import Manager, ModelDefaults, ModelState
+from models.manager import Manager, ModelState
 from models.memory import default_budget
 from models.providers.registry import Providers
 
@@ -127,19 +128,15 @@ def _make_manager(places: Places, settings: Settings, events: EventBus) -> Manag
         key = str(decision.number % _KEPT_DECISIONS)
         events.publish(("memory", key), Event(type="memory", memory=decision_view(decision)))
 
-    chosen = settings.models
+    catalog = Catalog(places.models)
+    for offence in unknown_models(settings, [spec.id for spec in catalog.list()]):
+        _log.warning("%s; it has no effect until it is", offence)
+    budget = settings.models.memory_bytes or default_budget()
     return Manager(
-        Catalog(places.models),
+        catalog,
         AdapterCatalog(places.adapters),
-        budget_bytes=chosen.memory_bytes or default_budget(),
-        defaults=ModelDefaults(
-            context=chosen.context,
-            threads=chosen.threads or effective_cpus(),
-            parallel=chosen.parallel,
-            idle_s=chosen.idle_seconds,
-            wait_s=chosen.wait_seconds,
-            queue=chosen.queue,
-        ),
+        budget_bytes=budget,
+        defaults=model_defaults(settings, places.config, budget=budget, cpus=effective_cpus()),
         state=places.home,
         devices=Devices(),
         on_change=changed,

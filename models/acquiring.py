@@ -2,7 +2,8 @@
 
 Rules, which keep anybody from starving and any two from waiting for each other:
 - Only the first in the line takes memory. It waits until enough models are idle, and while it waits no younger request
-  is given a model that has to leave for it.
+  is given a model that has to leave for it, but for a turn: the first moments after a load, in which it serves all who
+  wait for it. Otherwise requests for two models in alternation would each cost a load.
 - Nobody holds anything while waiting: a model and the adapters it is to be used with are had at once or not at all.
 - What can never fit is refused before it stands in the line. Every wait has a deadline, and the line an end.
 """
@@ -195,7 +196,7 @@ class Acquirer:
     def _older_needs(self, resident: Resident, ticket: Ticket) -> bool:
         """Whether the first in the line is older and waits for this model to leave."""
         first = self._line.first
-        if first is None or first >= ticket or not first.devices:
+        if first is None or first >= ticket or not first.devices or self._has_turn(resident):
             return False
         match self._roster.plan(first.devices, first.protected):
             case Proceed(victims):
@@ -203,6 +204,11 @@ class Acquirer:
             case Wait(busy):
                 return resident.key in busy
         return False
+
+    def _has_turn(self, resident: Resident) -> bool:
+        assert resident.child is not None
+        turn = min(max(_TURN_S, _TURN_LOADS * resident.child.loaded.seconds), self._roster.defaults.wait_s / 4)
+        return self._roster.clock() - resident.loaded_at < turn
 
     async def _start(self, wish: Wish, ticket: Ticket) -> None:
         """Reserve memory for a load and begin it, if it is this ticket's turn and there is room."""
@@ -291,6 +297,7 @@ class Acquirer:
         return ModelTooLarge(what, why, hint)
 
 
+_TURN_S, _TURN_LOADS = 1.0, 2.0
 _NOTHING_SMALLER = "give it a smaller context, import a smaller quantisation, or raise the memory budget"
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from models.budget import Proceed
 from models.decisions import Kind
 from models.errors import ModelCrashed, ModelError
-from models.protocol import Refused, Trim, Trimmed
+from models.need import Measured
+from models.protocol import Trim, Trimmed
 from models.residents import Resident
 from models.roster import Roster
 
@@ -74,18 +75,7 @@ class Leaver:
         adapters = tuple(part for part in parts if (one := resident.adapters.get(part)) and not one.leases)
         cache = 0 if "cache" in parts else None
         before = resident.reserved()
-        channel = None
-        try:
-            channel = resident.child.send(lambda number: Trim(id=number, adapters=adapters, cache_bytes=cache))
-            async with asyncio.timeout(_TRIM_S):
-                answer = await channel.next()
-        except (TimeoutError, ModelError):
-            resident.trims_again_at = self._roster.clock() + _TRIM_AGAIN_S
-            return
-        finally:
-            if channel is not None:
-                channel.close()
-        if isinstance(answer, Refused) or not isinstance(answer, Trimmed):
+        if await self.ask(resident, adapters, cache) is None:
             resident.trims_again_at = self._roster.clock() + _TRIM_AGAIN_S
             return
         for key in adapters:
@@ -97,6 +87,32 @@ class Leaver:
         freed = {device: size - after.get(device, 0) for device, size in before.items() if size > after.get(device, 0)}
         self._roster.journal.note("trimmed", resident.spec.id, why, cause=cause, devices=freed)
         self._roster.notify()
+
+    async def ask(self, resident: Resident, adapters: tuple[str, ...] = (), cache: int | None = None) -> Trimmed | None:
+        """What its adapters and cached prompts hold, once these have been given back; None if it does not tell in time."""
+        if resident.child is None:
+            return None
+        try:
+            channel = resident.child.send(lambda number: Trim(id=number, adapters=adapters, cache_bytes=cache))
+        except ModelError:
+            return None
+        try:
+            async with asyncio.timeout(_TRIM_S):
+                answer = await channel.next()
+        except (TimeoutError, ModelError):
+            return None
+        finally:
+            channel.close()
+        return answer if isinstance(answer, Trimmed) else None
+
+    async def note_measured(self, resident: Resident, found: Measured) -> bool:
+        """What its process uses now. If that is more than was reserved it counts so, and others make room for it."""
+        if not resident.note_measured(found):
+            return False
+        why = f"its process holds {sum(resident.grown.values())} bytes more than was reserved"
+        self._roster.journal.note("grew", resident.spec.id, why, devices=resident.grown)
+        await self.relieve(f"{resident.spec.id} holds more than was reserved")
+        return True
 
     async def relieve(self, why: str) -> bool:
         """If a device holds more than its limit, let idle ones go until it does not; whether it is within now."""

@@ -92,7 +92,7 @@ class Loader:
         spec = resident.spec
         child.on_death = lambda error: self._leaver.on_death(resident, error)
         resident.child = child
-        resident.last_used = self._roster.clock()
+        resident.last_used = resident.loaded_at = self._roster.clock()
         self._roster.failures.pop(spec.id, None)
         why = f"in {child.loaded.seconds:.1f} s, process {child.pid}"
         self._roster.journal.note("loaded", spec.id, why, devices=resident.reserved())
@@ -107,7 +107,7 @@ class Loader:
             return
         found = await asyncio.to_thread(self._roster.measure, resident.child.pid)
         if found is not None:
-            resident.note_measured(found)
+            await self._leaver.note_measured(resident, found)
             await self._estimator.remember(resident.spec, resident.settings, found)
 
     async def _check_file(self, spec: ModelSpec) -> None:

@@ -71,6 +71,7 @@ class Resident:
     child: Child | None = None
     leases: int = 0
     waiters: int = 0
+    loaded_at: float = 0.0
     measured: Measured | None = None
     grown: dict[str, int] = field(default_factory=dict)
     leaving: bool = False

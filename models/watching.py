@@ -6,6 +6,7 @@ Rule: one task, which survives every error of a single look.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from models.background import BackgroundLoads
 from models.devices import Devices
@@ -80,25 +81,19 @@ class Watch:
 
     async def measure(self) -> None:
         """Measure all children; what has outgrown its reservation counts as it is, and others make room for it."""
-        grown = [one for one in list(self._roster.residents) if await self._measure(one)]
-        gpus = await asyncio.to_thread(self._devices.budgets, ours=self._on_gpus())
-        self._roster.limits.update(gpus)
-        for resident in grown:
-            why = f"its process holds {sum(resident.grown.values())} bytes more than was reserved"
-            self._roster.journal.note("grew", resident.spec.id, why, devices=resident.grown)
-        if grown:
-            await self._leaver.relieve(f"{grown[0].spec.id} holds more than was reserved")
+        for resident in list(self._roster.residents):
+            await self._measure(resident)
+        self._roster.limits.update(await asyncio.to_thread(self._devices.budgets, ours=self._on_gpus()))
 
-    async def _measure(self, resident: Resident) -> bool:
+    async def _measure(self, resident: Resident) -> None:
         if resident.child is None or not resident.child.alive:
-            return False
+            return
         found = await asyncio.to_thread(self._roster.measure, resident.child.pid)
-        if found is None or not resident.usable:
-            return False
-        grew = resident.note_measured(found)
-        if grew and not resident.adapters and not resident.of("cache"):
-            await self._estimator.remember(resident.spec, resident.settings, found)
-        return grew
+        if found is None or not await self._leaver.note_measured(resident, found):
+            return
+        if (beside := await self._leaver.ask(resident)) is not None:
+            alone = replace(found, private=max(0, found.private - beside.adapters - beside.cache))
+            await self._estimator.remember(resident.spec, resident.settings, alone)
 
     def _on_gpus(self) -> dict[str, int]:
         return {device: size for device, size in self._roster.used().items() if device != RAM}

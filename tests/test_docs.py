@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from appliance.api import documents, events, health, models, openai, search
 from appliance.cli.app import COMMANDS
 from appliance.config import SECTIONS
+from appliance.own_settings import OwnModelSettings
 from appliance.provider_settings import ProviderSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,11 +32,11 @@ def test_every_route_is_in_the_api_page(path: str) -> None:
     assert known in API
 
 
-TABLES = {**SECTIONS, "providers.NAME": ProviderSettings}
+TABLES = {**SECTIONS, "providers.NAME": ProviderSettings, "model.ID": OwnModelSettings}
 
 
 def shown_default(default: object) -> str:
-    return {"": '`""`', (): "`[]`", PydanticUndefined: "needed"}.get(default, f"`{default}`")
+    return {None: "as for all", "": '`""`', (): "`[]`", PydanticUndefined: "needed"}.get(default, f"`{default}`")
 
 
 @pytest.mark.parametrize("section", TABLES)

@@ -16,8 +16,9 @@ from pydantic.fields import FieldInfo
 
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.cli.output import print_json, print_text
-from appliance.config import SECTIONS, Places, Settings, find_places, load
+from appliance.config import NAMED_TABLES, SECTIONS, Places, Settings, find_places, load
 from appliance.errors import ConfigError
+from appliance.model_options import model_defaults, unknown_models
 from appliance.providing import provider_specs, unknown_fallbacks
 
 app = command_group()
@@ -44,7 +45,8 @@ class Setting:
 def show(json: JsonOption = False) -> None:
     """Print every setting with its value, default, meaning and source, as TOML."""
     places = find_places()
-    settings = list(explain(load(places), places.config, os.environ))
+    chosen = load(places)
+    settings = list(explain(chosen, places.config, os.environ))
     if json:
         print_json({"places": _places(places), "settings": [asdict(setting) for setting in settings]})
         return
@@ -58,8 +60,10 @@ def show(json: JsonOption = False) -> None:
             section = named
         print_text(f"# {setting.description}")
         print_text(f"{key} = {_toml(setting.value)}  # {_source(setting)}")
-    if not section.startswith("providers."):
+    if not chosen.providers:
         print_text("\n# No provider is configured: [providers.NAME], see docs/operations.md.")
+    if not chosen.model:
+        print_text("\n# No model has settings of its own: [model.ID], see docs/operations.md.")
 
 
 @app.command(epilog=examples("docent config check", "DOCENT_CONFIG=new.toml docent config check"))
@@ -67,7 +71,7 @@ def check(json: JsonOption = False) -> None:
     """Check the configuration file and the DOCENT_ environment variables; says every fault, exit code 2."""
     places = find_places()
     chosen = load(places)
-    _check_providers(chosen, places)
+    _check_names(chosen, places)
     changed = [setting for setting in explain(chosen, places.config, os.environ) if setting.source != "default"]
     if json:
         print_json({"ok": True, "file": str(places.config), "set": [setting.key for setting in changed]})
@@ -77,16 +81,17 @@ def check(json: JsonOption = False) -> None:
         print_text(f"There is no {places.config}, and none is needed. {_counted(changed)}")
 
 
-def _check_providers(settings: Settings, places: Places) -> None:
-    """Raises ConfigError for a key that cannot be used, and for names that nobody has."""
+def _check_names(settings: Settings, places: Places) -> None:
+    """Raises ConfigError for a key or file that cannot be used, and for names that nobody has."""
     provider_specs(settings)
+    model_defaults(settings, places.config, budget=0, cpus=1)
     try:
-        installed = [folder.name for folder in places.models.iterdir()]
+        installed = [folder.name for folder in places.models.iterdir() if not folder.name.startswith(".")]
     except FileNotFoundError:
         installed = []
     except OSError:
         return  # another user's models: which there are cannot be told from here
-    if wrong := unknown_fallbacks(settings, installed):
+    if wrong := [*unknown_fallbacks(settings, installed), *unknown_models(settings, installed)]:
         hint = "`docent models list` shows the installed models; a provider is a table [providers.NAME]"
         raise ConfigError(f"reading {places.config}", "; ".join(wrong), hint)
 
@@ -110,11 +115,14 @@ def explain(settings: Settings, file: Path, environment: Mapping[str, str]) -> I
             source = str(file) if key in in_file.get(section, {}) else "default"
             source = f"environment {variable}" if variable in environment else source
             yield Setting(f"{section}.{key}", value, _default(field), source, field.description or "", variable)
-    for name, provider in settings.providers.items():
-        given = in_file.get("providers", {}).get(name, {})
-        for key, field, value in _fields(provider):
-            source = str(file) if key in given else "default"
-            yield Setting(f"providers.{name}.{key}", value, _default(field), source, field.description or "", "")
+    for table in NAMED_TABLES:
+        for name, values in getattr(settings, table).items():
+            given = in_file.get(table, {}).get(name, {})
+            for key, field, value in _fields(values):
+                if value is None:  # TOML has no word for it
+                    continue
+                source = str(file) if key in given else "default"
+                yield Setting(f"{table}.{name}.{key}", value, _default(field), source, field.description or "", "")
 
 
 def _fields(values: BaseModel) -> Iterator[tuple[str, FieldInfo, Any]]:

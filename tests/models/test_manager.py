@@ -3,8 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
@@ -24,72 +23,9 @@ from models.errors import (
     UnknownAdapter,
     UnknownModel,
 )
-from models.estimate import estimate
-from models.lease import FinalPiece, Generation, Lease, TextPiece
 from models.manager import Manager, ModelDefaults, ModelState
-from models.protocol import ChatMessage, Sampling
-from tests.gguf_builder import Shape, write_adapter, write_model
-
-HELLO = [ChatMessage(role="user", content="is the pump open?")]
-LOOPING = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-WARM = Sampling(temperature=1.0, seed=1)  # greedy random weights may end at once
-FAST = ModelDefaults(context=512, threads=1, wait_s=30.0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders with the models a, b and one that llama.cpp refuses, and an adapter."""
-    root = tmp_path_factory.mktemp("home")
-    catalog, adapters = Catalog(root / "models"), AdapterCatalog(root / "adapters")
-    for number, name in enumerate("abc"):
-        catalog.import_gguf(write_model(root / f"{name}.gguf", seed=number, shape=Shape(context=4096)))
-    catalog.import_gguf(write_model(root / "refused.gguf", without="output_norm.weight"))
-    catalog.import_gguf(write_model(root / "looping.gguf", template=LOOPING))
-    adapters.import_gguf(write_adapter(root / "polite.gguf", strength=1.0))
-    adapters.import_gguf(write_adapter(root / "foreign.gguf", architecture="qwen2"))
-    return root
-
-
-@asynccontextmanager
-async def managed(home: Path, defaults: ModelDefaults = FAST, **options: object) -> AsyncIterator[Manager]:
-    catalog, adapters = Catalog(home / "models"), AdapterCatalog(home / "adapters")
-    budget = options.pop("budget_bytes", 1 << 30)
-    async with Manager(catalog, adapters, budget_bytes=budget, defaults=defaults, **options) as manager:  # type: ignore[arg-type]
-        yield manager
-
-
-async def collect(generation: Generation) -> tuple[str, FinalPiece]:
-    pieces = [piece async for piece in generation]
-    final = pieces[-1]
-    assert isinstance(final, FinalPiece)
-    return "".join(piece.text for piece in pieces if isinstance(piece, TextPiece)), final
-
-
-async def text_of(lease: Lease, prompt: str = "the pump is") -> str:
-    return (await collect(lease.generate(prompt=prompt, max_tokens=12)))[0]
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait for the effect of another process or task."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.01)
-
-
-def states(manager: Manager) -> dict[str, str]:
-    return {state.spec.id: state.state for state in manager.states()}
-
-
-def need(manager: Manager, defaults: ModelDefaults = FAST) -> int:
-    return estimate(manager.catalog.get("a").header, defaults.settings()).ram
+from tests.gguf_builder import write_model
+from tests.models.managed import FAST, HELLO, WARM, Clock, collect, managed, need, states, text_of, until
 
 
 async def test_a_leased_model_counts_and_answers_in_a_stream_with_exact_usage(home: Path) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.benchmarking.figures import percentile, percentiles, relative_spread
@@ -10,11 +10,13 @@ from appliance.benchmarking.figures import percentile, percentiles, relative_spr
 VALUES = st.lists(st.floats(min_value=1e-6, max_value=1e6), min_size=1, max_size=60)
 
 
+@settings(max_examples=40, deadline=None)
 @given(VALUES, st.floats(min_value=0, max_value=1))
 def test_a_percentile_is_numpys(values: list[float], share: float) -> None:
     assert percentile(values, share) == pytest.approx(float(np.percentile(values, 100 * share)), rel=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
 @given(VALUES)
 def test_percentiles_lie_in_order_within_the_values(values: list[float]) -> None:
     found = percentiles(values)
@@ -30,6 +32,7 @@ def test_there_are_none_of_no_values() -> None:
         percentile([], 0.5)
 
 
+@settings(max_examples=40, deadline=None)
 @given(VALUES, st.floats(min_value=0.01, max_value=100))
 def test_the_spread_does_not_depend_on_the_unit(values: list[float], unit: float) -> None:
     assert relative_spread([value * unit for value in values]) == pytest.approx(relative_spread(values), abs=1e-6)

@@ -2,7 +2,7 @@
 
 import statistics
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.benchmarking.regression import margin, regressions
@@ -31,6 +31,7 @@ def test_client_counts_that_were_not_measured_before_are_passed_over() -> None:
     assert not any("4 clients" in figure for figure in figures)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(min_value=1, max_value=1e4), min_size=1, max_size=10))
 def test_a_run_at_the_median_of_the_earlier_ones_is_never_slower(speeds: list[float]) -> None:
     found = regressions(record(statistics.median(speeds)), [record(speed) for speed in speeds])

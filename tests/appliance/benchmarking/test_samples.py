@@ -1,7 +1,7 @@
 """From single requests to what is said of them all."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.benchmarking.samples import Sample, answering, per_thousand, reading, throughput
@@ -21,6 +21,7 @@ def test_an_answer_without_text_counts_until_its_end_and_has_no_rate() -> None:
     assert (empty.first_token, empty.gaps, empty.decode_rate) == (2.0, [], None)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(min_value=1, max_value=8), st.floats(min_value=0.01, max_value=10))
 def test_clients_that_run_beside_each_other_add_up(clients: int, first: float) -> None:
     alone = throughput([sample(first=first)])

@@ -102,7 +102,8 @@ class Devices:
             handles = [self._library.nvmlDeviceGetHandleByIndex(at) for at in range(count)]
         if self._visible is None:
             return tuple(handles)
-        return tuple(handle for name in self._visible.split(",") if (handle := self._named(name.strip(), handles)))
+        named = (self._named(name.strip(), handles) for name in self._visible.split(","))
+        return tuple(handle for handle in named if handle is not None)
 
     def _named(self, name: str, handles: list[Any]) -> Any | None:
         """The GPU that CUDA knows by this number or the beginning of its identity."""

@@ -20,10 +20,10 @@ _MASK_BYTES: Final = 2
 _MIB: Final = 1024 * 1024
 
 # Fitted to dry runs and measured children: see benchmarks/memory.py.
-_PROCESS_BYTES: Final = 38 * _MIB
-_BYTES_PER_TOKEN: Final = {"gpt2": 370}  # byte-pair merges
-_BYTES_PER_OTHER_TOKEN: Final = 220
-_DECODE_BYTES: Final = 4 * _MIB  # what the first answers add to a process: working memory of the threads, of Python
+_PROCESS_BYTES: Final = 33 * _MIB
+_BYTES_PER_TOKEN: Final = {"gpt2": 380}  # byte-pair merges
+_BYTES_PER_OTHER_TOKEN: Final = 200
+_DECODE_BYTES: Final = 1 * _MIB  # what answering adds to a process: working memory of its threads
 _LATER: Final[tuple[PartName, ...]] = ("cache", "adapters")  # what a child takes only with use
 _GPU_BYTES: Final = 400 * _MIB  # a CUDA context with its kernels, on each GPU that is used
 
@@ -55,7 +55,10 @@ def from_dry_run(header: GgufHeader, settings: LoadSettings, report: Report, rep
         *(Part("compute", device_of(name), size) for name, size in sizes.compute.items()),
         Part("compute", RAM, max(told, outputs(settings) * header.vocab_size * 4)),  # it grows up to this
     ]
-    return Need(_summed([*parts, *_constant(settings, places), Part("process", RAM, report.process)]), "dry run")
+    return Need(
+        _summed([*parts, *_constant(settings, places), Part("process", RAM, report.process or _process(header))]),
+        "dry run",
+    )
 
 
 def outputs(settings: LoadSettings) -> int:
@@ -180,8 +183,9 @@ def _compute(header: GgufHeader, settings: LoadSettings) -> int:
     inside = batch * 4 * (4 * header.feed_forward_length + width)
     output = outputs(settings) * header.vocab_size * 4 + batch * 4 * 2 * width
     windows = {layer.window for layer in header.cache if layer.values}
-    masks = sum(cells_of(_context(header, settings), window, settings.parallel, batch) for window in windows)
-    return max(inside, output) + masks * batch * _MASK_BYTES
+    cells = [cells_of(_context(header, settings), window, settings.parallel, batch) for window in windows]
+    scores = 0 if settings.flash_attention else max(cells, default=0) * batch * header.heads * 4
+    return max(inside, output, scores) + sum(cells) * batch * _MASK_BYTES
 
 
 def _process(header: GgufHeader) -> int:

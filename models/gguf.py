@@ -17,7 +17,7 @@ import gguf
 from models.errors import InvalidModelFile
 from models.gguf_reader import Array, GgufHead, Tensor, Value, read_head
 from models.layers import LayerCache, Weights, cache_by_layer, weights_by_layer
-from models.protocol import KvType, LoadSettings
+from models.protocol import KvType
 
 KV_BYTES: Final[Mapping[KvType, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 
@@ -65,13 +65,6 @@ class GgufHeader:
     def kv_bytes_per_token(self) -> int:
         """Of an f16 cache."""
         return round(self.kv_values_per_token * KV_BYTES["f16"])
-
-    def need_bytes(self, settings: LoadSettings) -> int:
-        """A rough sum; `estimate.estimate` knows the parts."""
-        cells = max(min(settings.context, self.context_length), settings.cells or 0)
-        kv = round(self.kv_values_per_token * KV_BYTES[settings.kv_type] * cells)
-        vocabulary = self.vocab_size * (400 + 4 * settings.parallel)
-        return self.weight_bytes + kv + vocabulary + 80 * self.embedding_length * settings.batch + (45 << 20)
 
 
 def read_header(path: Path) -> GgufHeader:

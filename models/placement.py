@@ -18,7 +18,7 @@ def fitting_layers(header: GgufHeader, settings: LoadSettings, limits: Mapping[s
     sizes = layer_bytes(header, settings)
     overhead = gpu_overhead(header, settings)
     free = {device: limit for device, limit in sorted(limits.items()) if device != RAM and limit > 0}
-    for count in range(len(sizes), 0, -1):
+    for count in range(len(sizes) if free else 0, 0, -1):
         if _fits(sizes, devices_of_layers(len(sizes), count, free), free, overhead):
             return count
     return 0

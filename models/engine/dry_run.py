@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import llama_cpp as llama
 
@@ -28,7 +28,7 @@ from models.sizes import LogNotUnderstood, sizes_in
 
 _MEMORY: Final = 2 * 1024**3  # a vocabulary of a million entries takes a third of it
 _LOG: Final = 4 * 1024**2
-_LEVEL_WARNING, _LEVEL_ERROR = 3, 4
+_LEVEL_ERROR: Final = 4
 
 
 class _Transcript:
@@ -38,9 +38,15 @@ class _Transcript:
         process_log()  # which would otherwise take our place later
         self.text = ""
         self._chunks: list[bytes] = []
+        self._errors: list[bytes] = []
         self._size = 0
         self._callback = llama.llama_log_callback(self._take)
         llama.llama_log_set(self._callback, None)
+
+    @property
+    def errors(self) -> str:
+        """What went wrong in llama.cpp's words."""
+        return " ".join(b"".join(self._errors).decode("utf-8", "replace").split())[-500:]
 
     @property
     def lines(self) -> list[str]:
@@ -51,13 +57,13 @@ class _Transcript:
         if text and self._size < _LOG and not text.startswith((b"llama_graph", b"create_tensor")):
             self._chunks.append(text)
             self._size += len(text)
-            if level in (_LEVEL_WARNING, _LEVEL_ERROR):
-                sys.stderr.write(text.decode("utf-8", "replace"))
+            if level == _LEVEL_ERROR:
+                self._errors.append(text)
+                sys.stderr.write(text.decode("utf-8", "replace"))  # in case of an abort
 
 
-def dry_run(path: str, settings: LoadSettings) -> Report:
+def dry_run(path: str, settings: LoadSettings, transcript: _Transcript) -> Report:
     """What the load would take. Raises ModelLoadFailed or LogNotUnderstood."""
-    transcript = _Transcript()
     baseline = _own_bytes()
     llama.llama_backend_init()
     what = "a dry run"
@@ -74,7 +80,7 @@ def dry_run(path: str, settings: LoadSettings) -> Report:
     report = Report(
         sizes=sizes,
         baseline=baseline,
-        process=_own_bytes() - sizes.state.get("CPU", 0),
+        process=max(0, _own_bytes() - sizes.state.get("CPU", 0)),
         offload=bool(llama.llama_supports_gpu_offload()),
     )
     del context, model  # not before: their memory counts
@@ -113,12 +119,17 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
     return data
 
 
-def _answer(request: Load) -> Any:
+def _answer(request: Load) -> Report:
+    transcript = _Transcript()
     try:
         with _limited():
-            return dry_run(request.path, request.settings)
-    except (ModelLoadFailed, LogNotUnderstood, MemoryError) as error:
-        return Report(why=str(error) or "it needs too much memory itself")
+            return dry_run(request.path, request.settings, transcript)
+    except ModelLoadFailed as error:
+        return Report(why=f"{error.why}: {transcript.errors}")
+    except LogNotUnderstood as error:
+        return Report(why=str(error))
+    except MemoryError:
+        return Report(why=f"it needs more than {_MEMORY} bytes for itself")
 
 
 def main() -> None:

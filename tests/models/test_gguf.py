@@ -9,7 +9,6 @@ import pytest
 from models.errors import InvalidModelFile
 from models.gguf import read_header
 from models.gguf_reader import read_head
-from models.protocol import LoadSettings
 from tests.gguf_builder import Shape, vocabulary, write_adapter, write_garbage, write_model, write_truncated
 
 
@@ -22,14 +21,6 @@ def test_a_model_describes_itself(tmp_path: Path) -> None:
     assert header.chat_template == "{{ messages }}"
     assert header.kv_bytes_per_token == 3 * 2 * (16 + 16) * 2
     assert header.weight_bytes == header.parameters * 4 < header.file_bytes == path.stat().st_size
-
-
-def test_the_need_grows_with_context_and_cache_type(tmp_path: Path) -> None:
-    header = read_header(write_model(tmp_path / "m.gguf", shape=Shape(context=4096)))
-    small, large = LoadSettings(context=256), LoadSettings(context=4096)
-    assert header.need_bytes(large) - header.need_bytes(small) == header.kv_bytes_per_token * (4096 - 256)
-    assert header.need_bytes(LoadSettings(context=4096, kv_type="q8_0")) < header.need_bytes(large)
-    assert header.need_bytes(LoadSettings(context=1_000_000)) == header.need_bytes(large)  # never more than the model's
 
 
 def test_unusable_files_are_refused_with_their_reason(tmp_path: Path) -> None:

@@ -287,6 +287,9 @@ put_files() { # units, users and places; settings only where there are none
   put "$HERE/systemd/docent.sysusers" /etc/sysusers.d/docent.conf
   put "$HERE/systemd/docent.tmpfiles" /etc/tmpfiles.d/docent.conf
   put "$HERE/systemd/docent.service" /etc/systemd/system/docent.service
+  # the ways to remote providers: only there for who enables one
+  put "$HERE/systemd/docent-egress@.socket" /etc/systemd/system/docent-egress@.socket
+  put "$HERE/systemd/docent-egress@.service" /etc/systemd/system/docent-egress@.service
   [ -e "$CONFIG/docent.toml" ] || put "$HERE/systemd/docent.toml" "$CONFIG/docent.toml"
   systemd-sysusers /etc/sysusers.d/docent.conf
   systemd-tmpfiles --create /etc/tmpfiles.d/docent.conf
@@ -321,6 +324,8 @@ uninstall() {
   local booted=no
   [ -d /run/systemd/system ] && booted=yes
   if [ $booted = yes ] && [ -e /etc/systemd/system/docent.service ]; then systemctl -q disable --now docent.service; fi
+  if [ $booted = yes ]; then systemctl -q stop 'docent-egress@*'; fi
+  rm -f /etc/systemd/system/docent-egress@.{socket,service} /etc/systemd/system/sockets.target.wants/docent-egress@*.socket
   rm -rf "$PREFIX" /etc/systemd/system/docent.service /etc/sysusers.d/docent.conf /etc/tmpfiles.d/docent.conf
   if [ "$(readlink "$LINK" || true)" = "$PREFIX/current/bin/docent" ]; then rm -f "$LINK"; fi
   if [ $booted = yes ]; then systemctl daemon-reload; fi

@@ -73,15 +73,18 @@ def test_the_unit_lets_the_parsers_sandbox_be_built() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
-def test_systemd_knows_every_directive_and_finds_the_unit_safe(tmp_path: Path) -> None:
-    unit = tmp_path / UNIT.name
-    unit.write_text(re.sub("^ExecStart=.*", "ExecStart=/bin/true", UNIT.read_text(), flags=re.MULTILINE))
+@pytest.mark.parametrize(("name", "exposure"), [("docent.service", 10), ("docent-egress@.service", 15)])
+def test_systemd_knows_every_directive_and_finds_the_unit_safe(tmp_path: Path, name: str, exposure: int) -> None:
+    unit = tmp_path / name
+    source = (ROOT / "systemd" / name).read_text()
+    unit.write_text(re.sub("^ExecStart=.*", "ExecStart=/bin/true", source, flags=re.MULTILINE))
+    shutil.copy(ROOT / "systemd" / "docent-egress@.socket", tmp_path)
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)], capture_output=True, text=True
     )
     assert f"{unit.name}:" not in verified.stderr
     security = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=10", str(unit)],
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={exposure}", str(unit)],
         capture_output=True,
         text=True,
     )
@@ -192,6 +195,7 @@ def test_installed_it_serves_its_group_and_nobody_else_and_survives_being_killed
     another_user_is_refused(container)
     it_has_no_network(container)
     a_model_answers_and_its_end_is_not_the_services(container)
+    a_provider_answers_through_its_egress_unit_alone(container)
     an_unreadable_file_names_the_command_that_mends_it(container)
     killed_it_comes_back_complete(container)
     installing_again_changes_nothing(container)
@@ -250,6 +254,41 @@ def a_model_answers_and_its_end_is_not_the_services(container: Container) -> Non
     container.do("docent", "models", "remove", "tiny")
 
 
+EGRESS = "/etc/systemd/system/docent-egress@.service"
+PROVIDER = """
+[providers.box]
+kind = "openai"
+model = "m"
+socket = "/run/docent-egress/box.sock"
+failure_calls = 100
+"""
+
+
+def a_provider_answers_through_its_egress_unit_alone(container: Container) -> None:
+    """A provider on the machine's own network, which the service itself cannot reach."""
+    program = (ROOT / "tests" / "openai_stand_in.py").read_text()
+    (container.root / "root" / "stand_in.py").write_text(program)
+    container.do("systemd-run", "--quiet", "--unit=stand-in", "/usr/bin/python3", "/root/stand_in.py", "8099")
+    settings = container.root / "etc/docent/docent.toml"
+    before = settings.read_text()
+    settings.write_text(before + PROVIDER)
+    (container.root / "etc/docent/egress-box.conf").write_text("DESTINATION=127.0.0.1:8099\n")
+    container.do("systemctl", "enable", "--now", "--quiet", "docent-egress@box.socket")
+    container.do("systemctl", "restart", "docent")
+    ask = ["ask", "--model", "box", str(QUESTIONS[0]["question"])]
+    answer = container.docent(*ask, user="nurse")
+    assert (answer["model"], answer["fallback"], answer["answer"]) == ("box", None, "From far away [1].")
+    assert container.run("test", "-w", "/run/docent-egress/box.sock", user="nurse").returncode == 1
+    it_has_no_network(container)
+    container.do("systemctl", "stop", "stand-in")
+    answer = container.docent(*ask, user="nurse")
+    assert (answer["model"], answer["fallback"]["from"]) == ("extractive", "box")
+    container.do("systemctl", "disable", "--now", "--quiet", "docent-egress@box.socket")
+    assert "no connection to" in container.docent(*ask, user="nurse")["fallback"]["reason"]
+    settings.write_text(before)
+    container.do("systemctl", "restart", "docent")
+
+
 def an_unreadable_file_names_the_command_that_mends_it(container: Container) -> None:
     sample = f"/checkout/appliance/samples/{QUESTIONS[1]['document']}"
     secret = "/var/lib/docent/library/a private file.pdf"
@@ -283,7 +322,7 @@ def uninstalling_keeps_the_data(container: Container) -> None:
     told = container.do("/checkout/install.sh", "--uninstall")
     assert "/var/lib/docent" in told
     assert container.run("systemctl", "is-active", "docent").stdout.strip() == "inactive"
-    for gone in ("/opt/docent", "/usr/local/bin/docent", "/etc/systemd/system/docent.service"):
+    for gone in ("/opt/docent", "/usr/local/bin/docent", "/etc/systemd/system/docent.service", EGRESS):
         assert not os.path.lexists(str(container.root) + gone), gone
     kept = container.root / "var/lib/docent"
     assert (kept / "docent.db").exists()

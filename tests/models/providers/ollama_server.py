@@ -3,26 +3,32 @@
 Run as `python ollama_server.py MODEL.gguf SOCKET`. It has one model, `tiny`, speaks /api/tags, /api/show, /api/chat and
 /api/generate (streamed as NDJSON, or whole with `"stream": false`), answers 404 as ollama does for other models, and
 400 for a prompt longer than `num_ctx` where `truncate` is off. What is not covered: images, tools, embeddings, pulls.
+It writes a line when a client has left in the middle of its answer.
 """
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Generator
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 
 import uvicorn
 from llama_cpp import Llama
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from models.streaming import TextStream
 
 NAME = "tiny"
 LENGTH = 4096
-LLAMA = Llama(sys.argv[1], n_ctx=LENGTH, n_threads=1, chat_format="chatml", verbose=False)
+TURN = Lock()
+LLAMA = Llama(sys.argv[1], n_ctx=LENGTH, n_threads=1, verbose=False)
 
 
 def named(model: str) -> bool:
@@ -63,51 +69,62 @@ async def answer(request: Request, shape: Any, field: str) -> Response:
     if not named(body.get("model", "")):
         return unknown(body.get("model", ""))
     given = body[field]
-    text = given if isinstance(given, str) else "".join(f"{one['role']}\n{one['content']}\n" for one in given)
-    tokens = len(LLAMA.tokenize(text.encode())) + 1
+    if not isinstance(given, str):
+        given = "".join(f"<|im_start|>{one['role']}\n{one['content']}<|im_end|>\n" for one in given)
+        given += "<|im_start|>assistant\n"
+    tokens = LLAMA.tokenize(given.encode(), special=True)
     context = body.get("options", {}).get("num_ctx", 4096)
-    if tokens >= context and body.get("truncate") is False:
-        said = f"the prompt of {tokens} tokens exceeds the context length of {context}"
+    if len(tokens) >= context and body.get("truncate") is False:
+        said = f"the prompt of {len(tokens)} tokens exceeds the context length of {context}"
         return JSONResponse({"error": said}, 400)
-    steps = answered(body, given, tokens, shape)
+    steps = answered(body, tokens, shape)
     if body.get("stream", True):
-        lines = (json.dumps(step) + "\n" for step in steps)
-        return StreamingResponse(lines, media_type="application/x-ndjson")
+        return Stream(ndjson(steps), media_type="application/x-ndjson")
     whole = await run_in_threadpool(list, steps)
     last = whole[-1]
     said = "".join(step.get("response") or step.get("message", {}).get("content", "") for step in whole)
     return JSONResponse(last | shape(said))
 
 
-def answered(body: dict[str, Any], given: Any, tokens: int, shape: Any) -> Iterator[dict[str, Any]]:
+class Stream(StreamingResponse):
+    """Ends its source when the client has left."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()  # type: ignore[attr-defined]
+
+
+async def ndjson(steps: Generator[dict[str, Any], None, None]) -> AsyncIterator[str]:
+    try:
+        async for step in iterate_in_threadpool(steps):
+            yield json.dumps(step) + "\n"
+    finally:
+        steps.close()
+
+
+def answered(body: dict[str, Any], tokens: list[int], shape: Any) -> Generator[dict[str, Any], None, None]:
+    """The steps; the tiny model's noise never ends by itself, so that tests can rely on its length."""
     options = body.get("options", {})
-    started = time.monotonic()
-    made, reason = 0, "stop"
-    settings = {
-        "max_tokens": options.get("num_predict", 128),
-        "temperature": options.get("temperature", 0.8),
-        "stop": options.get("stop") or [],
-        "seed": options.get("seed"),
-        "stream": True,
-    }
-    chunks: Iterator[Any]
-    if isinstance(given, str):
-        chunks = LLAMA.create_completion(given, **settings)
-    else:
-        chunks = LLAMA.create_chat_completion(given, **settings)
-    for chunk in chunks:
-        choice = chunk["choices"][0]
-        reason = choice["finish_reason"] or reason
-        text = choice.get("text") or choice.get("delta", {}).get("content") or ""
-        if text:
-            made += 1
-            yield head() | shape(text) | {"done": False}
-    counted = {
-        "total_duration": int((time.monotonic() - started) * 1e9),
-        "prompt_eval_count": tokens,
-        "eval_count": made,
-    }
-    yield head() | shape("") | {"done": True, "done_reason": reason} | counted
+    longest, stream = options.get("num_predict", 128), TextStream(options.get("stop") or [])
+    started, made = time.monotonic(), 0
+    with TURN:  # one answer at a time
+        LLAMA.set_seed(options.get("seed") or 0)
+        sampling = {"temp": options.get("temperature", 0.8), "top_p": options.get("top_p", 0.9)}
+        try:
+            for token in LLAMA.generate(tokens, **sampling):
+                made += 1
+                if text := stream.feed(LLAMA.detokenize([token])):
+                    yield head() | shape(text) | {"done": False}
+                if made >= longest or stream.stopped:
+                    break
+        except GeneratorExit:
+            print("the client left", flush=True)
+            raise
+    counted = {"prompt_eval_count": len(tokens), "eval_count": made}
+    took = {"total_duration": int((time.monotonic() - started) * 1e9)}
+    yield head() | shape("") | {"done": True, "done_reason": "stop" if stream.stopped else "length"} | counted | took
 
 
 def head() -> dict[str, Any]:

@@ -84,36 +84,52 @@ def crowded(engine: Engine, random: Random, others: int) -> float:
     return run(batcher, random.choices(ids, k=32), random.choices(ids, k=48), speculate=False).decode_s / 48
 
 
+def show_first_tokens(engine: Engine, random: Random, rounds: int) -> None:
+    for size in PREFIXES:
+        rows = [first_token(engine, random, size) for _ in range(rounds)]
+        cold, warm = (statistics.median(row[at] for row in rows) for at in (0, 1))
+        print(
+            f"prefix {size}: {cold:.3f} s uncached, {warm:.3f} s with {rows[0][2]} cached: {warm / cold:.3f}",
+            flush=True,
+        )
+
+
+def show_drafts(engine: Engine, random: Random, rounds: int) -> None:
+    batcher = Batcher(engine)
+    for quoting in (True, False):
+        found = [rates(engine, random, batcher, quoting=quoting) for _ in range(rounds)]
+        plain, drafted = (statistics.median(row[at] for row in found) for at in (0, 1))
+        gain = statistics.median(row[1] / row[0] for row in found)
+        kind = "quoting" if quoting else "not quoting"
+        print(f"{kind}: {plain:.1f} tok/s, with drafts {drafted:.1f}, {gain:.2f} times", end="; ")
+        print(f"drafted {found[-1][2]}, accepted {found[-1][3]}", flush=True)
+
+
+def show_crowds(engine: Engine, random: Random, rounds: int) -> None:
+    crowds = (0, 1024, 3500)
+    rows = [[crowded(engine, random, others) for others in crowds] for _ in range(rounds)]
+    for others, seconds in zip(crowds, zip(*rows, strict=True), strict=True):
+        print(f"{others} cells hold other prefixes: {statistics.median(seconds) * 1000:.1f} ms for a token", flush=True)
+
+
+SHOWN: Final = {"first": show_first_tokens, "drafts": show_drafts, "crowds": show_crowds}
+
+
 def main() -> None:
+    """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=SHOWN)
     parser.add_argument("--no-flash-attention", action="store_true")
     options = parser.parse_args()
     flash = not options.no_flash_attention
     settings = LoadSettings(context=4096, threads=options.threads, flash_attention=flash, cache_bytes=1 << 30)
-    engine = Scripted(path_text(options.model), settings)
-    random = Random(7)
-    for size in PREFIXES:
-        rows = [first_token(engine, random, size) for _ in range(options.rounds)]
-        cold, warm = (statistics.median(row[at] for row in rows) for at in (0, 1))
-        print(f"prefix {size}: {cold:.3f} s uncached, {warm:.3f} s with {rows[0][2]} cached: {warm / cold:.3f}")
-    batcher = Batcher(engine)
-    for quoting in (True, False):
-        found = [rates(engine, random, batcher, quoting=quoting) for _ in range(options.rounds)]
-        plain, drafted = (statistics.median(row[at] for row in found) for at in (0, 1))
-        kind = "quoting" if quoting else "not quoting"
-        gain = statistics.median(row[1] / row[0] for row in found)
-        print(
-            f"{kind}: {plain:.1f} tok/s, with drafts {drafted:.1f}, {gain:.2f} times; drafted {found[-1][2]}, accepted {found[-1][3]}"
-        )
-    seconds = {
-        others: statistics.median(crowded(engine, random, others) for _ in range(options.rounds))
-        for others in (0, 1024, 3500)
-    }
-    for others, each in seconds.items():
-        print(f"{others} cells hold other prefixes: {each * 1000:.1f} ms for a token")
+    engine, random = Scripted(path_text(options.model), settings), Random(7)
+    for name, show in SHOWN.items():
+        if options.only in (None, name):
+            show(engine, random, options.rounds)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ llama.cpp's flash attention sums in 16 bits on a CPU, which moves these logits b
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -123,7 +123,7 @@ def write_files(folder: Path) -> Path:
     return folder
 
 
-def load(folder: Path, settings: LoadSettings, adapters: AdapterSet, kind: type[Kind]) -> Kind:
+def load(folder: Path, settings: LoadSettings, adapters: Iterable[tuple[str, float]], kind: type[Kind]) -> Kind:
     """An engine that has just these adapters resident."""
     engine = kind(path_text(folder / "m.gguf"), settings)
     for key, _ in adapters:
@@ -131,7 +131,7 @@ def load(folder: Path, settings: LoadSettings, adapters: AdapterSet, kind: type[
     return engine
 
 
-def wishes(random: Random, count: int) -> list[Wish]:
+def wishes(random: Random, count: int, adapters: Sequence[AdapterSet] = ADAPTERS) -> list[Wish]:
     """Requests of which many begin alike, at any length, with the same adapters and with others."""
     size = len(vocabulary()[0])
     words = (size, size, 30)  # a text of few words gives many drafts
@@ -141,7 +141,7 @@ def wishes(random: Random, count: int) -> list[Wish]:
         text = random.choice(texts)
         shared = text[: random.choice((1, 20, 33, 64, 100, 120))]
         own = [random.randrange(3, size) for _ in range(random.choice((1, 2, 5, 30)))]
-        made.append(Wish((*shared, *own), random.choice(ADAPTERS), random.choice((1, 4, 12, 90))))
+        made.append(Wish((*shared, *own), random.choice(adapters), random.choice((1, 4, 12, 90))))
     return made
 
 
@@ -189,14 +189,15 @@ def check(
     requests: int = 24,
     key: Callable[[AdapterSet], Hashable] = exact,
     settings: LoadSettings = SETTINGS,
+    adapters: Sequence[AdapterSet] = ADAPTERS,
 ) -> Tally:
     """Play rounds on one engine, and compare each answer with that of a fresh one."""
-    engine = load(folder, settings, (("a", 1.0), ("b", 1.0)), Engine)
+    engine = load(folder, settings, [use for one in adapters for use in one], Engine)
     alone, tally = Alone(folder, settings), Tally()
     batcher = Batcher(engine, key=key, costs=Eager())
     for number in range(rounds):
         random = Random(seed + number)
-        wanted = wishes(random, requests)
+        wanted = wishes(random, requests, adapters)
         for place, job in play(random, engine, batcher, wanted, tally).items():
             said = job.tokens[job.prompt_tokens :]
             expected, margins = alone.answer(wanted[place])

@@ -19,7 +19,7 @@ _CHANCES: Final = (0.0, 0.0, 0.3, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)  # that one m
 _BELIEF: Final = 4.0  # tokens that the chances above count for
 _CANDIDATES: Final = 16  # places looked at, the last ones first
 _CURVE: Final = ((1, 1.0), (2, 1.8), (4, 3.0), (8, 4.2), (16, 5.2), (32, 9.9), (128, 35.0))
-_NEW: Final = 0.2  # the weight of a new measurement
+_FASTER, _SLOWER = 0.5, 0.1  # the weight of a new measurement: only other work on the machine makes a batch slower
 _RETRY: Final = 64  # refusals after which a measurement that spoke against a draft is checked again
 
 
@@ -96,8 +96,8 @@ class Costs:
     def learn(self, tokens: int, seconds: float) -> None:
         """A batch of so many tokens took that long."""
         if seconds > 0:
-            old = self._measured.get(tokens, seconds)
-            self._measured[tokens] = old + _NEW * (seconds - old)
+            old = self.of(tokens) if self._measured else seconds
+            self._measured[tokens] = old + (_FASTER if seconds < old else _SLOWER) * (seconds - old)
 
     def pays(self, tokens: int, sure: float, drafted: int, expected: float) -> bool:
         """Whether a batch of `tokens` that gives `sure` ones should carry `drafted` more, `expected` to be right."""

@@ -55,7 +55,8 @@ def test_an_unmeasured_machine_drafts_for_a_clear_quotation_and_not_for_two_word
 def test_measurements_decide_and_are_checked_again_now_and_then() -> None:
     costs = Costs()
     costs.learn(1, 0.010)
-    costs.learn(17, 0.200)
+    for _ in range(30):
+        costs.learn(17, 0.200)
     tried = [costs.pays(1, 1, 16, 12.0) for _ in range(640)]
     assert sum(tried) == 10
     for _ in range(30):
@@ -64,9 +65,16 @@ def test_measurements_decide_and_are_checked_again_now_and_then() -> None:
     assert costs.pays(1, 1, 16, 3.0)  # beyond what the curve would allow
 
 
+def test_one_slow_batch_does_not_end_drafting() -> None:
+    costs = Costs()
+    costs.learn(1, 0.010)
+    costs.learn(17, 0.500)
+    assert costs.pays(1, 1, 16, 12.0)
+
+
 def test_with_several_answers_a_draft_must_be_worth_everybodys_time() -> None:
     costs = Costs()
-    for tokens, seconds in ((1, 0.010), (8, 0.030), (17, 0.050), (24, 0.090)):
+    for tokens, seconds in ((1, 0.010), (8, 0.030), (17, 0.050), (24, 0.090)) * 30:
         costs.learn(tokens, seconds)
     assert costs.pays(1, 1, 16, 8.0)
     assert not costs.pays(8, 8, 16, 8.0)

@@ -161,6 +161,7 @@ def _environment() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "GGML_NO_BACKTRACE": "1",  # or an abort starts a debugger
         "LANG": "C.UTF-8",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # NVML's numbers of GPUs, which is how they are counted here
         # Threads that spin for long at OpenMP's barriers starve each other when anything else runs, as the ingest does:
         # two threads on two busy cores decode at a fifth of the speed. A short spin costs nothing on idle cores.
         "GOMP_SPINCOUNT": "1000",

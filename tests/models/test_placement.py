@@ -1,6 +1,5 @@
 """How many layers fit on which GPU."""
 
-
 import pytest
 
 from models.estimate import estimate, gpu_overhead, layer_bytes

@@ -1,12 +1,13 @@
 """What the machine and its cgroups give, and what a process uses."""
 
+import mmap
 import os
 from pathlib import Path
 
 import psutil
 import pytest
 
-from models.memory import cpu_seconds, default_budget, owned_bytes
+from models.memory import cpu_seconds, default_budget, measure, owned_bytes
 
 
 def cgroups(tmp_path: Path, lines: str, limits: dict[str, str]) -> tuple[Path, Path]:
@@ -43,3 +44,25 @@ def test_a_process_s_own_memory_and_time_are_read_and_a_gone_one_has_none() -> N
     assert owned > 1_000_000
     assert cpu_seconds(os.getpid()) > 0
     assert (owned_bytes(2**22 - 1), cpu_seconds(2**22 - 1)) == (None, 0.0)
+
+
+def test_a_file_that_is_mapped_is_not_its_own_memory_and_what_it_allocates_is(tmp_path: Path) -> None:
+    size = 20_000_000
+    (tmp_path / "file").write_bytes(bytes(size))
+    with (tmp_path / "file").open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        before = measure(os.getpid())
+        assert before is not None
+        assert mapped[::4096].count(0) == -(-size // 4096)
+        own = bytearray(b"x") * size
+        after = measure(os.getpid())
+        assert after is not None
+        assert after.mapped - before.mapped > 0.9 * size
+        assert 0.9 * size < after.private - before.private < 1.5 * size
+        del own
+
+
+def test_where_proc_is_hidden_nothing_is_measured(tmp_path: Path) -> None:
+    assert measure(os.getpid(), proc=tmp_path) is None
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "status").write_text("Name:\tzombie\nState:\tZ (zombie)\n")
+    assert measure(7, proc=tmp_path) is None

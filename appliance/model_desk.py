@@ -6,7 +6,7 @@ Names: a GGUF model's id, `MODEL:ADAPTER`, and the embedding model's own. Unknow
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -19,13 +19,13 @@ from models.adapters import AdapterRef
 from models.catalog import Problem
 from models.errors import UnknownModel
 from models.lease import FinalPiece, TextPiece
-from models.protocol import ChatMessage, Sampling, Usage
+from models.protocol import ChatMessage, Sampling, TokenLogprob, Usage
 
 if TYPE_CHECKING:
     from models.manager import Manager, ModelState
     from models.providers.registry import Providers, ProviderState
 
-_DEFAULT_TEMPERATURE = 0.8
+DEFAULT_TEMPERATURE = 0.8
 _EMBEDDING = "embedding"
 
 
@@ -54,25 +54,13 @@ class GenerateRequest:
 
     messages: tuple[ChatMessage, ...] = ()
     prompt: str | None = None
-    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=_DEFAULT_TEMPERATURE))
+    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=DEFAULT_TEMPERATURE))
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
-
-    def with_sampling(
-        self,
-        temperature: float | None,
-        top_p: float | None,
-        seed: int | None,
-        stop: tuple[str, ...],
-        max_tokens: int | None,
-    ) -> "GenerateRequest":
-        """The same with a request's own sampling; what it leaves open keeps its default."""
-        sampling = Sampling(
-            temperature=_DEFAULT_TEMPERATURE if temperature is None else temperature,
-            top_p=1.0 if top_p is None else top_p,
-            seed=None if seed is None else seed % 2**32,
-        )
-        return replace(self, sampling=sampling, stop=stop, max_tokens=max_tokens)
+    grammar: str | None = None
+    json_schema: str | None = None
+    logprobs: int | None = None
+    overflow: Literal["refuse", "drop_oldest"] = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +68,12 @@ class Generated:
     """A piece of generated text; the last one has the finish reason, usage and timings in seconds."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: Literal["stop", "length"] | None = None
     usage: wire.Usage = field(default_factory=wire.Usage)
     timings: dict[str, float] = field(default_factory=dict)
+    dropped: int = 0
+    """Messages of the chat that were left out."""
 
 
 class ModelDesk:
@@ -166,17 +157,28 @@ class ModelDesk:
                 sampling=request.sampling,
                 stop=request.stop,
                 max_tokens=request.max_tokens,
+                grammar=request.grammar,
+                json_schema=request.json_schema,
+                logprobs=request.logprobs,
+                overflow=request.overflow,
             )
             async with generation:
                 async for piece in generation:
                     first = first or time.monotonic() - started
                     match piece:
-                        case TextPiece(text):
-                            yield Generated(text)
-                        case FinalPiece(reason, usage, prefill_s, decode_s):
+                        case TextPiece():
+                            yield Generated(piece.text, piece.logprobs)
+                        case FinalPiece():
                             total = time.monotonic() - started
-                            timings = {"first_token": first, "total": total, "prefill": prefill_s, "decode": decode_s}
-                            yield Generated("", reason, usage_view(usage), timings)
+                            timings = {"first_token": first, "total": total}
+                            timings |= {"prefill": piece.prefill_s, "decode": piece.decode_s}
+                            yield Generated(
+                                "",
+                                finish_reason=piece.finish_reason,
+                                usage=usage_view(piece.usage),
+                                timings=timings,
+                                dropped=piece.dropped,
+                            )
 
     def embedding_model(self, wanted: str | None, dimensions: int | None) -> str:
         """The embedding model's id, if it is the one wanted.
@@ -291,4 +293,9 @@ def damaged_view(problem: Problem) -> wire.Model:
 def usage_view(usage: Usage) -> wire.Usage:
     """Token counts as OpenAI names them."""
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    return wire.Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+    return wire.Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        prompt_tokens_details=wire.PromptDetails(cached_tokens=usage.cached_tokens),
+    )

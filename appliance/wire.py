@@ -16,6 +16,10 @@ FinishReason = Literal["stop", "length", "error"]
 Query = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARS)]
 
 
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Stop = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
 class Reply(BaseModel):
     """Base of everything the service sends; a client tolerates fields of a newer service."""
 
@@ -141,6 +145,11 @@ class AskRequest(Request):
     collection: str | None = None
     stream: bool = False
     max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    """As configured, unless given; quoted answers know of neither this nor what follows."""
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    seed: Seed | None = None
+    stop: list[Stop] = Field(default_factory=list, max_length=16)
 
 
 class Citation(Reply):
@@ -164,12 +173,19 @@ class Fallback(Reply):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
+class PromptDetails(Reply):
+    """`cached_tokens` of the prompt were not processed anew."""
+
+    cached_tokens: int = 0
+
+
 class Usage(Reply):
     """Tokens of the prompt and of the answer."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    prompt_tokens_details: PromptDetails = PromptDetails()
 
 
 class Answer(Reply):
@@ -372,31 +388,65 @@ class ChatMessage(OpenAIRequest):
         return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
 
 
+class StreamOptions(OpenAIRequest):
+    """What a stream tells beside the text."""
+
+    include_usage: bool = False
+
+
+class NamedSchema(OpenAIRequest):
+    """A JSON schema in OpenAI's wrapping; `strict` or not, it is always kept to."""
+
+    name: str = ""
+    json_schema: dict[str, Any] | bool = Field(default_factory=dict, alias="schema")
+
+
+class ResponseFormat(OpenAIRequest):
+    """Text, any JSON object, or JSON that satisfies a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NamedSchema | None = None
+
+
 class Sampling(OpenAIRequest):
     """Sampling fields common to the OpenAI completion requests."""
 
     model: str | None = None
     stream: bool = False
-    stream_options: dict[str, Any] | None = None
+    stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
-    seed: int | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
-    n: int = Field(default=1, ge=1, le=1)
+    seed: Seed | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
+    n: int = Field(default=1, ge=1, le=16)
+    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
+        default_factory=dict, max_length=1024
+    )
+    response_format: ResponseFormat | None = None
+    top_k: int | None = Field(default=None, ge=0, lt=2**31)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repeat_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
+    grammar: str | None = Field(default=None, max_length=256 * 1024)
+    overflow: Literal["refuse", "drop_oldest"] = "refuse"
 
 
 class ChatRequest(Sampling):
     """`POST /v1/chat/completions`."""
 
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=4096)
     max_completion_tokens: int | None = Field(default=None, ge=1)
+    logprobs: bool = False
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
 
 
 class CompletionRequest(Sampling):
     """`POST /v1/completions`."""
 
     prompt: str | list[str]
+    logprobs: int | None = Field(default=None, ge=0, le=20)
 
 
 class ChunkChoice(Reply):

@@ -26,6 +26,7 @@ from appliance.retrieval.search import Found
 from appliance.views import passage_view
 from models.adapters import AdapterRef
 from models.errors import InvalidModelFile, ModelError, NotSupported, UnknownAdapter, UnknownModel
+from models.protocol import Sampling
 
 T = TypeVar("T")
 Collections = Collection[bytes] | None
@@ -210,7 +211,16 @@ class Answerer:
             model=draft.route.model,
             adapters=draft.route.adapters,
             max_tokens=draft.request.max_tokens or self._settings.answer.max_tokens,
-            temperature=self._settings.answer.temperature,
+            sampling=self._sampling(draft.request),
+            stop=tuple(draft.request.stop),
+        )
+
+    def _sampling(self, request: wire.AskRequest) -> Sampling:
+        configured = self._settings.answer.temperature
+        return Sampling(
+            temperature=configured if request.temperature is None else request.temperature,
+            top_p=1.0 if request.top_p is None else request.top_p,
+            seed=None if request.seed is None else request.seed % 2**32,
         )
 
     def _passages(self, draft: _Draft) -> Passages:

@@ -33,7 +33,7 @@ class Leased(Protocol):
     async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int: ...
 
     def generate(
-        self, *, messages: Sequence[ChatMessage], max_tokens: int | None, sampling: Sampling
+        self, *, messages: Sequence[ChatMessage], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
     ) -> Generating: ...
 
 
@@ -52,7 +52,8 @@ class Job:
     model: str
     adapters: tuple[AdapterRef, ...]
     max_tokens: int
-    temperature: float
+    sampling: Sampling
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,9 @@ async def generate(job: Job, manager: Leases) -> AsyncGenerator[str | End, None]
             count_chat=lease.count_chat_tokens,
         )
         markers = MarkerFilter(packed.passages)
-        sampling = Sampling(temperature=job.temperature)
-        pieces = lease.generate(messages=packed.messages, max_tokens=packed.max_tokens, sampling=sampling)
+        pieces = lease.generate(
+            messages=packed.messages, max_tokens=packed.max_tokens, sampling=job.sampling, stop=job.stop
+        )
         try:
             async for piece in pieces:
                 if isinstance(piece, TextPiece):
@@ -101,5 +103,6 @@ def _end(piece: FinalPiece) -> End:
         prompt_tokens=counted.prompt_tokens,
         completion_tokens=counted.completion_tokens,
         total_tokens=counted.prompt_tokens + counted.completion_tokens,
+        prompt_tokens_details=wire.PromptDetails(cached_tokens=counted.cached_tokens),
     )
     return End(piece.finish_reason, usage, piece.prefill_s, piece.decode_s)

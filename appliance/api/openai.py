@@ -1,7 +1,7 @@
 """OpenAI's routes under `/v1`: models, chat completions, completions, embeddings.
 
 The model `docent` answers from the documents; a model's own id is the bare model. Every bare completion goes through
-`ModelDesk.generate`, every cited one through `Answerer.events`.
+`openai_bare`, every cited one through `Answerer.events`.
 """
 
 import time
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from appliance import wire
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
-from appliance.api.errors import error_body
+from appliance.api.openai_bare import bare_completion
+from appliance.api.openai_requests import Body, ChatBody, CompletionBody, ask_request, one_prompt, wants_usage
 from appliance.api.openai_shapes import (
     Json,
     Shape,
@@ -32,11 +32,10 @@ from appliance.api.openai_shapes import (
 from appliance.api.peer import Caller
 from appliance.api.search import whole_answer
 from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_connected
-from appliance.errors import ANY_DOCENT_ERROR, InvalidRequest
-from appliance.model_desk import Generated, GenerateRequest, ModelDesk
+from appliance.errors import InvalidRequest
+from appliance.model_desk import ModelDesk
 from appliance.rights import Peer
 from models.errors import ModelCrashed, UnknownModel
-from models.protocol import ChatMessage
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 _MAX_INPUTS = 2048
@@ -60,58 +59,42 @@ async def show_model(parts: Parts, model_id: str) -> Json:
 
 
 @router.post("/chat/completions")
-async def chat(parts: Parts, peer: Caller, body: wire.ChatRequest, request: Request) -> Response:
+async def chat(parts: Parts, peer: Caller, body: ChatBody, request: Request) -> Response:
     """Chat completion; needs read."""
     target = parse_target(body.model)
     shape = Shape(body.model or "docent", chat=True)
-    limit = body.max_completion_tokens or body.max_tokens
     if target.documents:
-        return await _from_documents(parts, peer, request, shape, body, target, question_of(body.messages), limit)
-    messages = tuple(ChatMessage(role=message.role, content=message.text()) for message in body.messages)
-    return await _bare(parts, request, shape, body, target, GenerateRequest(messages=messages), limit)
+        return await _from_documents(parts, peer, request, shape, body, target, question_of(body.messages))
+    return await bare_completion(parts, request, shape, body, target)
 
 
 @router.post("/completions")
-async def complete(parts: Parts, peer: Caller, body: wire.CompletionRequest, request: Request) -> Response:
+async def complete(parts: Parts, peer: Caller, body: CompletionBody, request: Request) -> Response:
     """Plain completion; needs read."""
-    if isinstance(body.prompt, list) and len(body.prompt) != 1:
-        raise InvalidRequest("the completion", "exactly one prompt is taken", "send one request for each prompt")
-    prompt = body.prompt[0] if isinstance(body.prompt, list) else body.prompt
+    prompt = one_prompt(body)
     target = parse_target(body.model)
     shape = Shape(body.model or "docent", chat=False)
     if target.documents:
-        return await _from_documents(parts, peer, request, shape, body, target, prompt, body.max_tokens)
-    return await _bare(parts, request, shape, body, target, GenerateRequest(prompt=prompt), body.max_tokens)
+        return await _from_documents(parts, peer, request, shape, body, target, prompt)
+    return await bare_completion(parts, request, shape, body, target)
 
 
 async def _from_documents(
-    parts: Context,
-    peer: Peer,
-    request: Request,
-    shape: Shape,
-    body: wire.Sampling,
-    target: Target,
-    question: str,
-    limit: int | None,
+    parts: Context, peer: Peer, request: Request, shape: Shape, body: Body, target: Target, question: str
 ) -> Response:
-    try:
-        ask = wire.AskRequest(
-            question=question, model=target.model, adapters=list(target.adapters), stream=body.stream, max_tokens=limit
-        )
-    except ValidationError as error:
-        why = f"the question is not valid: {error.errors()[0]['msg']}"
-        raise InvalidRequest("the completion", why, "send the question as the last message of the user") from None
+    ask = ask_request(body, target, question)
     collections = await blocking(parts.rights.chosen, peer, None)
     events = parts.answerer.events(ask, collections)
     if body.stream:
-        source = _cited_chunks(shape, await first_of(request, events), _wants_usage(body))
+        source = _cited_chunks(shape, await first_of(request, events), wants_usage(body))
         return ClosingStream(sse_objects(source), "text/event-stream")
     answer = await while_connected(request, whole_answer(events))
     if answer.finish_reason == "error":
         raise ModelCrashed(
             f"answering with {answer.model}", "the model failed in the middle of its answer", "ask again"
         )
-    return JSONResponse(shape.whole(answer.answer, answer.finish_reason, answer.usage, docent_part(answer)))
+    choice = shape.choice(answer.answer, answer.finish_reason)
+    return JSONResponse(shape.whole([choice], answer.usage, docent_part(answer)))
 
 
 async def _cited_chunks(
@@ -134,68 +117,12 @@ async def _cited_chunks(
         yield {"error": broken.model_dump()}
 
 
-async def _bare(
-    parts: Context,
-    request: Request,
-    shape: Shape,
-    body: wire.Sampling,
-    target: Target,
-    what: GenerateRequest,
-    limit: int | None,
-) -> Response:
-    assert target.model is not None
-    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
-    generated = parts.models.generate(
-        target.model,
-        target.adapters,
-        what.with_sampling(body.temperature, body.top_p, body.seed, stop, limit),
-    )
-    if body.stream:
-        source = _bare_chunks(shape, await first_of(request, generated), _wants_usage(body))
-        return ClosingStream(sse_objects(source), "text/event-stream")
-    return JSONResponse(await while_connected(request, _collect(shape, generated)))
-
-
-async def _collect(shape: Shape, generated: AsyncGenerator[Generated, None]) -> Json:
-    text: list[str] = []
-    async for piece in generated:
-        text.append(piece.text)
-        if piece.finish_reason:
-            return shape.whole("".join(text), piece.finish_reason, piece.usage, _no_documents(piece))
-    raise AssertionError("a generation ends with its finish reason or an error")
-
-
-async def _bare_chunks(
-    shape: Shape, generated: AsyncGenerator[Generated, None], wants_usage: bool
-) -> AsyncGenerator[Json, None]:
-    yield shape.first()
-    try:
-        async with aclosing(generated):
-            async for piece in generated:
-                if piece.text:
-                    yield shape.piece(piece.text)
-                if piece.finish_reason:
-                    for chunk in _ending(shape, piece.finish_reason, piece.usage, _no_documents(piece), wants_usage):
-                        yield chunk
-    except ANY_DOCENT_ERROR as error:  # the reply has begun: the failure can only be told inside it
-        yield shape.last("error")
-        yield {"error": error_body(error).model_dump()}
-
-
 def _ending(shape: Shape, reason: str, usage: wire.Usage, docent: Json, wants_usage: bool) -> list[Json]:
     chunks = [shape.last(reason)]
     if wants_usage:
         chunks.append(shape.usage(usage))
     chunks[-1]["docent"] = docent
     return chunks
-
-
-def _no_documents(piece: Generated) -> Json:
-    return {"citations": [], "timings": piece.timings, "fallback": None}
-
-
-def _wants_usage(body: wire.Sampling) -> bool:
-    return bool((body.stream_options or {}).get("include_usage"))
 
 
 @router.post("/embeddings")

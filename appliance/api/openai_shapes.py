@@ -6,6 +6,7 @@ Shapes: https://platform.openai.com/docs/api-reference (chat completions, comple
 import base64
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,32 +27,38 @@ class Shape:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def whole(self, text: str, finish_reason: str, usage: wire.Usage, docent: Json) -> Json:
+    def whole(self, choices: Sequence[Json], usage: wire.Usage, docent: Json) -> Json:
         """A complete reply."""
-        content: Json = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
-        choice = {"index": 0, **content, "finish_reason": finish_reason, "logprobs": None}
         kind = "chat.completion" if self.chat else "text_completion"
-        return {**self._head(kind), "choices": [choice], "usage": usage.model_dump(), "docent": docent}
+        return {**self._head(kind), "choices": list(choices), "usage": usage.model_dump(), "docent": docent}
 
-    def first(self) -> Json:
+    def choice(self, text: str, finish_reason: str, index: int = 0, logprobs: Json | None = None) -> Json:
+        """One of the answers of a complete reply."""
+        message = {"role": "assistant", "content": text, "refusal": None}
+        content: Json = {"message": message} if self.chat else {"text": text}
+        return {"index": index, **content, "finish_reason": finish_reason, "logprobs": logprobs}
+
+    def first(self, index: int = 0) -> Json:
         """The first chunk of a stream: the role."""
-        return self._chunk({"role": "assistant", "content": ""}, "", None)
+        return self._chunk({"role": "assistant", "content": ""}, "", None, index)
 
-    def piece(self, text: str) -> Json:
+    def piece(self, text: str, index: int = 0, logprobs: Json | None = None) -> Json:
         """A chunk of text."""
-        return self._chunk({"content": text}, text, None)
+        return self._chunk({"content": text}, text, None, index, logprobs)
 
-    def last(self, finish_reason: str) -> Json:
+    def last(self, finish_reason: str, index: int = 0) -> Json:
         """The chunk that says why the answer ended."""
-        return self._chunk({}, "", finish_reason)
+        return self._chunk({}, "", finish_reason, index)
 
     def usage(self, usage: wire.Usage) -> Json:
         """The chunk with usage and without choices that `stream_options.include_usage` asks for."""
         return {**self._head(self._stream_kind()), "choices": [], "usage": usage.model_dump()}
 
-    def _chunk(self, delta: Json, text: str, finish_reason: str | None) -> Json:
+    def _chunk(
+        self, delta: Json, text: str, finish_reason: str | None, index: int, logprobs: Json | None = None
+    ) -> Json:
         content: Json = {"delta": delta} if self.chat else {"text": text}
-        choice = {"index": 0, **content, "finish_reason": finish_reason, "logprobs": None}
+        choice = {"index": index, **content, "finish_reason": finish_reason, "logprobs": logprobs}
         return {**self._head(self._stream_kind()), "choices": [choice]}
 
     def _stream_kind(self) -> str:

@@ -7,8 +7,8 @@ import array
 import errno
 import socket
 import struct
-from asyncio import Transport
-from typing import Annotated
+from asyncio import TimerHandle, Transport
+from typing import Annotated, ClassVar
 
 import h11
 from fastapi import Depends, Request
@@ -46,7 +46,31 @@ def _peer_groups(connection: socket.socket) -> "array.array[int]":
 
 
 class PeerProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with `request.state.peer`."""
+    """uvicorn's HTTP protocol with `request.state.peer`, and an end to clients that never read their reply."""
+
+    deaf_seconds: ClassVar[float] = 60.0
+    """A client whose buffers stay full for so long is cut off: it holds a model, and text that is made for it."""
+    _deaf: TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is written to."""
+        super().pause_writing()
+        self._deaf = self.loop.call_later(self.deaf_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._hear()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._hear()
+        super().connection_lost(exc)
+
+    def _hear(self) -> None:
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Ask the kernel once for each connection; a peer already gone is closed."""

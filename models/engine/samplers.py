@@ -22,6 +22,7 @@ from models.protocol import Sampling, TokenLogprob
 
 _CANDIDATE: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 _MOST_CANDIDATES: Final = 256  # of a grammar, where top_k sets no limit
+_IMPOSSIBLE: Final = -9999.0
 _GRAMMAR_SECONDS: Final = 0.5  # for one token: others wait meanwhile
 
 
@@ -135,12 +136,17 @@ class Sampler:
             top = near[np.argsort(-logits[near], kind="stable")].tolist()
         return TokenLogprob(
             data=self._shown(token),
-            logprob=float(logits[token]),
-            top=tuple((self._shown(other), float(logits[other])) for other in top),
+            logprob=_finite(logits[token]),
+            top=tuple((self._shown(other), _finite(logits[other])) for other in top),
         )
 
     def _shown(self, token: int) -> str:
         return self._vocabulary.shown(token).decode("latin-1")
+
+
+def _finite(logprob: float) -> float:
+    """JSON has no infinity: what cannot happen has OpenAI's -9999."""
+    return float(logprob) if logprob > _IMPOSSIBLE else _IMPOSSIBLE
 
 
 def _adjusting(vocabulary: Vocabulary, sampling: Sampling, prompt: Sequence[int]) -> Any:

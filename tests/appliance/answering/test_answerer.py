@@ -87,7 +87,9 @@ class Script:
     async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return sum(len(one.content.split()) for one in messages)
 
-    def generate(self, *, messages: Sequence[ChatMessage], max_tokens: int | None, sampling: Sampling) -> "Saying":
+    def generate(
+        self, *, messages: Sequence[ChatMessage], max_tokens: int | None, sampling: Sampling, stop: Sequence[str] = ()
+    ) -> "Saying":
         self.prompts.append(messages)
         return Saying(self)
 

@@ -1,0 +1,220 @@
+"""What OpenAI's clients ask for, checked and turned into what Docent does.
+
+Rule: a field that would change the answer and is not supported is refused by name, never passed over; fields that only
+describe the request, or that are unknown, are passed over.
+"""
+
+import json
+from typing import Any, Final
+
+from pydantic import ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from appliance import wire
+from appliance.api.openai_shapes import Target
+from appliance.errors import InvalidRequest
+from appliance.model_desk import DEFAULT_TEMPERATURE, GenerateRequest
+from models.protocol import ChatMessage, Sampling
+
+_TOOLS: Final = "tools are not supported, ask for JSON with response_format instead"
+_OWN: Final = "it belongs to another server, see docs/api.md for what is taken"
+REFUSED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
+    "tools": (([],), _TOOLS),
+    "tool_choice": (("none", "auto"), _TOOLS),
+    "functions": (([],), _TOOLS),
+    "function_call": (("none", "auto"), _TOOLS),
+    "modalities": ((["text"],), "only text is made"),
+    "audio": ((), "only text is made"),
+    "web_search_options": ((), "there is no network"),
+    "reasoning_effort": (("none",), "the model itself decides how long it thinks"),
+    "verbosity": (("medium",), "say it in the prompt"),
+    "store": ((False,), "nothing is stored"),
+    "echo": ((False,), "put the prompt before the reply yourself"),
+    "suffix": (("",), "text is only continued, never filled in"),
+    "best_of": ((1,), "ask for several with n and choose"),
+    "guided_json": ((), "use response_format"),
+    "guided_regex": ((), "use grammar"),
+    "guided_choice": (([],), "use response_format with an enum"),
+    "guided_grammar": ((), "use grammar"),
+    "json_schema": ((), "use response_format"),
+    "repetition_penalty": ((1, 1.0), "use repeat_penalty"),
+    "ignore_eos": ((False,), _OWN),
+    "use_beam_search": ((False,), _OWN),
+    "mirostat": ((0,), _OWN),
+    "typical_p": ((1, 1.0), _OWN),
+    "n_predict": ((), "use max_tokens"),
+}
+"""Fields that would change the answer: the values that ask for nothing, and what to do instead."""
+PASSED_OVER: Final = (
+    "user",
+    "metadata",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "service_tier",
+    "parallel_tool_calls",
+    "prediction",
+)
+"""Fields without a bearing on the answer."""
+_NOT_FROM_DOCUMENTS: Final = (
+    "n",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "top_k",
+    "min_p",
+    "repeat_penalty",
+    "grammar",
+    "overflow",
+    "logprobs",
+)
+
+
+def _check_fields(values: Any) -> Any:
+    if isinstance(values, dict):
+        for field in REFUSED.keys() & values.keys():
+            harmless, hint = REFUSED[field]
+            if values[field] is not None and values[field] not in harmless:
+                raise _refusal(field, hint)
+        messages = values.get("messages")
+        for message in messages if isinstance(messages, list) else ():
+            if isinstance(message, dict) and (message.get("tool_calls") or message.get("function_call")):
+                raise _refusal("tool_calls", _TOOLS)
+    return values
+
+
+def _refusal(field: str, hint: str) -> PydanticCustomError:
+    return PydanticCustomError("not_supported", "{field} is not supported: {hint}", {"field": field, "hint": hint})
+
+
+class ChatBody(wire.ChatRequest):
+    """`POST /v1/chat/completions`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_other_fields(cls, values: Any) -> Any:
+        return _check_fields(values)
+
+
+class CompletionBody(wire.CompletionRequest):
+    """`POST /v1/completions`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_other_fields(cls, values: Any) -> Any:
+        return _check_fields(values)
+
+
+Body = ChatBody | CompletionBody
+
+
+def max_tokens(body: Body) -> int | None:
+    """The newer name counts where both are given."""
+    return (body.max_completion_tokens if isinstance(body, ChatBody) else None) or body.max_tokens
+
+
+def wants_usage(body: Body) -> bool:
+    """Whether a stream ends with a chunk of token counts."""
+    return body.stream_options is not None and body.stream_options.include_usage
+
+
+def wants_logprobs(body: Body) -> int | None:
+    """How many of the likeliest tokens are told beside each; None if no likelihood at all is.
+
+    Raises InvalidRequest for `top_logprobs` without `logprobs`.
+    """
+    if isinstance(body, CompletionBody):
+        return body.logprobs
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InvalidRequest("the completion", "top_logprobs is given without logprobs", "send logprobs: true as well")
+    return (body.top_logprobs or 0) if body.logprobs else None
+
+
+def bare_requests(body: Body) -> list[GenerateRequest]:
+    """One generation for each of the `n` choices; a seed counts on from choice to choice. Raises InvalidRequest."""
+    return [_bare_request(body, index) for index in range(body.n)]
+
+
+def _bare_request(body: Body, index: int) -> GenerateRequest:
+    sampling = Sampling(
+        temperature=DEFAULT_TEMPERATURE if body.temperature is None else body.temperature,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        top_k=Sampling().top_k if body.top_k is None else body.top_k,
+        min_p=body.min_p,
+        repeat_penalty=body.repeat_penalty,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        logit_bias=tuple((int(token), bias) for token, bias in body.logit_bias.items()),
+        seed=None if body.seed is None else (body.seed + index) % 2**32,
+    )
+    messages: tuple[ChatMessage, ...] = ()
+    if isinstance(body, ChatBody):
+        messages = tuple(ChatMessage(role=_role(message), content=message.text()) for message in body.messages)
+    return GenerateRequest(
+        messages=messages,
+        prompt=one_prompt(body) if isinstance(body, CompletionBody) else None,
+        sampling=sampling,
+        stop=_stops(body),
+        max_tokens=max_tokens(body),
+        grammar=body.grammar,
+        json_schema=_schema(body),
+        logprobs=wants_logprobs(body),
+        overflow=body.overflow,
+    )
+
+
+def ask_request(body: Body, target: Target, question: str) -> wire.AskRequest:
+    """A question to the documents. Raises InvalidRequest, also for fields that only a bare model takes."""
+    for name in _NOT_FROM_DOCUMENTS:
+        if getattr(body, name) != type(body).model_fields[name].get_default(call_default_factory=True):
+            why = f"{name} is not supported for answers from the documents"
+            raise InvalidRequest("the completion", why, "leave it out, or name a model itself instead of `docent`")
+    if body.response_format and body.response_format.type != "text":
+        why = "answers from the documents are text with citations, not JSON"
+        raise InvalidRequest("the completion", why, "name a model itself instead of `docent`, or use POST /ask")
+    try:
+        return wire.AskRequest(
+            question=question,
+            model=target.model,
+            adapters=list(target.adapters),
+            stream=body.stream,
+            max_tokens=max_tokens(body),
+            temperature=body.temperature,
+            top_p=body.top_p,
+            seed=body.seed,
+            stop=list(_stops(body)),
+        )
+    except ValidationError as error:
+        why = f"the question is not valid: {error.errors()[0]['msg']}"
+        raise InvalidRequest("the completion", why, "send the question as the last message of the user") from None
+
+
+def one_prompt(body: CompletionBody) -> str:
+    """Raises InvalidRequest if there are several."""
+    if isinstance(body.prompt, str):
+        return body.prompt
+    if len(body.prompt) != 1:
+        raise InvalidRequest("the completion", "exactly one prompt is taken", "send one request for each prompt")
+    return body.prompt[0]
+
+
+def _stops(body: Body) -> tuple[str, ...]:
+    return (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+
+
+def _role(message: wire.ChatMessage) -> str:
+    return "system" if message.role == "developer" else message.role
+
+
+def _schema(body: Body) -> str | None:
+    form = body.response_format
+    if form is None or form.type == "text":
+        return None
+    if body.grammar is not None:
+        raise InvalidRequest("the completion", "there is a grammar as well as a response_format", "send one of them")
+    if form.type == "json_object":
+        return '{"type": "object"}'
+    if form.json_schema is None:
+        why = "response_format has the type json_schema and no schema"
+        raise InvalidRequest("the completion", why, 'send {"type": "json_schema", "json_schema": {"schema": …}}')
+    return json.dumps(form.json_schema.json_schema)

@@ -83,6 +83,8 @@ class Leaver:
                 del resident.adapters[key]
         if cache is not None:
             resident.without("cache")
+        if resident.child is not None and (found := await asyncio.to_thread(self._roster.measure, resident.child.pid)):
+            resident.note_measured(found)  # what its process has not given back to the system still counts
         after = resident.reserved()
         freed = {device: size - after.get(device, 0) for device, size in before.items() if size > after.get(device, 0)}
         self._roster.journal.note("trimmed", resident.spec.id, why, cause=cause, devices=freed)

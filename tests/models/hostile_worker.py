@@ -32,6 +32,8 @@ def main() -> None:
     }
     sys.stderr.write("\x1b[31mlast words\x07\n" * 100_000)
     sys.stderr.flush()
+    if mode == "aborts":  # as llama.cpp does where an assertion fails
+        os.abort()
     line.sendall(first.get(mode, loaded))
     if mode == "dies":
         os._exit(7)

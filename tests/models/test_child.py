@@ -27,6 +27,13 @@ async def test_a_wrong_answer_to_a_load_fails_it_and_ends_the_child(mode: str) -
         assert psutil.Process().children() == []
 
 
+async def test_a_child_that_aborts_while_loading_is_a_failed_load_with_its_last_words() -> None:
+    with Spawner() as spawner:
+        with pytest.raises(ModelLoadFailed, match=r"killed by signal 6 \(SIGABRT\); it last said: .*last words"):
+            await start(spawner, "aborts")
+        assert psutil.Process().children() == []
+
+
 async def test_a_silent_child_is_ended_at_the_deadline() -> None:
     with Spawner() as spawner:
         with pytest.raises(ModelLoadFailed, match=r"not ready after 0\.3 s"):

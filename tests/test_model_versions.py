@@ -29,9 +29,17 @@ def pump(running: Live, tmp_path: Path) -> Iterator[ModelSpec]:
     spec = catalog.import_gguf(write_model(tmp_path / "old.gguf", shape=SHAPE), model_id="pump")
     running.client.rescan_models()
     yield spec
-    running.client.model_action("pump", "unload")
+    wait_until(lambda: unloaded(running), "the model to be unloaded")
     Catalog(running.places.models).remove("pump")
     running.client.rescan_models()
+
+
+def unloaded(live: Live) -> bool:
+    """False while it is loading or answering."""
+    try:
+        return live.client.model_action("pump", "unload").state != "loaded"
+    except ApiError:
+        return False
 
 
 def shown(live: Live) -> wire.Model:

@@ -21,8 +21,8 @@ _MIB: Final = 1024 * 1024
 
 # Fitted to dry runs and measured children: see benchmarks/memory.py.
 _PROCESS_BYTES: Final = 33 * _MIB
-_BYTES_PER_TOKEN: Final = {"gpt2": 380}  # byte-pair merges
-_BYTES_PER_OTHER_TOKEN: Final = 200
+_BYTES_PER_TOKEN: Final = {"gpt2": 310}  # byte-pair merges
+_BYTES_PER_OTHER_TOKEN: Final = 165
 _DECODE_BYTES: Final = 1 * _MIB  # what answering adds to a process: working memory of its threads
 _LATER: Final[tuple[PartName, ...]] = ("cache", "adapters")  # what a child takes only with use
 _GPU_BYTES: Final = 400 * _MIB  # a CUDA context with its kernels, on each GPU that is used

@@ -80,7 +80,8 @@ def dry_run(path: str, settings: LoadSettings, transcript: _Transcript) -> Repor
     report = Report(
         sizes=sizes,
         baseline=baseline,
-        process=max(0, _own_bytes() - sizes.state.get("CPU", 0)),
+        # these two buffers are allocated all the same
+        process=max(0, _own_bytes() - sizes.state.get("CPU", 0) - sizes.output.get("CPU", 0)),
         offload=bool(llama.llama_supports_gpu_offload()),
     )
     del context, model  # not before: their memory counts

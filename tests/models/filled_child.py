@@ -15,6 +15,7 @@ from pathlib import Path
 import models.worker  # noqa: F401 - weighs what the real child weighs
 from models.engine import Engine
 from models.engine.batch import Piece
+from models.limits import harden
 from models.memory import measure
 from models.need import Measured
 from models.prompts import PromptBuilder
@@ -38,6 +39,7 @@ def run(path: Path, settings: LoadSettings, tokens: int) -> dict[str, int]:
 
 
 def main() -> None:
+    harden(os.getppid())
     path, settings = Path(sys.argv[1]), LoadSettings.model_validate_json(sys.argv[2])
     before = _now()
     engine = Engine(path_text(path), settings)

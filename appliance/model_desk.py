@@ -50,7 +50,10 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """A bare generation: from chat messages, or from a raw prompt."""
+    """A bare generation: from chat messages, or from a raw prompt.
+
+    `left_open` names the fields of the sampling that the caller did not choose: a model's own settings fill them.
+    """
 
     messages: tuple[ChatMessage, ...] = ()
     prompt: str | None = None
@@ -61,6 +64,7 @@ class GenerateRequest:
     json_schema: str | None = None
     logprobs: int | None = None
     overflow: Literal["refuse", "drop_oldest"] = "refuse"
+    left_open: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ class ModelDesk:
             generation = lease.generate(
                 messages=request.messages or None,
                 prompt=request.prompt,
-                sampling=request.sampling,
+                sampling=self.manager.defaults.sampling(model_id, request.sampling, request.left_open),
                 stop=request.stop,
                 max_tokens=request.max_tokens,
                 grammar=request.grammar,

@@ -1,7 +1,7 @@
 """How models are loaded and how long anything may take: for all of them, and for one in particular. Values only."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from models.protocol import KvType, LoadSettings, Sampling
@@ -85,14 +85,10 @@ class ModelDefaults:
         own = self.of(model_id).idle_s
         return self.idle_s if own is None else own
 
-    def sampling(self, model_id: str, asked: Sampling) -> Sampling:
-        """What was asked for, and where nothing was, what is configured for the model."""
-        own = {key: value for key, value in self.of(model_id).sampling.items() if key not in asked.model_fields_set}
+    def sampling(self, model_id: str, asked: Sampling, left_open: Collection[str]) -> Sampling:
+        """What was asked for, and for the fields that were left open what is configured for the model."""
+        own = {key: value for key, value in self.of(model_id).sampling.items() if key in left_open}
         return Sampling.model_validate(asked.model_dump() | own) if own else asked
-
-    def without_cache(self) -> "ModelDefaults":
-        """The same with no memory for earlier prompts."""
-        return replace(self, cache_bytes=0)
 
 
 STANDARD: Final = ModelDefaults()

@@ -154,6 +154,7 @@ def _bare_request(body: Body, index: int) -> GenerateRequest:
         messages=messages,
         prompt=one_prompt(body) if isinstance(body, CompletionBody) else None,
         sampling=sampling,
+        left_open=frozenset(set(Sampling.model_fields) - body.model_fields_set),
         stop=_stops(body),
         max_tokens=max_tokens(body),
         grammar=body.grammar,

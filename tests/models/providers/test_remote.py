@@ -156,6 +156,14 @@ async def test_an_endless_error_body_is_cut(folder: Path) -> None:
             await say(remote)
 
 
+async def test_a_reply_over_the_limit_is_refused(folder: Path) -> None:
+    far = script(b"")
+    far.replies["/v1/models"] = whole(b" " * (9 << 20))
+    async with provider(folder, far) as remote:
+        with pytest.raises(ProviderFailed, match="a reply of more than 8388608 bytes"):
+            await say(remote)
+
+
 PING = chunk(b": ping\n\n")
 EMPTY = chunk(b'data: {"choices":[{"delta":{"content":""}}]}\n\n')
 

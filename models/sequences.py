@@ -149,7 +149,12 @@ class Sequences:
         self._forget(entry.place)
 
     def _save(self, sequence: int, tokens: Tokens, key: Hashable) -> None:
-        if self.states.limit and len(tokens) >= _WORTH_SAVING:
+        if not self.states.limit or len(tokens) < _WORTH_SAVING:
+            return
+        match = self.states.best(tokens, key)
+        if match and match.length == len(tokens):
+            self.states.touch(match.prefix)
+        else:
             self.states.add(tokens, key, self._memory.save(sequence))
 
     def _forget(self, sequence: int) -> None:

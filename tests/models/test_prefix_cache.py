@@ -5,6 +5,7 @@ import pytest
 from models.batching import AdapterSet, Batcher
 from models.engine import DecodeFailed, NoRoom, Piece
 from models.protocol import Finished, Started
+from models.states import State
 from tests.models.test_batching import Recorder, ends, job, run, size, text_of
 
 PREFIX = [10 + at % 7 for at in range(100)]
@@ -61,6 +62,22 @@ def test_what_leaves_the_cells_comes_back_from_outside_them() -> None:
         assert cached(batcher, number, [number * 100 + token for token in PREFIX]) == 0
     assert 0 < batcher.kv.states.held <= 10_000
     assert cached(batcher, 9, [*PREFIX[:80], 99]) == 80
+
+
+def test_what_is_saved_already_is_not_saved_again() -> None:
+    class Saving(Recorder):
+        saved = 0
+
+        def save(self, sequence: int) -> State:
+            self.saved += 1
+            return super().save(sequence)
+
+    runtime = Saving(kept=0, parallel=1)
+    runtime.cache_bytes = 10_000
+    batcher = Batcher(runtime)
+    for number in range(6):
+        cached(batcher, number, [number % 2 * 100 + token for token in PREFIX], limit=1)
+    assert runtime.saved == 2
 
 
 def test_a_restore_that_fails_costs_only_time() -> None:

@@ -1,0 +1,77 @@
+"""What drafts win on a real, if tiny, reader: questions answered from passages, with drafts and without.
+
+    python -m benchmarks.reader_drafts [--questions 60] [--always]
+
+Prints how many tokens were drafted and accepted, the batches and seconds that answering took, and whether every answer
+was the same. `--always` drafts wherever the text agrees, whatever it costs: the harder test of the same answers.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from benchmarks.interleavings import Eager
+from models.batching import Batcher, Job
+from models.engine import Engine, Piece
+from models.output import Output
+from models.prompts import PromptBuilder
+from models.protocol import Chat, Finished, LoadSettings, Sampling, path_text
+from models.speculation import Costs
+from tests.assets.reader import READER, said
+from tests.assets.reader_questions import evaluation
+
+LONGEST: Final = 60
+
+
+class Counting(Engine):
+    """An engine that counts its batches."""
+
+    batches = 0
+
+    def decode(self, pieces: Sequence[Piece]) -> None:
+        self.batches += 1
+        super().decode(pieces)
+
+
+def answer(
+    engine: Counting, prompts: list[list[int]], costs: Costs, *, speculate: bool
+) -> tuple[list[list[int]], int, int, int, float]:
+    """The answers one after the other; drafted, accepted, batches and seconds of answering."""
+    batcher = Batcher(engine, costs=costs)
+    answers, drafted, accepted, seconds = [], 0, 0, 0.0
+    engine.batches = 0
+    for number, prompt in enumerate(prompts):
+        job = Job(number, list(prompt), LONGEST, engine.sampler(Sampling()), Output(number), (), speculate)
+        batcher.submit(job)
+        while batcher.busy:
+            for event in batcher.step():
+                if isinstance(event, Finished):
+                    drafted += event.drafted
+                    accepted += event.accepted
+                    seconds += event.decode_s
+        answers.append(job.tokens[job.prompt_tokens :])
+    return answers, drafted, accepted, engine.batches, seconds
+
+
+def main() -> None:
+    """Prints the figures; ends with status 1 if an answer differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=60)
+    parser.add_argument("--always", action="store_true")
+    options = parser.parse_args()
+    engine = Counting(path_text(READER), LoadSettings(context=1024, threads=1, flash_attention=False))
+    builder = PromptBuilder(engine)
+    examples = [one.right for one in evaluation()[: options.questions]]
+    prompts = [list(builder.tokens(Chat(messages=tuple(said(example))))) for example in examples]
+    plain = answer(engine, prompts, Costs(), speculate=False)
+    drafts = answer(engine, prompts, Eager() if options.always else Costs(), speculate=True)
+    differ = sum(one != other for one, other in zip(plain[0], drafts[0], strict=True))
+    print(f"tokens {sum(map(len, plain[0]))}; drafted {drafts[1]}, accepted {drafts[2]}")
+    print(f"batches {plain[3]} without drafts, {drafts[3]} with; seconds {plain[4]:.2f} and {drafts[4]:.2f}")
+    print(f"answers that differ: {differ} of {len(prompts)}")
+    sys.exit(1 if differ else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -76,7 +76,9 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--quick", action="store_true", help="three small settings only")
-    parser.add_argument("--fill", type=int, default=1 << 20, help="at most so many tokens of the context")
+    parser.add_argument(
+        "--fill", type=int, default=1 << 20, help="at most so many tokens of the context; not fewer than a batch"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = []

@@ -29,8 +29,9 @@ from models.memory import measure
 from models.need import RAM, Measured, Need
 from models.options import STANDARD, ModelDefaults
 from models.pins import Pins
-from models.pressure import Pressure, Probe, Reading
+from models.pressure import Pressure
 from models.process import Spawner
+from models.psi import Probe, Reading
 from models.report import MemoryReport, holder_reports
 from models.residents import ModelState, Resident
 from models.roster import Held, Roster

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import threading
 from pathlib import Path
 
 from models.errors import ModelError
@@ -19,6 +20,7 @@ class Pins:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        self._one_at_a_time = threading.Lock()
         self._ids = _read(path) if path else frozenset()
 
     def __contains__(self, model_id: object) -> bool:
@@ -29,7 +31,11 @@ class Pins:
         return self._ids
 
     def set(self, model_id: str, *, pinned: bool) -> None:
-        """Blocks while it writes. Raises ModelError if the disk refuses, and is unchanged then."""
+        """Blocks while it writes; from any thread. Raises ModelError if the disk refuses, and is unchanged then."""
+        with self._one_at_a_time:
+            self._set(model_id, pinned=pinned)
+
+    def _set(self, model_id: str, *, pinned: bool) -> None:
         changed = self._ids | {model_id} if pinned else self._ids - {model_id}
         if changed != self._ids and self._path is not None:
             try:

@@ -1,21 +1,18 @@
 """Memory pressure from outside the budget: when the kernel says that processes wait for memory, idle models leave early.
 
-What is read: the pressure stall information (PSI) of the service's own cgroup, else of the machine, and how often the
-cgroup was throttled at its `memory.high`. All of it may be absent, which is normal: then nothing is ever done.
+Where the kernel tells nothing (see `psi`), nothing is ever done.
 
 Rules (hysteresis): memory is short from `_SOME` per cent of the time waited for it, or from any throttling, until less
 than `_CALM` per cent; after each step the kernel's ten-second average gets time to show its effect. While a model is
 being loaded the waiting is our own doing, and nothing is done.
 """
 
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
 from models.budget import Holder
 from models.need import RAM
+from models.psi import Reading
 from models.roster import Roster
 
 _SOME: Final = 20.0
@@ -23,42 +20,10 @@ _CALM: Final = 5.0
 _STEP_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Per cent of the last ten seconds in which some process waited for memory; how often we were throttled so far."""
-
-    some: float
-    throttled: int = 0
-
-
 class Trimmer(Protocol):
     """What is needed to let models go."""
 
-    async def evict(self, victims: "list[str]", why: str) -> None: ...
-
-
-class Probe:
-    """Reads the kernel's files."""
-
-    def __init__(
-        self,
-        cgroup_root: Path = Path("/sys/fs/cgroup"),
-        cgroup_file: Path = Path("/proc/self/cgroup"),
-        machine: Path = Path("/proc/pressure/memory"),
-    ) -> None:
-        own = _own_folder(cgroup_root, cgroup_file)
-        self._pressure = next((path for path in (own / "memory.pressure", machine) if _some(path) is not None), None)
-        self._events = own / "memory.events"
-
-    @property
-    def source(self) -> Path | None:
-        """The file that tells; None where the kernel tells nothing."""
-        return self._pressure
-
-    def __call__(self) -> Reading | None:
-        """None where the kernel tells nothing."""
-        some = _some(self._pressure) if self._pressure else None
-        return None if some is None else Reading(some, _throttled(self._events))
+    async def evict(self, victims: list[str], why: str) -> None: ...
 
 
 class Pressure:
@@ -75,7 +40,7 @@ class Pressure:
     def short(self) -> bool:
         return self._short
 
-    async def look(self, roster: Roster, trimmer: "Trimmer", *, loading: bool) -> None:
+    async def look(self, roster: Roster, trimmer: Trimmer, *, loading: bool) -> None:
         """Read, and if memory is short and it is time, let go what is least missed."""
         found = self.reading = self._read()
         if found is None:
@@ -99,37 +64,7 @@ class Pressure:
         roster.journal.note("pressure", "", why)
 
 
-def least_missed(holders: "list[Holder]") -> Holder | None:
+def least_missed(holders: list[Holder]) -> Holder | None:
     """What may leave and is in main memory: a cache or an adapter before any model."""
     found = [one for one in holders if one.idle and not one.pinned and one.devices.get(RAM, 0) > 0]
     return min(found, key=lambda one: (not one.part_of, one.loss), default=None)
-
-
-def _own_folder(root: Path, file: Path) -> Path:
-    """Of the service's cgroup, version 2; inside a container only the mount itself may be visible."""
-    with contextlib.suppress(OSError):
-        for line in file.read_text().splitlines():
-            if line.startswith("0::"):
-                parts = [part for part in line[3:].split("/") if part]
-                folder = root if ".." in parts else root.joinpath(*parts)
-                return folder if folder.is_dir() else root
-    return root
-
-
-def _some(path: Path) -> float | None:
-    """`some avg10=` of a PSI file."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in path.read_text().splitlines():
-            if line.startswith("some "):
-                return float(dict(field.split("=") for field in line.split()[1:])["avg10"])
-    return None
-
-
-def _throttled(path: Path) -> int:
-    """How often `memory.high` was exceeded, or `memory.max` made the kernel look for pages."""
-    count = 0
-    with contextlib.suppress(OSError, ValueError):
-        for line in path.read_text().splitlines():
-            name, _, number = line.partition(" ")
-            count += int(number) if name == "high" else 0
-    return count

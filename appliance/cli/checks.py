@@ -20,6 +20,7 @@ from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
 from ingest import sandbox
+from models.psi import Probe
 
 State = Literal["ok", "warning", "error"]
 
@@ -129,6 +130,14 @@ def memory(_: Places) -> Finding:
     return Finding("memory", "ok", detail)
 
 
+def pressure(_: Places) -> Finding:
+    """The kernel tells when memory gets short."""
+    source = Probe().source
+    if source is None:
+        return Finding("pressure", "ok", "the kernel does not tell when memory is short: models leave for room alone")
+    return Finding("pressure", "ok", f"{source} tells when memory is short: then idle models leave early")
+
+
 def memory_limits(cgroup_file: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
     """Memory limits in bytes of this process's cgroups and of those above them, v1 and v2."""
     for line in _read(cgroup_file).splitlines():
@@ -223,6 +232,7 @@ CHECKS: tuple[Callable[[Places], Finding], ...] = (
     landlock,
     seccomp,
     memory,
+    pressure,
     disk,
     watches,
     configuration,

@@ -1,5 +1,6 @@
 """Pinned models are remembered, loaded at once and at every start, and stay."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def test_pins_outlive_the_process_and_a_damaged_file_pins_nothing(tmp_path: Path
         assert Pins(file).ids <= {"c"}
     Pins(file).set("d", pinned=True)
     assert "d" in Pins(file)
+
+
+def test_pins_set_at_the_same_time_are_all_remembered(tmp_path: Path) -> None:
+    pins = Pins(tmp_path / "pins.json")
+    names = [str(number) for number in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: pins.set(name, pinned=True), names))
+    assert Pins(tmp_path / "pins.json").ids == set(names)
 
 
 def test_a_pin_that_cannot_be_remembered_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.pressure import Probe, Reading
+from models.psi import Probe, Reading
 from tests.models.managed import Clock, kinds, managed, states
 
 

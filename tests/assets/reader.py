@@ -1,0 +1,16 @@
+"""The tiny reader as the tests use it: its files, and the messages that it was trained to answer."""
+
+from pathlib import Path
+
+from models.protocol import ChatMessage
+from tests.assets.reader_world import RULES, Example
+
+HERE = Path(__file__).resolve().parent
+READER = HERE / "reader.gguf"
+ADAPTER = HERE / "reader-adapter"
+VOCABULARY = HERE / "reader-vocabulary.json"
+
+
+def said(example: Example) -> list[ChatMessage]:
+    """What the service would ask the model."""
+    return [ChatMessage(role="system", content=RULES), ChatMessage(role="user", content=example.prompt)]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from models.budget import Proceed
 from models.decisions import Kind
 from models.errors import ModelCrashed, ModelError
-from models.need import Measured
+from models.need import RAM, Measured, Part
 from models.protocol import Trim, Trimmed
 from models.residents import Resident
 from models.roster import Roster
@@ -89,6 +89,17 @@ class Leaver:
         freed = {device: size - after.get(device, 0) for device, size in before.items() if size > after.get(device, 0)}
         self._roster.journal.note("trimmed", resident.spec.id, why, cause=cause, devices=freed)
         self._roster.notify()
+
+    async def restore_caches(self) -> None:
+        """Let prompt caches that were given back be filled again, where nothing has to leave for it."""
+        for resident in list(self._roster.residents):
+            size = resident.settings.cache_bytes
+            if not size or resident.of("cache") or not resident.usable:
+                continue
+            if self._roster.plan({RAM: size}) == Proceed():
+                resident.parts = (*resident.parts, Part("cache", RAM, size))
+                if await self.ask(resident, cache=size) is None:
+                    resident.without("cache")
 
     async def ask(self, resident: Resident, adapters: tuple[str, ...] = (), cache: int | None = None) -> Trimmed | None:
         """What its adapters and cached prompts hold, once these have been given back; None if it does not tell in time."""

@@ -78,6 +78,8 @@ class Watch:
         if now - self._measured_at >= self._roster.defaults.measure_s:
             self._measured_at = now
             await self.measure()
+            if not self._pressure.short:
+                await self._leaver.restore_caches()
 
     async def measure(self) -> None:
         """Measure all children; what has outgrown its reservation counts as it is, and others make room for it."""

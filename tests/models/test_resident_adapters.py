@@ -9,7 +9,7 @@ from models.adapters import AdapterCatalog, AdapterRef
 from models.errors import ModelTooLarge
 from models.manager import Manager
 from tests.gguf_builder import write_adapter
-from tests.models.managed import FAST, kinds, managed, text_of
+from tests.models.managed import FAST, kinds, managed, text_of, until
 
 MORE = ("one", "two", "three")
 
@@ -63,7 +63,7 @@ async def test_what_a_request_needs_at_once_is_never_given_back_for_itself(with_
 async def test_a_prompt_cache_is_left_out_where_a_model_would_not_fit_and_given_back_where_another_needs_it(
     home: Path,
 ) -> None:
-    caching = replace(FAST, cache_bytes=8 << 20)
+    caching = replace(FAST, cache_bytes=8 << 20, measure_s=0.1, watch_s=0.1)
     async with managed(home, caching) as manager:
         await manager.load("b")
         await manager.load("a")
@@ -81,3 +81,5 @@ async def test_a_prompt_cache_is_left_out_where_a_model_would_not_fit_and_given_
         assert {holder.id for holder in manager.report().holders} == {"a", "b"}
         assert "trimmed" in kinds(manager, "a")
         assert manager.report().used["ram"] <= manager.budget_bytes
+        await manager.unload("b")
+        await until(lambda: manager.report().used["ram"] == lean + caching.cache_bytes)

@@ -96,7 +96,7 @@ class Matcher:
                 seen.add(node)
                 if len(seen) > _MOST_STACKS:
                     raise GrammarTooComplex(
-                        f"it is so ambiguous that over {_MOST_STACKS} ways must be followed at once"
+                        f"it is so ambiguous or roundabout that over {_MOST_STACKS} ways must be followed at once"
                     )
                 symbol = self._symbols[node.place]
                 if symbol < 0:

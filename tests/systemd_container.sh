@@ -5,11 +5,11 @@
 #   systemd_container.sh boot FOLDER [BIND-RO]...  run it, in the foreground, until its caller ends; no network
 #   systemd_container.sh wait FOLDER             until it is up (60 s at most)
 #   systemd_container.sh inside FOLDER CMD...    run a command in it as root
+#   systemd_container.sh limits FOLDER           have MemoryMax= and the like take effect in it
 #   systemd_container.sh down FOLDER             power it off and delete it
 #
 # Needs root and the Debian packages systemd-container and mmdebstrap. The first `make` downloads the release (about a
 # minute) into ${XDG_CACHE_HOME:-~/.cache}/docent-tests; FOLDER is fastest on a tmpfs.
-# Not covered: limits. Where the machine itself has no systemd, the container's may not set MemoryMax= and the like.
 set -euo pipefail
 
 release() { sed -n "s/^VERSION_CODENAME=//p" /etc/os-release; }
@@ -65,6 +65,15 @@ inside() {
     env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"
 }
 
+limits() { # systemd-nspawn mounts the controllers of version 1 read-only; then limits are silently passed over
+  local controller
+  for controller in memory pids cpu cpuacct blkio; do
+    nsenter -t "$(pid_of_init "$1")" -m -C -- mount -o remount,bind,rw "/sys/fs/cgroup/$controller" 2>/dev/null || true
+  done
+  inside "$1" systemctl daemon-reexec
+  wait_until_up "$1"
+}
+
 down() {
   local folder=$1 pid group
   [ -f "$folder/pid" ] || return 0
@@ -79,7 +88,7 @@ down() {
 }
 
 case $1 in
-  make | boot | inside | down) "$@" ;;
+  make | boot | inside | limits | down) "$@" ;;
   wait) wait_until_up "$2" ;;
   *) sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

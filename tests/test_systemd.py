@@ -195,6 +195,7 @@ def test_installed_it_serves_its_group_and_nobody_else_and_survives_being_killed
     another_user_is_refused(container)
     it_has_no_network(container)
     a_model_answers_and_its_end_is_not_the_services(container)
+    a_model_killed_for_memory_leaves_the_service_as_it_was(container)
     a_provider_answers_through_its_egress_unit_alone(container)
     an_unreadable_file_names_the_command_that_mends_it(container)
     killed_it_comes_back_complete(container)
@@ -286,6 +287,36 @@ def a_provider_answers_through_its_egress_unit_alone(container: Container) -> No
     container.do("systemctl", "disable", "--now", "--quiet", "docent-egress@box.socket")
     assert "no connection to" in container.docent(*ask, user="nurse")["fallback"]["reason"]
     settings.write_text(before)
+    container.do("systemctl", "restart", "docent")
+
+
+def a_model_killed_for_memory_leaves_the_service_as_it_was(container: Container) -> None:
+    """Two models of 256 MiB of KV each under a MemoryMax= for one, with a budget that was set far too high."""
+    subprocess.run([SCRIPT, "limits", container.folder], check=True, capture_output=True)
+    folder = "/etc/systemd/system/docent.service.d"
+    own = container.root / folder[1:]
+    own.mkdir()
+    budget = "DOCENT_MODELS_MEMORY_BYTES=99999999999 DOCENT_MODELS_CONTEXT=32768"
+    (own / "limit.conf").write_text(f"[Service]\nMemoryMax=640M\nMemorySwapMax=0\nEnvironment={budget}\n")
+    container.do("systemctl", "daemon-reload")
+    container.do("systemctl", "restart", "docent")
+    shape = Shape(layers=4, width=512, feed_forward=64, heads=4, kv_heads=4, context=32_768)
+    for number, name in enumerate(("one", "two")):
+        write_model(container.root / "root" / f"{name}.gguf", seed=number, shape=shape)
+        container.do("docent", "models", "import", f"/root/{name}.gguf")
+    before = main_pid(container)
+    for name in ("one", "two"):
+        container.run("docent", "models", "load", name)
+    deaths = [one for one in container.docent("memory", user="nurse")["decisions"] if one["kind"] in ("died", "failed")]
+    assert any("SIGKILL" in one["why"] for one in deaths), "the limit was not in force"
+    container.run("docent", "models", "unload", "one")
+    container.run("docent", "models", "unload", "two")
+    assert container.docent("ask", "--model", "one", str(QUESTIONS[0]["question"]), user="nurse")["model"] == "one"
+    assert main_pid(container) == before
+    for name in ("one", "two"):
+        container.do("docent", "models", "remove", name)
+    container.do("rm", "-r", folder)
+    container.do("systemctl", "daemon-reload")
     container.do("systemctl", "restart", "docent")
 
 

@@ -5,7 +5,6 @@ order of their scores; those whose first byte cannot come next are left out by o
 """
 
 import time
-from collections.abc import Iterator
 from typing import Final, Protocol
 
 import numpy as np
@@ -16,8 +15,7 @@ from models.grammar.matcher import Matcher
 
 NO_TOKEN: Final = -1
 """Ends the answer of a model that has no token for that."""
-_AT_ONCE: Final = 64
-_ENOUGH: Final = 1024  # tokens looked at once one was found: what comes behind them is never drawn
+_NEAR: Final = 1024  # the likeliest tokens; others are looked at only if the grammar forbids all of these
 _MOST_SECONDS: Final = 10.0
 
 
@@ -70,32 +68,34 @@ class Guide:
         if most == 1 and self._fits(likeliest):
             return [likeliest]
         found: list[int] = []
-        for looked_at, token in enumerate(self._in_order(scores)):
-            if self._fits(token):
-                found.append(token)
-            if len(found) >= most or (found and looked_at >= _ENOUGH):
-                break
+        if len(scores) > _NEAR:
+            near = np.argpartition(scores, -_NEAR)[-_NEAR:]
+            found = self._fitting(self._possible(near), scores, most)
+        found = found or self._fitting(self._possible(np.arange(len(scores))), scores, most)
         if not found:
             if self._state.complete:
                 return [NO_TOKEN]
             raise GrammarError("no token of this model can go on as it demands")
         return found
 
-    def _in_order(self, scores: NDArray[np.float32]) -> Iterator[int]:
-        """Tokens whose first byte may come next, and the ends, the likeliest first."""
-        possible = np.zeros(257, np.bool_)
-        possible[list(self._matcher.first_bytes(self._state))] = True
-        candidates = np.flatnonzero(possible[self._tokens.first_bytes])  # -1 is the last place
+    def _fitting(self, candidates: NDArray[np.int64], scores: NDArray[np.float32], most: int) -> list[int]:
+        """The likeliest of the candidates that the grammar allows."""
+        found: list[int] = []
+        for token in candidates[np.argsort(-scores[candidates], kind="stable")].tolist():
+            if self._fits(token):
+                found.append(token)
+                if len(found) == most:
+                    break
+        return found
+
+    def _possible(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those whose first byte may come next, and the ends if the answer may end."""
+        table = np.zeros(257, np.bool_)
+        table[list(self._matcher.first_bytes(self._state))] = True
+        possible = table[self._tokens.first_bytes[tokens]]  # -1 is the last place
         if self._state.complete:
-            candidates = np.concatenate([candidates, np.array(self._tokens.ends, candidates.dtype)])
-        weights = -scores[candidates]
-        size = _AT_ONCE
-        while len(candidates) > size:
-            split = np.argpartition(weights, size)
-            near, far = split[:size], split[size:]
-            yield from candidates[near[np.argsort(weights[near], kind="stable")]].tolist()
-            candidates, weights, size = candidates[far], weights[far], size * 4
-        yield from candidates[np.argsort(weights, kind="stable")].tolist()
+            possible |= np.isin(tokens, self._tokens.ends)
+        return tokens[possible]
 
     def _fits(self, token: int) -> bool:
         if self._tokens.is_end(token):

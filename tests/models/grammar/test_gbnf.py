@@ -85,7 +85,7 @@ def test_character_sets_are_those_of_regular_expressions() -> None:
     for _ in range(60):
         low, high = sorted(min(max(choose.choice(edges) + choose.randrange(-3, 4), 0), 0x10FFFF) for _ in range(2))
         negated = choose.random() < 0.5
-        if (0xD800 <= low and high <= 0xDFFF and not negated) or ((low, high) == (0, 0x10FFFF) and negated):
+        if (low >= 0xD800 and high <= 0xDFFF and not negated) or ((low, high) == (0, 0x10FFFF) and negated):
             continue  # no character at all
         matcher = Matcher(parse_gbnf(f"root ::= [{'^' * negated}\\U{low:08X}-\\U{high:08X}]"))
         for code in (low - 1, low, low + 1, high - 1, high, high + 1, *edges):

@@ -156,7 +156,11 @@ class RemoteLease:
             raise InvalidPrompt(what, "it needs either messages or a prompt", "give one of them")
         if max_tokens is not None and max_tokens < 1:
             raise InvalidPrompt(what, f"max_tokens is {max_tokens}", "ask for at least one token")
-        for name, asked in (("a grammar", grammar is not None), ("logprobs", logprobs is not None)):
+        for name, asked in (
+            ("a grammar", grammar is not None),
+            ("logprobs", logprobs is not None),
+            ("a bias on tokens", bool(sampling.logit_bias)),
+        ):
             if asked:
                 raise NotSupported(what, f"{name} cannot be asked of a provider", "ask a model on this machine")
         if overflow != "refuse":

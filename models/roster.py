@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from models.budget import Holder, Plan, plan
 from models.catalog import Catalog, ModelSpec
 from models.decisions import Decision, Journal
-from models.need import RAM, Measured
+from models.need import Measured
 from models.options import STANDARD, ModelDefaults
 from models.pins import Pins
 from models.residents import ModelState, Resident, StateName
@@ -148,8 +148,3 @@ class Roster:
         """Wake everyone who waits, to look again."""
         pulse, self.pulse = self.pulse, asyncio.Event()
         pulse.set()
-
-
-def ram_only(size: int) -> dict[str, int]:
-    """A budget without GPUs."""
-    return {RAM: size}

@@ -6,6 +6,10 @@ First it learns to say again what was said (words at random, repeated): without 
 it reads: several questions share one prompt's passages, each seeing these and itself alone, which gives each step three
 times the answers. The vocabulary was made once, from sentences like these, and is a file of its own, so that a change
 of the sentences changes no token. Answers are the sentence that answers, with the number of its passage.
+
+On two cores of an AMD EPYC that others used too: copying 534 s, reading 328 s, the adapter 60 s. Exact answers to questions
+of the tests' side: 99 % with one passage, 76 % with two, 43 % with three (100 questions each), and still rising: for
+more passages give --reading 1200. With the adapter 96 % with one.
 """
 
 import argparse
@@ -533,7 +537,7 @@ def write_adapter(model: Reader, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--copying", type=int, default=700)
-    parser.add_argument("--reading", type=int, default=350)
+    parser.add_argument("--reading", type=int, default=400)
     parser.add_argument("--adapter", type=int, default=100)
     parser.add_argument("--from-copying", type=Path, help="a checkpoint after the copying; that is left out then")
     parser.add_argument("--from-reading", type=Path, help="a checkpoint after the reading; the adapter alone is left")
@@ -557,10 +561,10 @@ def main() -> None:
         torch.manual_seed(8)
         train_reading(model, lessons, options.reading)
     for passages in (1, 2, 3):
-        print(f"{passages} passages: exact {score(model, lessons, 60, passages):.3f}", flush=True)
+        print(f"{passages} passages: exact {score(model, lessons, 100, passages):.3f}", flush=True)
     write_gguf(model, tokenizer, HERE / "reader.gguf")
     train_adapter(model, lessons, options.adapter)
-    print(f"with the adapter: exact {score(model, lessons, 60, 1, FORM):.3f}")
+    print(f"with the adapter: exact {score(model, lessons, 100, 1, FORM):.3f}")
     write_adapter(model, HERE / "reader-adapter")
 
 

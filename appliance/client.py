@@ -251,7 +251,7 @@ class AsyncClient:
 
     async def complete_stream(self, request: wire.CompletionRequest) -> AsyncGenerator[wire.CompletionChunk, None]:
         """A bare model's continuation as it comes, usage last; closing the iterator cancels it."""
-        body = request.model_copy(update={"stream": True, "stream_options": {"include_usage": True}})
+        body = request.model_copy(update={"stream": True, "stream_options": wire.StreamOptions(include_usage=True)})
         async with self._streaming("POST", "/v1/completions", json=body.model_dump(exclude_none=True)) as response:
             async for line in response.aiter_lines():
                 if chunk := completion_chunk(line):

@@ -29,7 +29,7 @@ async def test_a_question_is_answered_and_its_citation_opens(
         assert "Use only part 4711" in shown(pilot, "#citation-text")
         await pilot.press("escape")
         assert not isinstance(app.screen, CitationScreen)
-    assert service.asked == [{"question": "How often?", "adapters": [], "stream": True}]
+    assert service.asked == [{"question": "How often?", "adapters": [], "stop": [], "stream": True}]
 
 
 def test_the_quote_is_marked_within_its_passage() -> None:

@@ -6,7 +6,7 @@ dropped; the OpenAI requests alone ignore fields they do not know, as OpenAI's c
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MAX_QUERY_CHARS = 16_384
 MAX_RESULTS = 200
@@ -18,6 +18,15 @@ Query = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARS)]
 
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Stop = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+def _unicode(text: object) -> object:
+    """Half a surrogate pair, as file names and broken clients bring it, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
+Told = Annotated[str, BeforeValidator(_unicode)]
+"""Text that repeats what somebody sent."""
 
 
 class Reply(BaseModel):
@@ -35,10 +44,10 @@ class Request(BaseModel):
 class ErrorBody(Reply):
     """What failed, its stable code, and what to do next."""
 
-    message: str
+    message: Told
     type: str
     code: str
-    hint: str = ""
+    hint: Told = ""
 
 
 class ErrorReply(Reply):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from models.protocol import ChatMessage, Sampling, Usage
+from models.providers.asked import Schema
 
 ProviderKind = Literal["ollama", "openai", "transformers"]
 FinishReason = Literal["stop", "length"]
@@ -59,14 +60,14 @@ class ProviderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One generation: from messages, or from a raw prompt. `json_schema` is the text of a schema."""
+    """One generation: from messages, or from a raw prompt; all text in it is Unicode."""
 
     sampling: Sampling
     messages: tuple[ChatMessage, ...] = ()
     prompt: str | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
-    json_schema: str | None = None
+    json_schema: Schema | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:

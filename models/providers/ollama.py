@@ -4,7 +4,6 @@ Shapes: https://github.com/ollama/ollama/blob/main/docs/api.md. Without `num_ctx
 the prompt without a word, so it is always sent, with `truncate` and `shift` off (older versions pass over these two).
 """
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -99,7 +98,7 @@ def request(job: Job, model: str, context: int) -> dict[str, Any]:
     else:
         body |= {"prompt": job.prompt, "raw": True}
     if job.json_schema is not None:
-        body["format"] = json.loads(job.json_schema)
+        body["format"] = job.json_schema
     longest = context if job.max_tokens is None else job.max_tokens
     return body | {"options": {"num_ctx": context, "num_predict": longest, **_sampling(job)}}
 

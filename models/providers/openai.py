@@ -4,7 +4,6 @@ Shapes: https://platform.openai.com/docs/api-reference/chat. What is not in them
 only where a request asks for it, as strict servers refuse fields that they do not know.
 """
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -135,7 +134,7 @@ def request(job: Job, model: str) -> dict[str, Any]:
     if job.stop:
         body["stop"] = list(job.stop)
     if job.json_schema is not None:
-        wanted = {"name": "answer", "strict": True, "schema": json.loads(job.json_schema)}
+        wanted = {"name": "answer", "strict": True, "schema": job.json_schema}
         body["response_format"] = {"type": "json_schema", "json_schema": wanted}
     return body | _sampling(job.sampling)
 

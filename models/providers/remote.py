@@ -16,6 +16,7 @@ from typing import Self
 from models.errors import ContextOverflow, InvalidPrompt, ModelError, NotSupported, ProviderFailed, ProviderOpen
 from models.lease import GREEDY, FinalPiece, Piece, TextPiece
 from models.protocol import ChatMessage, Sampling, Usage
+from models.providers.asked import clean, schema_of
 from models.providers.base import Delta, Job, ProviderSpec, Upstream
 from models.providers.breaker import Breaker, Permit
 from models.providers.gauge import TokenGauge
@@ -167,7 +168,9 @@ class RemoteLease:
             raise NotSupported(
                 what, "a provider drops no turns of a chat", "send fewer, or ask a model on this machine"
             )
-        job = Job(sampling, tuple(messages or ()), prompt, max_tokens, tuple(stop), json_schema)
+        schema = None if json_schema is None else schema_of(json_schema, what)
+        text = None if prompt is None else clean(prompt)
+        job = Job(sampling, tuple(messages or ()), text, max_tokens, tuple(map(clean, stop)), schema)
         generation = RemoteGeneration(self._provider, job, self.context, self._call)
         self._generations.append(generation)
         return generation

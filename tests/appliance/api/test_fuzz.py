@@ -8,6 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from appliance import wire
+from appliance.api.errors import error_body, error_reply
+from appliance.errors import InvalidRequest
 from models.catalog import Catalog
 from tests.api_fuzz import fuzz
 from tests.gguf_builder import write_model
@@ -80,3 +83,10 @@ def test_odd_bodies_are_answered_or_refused(service: Live, body: bytes, statuses
             assert reply.json()["error"]["message"]
         for kind in ("text/plain", "application/xml", "multipart/form-data", "application/json; charset=utf-7", "x"):
             assert client.post(url, content=body, headers={"Content-Type": kind}).status_code < 500
+
+
+def test_an_error_about_half_a_character_can_be_told() -> None:
+    reply = error_reply(InvalidRequest("\ud800", "it is \udfff", "send \ud801 no more"))
+    assert json.loads(bytes(reply.body))["error"]["message"] == "?: it is ?"
+    event = wire.ErrorEvent(error=error_body(InvalidRequest("\ud800", "is half", "none")))
+    assert "?: is half" in event.model_dump_json()

@@ -1,6 +1,7 @@
 """A provider at its end's mercy: whatever it sends or does not, a clear error in time, and the request ended."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -274,6 +275,34 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
         with pytest.raises(kind):
             lease.generate(**{"messages": HELLO, **wrong})
     assert [path for path, _, _ in far.seen] == ["/v1/models"]
+
+
+@pytest.mark.parametrize("kind", ["openai", "ollama"])
+async def test_half_characters_in_a_request_are_sent_as_question_marks(folder: Path, kind: ProviderKind) -> None:
+    far = script(sse(word("Good"), END, DONE) if kind == "openai" else ndjson(step("Good"), LAST))
+    far.replies["/v1/completions"] = far.replies["/v1/chat/completions"]
+    far.replies["/api/generate"] = far.replies["/api/chat"]
+    async with provider(folder, far, kind) as remote, remote.lease() as lease:
+        asked = lease.generate(prompt="a\ud800", stop=["\udfff"], json_schema='{"enum": ["\\ud800", "é"]}')
+        assert await anext(asked) == TextPiece("Good")
+    _, _, body = far.seen[-1]
+    assert body["prompt"] == "a?"
+    assert (body["stop"] if kind == "openai" else body["options"]["stop"]) == ["?"]
+    assert '{"enum": ["?", "é"]}' in json.dumps(body, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    ["{nonsense", '{"minItems": NaN}', '{"a": 1e999}', "[" * 50_000, '{"a":' * 500 + "1" + "}" * 500, "7", "null"],
+)
+@pytest.mark.parametrize("kind", ["openai", "ollama"])
+async def test_a_schema_that_cannot_be_sent_is_refused_and_not_held_against_the_provider(
+    folder: Path, kind: ProviderKind, schema: str
+) -> None:
+    async with provider(folder, script(b""), kind, breaker=BreakerLimits(min_calls=1)) as remote:
+        with pytest.raises(InvalidPrompt, match="JSON schema"):
+            await say(remote, json_schema=schema)
+        assert remote.breaker.state == "closed"
 
 
 async def test_no_proxy_or_password_is_taken_from_the_environment(

@@ -1,0 +1,49 @@
+"""What is asked of a remote end, made fit to be sent. Pure.
+
+Rule: text that is not Unicode, and a schema that is not JSON, are found here and never by what writes the request.
+"""
+
+import json
+from typing import NoReturn
+
+from models.errors import InvalidPrompt
+
+Schema = dict[str, object] | bool
+_DEEPEST = 100
+"""The library that sends it can go as deep, however deep the program itself stands."""
+_HINT = "send a JSON schema: an object, with finite numbers and not nested without end"
+
+
+def clean(text: str) -> str:
+    """Half a surrogate pair becomes a question mark, as for a model on this machine."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def schema_of(text: str, what: str) -> Schema:
+    """The JSON schema that a text is. Raises InvalidPrompt if it is none, or could not be written again."""
+    try:
+        read = json.loads(text, parse_constant=_no_number)
+        schema = json.loads(clean(json.dumps(read, ensure_ascii=False, allow_nan=False)))
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InvalidPrompt(what, f"the JSON schema cannot be read: {why}", _HINT) from error
+    if _is_deep(schema):
+        raise InvalidPrompt(what, f"the JSON schema is nested more than {_DEEPEST} times", _HINT)
+    if not isinstance(schema, dict | bool):
+        raise InvalidPrompt(what, "the JSON schema is neither an object nor true or false", _HINT)
+    return schema
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        level = [one for outer in level for one in _inside(outer)]
+    return bool(level)
+
+
+def _inside(value: object) -> list[object]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")

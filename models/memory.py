@@ -33,12 +33,6 @@ def measure(pid: int, proc: Path = Path("/proc")) -> Measured | None:
     return Measured(private=sum(sizes.get(name, 0) for name in _OWN), mapped=sizes.get("RssFile", 0))
 
 
-def owned_bytes(pid: int) -> int | None:
-    """Memory of its own that would come back if the process ended; None if it cannot be read."""
-    found = measure(pid)
-    return found.private if found else None
-
-
 def cpu_seconds(pid: int) -> float:
     """CPU time that the process has used; 0 if it cannot be read."""
     try:

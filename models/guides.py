@@ -13,6 +13,7 @@ from models.limits import TimeIsUp, cpu_time
 
 _SECONDS: Final = 2.0
 _KEPT: Final = 8
+_MOST_LETTERS: Final = 1_000  # of what is said about it, which may quote it
 
 
 class Guides:
@@ -44,6 +45,10 @@ def _read(what: str, grammar: str | None, json_schema: str | None) -> Matcher:
         with cpu_time(_SECONDS):
             return Matcher(parse_gbnf(grammar) if grammar is not None else parse_schema(json_schema or ""))
     except GrammarError as error:
-        raise InvalidPrompt(what, str(error), hint) from error
+        raise InvalidPrompt(what, str(error)[:_MOST_LETTERS], hint) from error
     except TimeIsUp as error:
         raise InvalidPrompt(what, f"it took more than {_SECONDS:g} s", hint) from error
+    except Exception as error:  # a stranger's program: what was not foreseen in it must not end everybody's process
+        raise InvalidPrompt(
+            what, f"it cannot be read: {type(error).__name__}: {error}"[:_MOST_LETTERS], hint
+        ) from error

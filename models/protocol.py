@@ -191,8 +191,8 @@ class Failed(_Message):
     """The model could not be loaded; the child ends after it."""
 
     type: Literal["failed"] = "failed"
-    why: str
-    hint: str
+    why: UserText
+    hint: UserText
 
 
 class Started(_Message):
@@ -233,9 +233,9 @@ class Refused(_Message):
     type: Literal["refused"] = "refused"
     id: int
     kind: RefusedKind
-    what: str
-    why: str
-    hint: str
+    what: UserText
+    why: UserText
+    hint: UserText
 
 
 class Counted(_Message):

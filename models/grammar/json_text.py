@@ -16,6 +16,8 @@ _BLANKS: Final = 20
 _HEX: Final = [(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)]
 _PLAIN: Final = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F)]  # all others
 FORMATS: Final = ("date", "time", "date-time", "uuid")
+_Tree = dict[str, "_Tree"]  # names by their letters
+_ENDS: Final = ""  # in a tree: a name ends here
 
 
 class JsonText:
@@ -58,26 +60,30 @@ class JsonText:
 
     def key_other_than(self, names: Iterable[str]) -> Symbols:
         """Any string but these, without escapes, which could spell them otherwise."""
-        tree: dict[str, object] = {}
+        tree: _Tree = {}
         for name in names:
             branch = tree
             for letter in json.dumps(name, ensure_ascii=False)[1:-1]:
-                branch = branch.setdefault(letter, {})  # type: ignore[assignment]
-            branch[""] = True
+                branch = branch.setdefault(letter, {})
+            branch[_ENDS] = {}
         rest = (*self._builder.repeat(self._plain(()), 0, None), *self._builder.text('"'))
         any_end = self._builder.any_of([rest])
         return (*self._builder.text('"'), *self._off(tree, any_end))
 
-    def _off(self, tree: dict[str, object], rest: Symbols) -> Symbols:
+    def _off(self, tree: "_Tree", rest: Symbols) -> Symbols:
+        """What leaves the tree, each way to its `rest`. A name may be long: no recursion."""
         build = self._builder
-        ways: list[Symbols] = [] if "" in tree else [build.text('"')]
-        letters = [letter for letter in tree if letter]
-        ways.append((*self._plain(letters), *rest))
-        for letter in letters:
-            branch = tree[letter]
-            assert isinstance(branch, dict)
-            ways.append((*build.text(letter), *self._off(branch, rest)))
-        return (build.define(build.reserve(), ways),)
+        root = build.reserve()
+        todo = [(root, tree)]
+        while todo:
+            rule, branch = todo.pop()
+            inner = {letter: build.reserve() for letter in branch if letter != _ENDS}
+            ways: list[Symbols] = [] if _ENDS in branch else [build.text('"')]
+            ways.append((*self._plain(inner), *rest))
+            ways += [(*build.text(letter), number) for letter, number in inner.items()]
+            build.define(rule, ways)
+            todo += [(number, branch[letter]) for letter, number in inner.items()]
+        return (root,)
 
     @cached_property
     def integer(self) -> Symbols:

@@ -9,6 +9,7 @@ order of the schema; an object with `properties` and without `additionalProperti
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote
@@ -18,7 +19,8 @@ from models.grammar.json_text import FORMATS, JsonText
 from models.grammar.rules import MAX_SYMBOLS, Builder, Rules, Symbols
 
 MAX_LENGTH: Final = 256 * 1024
-_DEEPEST: Final = 64
+_DEEPEST: Final = 80  # schemas in each other, references counted; each takes up to nine of Python's 1,000 calls
+_PLACE_DIGITS: Final = 6
 _KEYWORDS: Final = {
     "object": {"properties", "required", "additionalProperties"},
     "array": {"items", "prefixItems", "minItems", "maxItems"},
@@ -41,16 +43,27 @@ def parse_schema(text: str) -> Rules:
     if len(text) > MAX_LENGTH:
         raise GrammarTooComplex(f"it has {len(text)} characters, and {MAX_LENGTH} are the most")
     try:
-        schema = json.loads(text, parse_constant=_no_constant)
-    except RecursionError:
+        return _Converter(_read(text)).rules()
+    except RecursionError:  # values count too: they are compared and written down
         raise GrammarTooComplex("it is nested too deeply") from None
+
+
+def _read(text: str) -> object:
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except ValueError as error:
         raise GrammarError(f"it is not JSON: {error}") from None
-    return _Converter(schema).rules()
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is larger than any number")
+    return number
 
 
 class _Converter:
@@ -59,6 +72,7 @@ class _Converter:
         self._builder = Builder()
         self._json = JsonText(self._builder)
         self._references: dict[str, int] = {}
+        self._depth = 0
 
     def rules(self) -> Rules:
         root = self._builder.reserve()
@@ -73,8 +87,14 @@ class _Converter:
             return self._never
         if not isinstance(schema, dict):
             raise GrammarError(f"at {place}: a schema is an object, true or false")
-        if place.count("/") > 2 * _DEEPEST:
+        if self._depth >= _DEEPEST:
             raise GrammarTooComplex(f"it is nested more than {_DEEPEST} levels")
+        self._depth += 1
+        symbols = self._of(schema, place)
+        self._depth -= 1
+        return symbols
+
+    def _of(self, schema: Schema, place: str) -> Symbols:
         said = {key: value for key, value in schema.items() if key not in _SAYS_NOTHING}
         self._check_keywords(said, place)
         for keyword, way in (
@@ -120,7 +140,7 @@ class _Converter:
             name = unquote(part).replace("~1", "/").replace("~0", "~")
             if isinstance(target, dict) and name in target:
                 target = target[name]
-            elif isinstance(target, list) and name.isdecimal() and int(name) < len(target):
+            elif isinstance(target, list) and _is_place(name, target):
                 target = target[int(name)]
             else:
                 raise GrammarError(f"at {place}: there is nothing at {reference!r}")
@@ -150,11 +170,17 @@ class _Converter:
             raise GrammarError(f"at {place}: only schemas that are objects can be joined")
         both = {**other, **one}
         for keyword in (set(one) & set(other)) - _SAYS_NOTHING:
-            if keyword == "properties" and not set(one[keyword]) & set(other[keyword]):
-                both[keyword] = {**other[keyword], **one[keyword]}
-            elif keyword == "required" and isinstance(one[keyword], list) and isinstance(other[keyword], list):
-                both[keyword] = [*other[keyword], *one[keyword]]
-            elif one[keyword] != other[keyword]:
+            here, there = one[keyword], other[keyword]
+            if (
+                keyword == "properties"
+                and isinstance(here, dict)
+                and isinstance(there, dict)
+                and not set(here) & set(there)
+            ):
+                both[keyword] = {**there, **here}
+            elif keyword == "required" and isinstance(here, list) and isinstance(there, list):
+                both[keyword] = [*there, *here]
+            elif here != there:
                 raise GrammarError(f"at {place}: joining different {keyword!r} is not supported")
         return both
 
@@ -163,26 +189,23 @@ class _Converter:
     def _listed(self, said: dict[str, Any], place: str) -> Symbols:
         values = [said.pop("const")] if "const" in said else said["enum"]
         allowed = said.pop("enum", values)
-        types = said.pop("type", None)
+        types = _types(said.pop("type"), place) if "type" in said else None
         if said:
             raise GrammarError(f"at {place}: {', '.join(sorted(said))} beside a list of values is not supported")
         if not isinstance(values, list) or not isinstance(allowed, list):
             raise GrammarError(f"at {place}: enum is a list of values")
-        wanted = [types] if isinstance(types, str) else types
-        fit = [value for value in values if value in allowed and (wanted is None or _is_of(value, wanted))]
+        fit = [value for value in values if value in allowed and (types is None or _is_of(value, types))]
         return self._builder.any_of([self._json.literal(value) for value in fit]) if fit else self._never
 
     def _typed(self, said: Schema, place: str) -> Symbols:
-        types = said.get("type")
-        if types is None:
+        if "type" in said:
+            types = _types(said["type"], place)
+        else:
             types = [kind for kind, keywords in _KEYWORDS.items() if keywords & set(said)]
             if not types:
                 return self._json.value
             if len(types) > 1:
                 raise GrammarError(f"at {place}: without 'type' it is not clear what {sorted(said)} speak of")
-        types = [types] if isinstance(types, str) else types
-        if not isinstance(types, list) or not all(isinstance(one, str) and one in _KEYWORDS for one in types):
-            raise GrammarError(f"at {place}: {types!r} is no type")
         spoken = set(said).difference({"type"}, *(_KEYWORDS[one] for one in types))
         if spoken:
             raise GrammarError(f"at {place}: {', '.join(sorted(spoken))} is not supported for {' or '.join(types)}")
@@ -299,6 +322,17 @@ class _Converter:
             way = (*(comma if place else ()), *item, *rest)
             rest = (build.define(build.reserve(), [way] if place < least else [way, ()]),)
         return rest
+
+
+def _types(value: object, place: str) -> list[str]:
+    types = [value] if isinstance(value, str) else value
+    if not isinstance(types, list) or not all(isinstance(one, str) and one in _KEYWORDS for one in types):
+        raise GrammarError(f"at {place}: {value!r} is no type")
+    return types
+
+
+def _is_place(name: str, things: Sequence[object]) -> bool:
+    return name.isdecimal() and len(name) <= _PLACE_DIGITS and int(name) < len(things)
 
 
 def _count(said: Schema, keyword: str, place: str) -> int | None:

@@ -16,6 +16,7 @@ from models.manager import Manager
 from models.options import ModelDefaults
 from models.protocol import ChatMessage, Sampling, TokenLogprob
 from tests.gguf_builder import Shape, write_model
+from tests.models.grammar.malformed import MALFORMED
 
 PUMP = "the pump is not open the valve is closed"
 A = 3 + ord("A")  # the token of this byte
@@ -137,6 +138,18 @@ def test_a_schema_that_cannot_be_kept_is_refused_and_says_why(with_lease: Use, s
     async def use(lease: Lease) -> None:
         with pytest.raises(InvalidPrompt, match=why):
             await whole(lease.generate(prompt=PUMP, json_schema=json.dumps(schema)))
+
+    with_lease(use)
+
+
+def test_no_schema_ends_the_process_that_answers_others(with_lease: Use) -> None:
+    async def use(lease: Lease) -> None:
+        beside = lease.generate(prompt=PUMP, max_tokens=470, sampling=FAVOURS_A)
+        await anext(beside)
+        for schema in MALFORMED.values():
+            with pytest.raises(InvalidPrompt):
+                await whole(lease.generate(prompt=PUMP, json_schema=schema, max_tokens=1))
+        assert (await whole(beside))[2].usage.completion_tokens == 470
 
     with_lease(use)
 

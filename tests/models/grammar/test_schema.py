@@ -1,5 +1,6 @@
 """A schema's rules allow valid texts, forbid invalid ones, and what they cannot keep to is refused."""
 
+import contextlib
 import itertools
 import json
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from models.grammar import GrammarError, Matcher, parse_schema
+from tests.models.grammar.malformed import MALFORMED
 
 NESTED: dict[str, Any] = {
     "type": "object",
@@ -114,3 +116,32 @@ def test_what_cannot_be_kept_to_is_refused(schema: object, why: str) -> None:
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(GrammarError):
         parse_schema(text)
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_what_nobody_means_well_with_is_refused_like_anything_else(what: str) -> None:
+    with pytest.raises(GrammarError):
+        parse_schema(MALFORMED[what])
+
+
+def test_a_long_name_is_no_deep_recursion() -> None:
+    long = "a" * 1_200
+    schema = {"type": "object", "properties": {long: {"const": 1}}, "additionalProperties": True}
+    assert takes(schema, json.dumps({long: 1, long[:-1]: 2, long + "b": 3}))
+    assert not takes(schema, json.dumps({long: 2}))
+
+
+def test_deep_values_are_read_or_refused() -> None:
+    for depth in range(700, 1_000, 5):
+        value = "[" * depth + "]" * depth
+        with contextlib.suppress(GrammarError):
+            parse_schema(f'{{"const": {value}, "enum": [{value}]}}')
+
+
+def test_depth_is_counted_where_a_reference_begins_anew() -> None:
+    schema: dict[str, Any] = {"$ref": "#/$defs/d0", "$defs": {"d30": {"type": "null"}}}
+    for at in range(30):
+        schema["$defs"][f"d{at}"] = {"anyOf": [{"$ref": f"#/$defs/d{at + 1}"}]}
+    assert not takes(schema, "1")
+    with pytest.raises(GrammarError, match="levels"):
+        parse_schema(MALFORMED["a chain of 300 references"])

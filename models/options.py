@@ -88,7 +88,7 @@ class ModelDefaults:
     def sampling(self, model_id: str, asked: Sampling, left_open: Collection[str]) -> Sampling:
         """What was asked for, and for the fields that were left open what is configured for the model."""
         own = {key: value for key, value in self.of(model_id).sampling.items() if key in left_open}
-        return Sampling.model_validate(asked.model_dump() | own) if own else asked
+        return Sampling.model_validate(asked.model_dump(exclude_unset=True) | own) if own else asked
 
 
 STANDARD: Final = ModelDefaults()

@@ -56,6 +56,8 @@ PASSED_OVER: Final = (
     "prediction",
 )
 """Fields without a bearing on the answer."""
+_AS_ASKED: Final = {"top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty"}
+"""Fields of the sampling that are set only where a request sets them: a provider is told those alone."""
 _NOT_FROM_DOCUMENTS: Final = (
     "n",
     "presence_penalty",
@@ -136,16 +138,12 @@ def bare_requests(body: Body) -> list[GenerateRequest]:
 
 
 def _bare_request(body: Body, index: int) -> GenerateRequest:
+    asked = {name: value for name in _AS_ASKED & body.model_fields_set if (value := getattr(body, name)) is not None}
     sampling = Sampling(
         temperature=DEFAULT_TEMPERATURE if body.temperature is None else body.temperature,
-        top_p=1.0 if body.top_p is None else body.top_p,
-        top_k=Sampling().top_k if body.top_k is None else body.top_k,
-        min_p=body.min_p,
-        repeat_penalty=body.repeat_penalty,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
         logit_bias=tuple((int(token), bias) for token, bias in body.logit_bias.items()),
         seed=None if body.seed is None else (body.seed + index) % 2**32,
+        **asked,
     )
     messages: tuple[ChatMessage, ...] = ()
     if isinstance(body, ChatBody):
@@ -218,4 +216,7 @@ def _schema(body: Body) -> str | None:
     if form.json_schema is None:
         why = "response_format has the type json_schema and no schema"
         raise InvalidRequest("the completion", why, 'send {"type": "json_schema", "json_schema": {"schema": …}}')
-    return json.dumps(form.json_schema.json_schema)
+    try:
+        return json.dumps(form.json_schema.json_schema)
+    except RecursionError:
+        raise InvalidRequest("the completion", "its schema is nested too deeply", "send a flatter one") from None

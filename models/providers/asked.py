@@ -1,14 +1,18 @@
 """What is asked of a remote end, made fit to be sent. Pure.
 
-Rule: text that is not Unicode, and a schema that is not JSON, are found here and never by what writes the request.
+Rule: text that is not Unicode, and a schema that is not JSON, are found here and never by what writes the request; and
+what an end does not know is refused, never dropped.
 """
 
 import json
+from collections.abc import Iterable
 from typing import NoReturn
 
-from models.errors import InvalidPrompt
+from models.errors import InvalidPrompt, NotSupported
+from models.protocol import Sampling
 
 Schema = dict[str, object] | bool
+_PLAIN = Sampling()
 _DEEPEST = 100
 """The library that sends it can go as deep, however deep the program itself stands."""
 _HINT = "send a JSON schema: an object, with finite numbers and not nested without end"
@@ -32,6 +36,13 @@ def schema_of(text: str, what: str) -> Schema:
     if not isinstance(schema, dict | bool):
         raise InvalidPrompt(what, "the JSON schema is neither an object nor true or false", _HINT)
     return schema
+
+
+def refuse(sampling: Sampling, names: Iterable[str], what: str) -> None:
+    """Raises NotSupported if one of these fields is asked to be other than its default: an end does not know them."""
+    for name in names:
+        if getattr(sampling, name) != getattr(_PLAIN, name):
+            raise NotSupported(what, f"{name} cannot be asked of it", "leave it out, or ask a model on this machine")
 
 
 def _is_deep(value: object) -> bool:

@@ -1,7 +1,8 @@
 """Any server that speaks OpenAI's completions: vLLM, llama-server, llama-cpp-python's server. Translation only.
 
 Shapes: https://platform.openai.com/docs/api-reference/chat. What is not in them (top_k, min_p, repeat_penalty) is sent
-only where a request asks for it, as strict servers refuse fields that they do not know.
+only where a request asks for it, be it the default: strict servers refuse fields that they do not know, and the others'
+defaults are not ours.
 """
 
 from collections.abc import AsyncGenerator
@@ -11,12 +12,20 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.protocol import Sampling, Usage
+from models.providers.asked import refuse
 from models.providers.base import Delta, FinishReason, Job, ProviderSpec
 from models.providers.lines import ServerSentEvents
 from models.providers.remarks import remark, shown
 from models.providers.transport import MAX_LINE, Endpoint
 
-_PLAIN: Final = Sampling()
+_NAMES: Final = {
+    "presence_penalty": ("presence_penalty",),
+    "frequency_penalty": ("frequency_penalty",),
+    "top_k": ("top_k",),
+    "min_p": ("min_p",),
+    "repeat_penalty": ("repeat_penalty", "repetition_penalty"),  # llama.cpp's servers, vLLM
+}
+"""What is sent only where it was asked for, and what servers call it."""
 _REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "eos": "stop", "length": "length"}
 _Count = Annotated[int, Field(ge=0, le=1 << 40)]
 
@@ -83,6 +92,7 @@ class OpenAIUpstream:
 
     async def stream(self, job: Job, context: int) -> AsyncGenerator[Delta, None]:
         """The answer's steps."""
+        refuse(job.sampling, ("penalty_tokens",), self._end.what)
         path = "/v1/chat/completions" if job.prompt is None else "/v1/completions"
         events = ServerSentEvents(MAX_LINE)
         async with aclosing(self._end.lines(path, request(job, self._spec.model), "text/event-stream")) as lines:
@@ -143,7 +153,6 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
     body: dict[str, Any] = {"temperature": sampling.temperature, "top_p": sampling.top_p}
     if sampling.seed is not None:
         body["seed"] = sampling.seed
-    for name in ("presence_penalty", "frequency_penalty", "top_k", "min_p", "repeat_penalty"):
-        if getattr(sampling, name) != getattr(_PLAIN, name):
-            body[name] = getattr(sampling, name)
+    for name in sorted(_NAMES.keys() & sampling.model_fields_set):
+        body |= dict.fromkeys(_NAMES[name], getattr(sampling, name))
     return body

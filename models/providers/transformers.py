@@ -12,6 +12,7 @@ from typing import Any
 
 from models.errors import ContextOverflow, InvalidPrompt, ModelLoadFailed, NotSupported, ProviderFailed
 from models.protocol import Usage
+from models.providers.asked import refuse
 from models.providers.base import Delta, Job, ProviderSpec
 from models.streaming import TextStream
 
@@ -56,6 +57,7 @@ class TransformersUpstream:
         """The answer's steps; closing it stops the generation at its next token."""
         if job.json_schema is not None:
             raise NotSupported(self._what, "transformers cannot follow a schema", "ask a model on this machine")
+        refuse(job.sampling, ("presence_penalty", "frequency_penalty", "penalty_tokens"), self._what)
         loop, steps, leave = asyncio.get_running_loop(), asyncio.Queue[Delta | Exception](), threading.Event()
 
         def tell(step: Delta | Exception) -> None:
@@ -138,12 +140,14 @@ class TransformersUpstream:
 
 def _sampling(job: Job) -> dict[str, Any]:
     sampling = job.sampling
+    penalty = {"repetition_penalty": sampling.repeat_penalty}
     if sampling.temperature == 0:
-        return {"do_sample": False}
+        return {"do_sample": False, **penalty}
     return {
         "do_sample": True,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,
-        "repetition_penalty": sampling.repeat_penalty,
+        "min_p": sampling.min_p or None,
+        **penalty,
     }

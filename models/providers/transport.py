@@ -28,7 +28,7 @@ class Endpoint:
 
     def __init__(self, spec: ProviderSpec) -> None:
         self._spec = spec
-        self._what = f"answering with the provider {spec.id}"
+        self.what = f"answering with the provider {spec.id}"
         headers = {"Accept-Encoding": "identity", "User-Agent": "docent"}
         if spec.api_key:
             headers["Authorization"] = f"Bearer {spec.api_key}"
@@ -96,9 +96,9 @@ class Endpoint:
         said = remark(await self._beginning(response), spec.api_key)
         why = f"it answered {status}{f': {said}' if said else ''}"
         if status == 429:
-            return ModelBusy(self._what, why, "try again in a while")
+            return ModelBusy(self.what, why, "try again in a while")
         if status in (400, 413, 422) and "context" in said.lower():
-            return ContextOverflow(self._what, why, f"lower `context` in [providers.{spec.id}], or ask for less")
+            return ContextOverflow(self.what, why, f"lower `context` in [providers.{spec.id}], or ask for less")
         return self.failed(why, self._hint(status))
 
     def _hint(self, status: int) -> str:
@@ -137,7 +137,7 @@ class Endpoint:
 
     def failed(self, why: str, hint: str = "") -> ProviderFailed:
         """The error for what is wrong with this end."""
-        return ProviderFailed(self._what, why, hint or f"look at the log of the server at {self._spec.place}")
+        return ProviderFailed(self.what, why, hint or f"look at the log of the server at {self._spec.place}")
 
     @contextmanager
     def _bounded(self) -> Iterator[None]:

@@ -19,4 +19,5 @@ def test_a_model_s_sampling_fills_what_a_request_left_open_and_nothing_else() ->
     asked = Sampling(temperature=0.8, top_k=40, seed=1)
     filled = ALL.sampling("m", asked, {"temperature", "min_p"})
     assert (filled.temperature, filled.top_k, filled.seed) == (0.2, 40, 1)
+    assert filled.model_fields_set == {"temperature", "top_k", "seed"}, "what nobody chose stays open"
     assert ALL.sampling("other", asked, {"temperature"}) == asked

@@ -85,6 +85,16 @@ def test_odd_bodies_are_answered_or_refused(service: Live, body: bytes, statuses
             assert client.post(url, content=body, headers={"Content-Type": kind}).status_code < 500
 
 
+def test_a_schema_of_any_depth_is_answered_or_refused(service: Live) -> None:
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(service.places.socket)), timeout=30) as client:
+        for depth in [*range(50, 800, 150), *range(800, 1000, 10)]:
+            schema = '{"a":' * depth + "1" + "}" * depth
+            form = '{"type": "json_schema", "json_schema": {"schema": ' + schema + "}}"
+            body = chat()[:-1] + b', "response_format": ' + form.encode() + b"}"
+            url, headers = "http://docent/v1/chat/completions", {"Content-Type": "application/json"}
+            assert client.post(url, content=body, headers=headers).status_code in (200, 400), depth
+
+
 def test_an_error_about_half_a_character_can_be_told() -> None:
     reply = error_reply(InvalidRequest("\ud800", "it is \udfff", "send \ud801 no more"))
     assert json.loads(bytes(reply.body))["error"]["message"] == "?: it is ?"

@@ -13,8 +13,10 @@ import openai
 import psutil
 import pytest
 
+from appliance.api.openai_requests import CompletionBody, bare_requests
 from appliance.api.peer import PeerProtocol
 from models.catalog import Catalog
+from models.protocol import Sampling
 from tests.gguf_builder import Shape, vocabulary, write_model
 from tests.live import Live, live_service, short_home, wait_until
 
@@ -196,6 +198,14 @@ def test_what_cannot_be_done_is_refused_by_name(client: openai.OpenAI, more: dic
     with pytest.raises(openai.BadRequestError, match=why) as failure:
         client.chat.completions.create(**{"model": "noise", "messages": HELLO, "max_tokens": 16, **more})
     assert "Value error" not in str(failure.value)
+
+
+def test_only_what_a_request_chose_counts_as_chosen_be_it_the_default() -> None:
+    (made,) = bare_requests(CompletionBody(prompt="x", top_k=40, min_p=0.0, presence_penalty=1))
+    chosen = {"top_k", "min_p", "presence_penalty"}
+    assert made.sampling.model_fields_set & set(Sampling.model_fields) - chosen == {"temperature", "logit_bias", "seed"}
+    assert (made.sampling.top_k, made.sampling.presence_penalty) == (40, 1.0)
+    assert chosen & made.left_open == set()
 
 
 def test_what_asks_for_nothing_is_passed_over(client: openai.OpenAI) -> None:

@@ -277,6 +277,24 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
     assert [path for path, _, _ in far.seen] == ["/v1/models"]
 
 
+async def test_what_is_asked_of_sampling_is_sent_by_every_name_even_if_it_is_the_default(folder: Path) -> None:
+    far = script(sse(word("Good"), END, DONE))
+    asked = Sampling(top_k=40, min_p=0.0, repeat_penalty=1.1, presence_penalty=0.0, frequency_penalty=0.5)
+    async with provider(folder, far) as remote:
+        await say(remote, sampling=asked)
+    _, _, body = far.seen[-1]
+    sent = {"top_k": 40, "min_p": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.5}
+    assert (sent | {"repeat_penalty": 1.1, "repetition_penalty": 1.1}).items() <= body.items()
+
+
+async def test_a_window_of_penalties_is_refused_where_it_cannot_be_asked_for(folder: Path) -> None:
+    async with provider(folder, script(b"")) as remote:
+        with pytest.raises(NotSupported, match="penalty_tokens"):
+            await say(remote, sampling=Sampling(penalty_tokens=8))
+    async with provider(folder, script(ndjson(step("Good"), LAST)), "ollama") as remote:
+        await say(remote, sampling=Sampling(penalty_tokens=8))
+
+
 @pytest.mark.parametrize("kind", ["openai", "ollama"])
 async def test_half_characters_in_a_request_are_sent_as_question_marks(folder: Path, kind: ProviderKind) -> None:
     far = script(sse(word("Good"), END, DONE) if kind == "openai" else ndjson(step("Good"), LAST))

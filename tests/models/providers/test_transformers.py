@@ -71,6 +71,18 @@ async def test_the_context_is_the_models_own_and_a_longer_prompt_is_refused(mode
     assert dev.breaker.state == "closed"
 
 
+async def test_what_it_cannot_do_is_refused_and_a_penalty_counts_without_chance_too(model: Path) -> None:
+    dev = remote(model)
+    for asked in ({"presence_penalty": 0.5}, {"frequency_penalty": 0.5}, {"penalty_tokens": 8}):
+        with pytest.raises(NotSupported, match=next(iter(asked))):
+            await said(dev, messages=CHAT, max_tokens=4, sampling=Sampling.model_validate(asked))
+    plain = await said(dev, messages=CHAT, max_tokens=20)
+    assert await said(dev, messages=CHAT, max_tokens=20, sampling=Sampling(repeat_penalty=8.0)) != plain
+    drawn = Sampling(temperature=2.0, min_p=1.0, top_k=0, presence_penalty=0.0)
+    assert (await said(dev, messages=CHAT, max_tokens=20, sampling=drawn))[:-1] == plain[:-1]
+    await dev.aclose()
+
+
 async def test_leaving_it_stops_the_generation(model: Path) -> None:
     dev = remote(model)
     async with dev.lease() as lease:

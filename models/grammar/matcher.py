@@ -15,7 +15,8 @@ from models.grammar.rules import Rules
 
 _MOST_STACKS: Final = 2_000
 _DEEPEST: Final = 1_000
-_MOST_NODES: Final = 100_000
+_MOST: Final = 500_000  # of what follows, about 20 MB
+_NODE, _STATE, _PART = 6, 16, 1  # a stack; a state; a stack in a state, or a byte that leads on from it
 _END: Final = 1 << 40  # a symbol that ends an alternative
 
 
@@ -63,7 +64,10 @@ class Matcher:
         self._symbols += [rules.root, _END]
         self._nodes: dict[tuple[int, Node | None], Node] = {}
         self._states: dict[tuple[frozenset[Node], bool], State] = {}
+        self._held = 0
+        self._first: tuple[State, ...] = ()  # never forgotten, but what follows it
         self.start = self._settle([self._node(len(self._symbols) - 2, None)])
+        self._first = (self.start,)
 
     def after(self, state: State, data: bytes) -> State | None:
         """The state after these bytes, None if the grammar forbids them. Raises GrammarTooComplex."""
@@ -80,7 +84,9 @@ class Matcher:
 
     def _step(self, state: State, byte: int) -> State | None:
         todo = [self._return_to(node) for node in state.nodes if byte in self._sets[-1 - self._symbols[node.place]]]
-        state.next[byte] = found = self._settle(todo) if todo else None
+        found = self._settle(todo) if todo else None
+        self._hold(_PART)
+        state.next[byte] = found
         return found
 
     def _settle(self, todo: list[Node | None]) -> State:
@@ -117,8 +123,7 @@ class Matcher:
         key = (place, parent)
         node = self._nodes.get(key)
         if node is None:
-            if len(self._nodes) >= _MOST_NODES:
-                self._forget()
+            self._hold(_NODE)
             node = self._nodes[key] = Node(place, parent)
         return node
 
@@ -126,12 +131,20 @@ class Matcher:
         key = (nodes, complete)
         state = self._states.get(key)
         if state is None:
+            self._hold(_STATE + _PART * len(nodes))
             state = self._states[key] = State(nodes, complete)
         return state
 
+    def _hold(self, more: int) -> None:
+        """To be called before it is kept."""
+        if self._held + more > _MOST:
+            self._forget()
+        self._held += more
+
     def _forget(self) -> None:
         """States in use go on with what they hold; their stacks merely do not meet new ones of the same content."""
-        for state in self._states.values():
+        for state in (*self._states.values(), *self._first):
             state.next.clear()
         self._states.clear()
         self._nodes.clear()
+        self._held = 0

@@ -4,6 +4,7 @@ import ctypes
 import random
 import re
 import time
+import tracemalloc
 
 import llama_cpp as llama
 import numpy as np
@@ -160,3 +161,19 @@ def test_memory_is_emptied_when_full_and_the_way_goes_on() -> None:
     assert state
     assert state.complete
     assert len(matcher._nodes) <= 100_000
+
+
+def test_states_are_forgotten_like_their_stacks() -> None:
+    """Every text of a's and b's is a state of its own here, as long as the last 24 letters count."""
+    matcher = Matcher(parse_gbnf('root ::= [ab]* "a" ' + "[ab] " * 23))
+    state: State | None = matcher.start
+    choose = random.Random(1)
+    tracemalloc.start()
+    try:
+        for _ in range(40_000):
+            assert state
+            state = matcher.after(state, choose.choice([b"a", b"b"]))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 30e6

@@ -190,6 +190,11 @@ def outcome(error: AnyDocentError) -> Outcome:
     raise TypeError(f"{type(error).__name__} is not one of Docent's errors")
 
 
+def status_of(code: str) -> int:
+    """The HTTP status of the table's row with this code; 500 for a code that is not in it."""
+    return next((row.status for row in _TABLE.values() if row.code == code), 500)
+
+
 def exit_code_of(code: str) -> int | None:
     """The exit code of the table's row with this code; None for a code that this version does not know."""
     return next((row.exit_code for row in _TABLE.values() if row.code == code), None)

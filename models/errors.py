@@ -123,4 +123,8 @@ class ProviderFailed(ModelError):
 
 
 class ProviderOpen(ProviderFailed):
-    """A provider's circuit breaker is open: it kept failing, and is left alone for a while."""
+    """A provider's circuit breaker is open: it kept failing, and is left alone for `retry_s` seconds more."""
+
+    def __init__(self, what: str, why: str, hint: str = "", retry_s: float = 0.0) -> None:
+        super().__init__(what, why, hint)
+        self.retry_s = retry_s

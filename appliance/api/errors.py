@@ -1,5 +1,6 @@
 """Every failure as `{"error": {"message", "type", "code", "hint"}}`, from the one table of `appliance.errors`."""
 
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -10,10 +11,10 @@ from starlette.requests import ClientDisconnect
 
 from appliance import wire
 from appliance.api.streaming import ClientGone
-from appliance.errors import ANY_DOCENT_ERROR, AnyDocentError, ApiError, NotReady, outcome
-from models.errors import ModelBusy
+from appliance.errors import ANY_DOCENT_ERROR, AnyDocentError, ApiError, NotReady, outcome, status_of
+from models.errors import ModelBusy, ProviderOpen
 
-_RETRY_AFTER_SECONDS = "2"
+_RETRY_AFTER_SECONDS = 2
 _CLIENT_GONE = 499
 _HTTP_CODES = {
     404: ("not_found_error", "route_not_found"),
@@ -31,8 +32,18 @@ def error_body(error: AnyDocentError) -> wire.ErrorBody:
 
 def error_reply(error: AnyDocentError) -> JSONResponse:
     """The reply for one of Docent's errors; 429 and 503 say when to come back."""
-    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if isinstance(error, ModelBusy | NotReady) else None
-    return _reply(outcome(error).status, error_body(error), headers)
+    return _reply(outcome(error).status, error_body(error), _when(error))
+
+
+def told_reply(told: wire.ErrorBody) -> JSONResponse:
+    """The reply for an error of which only what a client sees is left."""
+    return _reply(status_of(told.code), told)
+
+
+def _when(error: AnyDocentError) -> dict[str, str] | None:
+    if isinstance(error, ProviderOpen):
+        return {"Retry-After": str(max(_RETRY_AFTER_SECONDS, ceil(error.retry_s)))}
+    return {"Retry-After": str(_RETRY_AFTER_SECONDS)} if isinstance(error, ModelBusy | NotReady) else None
 
 
 def _reply(status: int, body: wire.ErrorBody, headers: Any = None) -> JSONResponse:
@@ -102,7 +113,7 @@ def too_many_clients(most: int) -> JSONResponse:
         code="too_many_clients",
         hint="try again in a few seconds, or raise max_clients in [service]",
     )
-    return _reply(503, body, {"Connection": "close", "Retry-After": _RETRY_AFTER_SECONDS})
+    return _reply(503, body, {"Connection": "close", "Retry-After": str(_RETRY_AFTER_SECONDS)})
 
 
 async def _on_unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from appliance import wire
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
+from appliance.api.errors import told_reply
 from appliance.api.openai_bare import bare_completion
 from appliance.api.openai_requests import Body, ChatBody, CompletionBody, ask_request, one_prompt, wants_usage
 from appliance.api.openai_shapes import (
@@ -35,7 +36,7 @@ from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_
 from appliance.errors import InvalidRequest
 from appliance.model_desk import ModelDesk
 from appliance.rights import Peer
-from models.errors import ModelCrashed, UnknownModel
+from models.errors import UnknownModel
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 _MAX_INPUTS = 2048
@@ -89,10 +90,8 @@ async def _from_documents(
         source = _cited_chunks(shape, await first_of(request, events), wants_usage(body))
         return ClosingStream(sse_objects(source), "text/event-stream")
     answer = await while_connected(request, whole_answer(events))
-    if answer.finish_reason == "error":
-        raise ModelCrashed(
-            f"answering with {answer.model}", "the model failed in the middle of its answer", "ask again"
-        )
+    if answer.error:
+        return told_reply(answer.error)
     choice = shape.choice(answer.answer, answer.finish_reason)
     return JSONResponse(shape.whole([choice], answer.usage, docent_part(answer)))
 

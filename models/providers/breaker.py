@@ -56,6 +56,11 @@ class Breaker:
         """Why it is not closed."""
         return self._why or None
 
+    @property
+    def retry_s(self) -> float:
+        """Seconds until calls are let through again; 0 where they are, or others are trying just now."""
+        return 0.0 if self._opened_at is None else max(0.0, self._opened_at + self._limits.open_s - self._clock())
+
     def admit(self) -> Permit | None:
         """Leave to call, or None: see `reason`."""
         state = self.state

@@ -83,7 +83,7 @@ class Remote:
         if permit is None:
             what = f"answering with the provider {self.spec.id}"
             again = f"it is tried again {self.spec.breaker.open_s:g} s after it was found to fail"
-            raise ProviderOpen(what, f"it is left alone for now: {self.breaker.reason}", again)
+            raise ProviderOpen(what, f"it is left alone for now: {self.breaker.reason}", again, self.breaker.retry_s)
         call = Call(self, permit)
         try:
             lease = RemoteLease(self, await self._known_context(), call)

@@ -237,8 +237,9 @@ async def test_one_that_keeps_failing_is_left_alone_at_once_and_tried_again_late
             with pytest.raises(ProviderFailed, match="500"):
                 await say(remote)
         asked = len(far.seen)
-        with pytest.raises(ProviderOpen, match="left alone for now: 3 of its last 3 answers failed"):
+        with pytest.raises(ProviderOpen, match="left alone for now: 3 of its last 3 answers failed") as caught:
             await say(remote)
+        assert caught.value.retry_s == 30.0
         assert len(far.seen) == asked
         now[0] = 30.0
         far.replies["/v1/chat/completions"] = sse(word("Well again"), END, DONE)

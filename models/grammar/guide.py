@@ -5,6 +5,7 @@ order of their scores; those whose first byte cannot come next are left out by o
 """
 
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
@@ -16,7 +17,8 @@ from models.grammar.matcher import Matcher
 NO_TOKEN: Final = -1
 """Ends the answer of a model that has no token for that."""
 _NEAR: Final = 1024  # the likeliest tokens; others are looked at only if the grammar forbids all of these
-_MOST_SECONDS: Final = 10.0
+_MOST_SECONDS: Final = 10.0  # of an answer, and more for each of its tokens: a long one is not a mean one
+_MORE_SECONDS: Final = 0.01
 
 
 class Tokens(Protocol):
@@ -33,27 +35,31 @@ class Tokens(Protocol):
 class Guide:
     """Which tokens may come next."""
 
-    def __init__(self, matcher: Matcher, tokens: Tokens) -> None:
+    def __init__(self, matcher: Matcher, tokens: Tokens, *, clock: Callable[[], float] = time.thread_time) -> None:
+        """`clock` tells CPU seconds."""
         self._matcher = matcher
         self._tokens = tokens
         self._state = matcher.start
+        self._clock = clock
         self._spent = 0.0
+        self._made = 0
 
     def best(self, scores: NDArray[np.float32], most: int) -> list[int]:
         """The likeliest tokens that the grammar allows, at least one, at most so many.
 
         Raises GrammarError if this model has none, or if finding them has taken too long.
         """
-        began = time.thread_time()
+        began = self._clock()
         try:
             return self._best(scores, most)
         finally:
-            self._spent += time.thread_time() - began
+            self._spent += self._clock() - began
 
     def accept(self, token: int) -> None:
         """The token was chosen. Raises GrammarError if it is not allowed."""
         if self._tokens.is_end(token):
             return
+        self._made += 1
         state = self._matcher.after(self._state, self._tokens.piece(token))
         if state is None:
             raise GrammarError("a token that it forbids was chosen")
@@ -62,8 +68,8 @@ class Guide:
     def _best(self, scores: NDArray[np.float32], most: int) -> list[int]:
         if not self._state.open:
             return [self._tokens.ends[0] if self._tokens.ends else NO_TOKEN]
-        if self._spent > _MOST_SECONDS:
-            raise GrammarTooComplex(f"following it has taken more than {_MOST_SECONDS:g} s")
+        if self._spent > _MOST_SECONDS + _MORE_SECONDS * self._made:
+            raise GrammarTooComplex(f"following it has taken {self._spent:.0f} s after {self._made} tokens")
         likeliest = int(scores.argmax())
         if most == 1 and self._fits(likeliest):
             return [likeliest]

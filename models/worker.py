@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from models.batching import Batcher, Job
@@ -43,6 +44,7 @@ from models.protocol import (
 )
 
 _ALIVE_EVERY_S: Final = 1.0
+_MOMENT_S: Final = 0.05
 _REFUSED: Final[dict[type[ModelError], RefusedKind]] = {
     ContextOverflow: "ContextOverflow",
     InvalidPrompt: "InvalidPrompt",
@@ -100,40 +102,61 @@ class Line:
 class Worker:
     """Answers requests with one loaded model."""
 
-    def __init__(self, line: Line, engine: Engine, prompts: PromptBuilder) -> None:
+    def __init__(
+        self, line: Line, engine: Engine, prompts: PromptBuilder, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._line = line
         self._engine = engine
         self._prompts = prompts
         self._batcher = Batcher(engine)
         self._guides = Guides(engine.vocabulary)
+        self._clock = clock
+        self._asked: dict[int, Generate | Count] = {}  # by id, in their order; those not yet begun
 
     def run(self) -> None:
         """Until the process ends."""
         while True:
-            request = self._line.next(wait=not self._batcher.busy)
-            while request is not None:
-                self._take(request)
-                request = self._line.next(wait=False)
+            self._receive()
+            self._take_turns()
             if self._batcher.busy:
                 for event in self._batcher.step():
                     self._line.send(event)
                 self._engine.adapters.drop((), self._batcher.adapters)
                 self._line.send_alive()
 
-    def _take(self, request: Request) -> None:
-        match request:
-            case Generate() | Count():
-                try:
-                    self._answer(request)
-                except (ContextOverflow, InvalidPrompt, InvalidModelFile) as error:
-                    kind = _REFUSED[type(error)]
-                    self._line.send(Refused(id=request.id, kind=kind, what=error.what, why=error.why, hint=error.hint))
-            case Cancel():
-                self._batcher.cancel(request.id)
-            case Trim():
-                self._line.send(self._trim(request))
-            case Load():
-                raise ProtocolError("a second model was to be loaded")
+    def _receive(self) -> None:
+        """All that has come by now, or the next if there is nothing else to do; what costs nothing is done at once."""
+        request = self._line.next(wait=not self._batcher.busy and not self._asked)
+        while request is not None:
+            match request:
+                case Generate() | Count():
+                    self._asked[request.id] = request
+                case Cancel():
+                    if self._asked.pop(request.id, None) is None:
+                        self._batcher.cancel(request.id)
+                case Trim():
+                    self._line.send(self._trim(request))
+                case Load():
+                    raise ProtocolError("a second model was to be loaded")
+            request = self._line.next(wait=False)
+
+    def _take_turns(self) -> None:
+        """At least one new request and no more than a moment's worth: a costly prompt or grammar holds up the answers
+        that are being made only once.
+        """
+        until = self._clock() + _MOMENT_S
+        while self._asked:
+            self._take(self._asked.pop(next(iter(self._asked))))
+            self._line.send_alive()
+            if self._clock() >= until:
+                break
+
+    def _take(self, request: Generate | Count) -> None:
+        try:
+            self._answer(request)
+        except (ContextOverflow, InvalidPrompt, InvalidModelFile) as error:
+            kind = _REFUSED[type(error)]
+            self._line.send(Refused(id=request.id, kind=kind, what=error.what, why=error.why, hint=error.hint))
 
     def _trim(self, request: Trim) -> Trimmed:
         if request.cache_bytes is not None:

@@ -30,6 +30,8 @@ from models.protocol import (
     ProtocolError,
     Refused,
     Request,
+    Started,
+    Text,
     Trim,
     Trimmed,
     decode_event,
@@ -42,14 +44,20 @@ _END_S: Final = 2.0
 _EVENTS_BESIDE_TEXT: Final = 4
 _DEAF_CHECKS: Final = 3
 _LAST: Final = (Finished, Refused, Counted, Trimmed)
+_ANSWERS: Final[dict[type[Request], tuple[type[Event], ...]]] = {
+    Generate: (Started, Text, Finished, Refused),
+    Count: (Counted, Refused),
+    Trim: (Trimmed,),
+}
 
 
 class Channel:
-    """The events of one request, in order."""
+    """The events of one request, in order; of `kinds` alone, as who reads them relies on it."""
 
-    def __init__(self, child: "Child", request_id: int, room: int) -> None:
+    def __init__(self, child: "Child", request_id: int, kinds: tuple[type[Event], ...], room: int) -> None:
         self._child = child
         self._events: asyncio.Queue[Event | ModelCrashed] = asyncio.Queue()
+        self._kinds = kinds
         self._room = room
         self.id = request_id
 
@@ -61,10 +69,13 @@ class Channel:
         return event
 
     def put(self, event: Event | ModelCrashed) -> None:
-        """Raises ProtocolError if there are more events than one request can have."""
+        """Raises ProtocolError if there are more events than one request can have, or it can have none like this."""
         self._room -= 1
-        if self._room < 0 and not isinstance(event, ModelCrashed):
-            raise ProtocolError("more events than one request can have")
+        if not isinstance(event, ModelCrashed):
+            if self._room < 0:
+                raise ProtocolError("more events than one request can have")
+            if not isinstance(event, self._kinds):
+                raise ProtocolError(f"{event.type} is no answer to what was asked")
         self._events.put_nowait(event)
 
     def close(self) -> None:
@@ -142,8 +153,9 @@ class Child:
             raise self._crashed("its process has ended")
         if not self._channels:
             self._heard = self._clock()
-        channel = Channel(self, next(self._ids), self._context + _EVENTS_BESIDE_TEXT)
-        self._write(make(channel.id))
+        request = make(next(self._ids))
+        channel = Channel(self, request.id, _ANSWERS[type(request)], self._context + _EVENTS_BESIDE_TEXT)
+        self._write(request)
         self._channels[channel.id] = channel
         return channel
 
@@ -228,9 +240,9 @@ class Child:
             return
         channel = self._channels.get(request_id)
         if channel is not None:  # else it was cancelled a moment ago
+            channel.put(event)
             if isinstance(event, _LAST):
                 del self._channels[request_id]
-            channel.put(event)
 
     def _died(self, error: ModelCrashed) -> None:
         channels, self._channels = self._channels, {}

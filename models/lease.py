@@ -107,7 +107,7 @@ class Generation(AsyncIterator[Piece]):
                     self._over = True
                     raise _refusal(refused)
                 case _:
-                    raise AssertionError("an event of another request's kind")
+                    raise AssertionError("the channel lets through no other kind")
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
@@ -251,7 +251,7 @@ class Lease:
             channel.close()
         if isinstance(event, Refused):
             raise _refusal(event)
-        assert isinstance(event, Counted)
+        assert isinstance(event, Counted)  # the channel lets through no other kind
         return event.tokens
 
     def _send(self, what: str, make: Callable[[int], Generate | Count]) -> Channel:

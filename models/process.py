@@ -19,6 +19,7 @@ from typing import Final, Self
 
 _PASSED: Final = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "TZ", "TMPDIR")
 _PACKAGES: Final = Path(__file__).resolve().parent.parent
+_LAST_WORDS_S: Final = 2.0
 _TAIL_LINES, _TAIL_BYTES, _TAIL_LETTERS = 12, 16 * 1024, 600
 
 
@@ -65,6 +66,7 @@ class Process:
         self._tail = _Tail()
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pidfd = -1
+        self._pipe: asyncio.ReadTransport | None = None
 
     @property
     def pid(self) -> int:
@@ -80,7 +82,7 @@ class Process:
         loop = asyncio.get_running_loop()
         self._pidfd = os.pidfd_open(self.pid)
         loop.add_reader(self._pidfd, self._on_end)
-        await loop.connect_read_pipe(lambda: self._tail, self._child.stderr)
+        self._pipe, _ = await loop.connect_read_pipe(lambda: self._tail, self._child.stderr)
 
     def kill(self) -> None:
         """End it now; harmless if it has ended."""
@@ -88,9 +90,16 @@ class Process:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def ended(self) -> int:
-        """Its exit status, negative for a signal, as soon as it has ended and its last words are read."""
+        """Its exit status, negative for a signal, as soon as it has ended and its last words are read.
+
+        They have no end where a process that it started still holds the pipe; then what came until now are the last.
+        """
         status = await asyncio.shield(self._ended)
-        await self._tail.closed.wait()
+        try:
+            await asyncio.wait_for(self._tail.closed.wait(), _LAST_WORDS_S)
+        except TimeoutError:
+            if self._pipe:
+                self._pipe.close()
         return status
 
     def _on_end(self) -> None:

@@ -30,6 +30,11 @@ def _unicode(text: object) -> object:
 
 
 UserText = Annotated[str, BeforeValidator(_unicode)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
+ByteText = Annotated[str, Field(pattern="^[\x00-\xff]*$")]
+"""One character for each byte, as in path_text."""
+Logprob = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Message(BaseModel):
@@ -169,9 +174,9 @@ class Usage(_Message):
 class TokenLogprob(_Message):
     """A token's bytes, its natural-log probability, and likewise the likeliest tokens in its place, likeliest first."""
 
-    data: str  # one character for each byte, as in path_text
-    logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    data: ByteText
+    logprob: Logprob
+    top: tuple[tuple[ByteText, Logprob], ...] = ()
 
 
 TemplateSource = Literal["gguf", "chatml", "configured"]
@@ -181,10 +186,10 @@ class Loaded(_Message):
     """The model is ready. `context` is what one request may use, at most what was asked for."""
 
     type: Literal["loaded"] = "loaded"
-    context: int
+    context: int = Field(ge=1)
     template: TemplateSource
     system_role: Literal["native", "merged"]
-    seconds: float
+    seconds: Seconds
 
 
 class Failed(_Message):
@@ -200,7 +205,7 @@ class Started(_Message):
 
     type: Literal["started"] = "started"
     id: int
-    prompt_tokens: int
+    prompt_tokens: int = Field(ge=0)
     dropped: int = Field(default=0, ge=0)
 
 
@@ -218,8 +223,8 @@ class Finished(_Message):
     id: int
     reason: Literal["stop", "length"]
     usage: Usage
-    prefill_s: float
-    decode_s: float
+    prefill_s: Seconds
+    decode_s: Seconds
     drafted: int = Field(default=0, ge=0)
     accepted: int = Field(default=0, ge=0)
 
@@ -241,7 +246,7 @@ class Refused(_Message):
 class Counted(_Message):
     type: Literal["counted"] = "counted"
     id: int
-    tokens: int
+    tokens: int = Field(ge=0)
 
 
 class Trimmed(_Message):
@@ -249,8 +254,8 @@ class Trimmed(_Message):
 
     type: Literal["trimmed"] = "trimmed"
     id: int
-    adapters: int
-    cache: int
+    adapters: Bytes
+    cache: Bytes
 
 
 class Alive(_Message):

@@ -3,10 +3,22 @@
 import os
 import socket
 import struct
+import subprocess
 import sys
 import time
 
-from models.protocol import HEADER_BYTES, Load, Loaded, Started, Text, decode_request, encode, frame_length
+from models.protocol import (
+    HEADER_BYTES,
+    Counted,
+    Load,
+    Loaded,
+    Started,
+    Text,
+    Trimmed,
+    decode_request,
+    encode,
+    frame_length,
+)
 
 
 def read(line: socket.socket) -> bytes:
@@ -37,6 +49,15 @@ def main() -> None:
     line.sendall(first.get(mode, loaded))
     if mode == "dies":
         os._exit(7)
+    answers = {"mistakes": Counted(id=1, tokens=5), "ends early": Trimmed(id=1, adapters=0, cache=0)}
+    if mode in answers:
+        read(line)
+        line.sendall(encode(answers[mode]))
+    if mode == "leaves":
+        left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])  # holds standard error open
+        sys.stderr.write(f"it left {left.pid}\n")
+        sys.stderr.flush()
+        os._exit(0)
     if mode == "floods":
         read(line)
         line.sendall(encode(Started(id=1, prompt_tokens=1)))

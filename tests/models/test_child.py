@@ -1,6 +1,7 @@
 """A child is assumed hostile: whatever it sends, the service's side ends it and goes on."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import psutil
@@ -70,6 +71,28 @@ async def test_a_flood_of_events_ends_the_child_and_not_the_service_s_memory() -
         assert len(seen) <= SETTINGS.context + 4
         assert not child.alive
         await child.stop()
+
+
+@pytest.mark.parametrize("mode", ["mistakes", "ends early"])
+async def test_an_answer_to_another_kind_of_request_ends_the_child_and_is_told(mode: str) -> None:
+    with Spawner() as spawner:
+        child = await start(spawner, mode)
+        channel = child.send(lambda request_id: Generate(id=request_id, prompt=Raw(text="x")))
+        with pytest.raises(ModelCrashed, match="no answer to"):
+            await asyncio.wait_for(channel.next(), 20)
+        await child.stop()
+
+
+async def test_a_death_is_told_though_another_process_holds_its_standard_error_open() -> None:
+    told: asyncio.Future[ModelCrashed] = asyncio.get_running_loop().create_future()
+    with Spawner() as spawner:
+        child = await start(spawner, "leaves")
+        child.on_death = told.set_result
+        async with asyncio.timeout(20):
+            error = await told
+    left = re.search(r"it left (\d+)", error.why)
+    assert left
+    psutil.Process(int(left[1])).kill()
 
 
 async def test_a_load_given_up_by_its_caller_leaves_no_process() -> None:

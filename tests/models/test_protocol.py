@@ -13,6 +13,7 @@ from models.protocol import (
     ProtocolError,
     Raw,
     Text,
+    TokenLogprob,
     decode_event,
     decode_request,
     encode,
@@ -60,3 +61,33 @@ def test_frames_over_the_limit_are_neither_sent_nor_awaited() -> None:
 
 def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
     assert ChatMessage(role="user", content="a\udc80b").content == "a?b"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"type":"trimmed","id":1,"adapters":-1,"cache":0}',
+        '{"type":"trimmed","id":1,"adapters":0,"cache":-5}',
+        '{"type":"trimmed","id":1,"adapters":0,"cache":1%s}' % ("0" * 30),
+        '{"type":"loaded","context":0,"template":"gguf","system_role":"native","seconds":1}',
+        '{"type":"loaded","context":64,"template":"gguf","system_role":"native","seconds":NaN}',
+        '{"type":"loaded","context":64,"template":"gguf","system_role":"native","seconds":-1}',
+        '{"type":"started","id":1,"prompt_tokens":-1}',
+        '{"type":"counted","id":1,"tokens":-1}',
+        '{"type":"finished","id":1,"reason":"stop","usage":{"prompt_tokens":1,"completion_tokens":1},'
+        '"prefill_s":Infinity,"decode_s":1}',
+        '{"type":"text","id":1,"text":"a","logprobs":[{"data":"\u0100","logprob":-1}]}',
+        '{"type":"text","id":1,"text":"a","logprobs":[{"data":"a","logprob":NaN}]}',
+        '{"type":"text","id":1,"text":"a","logprobs":[{"data":"a","logprob":-1,"top":[["\u20ac",-1]]}]}',
+        '{"type":"text","id":1,"text":"a","logprobs":[{"data":"a","logprob":-1,"top":[["a",-Infinity]]}]}',
+    ],
+)
+def test_figures_that_no_child_can_mean_are_refused(body: str) -> None:
+    with pytest.raises(ProtocolError, match="not an event"):
+        decode_event(body.encode())
+
+
+def test_every_byte_of_a_token_arrives() -> None:
+    every = "".join(map(chr, range(256)))
+    told = Text(id=1, text="a", logprobs=(TokenLogprob(data=every, logprob=-1.5, top=((every, -1.5), ("\n", -2))),))
+    assert decode_event(encode(told)[HEADER_BYTES:]) == told

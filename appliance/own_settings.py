@@ -4,17 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from appliance.provider_settings import Name
+from appliance.provider_settings import Name, names
 
 KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 
 
-def _names(value: object) -> object:
-    """A list of names as the environment gives it: separated by commas."""
-    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
-
-ModelNames = Annotated[tuple[Name, ...], BeforeValidator(_names)]
+ModelNames = Annotated[tuple[Name, ...], BeforeValidator(names)]
 
 
 def _text(path: str) -> str:

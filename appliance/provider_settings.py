@@ -13,7 +13,7 @@ _RESERVED_NAMES = ("docent", "extractive", "all-MiniLM-L6-v2")
 _LONGEST_SOCKET = 107
 
 
-def _names(value: object) -> object:
+def names(value: object) -> object:
     """A list of names as the environment gives it: separated by commas."""
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
@@ -35,7 +35,7 @@ def _free_name(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(_free_name)]
 """Of a provider."""
-FallbackNames = Annotated[tuple[Annotated[str, AfterValidator(_fallback_name)], ...], BeforeValidator(_names)]
+FallbackNames = Annotated[tuple[Annotated[str, AfterValidator(_fallback_name)], ...], BeforeValidator(names)]
 """Of providers and models, in the order in which they are tried."""
 
 

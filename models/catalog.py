@@ -155,7 +155,7 @@ class Catalog:
             work.remove(model_id)
         self.rescan()
 
-    def use_version(self, model_id: str, version: str) -> ModelSpec:
+    def use_version(self, model_id: str, version: str, progress: Progress = no_progress) -> ModelSpec:
         """Make another of its versions the one that counts: one rename.
 
         Raises UnknownModel (also for the version), InvalidModelFile if its file is damaged, ModelBusy, ModelError.
@@ -164,7 +164,7 @@ class Catalog:
         self.entry(model_id)
         with installer(self.root, what) as work:
             chosen = self._version(model_id, version, what)
-            if not is_whole(chosen):
+            if not is_whole(chosen, progress):
                 hint = "import its file again with --replace, or remove this version with --version"
                 raise InvalidModelFile(what, f"{chosen.path} is missing or has changed since it was imported", hint)
             if not chosen.current:

@@ -161,6 +161,8 @@ class _Reader:
         if not 1 <= dimensions <= _MAX_DIMENSIONS:
             raise self._invalid(f"its tensor {name!r} has {dimensions} dimensions")
         shape = self._unpack(f"{dimensions}Q")
+        if min(shape) < 1:
+            raise self._invalid(f"its tensor {name!r} has the shape {'x'.join(map(str, shape))}")
         number, offset = self._unpack("IQ")
         try:
             kind = gguf.GGMLQuantizationType(number)

@@ -74,7 +74,7 @@ class Patience:
 class TryAgain(HubError):
     """An error that may be gone after `pause_s` seconds; `final` is what it is if it stays."""
 
-    def __init__(self, final: HubError, pause_s: float | None = None) -> None:
+    def __init__(self, final: ModelError, pause_s: float | None = None) -> None:
         super().__init__(final.what, final.why, final.hint)
         self.final = final
         self.pause_s = pause_s

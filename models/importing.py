@@ -22,7 +22,7 @@ from models.entry import (
 from models.errors import HashMismatch, ModelExists
 from models.files import stamp_of
 from models.gguf import GgufHeader, read_header
-from models.install import Installer, Progress, sha256_of, translated
+from models.install import Installer, Progress, no_progress, sha256_of, translated
 
 
 @dataclass(slots=True)
@@ -73,10 +73,10 @@ def bring_in(root: Path, work: Installer, job: Import, *, replace: bool) -> None
         _place(work, job, same, beside=True)
 
 
-def is_whole(version: ModelVersion) -> bool:
+def is_whole(version: ModelVersion, progress: Progress = no_progress) -> bool:
     """Whether its file still has its content."""
     try:
-        return stamp_of(version.path).size == version.size and sha256_of(version.path) == version.sha256
+        return stamp_of(version.path).size == version.size and sha256_of(version.path, progress) == version.sha256
     except OSError:
         return False
 

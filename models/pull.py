@@ -65,11 +65,11 @@ def pull(
     Raises HubError, HashMismatch, InvalidModelFile, ModelExists, ModelBusy, ModelStorageFull, or ModelError if the disk
     refuses.
     """
-    present = _present(catalog, wanted)
+    present = _present(catalog, wanted, progress)
     if present is not None:
         return present
     file, what = wanted.file, f"pulling {wanted.repo.id}:{wanted.file.name}"
-    with translated(what), _partial(catalog.root, file, what, clock) as part:
+    with translated(what), _partial(catalog.root, file, what, clock, progress) as part:
         try:
             with translated(what):
                 part.check_space(what)
@@ -83,11 +83,11 @@ def pull(
             raise _full(error, part) from error
 
 
-def _present(catalog: Catalog, wanted: Wanted) -> ModelSpec | None:
+def _present(catalog: Catalog, wanted: Wanted, progress: Progress) -> ModelSpec | None:
     """The model, if it is installed under this name with this content, switched to if need be."""
     with contextlib.suppress(UnknownModel, InvalidModelFile):
         if any(one.sha256 == wanted.file.sha256 for one in catalog.versions(wanted.model_id)):
-            return catalog.use_version(wanted.model_id, wanted.file.sha256)
+            return catalog.use_version(wanted.model_id, wanted.file.sha256, progress)
     return None
 
 
@@ -103,8 +103,7 @@ def _fill(hub: Hub, wanted: Wanted, part: "_Part", progress: Progress, what: str
                 for piece in pieces:
                     part.write(piece, what)
                     progress(part.size, wanted.file.size)
-            if part.size < wanted.file.size:
-                raise _other(what, f"the hub's file ended after {part.size} bytes of {wanted.file.size}")
+            part.check_end(what)
         except TryAgain as error:
             failures = 1 if part.size > most else failures + 1
             most = max(most, part.size)
@@ -114,19 +113,20 @@ def _fill(hub: Hub, wanted: Wanted, part: "_Part", progress: Progress, what: str
 class _Part:
     """What has come so far, open and locked; the hash is taken along."""
 
-    def __init__(self, path: Path, descriptor: int, file: RepoFile) -> None:
+    def __init__(self, path: Path, descriptor: int, file: RepoFile, progress: Progress) -> None:
         self.path = path
         self.size = 0
         self._descriptor = descriptor
         self._file = file
         self._digest = hashlib.sha256()
         self._unlooked = 0
-        self._read_what_is_there()
+        self._read_what_is_there(progress)
 
-    def _read_what_is_there(self) -> None:
+    def _read_what_is_there(self, progress: Progress) -> None:
         while chunk := os.read(self._descriptor, _READ):
             self._digest.update(chunk)
             self.size += len(chunk)
+            progress(min(self.size, self._file.size), self._file.size)
         if self.size > self._file.size:
             self.restart()
 
@@ -156,6 +156,11 @@ class _Part:
             self.size += written
             rest = rest[written:]
 
+    def check_end(self, what: str) -> None:
+        """Raises TryAgain if the end came early: the line broke where nothing tells the length, or the file is short."""
+        if self.size < self._file.size:
+            raise TryAgain(_other(what, f"the hub's file ended after {self.size} bytes of {self._file.size}"))
+
     def finish(self, what: str) -> None:
         """Raises HashMismatch if it is not what was announced."""
         found = self._digest.hexdigest()
@@ -165,7 +170,7 @@ class _Part:
 
 
 @contextlib.contextmanager
-def _partial(root: Path, file: RepoFile, what: str, clock: Callable[[], float]) -> Iterator[_Part]:
+def _partial(root: Path, file: RepoFile, what: str, clock: Callable[[], float], progress: Progress) -> Iterator[_Part]:
     """What has come of a content, for this process alone. Raises ModelBusy, OSError."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True, mode=0o2750)
@@ -177,7 +182,7 @@ def _partial(root: Path, file: RepoFile, what: str, clock: Callable[[], float]) 
         if not _lock(descriptor) or not _is_still(path, descriptor):
             raise ModelBusy(what, "it is being pulled already", "wait until that is done")
         finish_file(path, root)
-        yield _Part(path, descriptor, file)
+        yield _Part(path, descriptor, file, progress)
     finally:
         os.close(descriptor)
         with contextlib.suppress(OSError):

@@ -45,6 +45,8 @@ class FakeHub:
     wrong_range: bool = False
     extra: bytes = b""
     """Sent behind the file, without a length."""
+    no_length: bool = False
+    """Tells no length, so that a line that breaks looks like the end."""
     short_by: int = 0
     """Bytes that the file really lacks."""
     redirect: str = ""
@@ -166,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             first = 0 if hub.wrong_range else start
             told = told | {"Content-Range": f"bytes {first}-{len(content) - 1}/{len(content)}"}
-        if not hub.extra:
+        if not hub.extra and not (hub.no_length and self.command == "GET"):
             told = told | {"Content-Length": str(len(content) - start)}
         else:
             self.close_connection = True

@@ -85,6 +85,18 @@ def test_a_rank_above_all_sense_is_refused(adapters: AdapterCatalog, tmp_path: P
         adapters.import_gguf(write_adapter(tmp_path / "wide.gguf", rank=4097))
 
 
+@pytest.mark.parametrize("place", [0, 1], ids=["in", "out"])
+def test_a_factor_without_extent_is_refused(adapters: AdapterCatalog, tmp_path: Path, place: int) -> None:
+    path = write_adapter(tmp_path / "empty.gguf")
+    name = b"blk.0.attn_q.weight.lora_b"
+    data = bytearray(path.read_bytes())
+    at = data.index(name) + len(name) + 4 + 8 * place
+    data[at : at + 8] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(InvalidModelFile, match=r"lora_b' has the shape"):
+        adapters.import_gguf(path)
+
+
 # -- the base ---------------------------------------------------------------------------------------------------------
 
 

@@ -96,6 +96,38 @@ def test_a_line_that_breaks_is_taken_up_where_it_broke(
     assert len(slept) == 2
 
 
+def test_an_answer_that_ends_early_without_a_word_is_taken_up_there_too(
+    get: Pull, hub: FakeHub, content: bytes, slept: list[float]
+) -> None:
+    hub.cut_after, hub.no_length = [1 << 20], True
+    assert get().path.read_bytes() == content
+    assert hub.ranges() == ["", f"bytes={1 << 20}-"]
+    assert (hub.sent, len(slept)) == (len(content), 1)
+
+
+def test_one_that_always_ends_at_the_same_place_has_not_what_was_announced(
+    get: Pull, hub: FakeHub, catalog: Catalog, slept: list[float]
+) -> None:
+    hub.cut_after, hub.no_length = [1 << 20, 0, 0, 0], True
+    with pytest.raises(HashMismatch, match="ended after 1048576 bytes"):
+        get()
+    assert (partials(catalog), len(slept)) == ([], 2)
+
+
+def test_what_is_there_already_is_looked_at_with_progress(client: Hub, catalog: Catalog, hub: FakeHub) -> None:
+    seen: list[tuple[int, int]] = []
+    wanted = look_up(client, REPO)
+    hub.cut_after = [5 << 20, 0, 0, 0]
+    with pytest.raises(HubUnreachable):
+        pull(client, wanted, catalog)
+    pull(client, wanted, catalog, lambda done, total: seen.append((done, total)))
+    assert seen[0] == (4 << 20, wanted.file.size), "the partial file is read"
+    assert seen[-1] == (wanted.file.size, wanted.file.size)
+    seen.clear()
+    pull(client, wanted, catalog, lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (wanted.file.size, wanted.file.size), "the installed one is hashed"
+
+
 def test_a_hub_that_cannot_resume_begins_anew(get: Pull, hub: FakeHub, content: bytes) -> None:
     hub.cut_after, hub.send_whole = [1 << 20], True
     assert get().path.read_bytes() == content

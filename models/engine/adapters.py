@@ -35,15 +35,20 @@ class AdapterShelf:
         if use.key in self._adapters:
             return
         path = path_bytes(use.path)
+        what = f"applying the adapter {os.fsdecode(path)}"
+        try:
+            size = os.stat(path).st_size  # before it is read: it may be removed at any time
+        except OSError as error:
+            raise InvalidModelFile(what, error.strerror or str(error), "import it again") from error
         adapter = llama.llama_adapter_lora_init(self._model, path)
         if not adapter:
             raise InvalidModelFile(
-                f"applying the adapter {os.fsdecode(path)}",
+                what,
                 process_log().reason("llama.cpp refused it"),
                 "use an adapter that was trained for this model",
             )
         self._adapters[use.key] = adapter
-        self._sizes[use.key] = os.stat(path).st_size
+        self._sizes[use.key] = size
 
     def use(self, adapters: tuple[tuple[str, float], ...]) -> None:
         """Apply exactly these (key, scale) to what is decoded from now on; none if there are none."""

@@ -134,6 +134,13 @@ def test_a_seed_makes_sampling_repeatable(engine: Engine) -> None:
     assert answer(engine, "the pump is", Sampling(temperature=2.0, top_k=1)) == answer(engine, "the pump is")
 
 
+def test_an_adapter_whose_file_has_gone_is_refused_with_the_systems_reason(engine: Engine, tmp_path: Path) -> None:
+    gone = AdapterUse(key="gone", path=path_text(tmp_path / "gone.gguf"), scale=1.0)
+    with pytest.raises(InvalidModelFile, match="^applying the adapter .*: No such file or directory$"):
+        engine.adapters.load(gone)
+    assert engine.adapters.held == 0
+
+
 def test_an_adapter_changes_the_answer_and_leaves_nothing_behind(engine: Engine, tmp_path: Path) -> None:
     plain = answer(engine, "the pump is")
     file = write_adapter(tmp_path / "a.gguf", strength=1.0)

@@ -7,8 +7,9 @@ version, added and switched to by one rename, and the older file stays until it 
 The instance is a snapshot like `Catalog`; methods that read or write files block.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -58,13 +59,21 @@ class _Import:
     progress: Progress
 
 
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What one look at the folder has found; replaced as a whole."""
+
+    specs: Mapping[str, AdapterSpec] = field(default_factory=dict)
+    damaged: Mapping[str, DamagedAdapter] = field(default_factory=dict)
+
+
 class AdapterCatalog:
     """The folder of adapters."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._specs: dict[str, AdapterSpec] = {}
-        self._damaged: dict[str, DamagedAdapter] = {}
+        self._scan = _Scan()
+        self._scanning = threading.Lock()
         self._sound: set[tuple[str, Stamp]] = set()  # hashes of files that were not as imported but have the content
         self.rescan()
 
@@ -72,20 +81,21 @@ class AdapterCatalog:
 
     def list(self) -> tuple[AdapterSpec, ...]:
         """All usable adapters, by id."""
-        return tuple(self._specs[key] for key in sorted(self._specs))
+        return tuple(spec for _, spec in sorted(self._scan.specs.items()))
 
     def damaged(self) -> tuple[DamagedAdapter, ...]:
         """The adapters that were not usable at the last scan, by id."""
-        return tuple(self._damaged[key] for key in sorted(self._damaged))
+        return tuple(one for _, one in sorted(self._scan.damaged.items()))
 
     def get(self, adapter_id: str) -> AdapterSpec:
         """Raises UnknownAdapter, naming those that are installed, or InvalidModelFile for a damaged one."""
-        if adapter_id in self._specs:
-            return self._specs[adapter_id]
+        scan = self._scan
+        if adapter_id in scan.specs:
+            return scan.specs[adapter_id]
         what = f"using the adapter {adapter_id!r}"
-        if adapter_id in self._damaged:
-            raise InvalidModelFile(what, self._damaged[adapter_id].why, AGAIN.format(adapter_id))
-        installed = ", ".join(sorted(self._specs)) or "none"
+        if adapter_id in scan.damaged:
+            raise InvalidModelFile(what, scan.damaged[adapter_id].why, AGAIN.format(adapter_id))
+        installed = ", ".join(sorted(scan.specs)) or "none"
         raise UnknownAdapter(
             what,
             "no adapter of this name is installed",
@@ -93,10 +103,13 @@ class AdapterCatalog:
         )
 
     def rescan(self) -> None:
-        """Look at the folder again."""
-        found = [read_entry(folder) for folder in sorted(self.root.glob("[!.]*"))]
-        self._specs = {one.id: one for one in found if isinstance(one, AdapterSpec)}
-        self._damaged = {one.id: one for one in found if isinstance(one, DamagedAdapter)}
+        """Look at the folder again; of two looks at once the later one counts."""
+        with self._scanning:
+            found = [read_entry(folder) for folder in sorted(self.root.glob("[!.]*"))]
+            self._scan = _Scan(
+                {one.id: one for one in found if isinstance(one, AdapterSpec)},
+                {one.id: one for one in found if isinstance(one, DamagedAdapter)},
+            )
 
     def versions(self, adapter_id: str) -> tuple[AdapterSpec, ...]:
         """Every content that an id points to, newest first. Raises UnknownAdapter."""
@@ -183,7 +196,7 @@ class AdapterCatalog:
     # -- how it is done -----------------------------------------------------------------------------------------------
 
     def _require(self, adapter_id: str) -> None:
-        if adapter_id not in self._damaged:
+        if adapter_id not in self._scan.damaged:
             self.get(adapter_id)
 
     def _run(
@@ -234,7 +247,7 @@ class AdapterCatalog:
             adapter = read_adapter(folder / FILE)
             work.publish(folder, job.adapter_id, manifest_of(job.adapter_id, digest, adapter, job.origin))
             return
-        current = self._specs.get(job.adapter_id)
+        current = self._scan.specs.get(job.adapter_id)
         same = next((one for one in read_versions(self.root / job.adapter_id) if one.sha256 == digest), None)
         counts = same is not None and (current is None or current.sha256 == digest)
         if not (counts or replace):

@@ -5,9 +5,13 @@ folder counts as a model only with a readable manifest and a file of the size it
 `Problem` that says what to do, and is never used. A GGUF dropped there by hand is such a problem too: it may still be
 being copied, and nobody has hashed it. A file that looks touched since its import is hashed before it is loaded.
 
-The instance is a snapshot; `rescan()` takes a new one. Methods that read or write files block: not for an event loop.
+The instance is a snapshot; `rescan()` takes a new one, and of two at once the later one counts. Methods that read or
+write files block: not for an event loop.
 """
 
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -47,13 +51,21 @@ __all__ = ["FILE", "RESERVED", "Catalog", "ModelSpec", "ModelVersion", "Origin",
 RESERVED: Final = frozenset({"docent", "extractive", "all-minilm-l6-v2"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What one look at the folder has found; replaced as a whole."""
+
+    specs: Mapping[str, ModelSpec] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
 class Catalog:
     """The folder of models."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._specs: dict[str, ModelSpec] = {}
-        self._problems: tuple[Problem, ...] = ()
+        self._scan = _Scan()
+        self._scanning = threading.Lock()
         self._sound: set[tuple[str, Stamp]] = set()  # hashes of files that were not as imported but have the content
         self.others: dict[str, str] = {}
         """Ids of what is no language model, and why; for whoever asks for one."""
@@ -64,15 +76,15 @@ class Catalog:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What of the folder could not be used at the last scan."""
-        return self._problems
+        return self._scan.problems
 
     def list(self) -> tuple[ModelSpec, ...]:
         """All usable models, by id."""
-        return tuple(self._specs[key] for key in sorted(self._specs))
+        return tuple(spec for _, spec in sorted(self._scan.specs.items()))
 
     def damaged(self) -> tuple[Problem, ...]:
         """The models that were not usable at the last scan, by id."""
-        return tuple(problem for problem in self._problems if problem.id)
+        return _damaged(self._scan)
 
     def get(self, model_id: str) -> ModelSpec:
         """What is known of a model; of a damaged one too, for then its load says what is wrong.
@@ -88,15 +100,16 @@ class Catalog:
 
     def entry(self, model_id: str) -> ModelSpec | Problem:
         """The model, or what is wrong with it. Raises UnknownModel."""
-        if model_id in self._specs:
-            return self._specs[model_id]
-        for problem in self.damaged():
+        scan = self._scan
+        if model_id in scan.specs:
+            return scan.specs[model_id]
+        for problem in _damaged(scan):
             if problem.id == model_id:
                 return problem
         what = f"using the model {model_id!r}"
         if model_id in self.others:
             raise UnknownModel(what, self.others[model_id], "`docent models list` shows which models answer")
-        installed = ", ".join(sorted(self._specs)) or "none"
+        installed = ", ".join(sorted(scan.specs)) or "none"
         raise UnknownModel(
             what,
             "no model of this name is installed",
@@ -105,15 +118,8 @@ class Catalog:
 
     def rescan(self) -> None:
         """Look at the folder again. A folder that cannot be read is a problem, not an error."""
-        specs: dict[str, ModelSpec] = {}
-        problems: list[Problem] = []
-        for path in _visible(self.root, problems):
-            found = read_entry(path) if path.is_dir() else _stray(path)
-            if isinstance(found, ModelSpec):
-                specs[found.id] = found
-            elif found is not None:
-                problems.append(found)
-        self._specs, self._problems = specs, tuple(problems)
+        with self._scanning:
+            self._scan = _scanned(self.root)
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
@@ -236,7 +242,7 @@ class Catalog:
         return self.get(job.model_id)
 
     def _tidy(self) -> None:
-        tidy(self.root / model_id for model_id in self._specs)
+        tidy(self.root / model_id for model_id in self._scan.specs)
 
     def _version(self, model_id: str, version: str, what: str) -> ModelVersion:
         found = self.versions(model_id)
@@ -257,6 +263,22 @@ def checked_id(model_id: str) -> str:
     if model_id.lower() in RESERVED:
         raise InvalidModelId(what, "this name is reserved", hint)
     return model_id
+
+
+def _scanned(root: Path) -> _Scan:
+    specs: dict[str, ModelSpec] = {}
+    problems: list[Problem] = []
+    for path in _visible(root, problems):
+        found = read_entry(path) if path.is_dir() else _stray(path)
+        if isinstance(found, ModelSpec):
+            specs[found.id] = found
+        elif found is not None:
+            problems.append(found)
+    return _Scan(specs, tuple(problems))
+
+
+def _damaged(scan: _Scan) -> tuple[Problem, ...]:
+    return tuple(problem for problem in scan.problems if problem.id)
 
 
 def _visible(root: Path, problems: list[Problem]) -> list[Path]:

@@ -4,10 +4,14 @@ import json
 import os
 import shutil
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
+from models import adapters as adapters_module
+from models import catalog as catalog_module
+from models.adapters import AdapterCatalog
 from models.catalog import Catalog, ModelSpec
 from models.errors import (
     InvalidModelFile,
@@ -19,7 +23,7 @@ from models.errors import (
     UnknownModel,
 )
 from models.install import id_from_name, installer
-from tests.gguf_builder import write_garbage, write_model
+from tests.gguf_builder import write_adapter, write_garbage, write_model
 
 
 @pytest.fixture
@@ -301,3 +305,34 @@ def test_what_is_no_language_model_says_what_it_is(catalog: Catalog) -> None:
     catalog.others["vectors"] = "it makes embeddings, not text"
     with pytest.raises(UnknownModel, match="makes embeddings"):
         catalog.get("vectors")
+
+
+@pytest.mark.parametrize("kind", ["models", "adapters"])
+def test_of_two_looks_at_once_the_later_one_counts(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog: Catalog | AdapterCatalog
+    if kind == "models":
+        module, catalog = catalog_module, Catalog(tmp_path)
+        catalog.import_gguf(write_model(tmp_path / "m.gguf"), model_id="x")
+    else:
+        module, catalog = adapters_module, AdapterCatalog(tmp_path)
+        catalog.import_gguf(write_adapter(tmp_path / "m.gguf"), adapter_id="x")
+    read, go_on, own = threading.Event(), threading.Event(), module.read_entry
+
+    def slow(folder: Path) -> object:
+        found = own(folder)
+        if threading.current_thread() is first:
+            read.set()
+            go_on.wait(20)
+        return found
+
+    monkeypatch.setattr(module, "read_entry", slow)
+    first, second = (threading.Thread(target=catalog.rescan) for _ in range(2))
+    first.start()
+    assert read.wait(20)
+    shutil.rmtree(tmp_path / "x")
+    second.start()
+    second.join(0.2)  # it may wait for the first, but must not be overtaken by it
+    go_on.set()
+    first.join()
+    second.join()
+    assert catalog.list() == ()

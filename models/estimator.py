@@ -10,7 +10,8 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Final
@@ -30,6 +31,7 @@ from models.smaller import smaller_settings
 
 _log = logging.getLogger(__name__)
 _TRIES: Final = 4
+_VAIN_S: Final = 300.0
 
 
 class Estimator:
@@ -44,6 +46,7 @@ class Estimator:
         deadline_s: float = 30.0,
         module: str = MODULE,
         repacked: frozenset[str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`deadline_s` for a dry run, which is the Python module `module`."""
         self._spawner = spawner
@@ -54,7 +57,8 @@ class Estimator:
         self._repacked = repacked_here() if repacked is None else repacked
         self._one_at_a_time = asyncio.Lock()
         self._offload: bool | None = None
-        self._in_vain: set[str] = set()
+        self._clock = clock
+        self._in_vain: dict[str, float] = {}  # when a dry run failed
 
     def quick(self, spec: ModelSpec, settings: LoadSettings) -> Need:
         """The best that is known without doing anything: remembered, else from a dry run, else from the header."""
@@ -64,15 +68,15 @@ class Estimator:
     async def refine(self, spec: ModelSpec, settings: LoadSettings) -> Need:
         """As `quick`, after a dry run in a throw-away child if nothing better than the header is known.
 
-        If the dry run fails, the header's estimate it is, as `source` and the log tell.
+        If the dry run fails, the header's estimate it is for some minutes, as `source` and the log tell.
         """
         key = self._key(spec, settings)
         async with self._one_at_a_time:
-            if self._measurements.get(key) or key in self._in_vain:
+            if self._measurements.get(key) or self._clock() - self._in_vain.get(key, -_VAIN_S) < _VAIN_S:
                 return self.quick(spec, settings)
             report = await self._dry_run(spec, settings)
             if report is None:
-                self._in_vain.add(key)
+                self._in_vain[key] = self._clock()
                 return self.quick(spec, settings)
         self._measurements.put(key, from_dry_run(spec.header, settings, report, self._repacked))
         await asyncio.to_thread(self._measurements.save)

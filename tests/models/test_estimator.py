@@ -23,6 +23,7 @@ from models.repack import repacked_here
 from tests.gguf_builder import Shape, write_model
 from tests.gguf_shapes import REAL, Real, write_shape
 from tests.models.filled_child import run
+from tests.models.managed import Clock
 
 SETTINGS = LoadSettings(context=2048, threads=1)
 SMALL = Real("llama", 10, 768, 2048, 12, 4, vocabulary=24_000, context=4096)  # 100 MB in 8 bits
@@ -92,6 +93,18 @@ async def test_a_dry_run_that_fails_leaves_the_header_and_says_so_once(
                 assert (await one.refine(spec_of(path), SETTINGS)).source == "header"
     assert caplog.text.count("from its header only") == 1
     assert "last words" in caplog.text
+
+
+async def test_a_dry_run_that_failed_is_tried_again_after_some_minutes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the reason may have passed: no process could be started, or the machine was too slow for once."""
+    path, clock = write_model(tmp_path / "dies"), Clock()
+    async with estimator(module="tests.models.hostile_dry_run", clock=clock) as one:
+        await one.refine(spec_of(path), SETTINGS)
+        clock.now += 301
+        await one.refine(spec_of(path), SETTINGS)
+    assert caplog.text.count("from its header only") == 2
 
 
 async def test_without_a_gpu_everything_is_placed_on_the_cpu(tmp_path: Path) -> None:

@@ -6,34 +6,43 @@ Rules, which keep anybody from starving and any two from waiting for each other:
   wait for it. Otherwise requests for two models in alternation would each cost a load.
 - Nobody holds anything while waiting: a model and the adapters it is to be used with are had at once or not at all.
 - What can never fit is refused before it stands in the line. Every wait has a deadline, and the line an end.
+- Whoever waits asks for a model by its name: the content that counts is looked up at every look.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
+from models import refusals
 from models.adapters import AdapterSpec
 from models.budget import Never, Proceed, Wait
 from models.catalog import ModelSpec
-from models.errors import ModelBusy, ModelError, ModelTooLarge
 from models.estimator import Estimator
 from models.leaving import Leaver
-from models.line import Line, Ticket
+from models.line import Ticket
 from models.loading import Loader
 from models.need import Need
 from models.protocol import LoadSettings
 from models.residents import Resident, ResidentAdapter
 from models.roster import Held, Roster
 
+_TURN_S: Final = 1.0
+_TURN_LOADS: Final = 2.0
+
+
+def _any(_: ModelSpec) -> bool:
+    return True
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A model to be had. `serve_old`: an earlier content of it will do while the new one is being loaded."""
+    """A model to be had. `serve_old`: whether this earlier content of it will do while the new one is being loaded."""
 
     spec: ModelSpec
     adapters: tuple[AdapterSpec, ...] = ()
-    serve_old: bool = True
+    serve_old: Callable[[ModelSpec], bool] = _any
 
     @property
     def what(self) -> str:
@@ -56,7 +65,6 @@ class Acquirer:
         self._leaver = leaver
         self._estimator = estimator
         self._begin_swap = begin_swap
-        self._line = Line()
         self._waiting = 0
 
     @property
@@ -67,7 +75,8 @@ class Acquirer:
     async def acquire(self, wish: Wish, wait_s: float) -> Resident:
         """The loaded model with one more lease and the adapters' memory reserved; `release` it afterwards.
 
-        Raises ModelTooLarge, ModelLoadFailed, or ModelBusy if it cannot be had within `wait_s` seconds.
+        Raises ModelTooLarge, ModelLoadFailed, UnknownModel if it is removed meanwhile, or ModelBusy if it cannot be had
+        within `wait_s` seconds.
         """
         ticket = Ticket(model=wish.spec.id)
         with self._queued(wish.what, wish.spec.id, ticket):
@@ -77,7 +86,8 @@ class Acquirer:
             except TimeoutError:
                 loading = ticket.joined is not None
                 why = f"it {'was not loaded' if loading else 'did not come free'} within {wait_s:g} s"
-                raise self._busy(wish.what, wish.spec.id, why, "try again in a while, or unload other models") from None
+                hint = "try again in a while, or unload other models"
+                raise refusals.busy(self._roster, wish.what, wish.spec.id, why, hint) from None
 
     def release(self, resident: Resident, adapters: tuple[AdapterSpec, ...] = ()) -> None:
         """Give back what `acquire` gave."""
@@ -100,7 +110,8 @@ class Acquirer:
                     await self._until_room(ticket, what)
             except TimeoutError:
                 why = f"no memory came free within {wait_s:g} s"
-                raise self._busy(what, holder.id, why, "try again in a while, or unload models") from None
+                hint = "try again in a while, or unload models"
+                raise refusals.busy(self._roster, what, holder.id, why, hint) from None
             self._roster.held[holder.id] = holder
         self._roster.journal.note("reserved", holder.id, f"for {holder.kind}", devices=holder.devices)
         try:
@@ -115,26 +126,27 @@ class Acquirer:
     def _queued(self, what: str, model_id: str, ticket: Ticket) -> Iterator[None]:
         if self._waiting >= self._roster.defaults.queue:
             why = f"{self._waiting} requests wait for a model already"
-            raise self._busy(what, model_id, why, "try again in a while")
+            raise refusals.busy(self._roster, what, model_id, why, "try again in a while")
         self._waiting += 1
         try:
             yield
         finally:
             self._waiting -= 1
             self._join(ticket, None)
-            if self._line.leave(ticket):
-                self._roster.notify()
+            self._leave_line(ticket)
 
     async def _until_granted(self, wish: Wish, ticket: Ticket) -> Resident:
         while True:
             pulse = self._roster.pulse
-            if (granted := await self._look(wish, ticket)) is not None:
+            spec = self._roster.catalog.get(wish.spec.id)  # it may be another content by now
+            failed = ticket.joined
+            if failed is not None and failed.error is not None and failed.spec.content == spec.content:
+                raise failed.error
+            if (granted := await self._look(replace(wish, spec=spec), ticket)) is not None:
                 return granted
             if self._roster.closing:
-                raise ModelBusy(wish.what, "the service is stopping", "try again when it runs")
+                raise refusals.stopping(wish.what)
             await pulse.wait()
-            if ticket.joined is not None and ticket.joined.error is not None:
-                raise ticket.joined.error
 
     async def _look(self, wish: Wish, ticket: Ticket) -> Resident | None:
         """Take what is to be had now, or bring it nearer; None to look again after the next change."""
@@ -143,14 +155,14 @@ class Acquirer:
         current, older = self._roster.current(wish.spec), self._roster.older(wish.spec)
         if current is not None and current.usable:
             return await self._use(current, wish, ticket)
-        if wish.serve_old and older is not None:
+        if older is not None and wish.serve_old(older.spec):
             self._begin_swap(wish.spec)
             return await self._use(older, wish, ticket)
         if current is None:
             await self._start(wish, ticket)
             return None
-        self._line.leave(ticket)
         self._join(ticket, current)
+        self._leave_line(ticket)
         return None
 
     async def _until_room(self, ticket: Ticket, what: str) -> None:
@@ -159,16 +171,21 @@ class Acquirer:
             if await self._has_room(ticket, what, _no_hints):
                 return
             await pulse.wait()
-        raise ModelBusy(what, "the service is stopping", "try again when it runs")
+        raise refusals.stopping(what)
 
     def _join(self, ticket: Ticket, resident: Resident | None) -> None:
         """Wait for this load, or for none any more."""
         if ticket.joined is not resident:
-            if ticket.joined is not None:
-                ticket.joined.waiters -= 1
+            before, ticket.joined = ticket.joined, resident
             if resident is not None:
                 resident.waiters += 1
-            ticket.joined = resident
+            if before is not None:
+                before.waiters -= 1
+                self._roster.notify()  # it may be idle now
+
+    def _leave_line(self, ticket: Ticket) -> None:
+        if self._roster.line.leave(ticket):
+            self._roster.notify()  # another is the first now
 
     # -- taking -------------------------------------------------------------------------------------------------------
 
@@ -195,7 +212,7 @@ class Acquirer:
 
     def _older_needs(self, resident: Resident, ticket: Ticket) -> bool:
         """Whether the first in the line is older and waits for this model to leave."""
-        first = self._line.first
+        first = self._roster.line.first
         if first is None or first >= ticket or not first.devices or self._has_turn(resident):
             return False
         match self._roster.plan(first.devices, first.protected):
@@ -213,7 +230,7 @@ class Acquirer:
     async def _start(self, wish: Wish, ticket: Ticket) -> None:
         """Reserve memory for a load and begin it, if it is this ticket's turn and there is room."""
         self._join(ticket, None)
-        if self._line.behind(ticket):
+        if self._roster.line.behind(ticket):
             return
         settings, need = await self._chosen(wish, ticket)
 
@@ -221,14 +238,18 @@ class Acquirer:
             return self._estimator.smaller(wish.spec, settings, room)
 
         ready = await self._has_room(ticket, wish.what, hints)
-        if not ready or self._roster.current(wish.spec) is not None:
+        if not ready or self._roster.closing or not self._counts(wish.spec) or self._roster.current(wish.spec):
             return
         resident = Resident(wish.spec, settings, need.parts, need.source, self._roster.clock())
-        self._line.leave(ticket)
+        self._roster.line.leave(ticket)
         self._join(ticket, resident)
         self._roster.journal.note("reserved", wish.spec.id, f"as its {need.source} tells", devices=need.devices)
         self._roster.add(resident)
         self._loader.begin(resident)
+
+    def _counts(self, spec: ModelSpec) -> bool:
+        """Whether it is still what its name points to; else whoever rescans wakes us to look again."""
+        return self._roster.catalog.get(spec.id).content == spec.content
 
     async def _chosen(self, wish: Wish, ticket: Ticket) -> tuple[LoadSettings, Need]:
         """How to load it: on GPUs as far as it fits, and with a prompt cache if that costs no other model its place."""
@@ -253,9 +274,9 @@ class Acquirer:
         """Whether the ticket may take what it wants now; as the first in the line it makes room. Raises ModelTooLarge."""
         decision = self._roster.plan(ticket.devices, ticket.protected)
         if isinstance(decision, Never):
-            raise self._too_large(what, ticket, decision, hints(decision.room))
-        self._line.stand(ticket)
-        if self._line.first is not ticket:
+            raise refusals.too_large(self._roster, what, ticket, decision, hints(decision.room))
+        self._roster.line.stand(ticket)
+        if self._roster.line.first is not ticket:
             self._wait_in_line(ticket, "others wait for memory already")
             return False
         if isinstance(decision, Wait):
@@ -268,37 +289,10 @@ class Acquirer:
         return True
 
     def _wait_in_line(self, ticket: Ticket, why: str) -> None:
-        self._line.stand(ticket)
+        self._roster.line.stand(ticket)
         if not ticket.told:
             ticket.told = True
             self._roster.journal.note("waited", ticket.model, why, devices=ticket.devices)
-
-    # -- refusing -----------------------------------------------------------------------------------------------------
-
-    def _busy(self, what: str, model_id: str, why: str, hint: str) -> ModelBusy:
-        self._roster.journal.note("refused", model_id, why)
-        return ModelBusy(what, why, hint)
-
-    def _too_large(self, what: str, ticket: Ticket, never: Never, smaller: list[str]) -> ModelError:
-        limits = self._roster.limits
-        names = sorted({key.partition("@")[0] for key in never.pinned})
-        texts = []
-        for device, size in ticket.devices.items():
-            room, limit = never.room[device], limits.get(device, 0)
-            if size > room:
-                memory = "memory" if device == "ram" else f"memory on {device}"
-                stays = f", of which what stays loaded ({', '.join(names)}) leaves {room}" if names else ""
-                texts.append(f"it needs about {size} bytes of {memory}, and the budget is {limit}{stays}")
-        why = "; ".join(texts)
-        hint = f"this would fit: {'; '.join(smaller)}" if smaller else _NOTHING_SMALLER
-        if any(name in self._roster.pins for name in names):
-            hint += "; or unpin a model"
-        self._roster.journal.note("refused", ticket.model, why, devices=ticket.devices)
-        return ModelTooLarge(what, why, hint)
-
-
-_TURN_S, _TURN_LOADS = 1.0, 2.0
-_NOTHING_SMALLER = "give it a smaller context, import a smaller quantisation, or raise the memory budget"
 
 
 def _no_hints(_room: Mapping[str, int]) -> list[str]:

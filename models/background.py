@@ -1,14 +1,19 @@
 """Loads that nobody waits for: of pinned models and others at the start, and of a model's new content beside the old.
 
-Rule: a failure is noted, never raised; what failed for one content is not tried again before somebody asks for it.
+Rule: a failure is noted, never raised; what failed for one content is not tried again before somebody asks for it. What
+only found no room in time is tried again after a while.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 from models.catalog import ModelSpec
-from models.errors import ModelError
+from models.errors import ModelBusy, ModelError
 from models.roster import Roster
+
+_BUSY_S: Final = 10.0
 
 Load = Callable[[ModelSpec], Awaitable[None]]
 
@@ -20,12 +25,12 @@ class BackgroundLoads:
         self._roster = roster
         self._load = load
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._failed: set[object] = set()
+        self._not_before: dict[object, float] = {}  # by content; for ever if its load has failed
         self._first: asyncio.Task[None] | None = None
 
     def swap(self, spec: ModelSpec) -> None:
         """Begin to load this content beside an earlier one, unless that is under way or has failed."""
-        if spec.content not in self._failed:
+        if self._roster.clock() >= self._not_before.get(spec.content, 0.0):
             self.begin(spec)
 
     def begin(self, spec: ModelSpec) -> None:
@@ -41,7 +46,7 @@ class BackgroundLoads:
 
     def forget_failures(self) -> None:
         """The folder of models was looked at again: what failed may do now."""
-        self._failed.clear()
+        self._not_before.clear()
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -64,7 +69,8 @@ class BackgroundLoads:
         try:
             await self._load(spec)
         except ModelError as error:
-            self._failed.add(spec.content)
+            busy = isinstance(error, ModelBusy)
+            self._not_before[spec.content] = self._roster.clock() + _BUSY_S if busy else math.inf
             self._note(spec.id, error)
 
     def _note(self, model_id: str, error: ModelError) -> None:

@@ -40,7 +40,8 @@ from models.protocol import (
     path_text,
 )
 
-_END_S: Final = 2.0
+_END_S: Final = 60.0
+_LAST_WORDS_S: Final = 2.0
 _EVENTS_BESIDE_TEXT: Final = 4
 _DEAF_CHECKS: Final = 3
 _LAST: Final = (Finished, Refused, Counted, Trimmed)
@@ -183,17 +184,23 @@ class Child:
         self._stalled = True
         self._process.kill()
 
-    async def stop(self) -> None:
-        """End the process and wait for its end."""
+    async def stop(self, limit_s: float = _END_S) -> bool:
+        """End the process and wait for its end, which is when its memory has come back; whether it came in time.
+
+        The kernel ends a process in uninterruptible sleep when it can.
+        """
         self._stopping = True
         self._process.kill()
-        with contextlib.suppress(TimeoutError):  # a process in uninterruptible sleep: the kernel ends it when it can
-            async with asyncio.timeout(_END_S):
+        ended = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
                 await self._process.ended()
+                ended = True
         if self._pump is None:
             self._process.connection.close()
         else:
-            await asyncio.wait([self._pump], timeout=_END_S)
+            await asyncio.wait([self._pump], timeout=_LAST_WORDS_S)
+        return ended
 
     # -- the conversation ---------------------------------------------------------------------------------------------
 

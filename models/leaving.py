@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 
 from models.budget import Proceed
+from models.child import Child
 from models.decisions import Kind
 from models.errors import ModelCrashed, ModelError
 from models.need import RAM, Measured, Part
@@ -17,6 +18,7 @@ from models.roster import Roster
 
 _TRIM_S = 5.0
 _TRIM_AGAIN_S = 30.0
+_GONE_S, _CLOSING_S = 60.0, 2.0  # a large model's memory takes the kernel a while; the end of the service waits less
 
 
 class Leaver:
@@ -33,7 +35,7 @@ class Leaver:
             resident.task.cancel()
             await asyncio.wait([resident.task])
         if resident.child is not None:
-            await resident.child.stop()
+            await self._gone(resident, resident.child)
         self._roster.drop(resident)
         self._roster.changed(resident.spec)
 
@@ -65,23 +67,39 @@ class Leaver:
         gone = {victim for victim in victims if "/" not in victim}
         chosen = [(self._roster.by_key(key), parts) for key, parts in trims.items() if key not in gone]
         trimming = [self.trim(one, parts, why, cause=cause) for one, parts in chosen if one is not None]
-        await asyncio.gather(*stops, *trimming)
+        results = await asyncio.gather(*stops, *trimming, return_exceptions=True)  # each is to come to its end
         self._roster.notify()
+        for error in results:
+            if isinstance(error, BaseException):
+                raise error
 
     async def trim(self, resident: Resident, parts: Sequence[str], why: str, *, cause: str = "") -> None:
         """Have its child give back `cache` or adapters, by hash. What does not come back in time stays counted."""
         if not resident.usable or resident.child is None:
             return
-        adapters = tuple(part for part in parts if (one := resident.adapters.get(part)) and not one.leases)
-        cache = 0 if "cache" in parts else None
-        before = resident.reserved()
-        if await self.ask(resident, adapters, cache) is None:
-            resident.trims_again_at = self._roster.clock() + _TRIM_AGAIN_S
+        asked = {part for part in parts if part not in resident.trimming}
+        adapters = tuple(part for part in asked if (one := resident.adapters.get(part)) and not one.leases)
+        cache = 0 if "cache" in asked else None
+        if not adapters and cache is None:
             return
+        resident.trimming |= asked
+        try:
+            given_back = await self.ask(resident, adapters, cache)
+        finally:
+            resident.trimming -= asked
+        if given_back is None:
+            resident.trims_again_at = self._roster.clock() + _TRIM_AGAIN_S
+        else:
+            await self._given_back(resident, adapters, cache=cache is not None, why=why, cause=cause)
+
+    async def _given_back(
+        self, resident: Resident, adapters: Sequence[str], *, cache: bool, why: str, cause: str
+    ) -> None:
+        before = resident.reserved()
         for key in adapters:
-            if resident.adapters[key].leases == 0:
+            if (adapter := resident.adapters.get(key)) is not None and adapter.leases == 0:
                 del resident.adapters[key]
-        if cache is not None:
+        if cache:
             resident.without("cache")
         if resident.child is not None and (found := await asyncio.to_thread(self._roster.measure, resident.child.pid)):
             resident.note_measured(found)  # what its process has not given back to the system still counts
@@ -91,15 +109,19 @@ class Leaver:
         self._roster.notify()
 
     async def restore_caches(self) -> None:
-        """Let prompt caches that were given back be filled again, where nothing has to leave for it."""
-        for resident in list(self._roster.residents):
-            size = resident.settings.cache_bytes
-            if not size or resident.of("cache") or not resident.usable:
-                continue
-            if self._roster.plan({RAM: size}) == Proceed():
-                resident.parts = (*resident.parts, Part("cache", RAM, size))
-                if await self.ask(resident, cache=size) is None:
-                    resident.without("cache")
+        """Let prompt caches that were given back be filled again, where nobody waits for memory nor has to leave for it.
+
+        One counts from the moment its child is told: a child that is too busy to answer will fill it later.
+        """
+        await asyncio.gather(*(self._restore_cache(resident) for resident in list(self._roster.residents)))
+
+    async def _restore_cache(self, resident: Resident) -> None:
+        size = resident.settings.cache_bytes
+        if self._roster.line.first is not None or not size or resident.of("cache") or not resident.usable:
+            return
+        if self._roster.plan({RAM: size}) == Proceed():
+            resident.parts = (*resident.parts, Part("cache", RAM, size))
+            await self.ask(resident, cache=size)
 
     async def ask(self, resident: Resident, adapters: tuple[str, ...] = (), cache: int | None = None) -> Trimmed | None:
         """What its adapters and cached prompts hold, once these have been given back; None if it does not tell in time."""
@@ -152,6 +174,12 @@ class Leaver:
             if resident.idle and resident.stale and (spec is None or (newer is not None and newer.usable)):
                 why = "its file is gone" if spec is None else "another content of it is loaded"
                 await self.stop(resident, why)
+
+    async def _gone(self, resident: Resident, child: Child) -> None:
+        limit_s = _CLOSING_S if self._roster.closing else _GONE_S
+        if not await child.stop(limit_s):
+            why = f"its process has not ended after {limit_s:g} s; what it holds is not counted any more"
+            self._roster.journal.note("unloaded", resident.spec.id, why, devices=resident.reserved())
 
     def _mark(self, resident: Resident, why: str, kind: Kind, cause: str) -> None:
         if resident.child is not None and not resident.leaving:

@@ -83,6 +83,7 @@ class Loader:
                 self._roster.journal.note("waited", spec.id, why, devices=more)
                 return False
         resident.reserve(need)
+        self._roster.notify()  # it may be less than was reserved
         return True
 
     def _failed(self, resident: Resident, error: BaseException) -> None:

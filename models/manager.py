@@ -19,7 +19,7 @@ from models.budget import Holder
 from models.catalog import Catalog, ModelSpec
 from models.decisions import Decision
 from models.devices import Devices
-from models.errors import ModelInUse
+from models.errors import InvalidPrompt, ModelInUse
 from models.estimator import Estimator
 from models.lease import Lease
 from models.leaving import Leaver
@@ -76,7 +76,7 @@ class Manager:
             on_change=on_change,
             on_decision=on_decision,
         )
-        estimator = Estimator(self._spawner, self._measurements, self._devices)
+        estimator = Estimator(self._spawner, self._measurements, self._devices, clock=clock)
         self._leaver = Leaver(self._roster)
         self._loader = Loader(self._roster, self._leaver, estimator, self._spawner)
         self._background = BackgroundLoads(self._roster, self._load)
@@ -116,22 +116,27 @@ class Manager:
     ) -> AsyncIterator[Lease]:
         """The model, loaded if need be, held for the block.
 
-        Raises UnknownModel, UnknownAdapter, InvalidModelFile (an adapter of another base), ModelTooLarge,
-        ModelLoadFailed, and ModelBusy if it cannot be had within `wait_s` seconds (by default as configured).
+        Raises UnknownModel, UnknownAdapter, InvalidPrompt (an adapter given twice), InvalidModelFile (one of another
+        base), ModelTooLarge, ModelLoadFailed, and ModelBusy if it cannot be had within `wait_s` seconds (by default as
+        configured).
         """
         spec = self.catalog.get(model_id)
         chosen = [(self.adapters.get(ref.id), ref.scale) for ref in adapters]
-        for adapter, _ in chosen:
-            await self._check_fits(adapter, spec)
+        used = tuple(adapter for adapter, _ in chosen)
+        _refuse_twice(spec, used)
+        await self._check_fit(used, spec)
         wait = self._defaults.wait_s if wait_s is None else wait_s
-        used = tuple(dict.fromkeys(adapter for adapter, _ in chosen))
-        resident = await self._acquirer.acquire(Wish(spec, used), wait)
-        assert resident.child is not None
-        lease = Lease(resident.spec, resident.child, chosen, wait_s=wait, queue=self._defaults.queue)
+        wish = Wish(spec, used, serve_old=lambda older: self._known_to_fit(used, older))
+        resident = await self._acquirer.acquire(wish, wait)
         try:
-            yield lease
+            if not self._known_to_fit(used, resident.spec):  # another content took over while this waited
+                await self._check_fit(used, resident.spec)
+            assert resident.child is not None
+            with contextlib.closing(
+                Lease(resident.spec, resident.child, chosen, wait_s=wait, queue=self._defaults.queue)
+            ) as lease:
+                yield lease
         finally:
-            lease.close()
             self._acquirer.release(resident, used)
             await self._leave_if_replaced(resident)
 
@@ -264,8 +269,8 @@ class Manager:
     # -- small things -------------------------------------------------------------------------------------------------
 
     async def _load(self, spec: ModelSpec) -> None:
-        """Have exactly this content in memory; an earlier one ends when nobody uses it."""
-        resident = await self._acquirer.acquire(Wish(spec, serve_old=False), self._defaults.wait_s)
+        """Have what its file holds now in memory; an earlier content ends when nobody uses it."""
+        resident = await self._acquirer.acquire(Wish(spec, serve_old=lambda _: False), self._defaults.wait_s)
         self._acquirer.release(resident)
         await self._leaver.stop_stale()
 
@@ -273,12 +278,16 @@ class Manager:
         if resident.idle and resident.stale:
             await self._leaver.stop_stale()
 
-    async def _check_fits(self, adapter: AdapterSpec, base: ModelSpec) -> None:
-        await asyncio.to_thread(self.adapters.check_unchanged, adapter)
-        pair = (adapter.sha256, base.sha256)
-        if pair not in self._fits:
-            await asyncio.to_thread(check_fits, adapter, base)
-            self._fits.add(pair)
+    async def _check_fit(self, adapters: Sequence[AdapterSpec], base: ModelSpec) -> None:
+        for adapter in adapters:
+            await asyncio.to_thread(self.adapters.check_unchanged, adapter)
+            if not self._known_to_fit([adapter], base):
+                await asyncio.to_thread(check_fits, adapter, base)
+                self._fits.add((adapter.sha256, base.sha256))
+
+    def _known_to_fit(self, adapters: Sequence[AdapterSpec], base: ModelSpec) -> bool:
+        """Without a look at files: that of an earlier content may be gone."""
+        return all((adapter.sha256, base.sha256) in self._fits for adapter in adapters)
 
     async def _set_pinned(self, model_id: str, *, pinned: bool) -> ModelState:
         spec = self.catalog.get(model_id)
@@ -290,3 +299,13 @@ class Manager:
     def _measured(self, pid: int) -> Measured | None:
         found = measure(pid)
         return found and Measured(found.private, found.mapped, self._devices.used_by(pid))
+
+
+def _refuse_twice(spec: ModelSpec, adapters: Sequence[AdapterSpec]) -> None:
+    """Two strengths of one content: neither adding them nor choosing one is what was asked for, for certain."""
+    contents = [adapter.sha256 for adapter in adapters]
+    if twice := [adapter.id for adapter in adapters if contents.count(adapter.sha256) > 1]:
+        why = f"the same adapter is given twice: {', '.join(twice)}"
+        raise InvalidPrompt(
+            f"using the model {spec.id}", why, "name each adapter once, with the strength it shall have"
+        )

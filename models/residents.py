@@ -57,7 +57,8 @@ class Resident:
     """One load. Only touched by the event loop's thread.
 
     `waiters` are requests that wait for it to be loaded: it is not idle before they had their turn. `stale`: the model's
-    file is gone or another by now. `grown` is what the process holds beyond what was reserved, by device.
+    file is gone or another by now. `grown` is what the process holds beyond what was reserved, by device. `trimming`:
+    `cache` or the hashes of adapters that its child was asked to give back and has not yet.
     """
 
     spec: ModelSpec
@@ -76,6 +77,7 @@ class Resident:
     grown: dict[str, int] = field(default_factory=dict)
     leaving: bool = False
     stale: bool = False
+    trimming: set[str] = field(default_factory=set)
     trims_again_at: float = 0.0
     error: ModelError | None = None
 
@@ -156,12 +158,13 @@ class Resident:
         yield Holder(self.key, whole, idle=self.idle, pinned=pinned, idle_s=idle_s, reload_s=self._reload_s())
         trims = self.usable and now >= self.trims_again_at
         if cache := self.of("cache"):
-            yield Holder(f"{self.key}/cache", cache, trims, idle_s=idle_s, reload_s=_CACHE_S, part_of=self.key)
+            idle = trims and "cache" not in self.trimming
+            yield Holder(f"{self.key}/cache", cache, idle, idle_s=idle_s, reload_s=_CACHE_S, part_of=self.key)
         for sha256, adapter in self.adapters.items():
             yield Holder(
                 f"{self.key}/{sha256}",
                 adapter.devices,
-                trims and adapter.leases == 0,
+                trims and adapter.leases == 0 and sha256 not in self.trimming,
                 idle_s=max(0.0, now - adapter.last_used),
                 reload_s=_ADAPTER_S,
                 part_of=self.key,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from models.budget import Holder, Plan, plan
 from models.catalog import Catalog, ModelSpec
 from models.decisions import Decision, Journal
+from models.line import Line
 from models.need import Measured
 from models.options import STANDARD, ModelDefaults
 from models.pins import Pins
@@ -39,6 +40,7 @@ class Roster:
     on_change: Callable[[ModelState], None] = lambda _: None
     on_decision: Callable[[Decision], None] = lambda _: None
     residents: list[Resident] = field(default_factory=list)
+    line: Line = field(default_factory=Line)
     held: dict[str, Held] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     closing: bool = False

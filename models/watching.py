@@ -1,6 +1,7 @@
 """What is looked after while models are loaded: stalls, idleness, files that changed, growth, memory that gets short.
 
-Rule: one task, which survives every error of a single look.
+Rules: every look survives its errors. Stalled children are looked for in a task of its own, as the other looks wait for
+children to answer and to end.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from models.background import BackgroundLoads
 from models.devices import Devices
 from models.estimator import Estimator
 from models.leaving import Leaver
-from models.need import RAM
+from models.need import RAM, Measured
 from models.pressure import Pressure
 from models.residents import Resident
 from models.roster import Roster
@@ -42,15 +43,21 @@ class Watch:
 
     async def forever(self) -> None:
         """Until cancelled."""
-        while True:
-            await asyncio.sleep(self._roster.defaults.watch_s)
-            for look in (
-                self._kill_stalled,
+        await asyncio.gather(
+            self._again_and_again(self._kill_stalled),
+            self._again_and_again(
                 self._leaver.evict_idle,
                 self.replace_stale,
                 self._measure_now_and_then,
                 self.ease,
-            ):
+                self._wake,
+            ),
+        )
+
+    async def _again_and_again(self, *looks: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(self._roster.defaults.watch_s)
+            for look in looks:
                 await self._try(look)
 
     async def _try(self, look: Callable[[], Awaitable[None]]) -> None:
@@ -83,22 +90,34 @@ class Watch:
 
     async def measure(self) -> None:
         """Measure all children; what has outgrown its reservation counts as it is, and others make room for it."""
-        for resident in list(self._roster.residents):
-            await self._measure(resident)
+        found = [await self._measured(resident) for resident in list(self._roster.residents)]
+        await asyncio.gather(*(self._learn(resident, seen) for resident, seen in filter(None, found)))
         self._roster.limits.update(await asyncio.to_thread(self._devices.budgets, ours=self._on_gpus()))
+        self._roster.notify()  # there may be more room than before
 
-    async def _measure(self, resident: Resident) -> None:
+    async def _measured(self, resident: Resident) -> tuple[Resident, Measured] | None:
+        """What its process uses, if that is news."""
         if resident.child is None or not resident.child.alive:
-            return
+            return None
         found = await asyncio.to_thread(self._roster.measure, resident.child.pid)
-        if found is None or not await self._leaver.note_measured(resident, found):
-            return
+        grew = found is not None and await self._leaver.note_measured(resident, found)
+        return (resident, found) if found is not None and grew else None
+
+    async def _learn(self, resident: Resident, found: Measured) -> None:
         if (beside := await self._leaver.ask(resident)) is not None:
             alone = replace(found, private=max(0, found.private - beside.adapters - beside.cache))
             await self._estimator.remember(resident.spec, resident.settings, alone)
 
     def _on_gpus(self) -> dict[str, int]:
         return {device: size for device, size in self._roster.used().items() if device != RAM}
+
+    async def _wake(self) -> None:
+        """What did not give back in time what it was asked for may be asked again from now on."""
+        due = [one for one in self._roster.residents if 0 < one.trims_again_at <= self._roster.clock()]
+        for one in due:
+            one.trims_again_at = 0.0
+        if due:
+            self._roster.notify()
 
     async def ease(self) -> None:
         """Where memory is short, let caches and idle models go, one look at a time."""

@@ -24,7 +24,7 @@ from models.errors import (
     UnknownModel,
 )
 from models.manager import Manager, ModelDefaults, ModelState
-from tests.gguf_builder import write_model
+from tests.gguf_builder import write_adapter, write_model
 from tests.models.managed import FAST, HELLO, WARM, Clock, collect, managed, need, states, text_of, until
 
 
@@ -116,6 +116,17 @@ async def test_adapters_apply_to_their_request_alone(home: Path) -> None:
         with pytest.raises(InvalidModelFile, match="qwen2"):
             async with manager.lease("a", [AdapterRef("foreign")]):
                 pass
+
+
+async def test_the_same_adapter_twice_is_refused_whatever_its_name(home: Path, tmp_path: Path) -> None:
+    adapters = AdapterCatalog(tmp_path / "adapters")
+    for name in ("kind", "warm"):
+        adapters.import_gguf(write_adapter(tmp_path / f"{name}.gguf", strength=2.0))
+    async with Manager(Catalog(home / "models"), adapters, budget_bytes=1 << 30, defaults=FAST) as manager:
+        for twice in (["kind", "kind"], ["kind", "warm"]):
+            with pytest.raises(InvalidPrompt, match="twice: kind, "):
+                async with manager.lease("a", [AdapterRef(name) for name in twice]):
+                    pass
 
 
 async def test_unknown_models_are_refused_by_name(home: Path) -> None:

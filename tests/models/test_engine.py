@@ -136,7 +136,7 @@ def test_a_seed_makes_sampling_repeatable(engine: Engine) -> None:
 
 def test_an_adapter_whose_file_has_gone_is_refused_with_the_systems_reason(engine: Engine, tmp_path: Path) -> None:
     gone = AdapterUse(key="gone", path=path_text(tmp_path / "gone.gguf"), scale=1.0)
-    with pytest.raises(InvalidModelFile, match="^applying the adapter .*: No such file or directory$"):
+    with pytest.raises(InvalidModelFile, match=r"^applying the adapter .*: No such file or directory$"):
         engine.adapters.load(gone)
     assert engine.adapters.held == 0
 

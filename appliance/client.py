@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from appliance import wire
+from appliance import openai_wire, wire
 from appliance.errors import ApiError, DocentError, ServiceUnreachable, UnknownDocument
 from appliance.naming import shown_argument
 from appliance.replies import api_error, ask_event, completion_chunk, event, parse
@@ -249,9 +249,13 @@ class AsyncClient:
         """The memory budget and who holds what."""
         return await self._call(wire.Memory, "GET", "/memory")
 
-    async def complete_stream(self, request: wire.CompletionRequest) -> AsyncGenerator[wire.CompletionChunk, None]:
+    async def complete_stream(
+        self, request: openai_wire.CompletionRequest
+    ) -> AsyncGenerator[openai_wire.CompletionChunk, None]:
         """A bare model's continuation as it comes, usage last; closing the iterator cancels it."""
-        body = request.model_copy(update={"stream": True, "stream_options": wire.StreamOptions(include_usage=True)})
+        body = request.model_copy(
+            update={"stream": True, "stream_options": openai_wire.StreamOptions(include_usage=True)}
+        )
         async with self._streaming("POST", "/v1/completions", json=body.model_dump(exclude_none=True)) as response:
             async for line in response.aiter_lines():
                 if chunk := completion_chunk(line):

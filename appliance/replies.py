@@ -6,7 +6,7 @@ from typing import TypeVar
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
-from appliance import wire
+from appliance import openai_wire, wire
 from appliance.errors import (
     EXIT_FAILED,
     EXIT_NOT_FOUND,
@@ -49,13 +49,13 @@ def event(line: str) -> wire.Event:
         raise _not_understood(error) from error
 
 
-def completion_chunk(line: str) -> wire.CompletionChunk | None:
+def completion_chunk(line: str) -> openai_wire.CompletionChunk | None:
     """One line of a streamed completion, None if it says nothing; raises `ApiError` if it tells of an error."""
     data = line.removeprefix("data:").strip()
     if not line.startswith("data:") or data == "[DONE]":
         return None
     try:
-        chunk = wire.CompletionChunk.model_validate_json(data)
+        chunk = openai_wire.CompletionChunk.model_validate_json(data)
     except ValidationError as error:
         raise _not_understood(error) from error
     if chunk.error is not None:

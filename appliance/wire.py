@@ -1,12 +1,11 @@
-"""The shapes of the socket API, shared by `api/` and `client.py`.
+"""The shapes of the socket API, shared by `api/` and `client.py`; those of OpenAI's routes are in `openai_wire`.
 
-Imports nothing of ours. Requests forbid unknown fields, so that a misspelt option is an error and not silently
-dropped; the OpenAI requests alone ignore fields they do not know, as OpenAI's clients send many.
+Imports nothing of ours. Requests forbid unknown fields, so that a misspelt option is an error and not silently dropped.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_QUERY_CHARS = 16_384
 MAX_RESULTS = 200
@@ -364,120 +363,3 @@ class Event(Reply):
     status: Status | None = None
     removed: str | None = None
     memory: MemoryDecision | None = None
-
-
-class OpenAIRequest(BaseModel):
-    """Base of what OpenAI's clients send: unknown fields are passed over, and null means that a field is absent."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, values: Any) -> Any:
-        return (
-            {key: value for key, value in values.items() if value is not None} if isinstance(values, dict) else values
-        )
-
-
-class TextPart(OpenAIRequest):
-    """A part of a message. Images, sound and files are refused: an answer that passed over them would mislead."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(OpenAIRequest):
-    """One OpenAI chat message; content is text or a list of text parts."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] = ""
-
-    def text(self) -> str:
-        """The message's text parts joined."""
-        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
-
-
-class StreamOptions(OpenAIRequest):
-    """What a stream tells beside the text."""
-
-    include_usage: bool = False
-
-
-class NamedSchema(OpenAIRequest):
-    """A JSON schema in OpenAI's wrapping; `strict` or not, it is always kept to."""
-
-    name: str = ""
-    json_schema: dict[str, Any] | bool = Field(default_factory=dict, alias="schema")
-
-
-class ResponseFormat(OpenAIRequest):
-    """Text, any JSON object, or JSON that satisfies a schema."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: NamedSchema | None = None
-
-
-class Sampling(OpenAIRequest):
-    """Sampling fields common to the OpenAI completion requests."""
-
-    model: str | None = None
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
-    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
-    seed: Seed | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
-    n: int = Field(default=1, ge=1, le=16)
-    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
-    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
-    logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
-        default_factory=dict, max_length=1024
-    )
-    response_format: ResponseFormat | None = None
-    top_k: int | None = Field(default=None, ge=0, lt=2**31)
-    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
-    repeat_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
-    grammar: str | None = Field(default=None, max_length=256 * 1024)
-    overflow: Literal["refuse", "drop_oldest"] = "refuse"
-
-
-class ChatRequest(Sampling):
-    """`POST /v1/chat/completions`."""
-
-    messages: list[ChatMessage] = Field(min_length=1, max_length=4096)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    logprobs: bool = False
-    top_logprobs: int | None = Field(default=None, ge=0, le=20)
-
-
-class CompletionRequest(Sampling):
-    """`POST /v1/completions`."""
-
-    prompt: str | list[str]
-    logprobs: int | None = Field(default=None, ge=0, le=20)
-
-
-class ChunkChoice(Reply):
-    """The text that a chunk of a streamed completion adds, or why it ended."""
-
-    text: str = ""
-    finish_reason: str | None = None
-
-
-class CompletionChunk(Reply):
-    """One chunk of a streamed `POST /v1/completions`; the last one brings `usage` and Docent's own part."""
-
-    choices: list[ChunkChoice] = Field(default_factory=list)
-    usage: Usage | None = None
-    docent: dict[str, Any] | None = None
-    error: ErrorBody | None = None
-
-
-class EmbeddingsRequest(OpenAIRequest):
-    """`POST /v1/embeddings`."""
-
-    input: str | list[str]
-    model: str | None = None
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = None

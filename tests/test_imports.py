@@ -100,6 +100,11 @@ def test_wire_imports_nothing_of_ours() -> None:
     assert not [name for name in imported(FILES["appliance/wire.py"]) if name.split(".")[0] in PACKAGES]
 
 
+def test_openais_shapes_import_nothing_of_ours_but_wire() -> None:
+    ours = {name for name in imported(FILES["appliance/openai_wire.py"]) if name.split(".")[0] in PACKAGES}
+    assert all(name.startswith("appliance.wire.") for name in ours)
+
+
 @pytest.mark.parametrize("code", ["import appliance.client", "import appliance.cli.app"])
 def test_the_client_side_loads_no_heavy_library(code: str) -> None:
     heavy = "('torch', 'onnxruntime', 'llama_cpp', 'pymupdf', 'textual', 'fastapi', 'numpy', 'apsw')"

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 from starlette.responses import JSONResponse, Response
 
-from appliance import wire
+from appliance import openai_wire, wire
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
 from appliance.api.errors import told_reply
@@ -125,7 +125,7 @@ def _ending(shape: Shape, reason: str, usage: wire.Usage, docent: Json, wants_us
 
 
 @router.post("/embeddings")
-async def embed(parts: Parts, body: wire.EmbeddingsRequest, request: Request) -> Any:
+async def embed(parts: Parts, body: openai_wire.EmbeddingsRequest, request: Request) -> Any:
     """Embeddings by the embedding model; needs read."""
     texts = [body.input] if isinstance(body.input, str) else body.input
     if not 1 <= len(texts) <= _MAX_INPUTS:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from appliance import wire
+from appliance import openai_wire, wire
 from appliance.api.openai_shapes import Target
 from appliance.errors import InvalidRequest
 from appliance.model_desk import DEFAULT_TEMPERATURE, GenerateRequest
@@ -89,7 +89,7 @@ def _refusal(field: str, hint: str) -> PydanticCustomError:
     return PydanticCustomError("not_supported", "{field} is not supported: {hint}", {"field": field, "hint": hint})
 
 
-class ChatBody(wire.ChatRequest):
+class ChatBody(openai_wire.ChatRequest):
     """`POST /v1/chat/completions`."""
 
     @model_validator(mode="before")
@@ -98,7 +98,7 @@ class ChatBody(wire.ChatRequest):
         return _check_fields(values)
 
 
-class CompletionBody(wire.CompletionRequest):
+class CompletionBody(openai_wire.CompletionRequest):
     """`POST /v1/completions`."""
 
     @model_validator(mode="before")
@@ -201,7 +201,7 @@ def _stops(body: Body) -> tuple[str, ...]:
     return (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
 
 
-def _role(message: wire.ChatMessage) -> str:
+def _role(message: openai_wire.ChatMessage) -> str:
     return "system" if message.role == "developer" else message.role
 
 

@@ -5,7 +5,6 @@ Layout, as for models: <id>/manifest.json describes the version that counts and 
 checked before it is used, for anyone may have written it.
 """
 
-import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Final
 
 from models.adapter_file import AdapterHead
 from models.entry import reason_of, version_files, version_of
+from models.fields import described_stamp, digest_of, file_name_of, import_time, number_of, real_of, text_of
 from models.files import Stamp, stamp_of
 from models.install import ID_PATTERN, read_manifest
 
@@ -80,7 +80,7 @@ class DamagedAdapter:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class AdapterOrigin:
     """Where an adapter came from, for which base, and what was told of it."""
 
     source: str
@@ -88,7 +88,7 @@ class Origin:
     told: AdapterNotes
 
 
-def manifest_of(adapter_id: str, digest: str, adapter: AdapterHead, origin: Origin) -> dict[str, object]:
+def manifest_of(adapter_id: str, digest: str, adapter: AdapterHead, origin: AdapterOrigin) -> dict[str, object]:
     """What is written beside an adapter's file."""
     path = adapter.head.path
     return {
@@ -100,7 +100,7 @@ def manifest_of(adapter_id: str, digest: str, adapter: AdapterHead, origin: Orig
         "architecture": adapter.architecture,
         "rank": adapter.rank,
         "alpha": adapter.alpha,
-        "imported_at": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "imported_at": import_time(),
         "source": origin.source.encode("utf-8", "backslashreplace").decode(),
         "base": {"id": origin.base.id, "sha256": origin.base.sha256, "name": origin.base.name},
         "licence": origin.told.licence or adapter.licence,
@@ -132,21 +132,21 @@ def read_version(folder: Path, name: str = "manifest.json") -> AdapterSpec:
     manifest = read_manifest(folder, name)
     base = manifest.get("base")
     told: Mapping[str, object] = base if isinstance(base, dict) else {}
-    current = _checked(manifest, "sha256", re.compile(r"[0-9a-f]{64}"))
+    current = digest_of(manifest)
     return AdapterSpec(
         id=folder.name,
-        path=folder / _checked(manifest, "file", _FILE_NAME),
-        size=_number(manifest, "size"),
+        path=folder / file_name_of(manifest, _FILE_NAME),
+        size=number_of(manifest, "size"),
         sha256=current,
-        architecture=_text(manifest, "architecture"),
-        rank=_number(manifest, "rank"),
-        alpha=_real(manifest, "alpha"),
-        imported_at=_text(manifest, "imported_at"),
-        source=_text(manifest, "source"),
-        base=AdapterBase(*(_text(told, key, "") for key in ("id", "sha256", "name"))),
-        licence=_text(manifest, "licence", ""),
-        notes=_text(manifest, "notes", ""),
-        stamp=_stamp(manifest.get("stamp")),
+        architecture=text_of(manifest, "architecture"),
+        rank=number_of(manifest, "rank"),
+        alpha=real_of(manifest, "alpha"),
+        imported_at=text_of(manifest, "imported_at"),
+        source=text_of(manifest, "source"),
+        base=AdapterBase(*(text_of(told, key, "") for key in ("id", "sha256", "name"))),
+        licence=text_of(manifest, "licence", ""),
+        notes=text_of(manifest, "notes", ""),
+        stamp=described_stamp(manifest),
         versions=_versions(folder, version_of(current)) if name == "manifest.json" else (),
     )
 
@@ -165,37 +165,3 @@ def read_versions(folder: Path) -> tuple[AdapterSpec, ...]:
 
 def _versions(folder: Path, current: str) -> tuple[str, ...]:
     return (current, *(name for found in version_files(folder) if (name := found.removesuffix(".json")) != current))
-
-
-def _stamp(content: object) -> Stamp | None:
-    if not isinstance(content, dict) or set(content) != set(Stamp._fields):
-        return None
-    return Stamp(**content) if all(isinstance(value, int) for value in content.values()) else None
-
-
-def _checked(manifest: Mapping[str, object], key: str, allowed: re.Pattern[str]) -> str:
-    value = _text(manifest, key)
-    if not allowed.fullmatch(value):
-        raise ValueError(f"{key} is {value!r}")
-    return value
-
-
-def _text(manifest: Mapping[str, object], key: str, default: str | None = None) -> str:
-    value = manifest[key] if default is None else manifest.get(key, default)
-    if not isinstance(value, str):
-        raise TypeError(f"{key} is not a text")
-    return value
-
-
-def _number(manifest: Mapping[str, object], key: str) -> int:
-    value = manifest[key]
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{key} is not a number")
-    return value
-
-
-def _real(manifest: Mapping[str, object], key: str) -> float:
-    value = manifest[key]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{key} is not a number")
-    return float(value)

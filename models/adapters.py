@@ -18,9 +18,9 @@ from models.adapter_entry import (
     FILE,
     AdapterBase,
     AdapterNotes,
+    AdapterOrigin,
     AdapterSpec,
     DamagedAdapter,
-    Origin,
     manifest_of,
     read_entry,
     read_versions,
@@ -55,7 +55,7 @@ class _Import:
     adapter_id: str
     what: str
     base: ModelSpec | None
-    origin: Origin
+    origin: AdapterOrigin
     progress: Progress
 
 
@@ -211,7 +211,7 @@ class AdapterCatalog:
         progress: Progress,
     ) -> AdapterSpec:
         recorded = AdapterBase(base.id, base.sha256, base.header.name) if base else AdapterBase()
-        job = _Import(source, adapter_id, what, base, Origin(source.resolve().name, recorded, told), progress)
+        job = _Import(source, adapter_id, what, base, AdapterOrigin(source.resolve().name, recorded, told), progress)
         with installer(self.root, what) as work:
             self.rescan()
             folder = work.prepare()
@@ -268,12 +268,12 @@ def _file_name(same: AdapterSpec | None, digest: str) -> str:
     return same.path.name if same else f"{version_of(digest)}.gguf"
 
 
-def _kept(origin: Origin, same: AdapterSpec | None) -> Origin:
+def _kept(origin: AdapterOrigin, same: AdapterSpec | None) -> AdapterOrigin:
     """What was told of this content before is kept where nothing is told now."""
     if same is None:
         return origin
     told = AdapterNotes(origin.told.licence or same.licence, origin.told.notes or same.notes)
-    return Origin(origin.source, origin.base if origin.base.id else same.base, told)
+    return AdapterOrigin(origin.source, origin.base if origin.base.id else same.base, told)
 
 
 def check_fits(adapter: AdapterSpec, base: ModelSpec) -> None:

@@ -5,7 +5,6 @@ several versions each has its description in `<version>.json` too; manifest.json
 replacing this one file switches. Rule: what a manifest says is checked before it is used, for anyone may have written it.
 """
 
-import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from models.errors import InvalidModelFile
+from models.fields import described_stamp, digest_of, file_name_of, import_time, number_of, text_of
 from models.files import Stamp, stamp_of
 from models.gguf import GgufHeader, read_header
 from models.install import ID_PATTERN, read_manifest
@@ -133,7 +133,7 @@ def manifest_of(
         "file": file,
         "size": header.file_bytes,
         "sha256": digest,
-        "imported_at": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "imported_at": import_time(),
         "source": origin.source.encode("utf-8", "backslashreplace").decode(),
         "revision": origin.revision,
         "licence": origin.licence,
@@ -196,18 +196,18 @@ def reason_of(error: OSError) -> str:
 
 
 def _spec(folder: Path, manifest: Mapping[str, object]) -> ModelSpec:
-    path = folder / _file_name(manifest)
+    path = folder / file_name_of(manifest, _FILE_NAME, FILE)
     return ModelSpec(
         id=folder.name,
         path=path,
-        size=_number(manifest, "size"),
-        sha256=_digest(manifest),
-        imported_at=_text(manifest, "imported_at"),
-        source=_text(manifest, "source"),
+        size=number_of(manifest, "size"),
+        sha256=digest_of(manifest),
+        imported_at=text_of(manifest, "imported_at"),
+        source=text_of(manifest, "source"),
         header=_header(manifest.get("header")) or read_header(path),
-        stamp=_stamp(manifest.get("stamp")),
-        revision=_text(manifest, "revision", ""),
-        card_licence=_text(manifest, "licence", ""),
+        stamp=described_stamp(manifest),
+        revision=text_of(manifest, "revision", ""),
+        card_licence=text_of(manifest, "licence", ""),
         versions=read_versions(folder),
     )
 
@@ -215,25 +215,19 @@ def _spec(folder: Path, manifest: Mapping[str, object]) -> ModelSpec:
 def _version(folder: Path, manifest: Mapping[str, object], *, current: bool) -> ModelVersion:
     header = manifest.get("header")
     described: Mapping[str, object] = header if isinstance(header, dict) else {}
-    sha256 = _digest(manifest)
+    sha256 = digest_of(manifest)
     return ModelVersion(
         version=version_of(sha256),
-        path=folder / _file_name(manifest),
-        size=_number(manifest, "size"),
+        path=folder / file_name_of(manifest, _FILE_NAME, FILE),
+        size=number_of(manifest, "size"),
         sha256=sha256,
-        imported_at=_text(manifest, "imported_at"),
-        source=_text(manifest, "source"),
-        revision=_text(manifest, "revision", ""),
-        licence=_text(manifest, "licence", "") or _text(described, "licence", ""),
-        quantisation=_text(described, "quantisation", ""),
+        imported_at=text_of(manifest, "imported_at"),
+        source=text_of(manifest, "source"),
+        revision=text_of(manifest, "revision", ""),
+        licence=text_of(manifest, "licence", "") or text_of(described, "licence", ""),
+        quantisation=text_of(described, "quantisation", ""),
         current=current,
     )
-
-
-def _stamp(content: object) -> Stamp | None:
-    if not isinstance(content, dict) or set(content) != set(Stamp._fields):
-        return None
-    return Stamp(**content) if all(isinstance(value, int) for value in content.values()) else None
 
 
 def _header(content: object) -> GgufHeader | None:
@@ -246,31 +240,3 @@ def _header(content: object) -> GgufHeader | None:
         return None
     values["kv_heads"] = tuple(int(heads) for heads in values["kv_heads"])
     return GgufHeader(**values)
-
-
-def _file_name(manifest: Mapping[str, object]) -> str:
-    name = _text(manifest, "file", FILE)
-    if not _FILE_NAME.fullmatch(name):
-        raise ValueError(f"file {name!r} is not the name of a model's file")
-    return name
-
-
-def _digest(manifest: Mapping[str, object]) -> str:
-    digest = _text(manifest, "sha256")
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise ValueError("sha256 is not 64 lower-case hex digits")
-    return digest
-
-
-def _number(manifest: Mapping[str, object], key: str) -> int:
-    value = manifest[key]
-    if not isinstance(value, int):
-        raise TypeError(f"{key} is not a number")
-    return value
-
-
-def _text(manifest: Mapping[str, object], key: str, default: str | None = None) -> str:
-    value = manifest[key] if default is None else manifest.get(key, default)
-    if not isinstance(value, str):
-        raise TypeError(f"{key} is not a text")
-    return value

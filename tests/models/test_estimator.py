@@ -12,7 +12,8 @@ import pytest
 
 from models.catalog import ModelSpec
 from models.devices import Devices
-from models.estimate import estimate
+from models.engine import loading
+from models.estimate import estimate, outputs
 from models.estimator import Estimator
 from models.gguf import read_header
 from models.measurements import Measurements
@@ -177,3 +178,10 @@ def test_no_machine_is_asked_of_what_its_header_tells(tmp_path: Path) -> None:
     small, large = (estimate(header, LoadSettings(context=size), repacked_here()) for size in (256, 4096))
     assert large.of("kv") - small.of("kv") == header.kv_bytes_per_token * (4096 - 256)
     assert estimate(header, LoadSettings(context=1_000_000), frozenset()).of("kv") == large.of("kv")
+
+
+def test_as_many_outputs_are_counted_as_the_engine_has() -> None:
+    """They are written twice, as what predicts may not load llama.cpp."""
+    for parallel in (1, 4, 64):
+        settings = LoadSettings(parallel=parallel)
+        assert outputs(settings) == loading.outputs(settings)

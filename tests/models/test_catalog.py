@@ -311,10 +311,10 @@ def test_what_is_no_language_model_says_what_it_is(catalog: Catalog) -> None:
 def test_of_two_looks_at_once_the_later_one_counts(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog: Catalog | AdapterCatalog
     if kind == "models":
-        module, catalog = catalog_module, Catalog(tmp_path)
+        module, catalog = catalog_module, Catalog(tmp_path / "root")
         catalog.import_gguf(write_model(tmp_path / "m.gguf"), model_id="x")
     else:
-        module, catalog = adapters_module, AdapterCatalog(tmp_path)
+        module, catalog = adapters_module, AdapterCatalog(tmp_path / "root")
         catalog.import_gguf(write_adapter(tmp_path / "m.gguf"), adapter_id="x")
     read, go_on, own = threading.Event(), threading.Event(), module.read_entry
 
@@ -329,7 +329,7 @@ def test_of_two_looks_at_once_the_later_one_counts(kind: str, tmp_path: Path, mo
     first, second = (threading.Thread(target=catalog.rescan) for _ in range(2))
     first.start()
     assert read.wait(20)
-    shutil.rmtree(tmp_path / "x")
+    shutil.rmtree(catalog.root / "x")
     second.start()
     second.join(0.2)  # it may wait for the first, but must not be overtaken by it
     go_on.set()

@@ -53,6 +53,7 @@ class GenerateRequest:
     """A bare generation: from chat messages, or from a raw prompt.
 
     `left_open` names the fields of the sampling that the caller did not choose: a model's own settings fill them.
+    What was read for another `scope` is not used for it.
     """
 
     messages: tuple[ChatMessage, ...] = ()
@@ -65,6 +66,7 @@ class GenerateRequest:
     logprobs: int | None = None
     overflow: Literal["refuse", "drop_oldest"] = "refuse"
     left_open: frozenset[str] = frozenset()
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ class ModelDesk:
                 json_schema=request.json_schema,
                 logprobs=request.logprobs,
                 overflow=request.overflow,
+                scope=request.scope,
             )
             async with generation:
                 async for piece in generation:

@@ -25,7 +25,7 @@ from models.batching import AdapterSet, Batcher, Job
 from models.engine import Engine, Sampler
 from models.output import Choice, Output
 from models.protocol import AdapterUse, Finished, LoadSettings, Sampling, path_text
-from models.sequences import exact
+from models.sequences import Maker, exact
 from models.speculation import Costs
 from tests.gguf_builder import vocabulary, write_adapter, write_model
 
@@ -187,7 +187,7 @@ def check(
     *,
     seed: int = 0,
     requests: int = 24,
-    key: Callable[[AdapterSet], Hashable] = exact,
+    key: Callable[[Maker], Hashable] = exact,
     settings: LoadSettings = SETTINGS,
     adapters: Sequence[AdapterSet] = ADAPTERS,
 ) -> Tally:
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--ignore-adapters", action="store_true", help="find KV by its tokens alone: must be noticed")
     parser.add_argument("--flash-attention", action="store_true", help="as the service runs: sums of 16 bits")
     options = parser.parse_args()
-    key: Callable[[AdapterSet], Hashable] = (lambda _: ()) if options.ignore_adapters else exact
+    key: Callable[[Maker], Hashable] = (lambda _: ()) if options.ignore_adapters else exact
     settings = SETTINGS.model_copy(update={"flash_attention": options.flash_attention})
     with tempfile.TemporaryDirectory() as folder:
         tally = check(write_files(Path(folder)), options.rounds, seed=options.seed, key=key, settings=settings)

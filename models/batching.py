@@ -18,7 +18,7 @@ from models.job import Job
 from models.output import Choice, ungrammatical
 from models.prefixes import common
 from models.protocol import Event, Finished, Started, Usage
-from models.sequences import AdapterSet, Memory, Sequences, exact
+from models.sequences import AdapterSet, Maker, Memory, Sequences, exact
 from models.speculation import Costs
 
 __all__ = ["AdapterSet", "Batcher", "Job", "Runtime"]
@@ -51,7 +51,7 @@ class Batcher:
         self,
         runtime: Runtime,
         clock: Callable[[], float] = time.monotonic,
-        key: Callable[[AdapterSet], Hashable] = exact,
+        key: Callable[[Maker], Hashable] = exact,
         costs: Costs | None = None,
     ) -> None:
         self._runtime = runtime
@@ -120,7 +120,7 @@ class Batcher:
         while self._waiting and len(self._running) < self._runtime.parallel and self._fits(self._waiting[0]):
             job = self._waiting.popleft()
             job.leader, job.ahead = self._leader_of(job)
-            job.sequence, job.decoded = self.kv.open(job.known, job.adapters, job.ahead)
+            job.sequence, job.decoded = self.kv.open(job.known, job.maker, job.ahead)
             job.reused = job.decoded
             if not job.began:
                 job.began = self._clock()
@@ -135,7 +135,7 @@ class Batcher:
             return True
         if self._most() + len(job.tokens) < self._room:
             return True
-        match = self.kv.cached(job.known, job.adapters)
+        match = self.kv.cached(job.known, job.maker)
         leader, ahead = self._leader_of(job)
         shared = max(match.length if match else 0, ahead if leader else 0)
         return self.kv.demand(match) + self._pending() + len(job.tokens) - shared < self._room
@@ -152,9 +152,9 @@ class Batcher:
         """The job, running before this one, that begins most like it, and how many tokens both begin with."""
         if self._runtime.rigid:
             return None, 0
-        key = self.kv.key(job.adapters)
+        key = self.kv.key(job.maker)
         before = itertools.takewhile(lambda other: other is not job, self._running)
-        alike = [other for other in before if self.kv.key(other.adapters) == key]
+        alike = [other for other in before if self.kv.key(other.maker) == key]
         shared = [(common(other.known, job.known[:-1]), other) for other in alike]
         length, leader = max(shared, key=lambda pair: pair[0], default=(0, None))
         return (leader, length) if length else (None, 0)
@@ -321,7 +321,7 @@ class Batcher:
         self._running.remove(job)
         for follower in followers:
             follower.leader, follower.ahead = self._leader_of(follower)
-        self.kv.close(job.sequence, job.tokens[: job.decoded], job.adapters)
+        self.kv.close(job.sequence, job.tokens[: job.decoded], job.maker)
         job.sequence, job.decoded = -1, 0
 
 

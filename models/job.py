@@ -7,7 +7,7 @@ from typing import Self
 from models.engine import Piece, Sampler
 from models.output import Output
 from models.prefixes import Tokens, as_tokens
-from models.sequences import AdapterSet
+from models.sequences import AdapterSet, Maker
 from models.speculation import Acceptance, Draft, Lookup
 
 
@@ -24,6 +24,7 @@ class Job:
     output: Output
     adapters: AdapterSet = ()
     speculate: bool = True
+    scope: str = ""
     dropped: int = 0
     prompt_tokens: int = field(init=False)
     sequence: int = -1
@@ -43,6 +44,11 @@ class Job:
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.tokens)
+
+    @property
+    def maker(self) -> Maker:
+        """Whose its KV is."""
+        return self.adapters, self.scope
 
     @property
     def made(self) -> int:

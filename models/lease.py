@@ -196,12 +196,13 @@ class Lease:
         logprobs: int | None = None,
         overflow: Literal["refuse", "drop_oldest"] = "refuse",
         speculate: bool = True,
+        scope: str = "",
     ) -> Generation:
         """Begin an answer to `messages`, or a continuation of `prompt`; control tokens in either are plain text.
 
         Without `max_tokens` it may fill the context. `grammar` is GBNF, `json_schema` the text of a schema, `logprobs`
-        how many of the likeliest tokens to tell of for each, `overflow` what happens to messages that do not fit. Each
-        generation counts against the queue. Raises InvalidPrompt, ModelBusy, ModelCrashed; the rest is raised by the
+        how many of the likeliest tokens to tell of for each, `overflow` what happens to messages that do not fit. What
+        was read for another `scope` is not used. Each generation counts against the queue. Raises InvalidPrompt, ModelBusy, ModelCrashed; the rest is raised by the
         generation.
         """
         what = f"answering with the model {self.model_id}"
@@ -228,6 +229,7 @@ class Lease:
                 logprobs=logprobs,
                 overflow=overflow,
                 speculate=speculate,
+                scope=scope,
             ),
         )
         generation = Generation(channel, what, self._wait_s)

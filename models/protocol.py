@@ -121,7 +121,8 @@ class Load(_Message):
 class Generate(_Message):
     """One answer. `grammar` is GBNF, `json_schema` the text of a JSON schema: at most one of them. `logprobs` asks for
     that many of the likeliest tokens beside each chosen one. `overflow` tells what happens to a chat that does not fit:
-    it is refused, or loses its oldest turns, but never its system messages nor its last turn.
+    it is refused, or loses its oldest turns, but never its system messages nor its last turn. KV of another `scope` is
+    never used.
     """
 
     type: Literal["generate"] = "generate"
@@ -136,6 +137,7 @@ class Generate(_Message):
     logprobs: int | None = Field(default=None, ge=0, le=MOST_LOGPROBS)
     overflow: Literal["refuse", "drop_oldest"] = "refuse"
     speculate: bool = True
+    scope: str = ""
 
 
 class Count(_Message):

@@ -2,7 +2,7 @@
 
 Rules: the KV of an ended request stays in its cells as long as nobody needs them, sharing what is alike; then it moves
 into `States`, as far as that limit allows; what was not used for longest goes first. A running sequence is never
-touched. KV is found by tokens and adapters together, see `prefixes`.
+touched. KV is found by tokens, adapters and scope together, see `prefixes`.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -13,6 +13,8 @@ from models.prefixes import Match, Prefix, Prefixes, Tokens, as_tokens
 from models.states import State, States
 
 AdapterSet = tuple[tuple[str, float], ...]
+Maker = tuple[AdapterSet, str]
+"""Adapters and scope that KV was made with: users have scopes of their own, lest one learn what another has asked."""
 _WORTH_SAVING: Final = 32  # tokens; less is decoded again as fast
 _WORTH_RESTORING: Final = 32
 
@@ -31,15 +33,15 @@ class Memory(Protocol):
     def restore(self, sequence: int, state: State) -> bool: ...
 
 
-def exact(adapters: AdapterSet) -> Hashable:
-    """KV made with other adapters, or the same at another scale, is other KV."""
-    return adapters
+def exact(maker: Maker) -> Hashable:
+    """KV made with other adapters, the same at another scale, or for another scope, is other KV."""
+    return maker
 
 
 class Sequences:
     """Hands out sequences that begin with as much KV as is known."""
 
-    def __init__(self, memory: Memory, cache_bytes: int, key: Callable[[AdapterSet], Hashable] = exact) -> None:
+    def __init__(self, memory: Memory, cache_bytes: int, key: Callable[[Maker], Hashable] = exact) -> None:
         self._memory = memory
         self.key = key
         self.cells = Cells(memory.cells, memory.sequences)
@@ -50,23 +52,23 @@ class Sequences:
         for sequence in self._free:
             memory.forget(sequence)
 
-    def cached(self, tokens: Tokens, adapters: AdapterSet) -> Match[int] | None:
+    def cached(self, tokens: Tokens, maker: Maker) -> Match[int] | None:
         """The kept sequence that a prompt can begin with; its last token is always decoded anew."""
-        return self._kept.best(tokens[:-1], self.key(adapters))
+        return self._kept.best(tokens[:-1], self.key(maker))
 
     def demand(self, match: Match[int] | None = None) -> int:
         """Cells of the running sequences, and of what would be shared."""
         return self.cells.together(self._running, (match.prefix.place, match.length) if match else None)
 
-    def open(self, tokens: Tokens, adapters: AdapterSet, ahead: int = 0) -> tuple[int, int]:
+    def open(self, tokens: Tokens, maker: Maker, ahead: int = 0) -> tuple[int, int]:
         """A sequence for these tokens, and how many of them it has already; `ahead` can soon be borrowed."""
-        match = self.cached(tokens, adapters)
+        match = self.cached(tokens, maker)
         sequence = self._take(except_for=match)
         self._running.add(sequence)
-        restored = self._restore(sequence, tokens, adapters, max(ahead, match.length if match else 0))
+        restored = self._restore(sequence, tokens, maker, max(ahead, match.length if match else 0))
         if restored:
             return sequence, restored
-        match = self.cached(tokens, adapters)  # again, as making room may have cost it
+        match = self.cached(tokens, maker)  # again, as making room may have cost it
         if not match:
             return sequence, 0
         self._kept.touch(match.prefix)
@@ -87,17 +89,17 @@ class Sequences:
         self.cells.cut(sequence, 0)
         return False
 
-    def close(self, sequence: int, tokens: Sequence[int], adapters: AdapterSet) -> None:
+    def close(self, sequence: int, tokens: Sequence[int], maker: Maker) -> None:
         """The request has ended: keep the KV of these, the first of its tokens."""
         self._running.remove(sequence)
         known = as_tokens(tokens)
         if not self.cut(sequence, len(known)):
             known = known[:0]
         if self._memory.rigid:
-            self._save(sequence, known, self.key(adapters))
+            self._save(sequence, known, self.key(maker))
             self._forget(sequence)
             return
-        replaced = self._kept.add(known, self.key(adapters), sequence) if len(known) else None
+        replaced = self._kept.add(known, self.key(maker), sequence) if len(known) else None
         for useless in [sequence] if replaced is None else replaced:
             self._forget(useless)
 
@@ -128,9 +130,9 @@ class Sequences:
             self._give_up(next(entry for entry in self._kept.oldest() if entry is not spared))
         return self._free.pop()
 
-    def _restore(self, sequence: int, tokens: Tokens, adapters: AdapterSet, known: int) -> int:
+    def _restore(self, sequence: int, tokens: Tokens, maker: Maker, known: int) -> int:
         """How many of the tokens came out of a saved state, if that is clearly more than the `known` ones."""
-        match = self.states.best(tokens[:-1], self.key(adapters))
+        match = self.states.best(tokens[:-1], self.key(maker))
         if not match or match.length < known + _WORTH_RESTORING:
             return 0
         entry = match.prefix

@@ -188,6 +188,7 @@ class Worker:
                 output=Output(request.id, request.stop),
                 adapters=tuple((use.key, use.scale) for use in request.adapters),
                 speculate=request.speculate,
+                scope=request.scope,
                 dropped=dropped,
             )
         )

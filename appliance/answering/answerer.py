@@ -62,6 +62,7 @@ class _Draft:
     route: Route
     found: Found
     started: float
+    scope: str
     text: str = ""
     citations: list[wire.Citation] = field(default_factory=list)
     fallback: wire.Fallback | None = None
@@ -124,9 +125,10 @@ class Answerer:
         self._settings = settings
 
     async def events(
-        self, request: wire.AskRequest, collections: Collections = None
+        self, request: wire.AskRequest, collections: Collections = None, scope: str = ""
     ) -> AsyncGenerator[wire.AskEvent, None]:
-        """The answer's events; closing the generator cancels what the model is generating.
+        """The answer's events; closing the generator cancels what the model is generating. A model uses nothing that
+        it read for another `scope`.
 
         Raises, before the first event only:
             UnknownModel, UnknownAdapter, InvalidRequest: see `routing.choose`; and what the search raises.
@@ -137,7 +139,7 @@ class Answerer:
         found = await _blocking(
             self._retriever.search, request.question, k=k, collections=collections, per_page=_PER_PAGE
         )
-        draft = _Draft(request, route, found, started)
+        draft = _Draft(request, route, found, started, scope)
         draft.timings = {name: seconds for name, seconds in found.timings.items() if name != "total"}
         draft.timings["retrieve"] = perf_counter() - started
         yield wire.PassagesEvent(passages=[passage_view(hit.passage, hit.score) for hit in found.hits])
@@ -213,6 +215,7 @@ class Answerer:
             max_tokens=draft.request.max_tokens or self._settings.answer.max_tokens,
             sampling=self._sampling(draft.request),
             stop=tuple(draft.request.stop),
+            scope=draft.scope,
         )
 
     def _sampling(self, request: wire.AskRequest) -> Sampling:

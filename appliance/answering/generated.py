@@ -33,7 +33,13 @@ class Leased(Protocol):
     async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int: ...
 
     def generate(
-        self, *, messages: Sequence[ChatMessage], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
+        self,
+        *,
+        messages: Sequence[ChatMessage],
+        max_tokens: int | None,
+        sampling: Sampling,
+        stop: Sequence[str],
+        scope: str,
     ) -> Generating: ...
 
 
@@ -54,6 +60,7 @@ class Job:
     max_tokens: int
     sampling: Sampling
     stop: tuple[str, ...] = ()
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,11 @@ async def generate(job: Job, manager: Leases) -> AsyncGenerator[str | End, None]
         )
         markers = MarkerFilter(packed.passages)
         pieces = lease.generate(
-            messages=packed.messages, max_tokens=packed.max_tokens, sampling=job.sampling, stop=job.stop
+            messages=packed.messages,
+            max_tokens=packed.max_tokens,
+            sampling=job.sampling,
+            stop=job.stop,
+            scope=job.scope,
         )
         try:
             async for piece in pieces:

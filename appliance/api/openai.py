@@ -66,7 +66,7 @@ async def chat(parts: Parts, peer: Caller, body: ChatBody, request: Request) -> 
     shape = Shape(body.model or "docent", chat=True)
     if target.documents:
         return await _from_documents(parts, peer, request, shape, body, target, question_of(body.messages))
-    return await bare_completion(parts, request, shape, body, target)
+    return await bare_completion(parts, peer, request, shape, body, target)
 
 
 @router.post("/completions")
@@ -77,7 +77,7 @@ async def complete(parts: Parts, peer: Caller, body: CompletionBody, request: Re
     shape = Shape(body.model or "docent", chat=False)
     if target.documents:
         return await _from_documents(parts, peer, request, shape, body, target, prompt)
-    return await bare_completion(parts, request, shape, body, target)
+    return await bare_completion(parts, peer, request, shape, body, target)
 
 
 async def _from_documents(
@@ -85,7 +85,7 @@ async def _from_documents(
 ) -> Response:
     ask = ask_request(body, target, question)
     collections = await blocking(parts.rights.chosen, peer, None)
-    events = parts.answerer.events(ask, collections)
+    events = parts.answerer.events(ask, collections, str(peer.uid))
     if body.stream:
         source = _cited_chunks(shape, await first_of(request, events), wants_usage(body))
         return ClosingStream(sse_objects(source), "text/event-stream")

@@ -17,15 +17,18 @@ from appliance.api.side_by_side import side_by_side
 from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_connected
 from appliance.errors import ANY_DOCENT_ERROR
 from appliance.model_desk import Generated
+from appliance.rights import Peer
 from models.protocol import TokenLogprob
 
 Pieces = AsyncGenerator[tuple[int, Generated], None]
 
 
-async def bare_completion(parts: Context, request: Request, shape: Shape, body: Body, target: Target) -> Response:
+async def bare_completion(
+    parts: Context, peer: Peer, request: Request, shape: Shape, body: Body, target: Target
+) -> Response:
     """The reply of the model itself."""
     assert target.model is not None
-    wanted = bare_requests(body)
+    wanted = bare_requests(body, str(peer.uid))
     generated = side_by_side([parts.models.generate(target.model, target.adapters, one) for one in wanted])
     if body.stream:
         source = _chunks(shape, body, await first_of(request, generated))

@@ -132,12 +132,12 @@ def wants_logprobs(body: Body) -> int | None:
     return (body.top_logprobs or 0) if body.logprobs else None
 
 
-def bare_requests(body: Body) -> list[GenerateRequest]:
+def bare_requests(body: Body, scope: str = "") -> list[GenerateRequest]:
     """One generation for each of the `n` choices; a seed counts on from choice to choice. Raises InvalidRequest."""
-    return [_bare_request(body, index) for index in range(body.n)]
+    return [_bare_request(body, index, scope) for index in range(body.n)]
 
 
-def _bare_request(body: Body, index: int) -> GenerateRequest:
+def _bare_request(body: Body, index: int, scope: str) -> GenerateRequest:
     asked = {name: value for name in _AS_ASKED & body.model_fields_set if (value := getattr(body, name)) is not None}
     sampling = Sampling(
         temperature=DEFAULT_TEMPERATURE if body.temperature is None else body.temperature,
@@ -159,6 +159,7 @@ def _bare_request(body: Body, index: int) -> GenerateRequest:
         json_schema=_schema(body),
         logprobs=wants_logprobs(body),
         overflow=body.overflow,
+        scope=scope,
     )
 
 

@@ -35,7 +35,7 @@ async def search(parts: Parts, peer: Caller, body: wire.SearchRequest) -> wire.S
 async def ask(parts: Parts, peer: Caller, body: wire.AskRequest, request: Request) -> wire.Answer | Response:
     """A cited answer; with `stream` NDJSON events `passages`, `token`, `error`, `done`; needs read."""
     collections = await blocking(parts.rights.chosen, peer, body.collection)
-    events = parts.answerer.events(body, collections)
+    events = parts.answerer.events(body, collections, str(peer.uid))
     if body.stream:
         # the first event is awaited here, so that a refusal is a status and not a broken stream
         return ClosingStream(ndjson(await first_of(request, events)), "application/x-ndjson")

@@ -147,10 +147,11 @@ class RemoteLease:
         logprobs: int | None = None,
         overflow: str = "refuse",
         speculate: bool = True,
+        scope: str = "",
     ) -> "RemoteGeneration":
         """Begin an answer, as `Lease.generate`. Raises InvalidPrompt, and NotSupported for what only a model here can.
 
-        `speculate` is the other end's own affair.
+        `speculate` and `scope` are the other end's own affair.
         """
         what = f"answering with the provider {self.model_id}"
         if (messages is None) == (prompt is None) or messages == ():

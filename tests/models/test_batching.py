@@ -93,9 +93,11 @@ class NoSampler:
         self.closed = True
 
 
-def job(number: int, prompt: Sequence[int], limit: int = 5, adapters: AdapterSet = (), stop: str = "") -> Job:
+def job(
+    number: int, prompt: Sequence[int], limit: int = 5, adapters: AdapterSet = (), stop: str = "", scope: str = ""
+) -> Job:
     output = Output(number, (stop,) if stop else ())
-    return Job(number, list(prompt), limit, cast(Sampler, NoSampler()), output, adapters)
+    return Job(number, list(prompt), limit, cast(Sampler, NoSampler()), output, adapters, scope=scope)
 
 
 def run(batcher: Batcher) -> list[Event]:

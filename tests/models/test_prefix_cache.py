@@ -44,6 +44,23 @@ def test_neither_another_adapter_nor_another_scale_finds_the_kv() -> None:
     assert [cached(batcher, number, PREFIX, adapters=adapters) for number, adapters in enumerate(sets)] == [99] * 5
 
 
+def test_nobody_finds_another_user_s_kv_in_the_cells_outside_them_or_while_it_is_made() -> None:
+    runtime = Recorder(kept=4)
+    runtime.cache_bytes = 10_000
+    batcher = Batcher(runtime)
+    counts = []
+    for number, scope in enumerate(["ann", "ben", "ann", "ben"]):
+        batcher.submit(job(number, PREFIX, 2, scope=scope))
+        counts.append(ends(run(batcher))[number].usage.cached_tokens)
+    assert counts == [0, 0, 99, 99]
+    batcher.kv.clear()
+    for number, scope in enumerate(["cid", "dan"]):
+        batcher.submit(job(number, PREFIX, 2, scope=scope))
+    assert {number: end.usage.cached_tokens for number, end in ends(run(batcher)).items()} == {0: 0, 1: 0}
+    batcher.submit(job(9, PREFIX, 2, scope="eve"))
+    assert ends(run(batcher))[9].usage.cached_tokens == 0
+
+
 def test_cached_prefixes_leave_when_their_cells_are_needed() -> None:
     runtime = Recorder(kept=4, cells=260, context=250)
     batcher = Batcher(runtime)

@@ -88,7 +88,13 @@ class Script:
         return sum(len(one.content.split()) for one in messages)
 
     def generate(
-        self, *, messages: Sequence[ChatMessage], max_tokens: int | None, sampling: Sampling, stop: Sequence[str] = ()
+        self,
+        *,
+        messages: Sequence[ChatMessage],
+        max_tokens: int | None,
+        sampling: Sampling,
+        stop: Sequence[str] = (),
+        scope: str = "",
     ) -> "Saying":
         self.prompts.append(messages)
         return Saying(self)

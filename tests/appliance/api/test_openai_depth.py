@@ -15,6 +15,7 @@ import pytest
 
 from appliance.api.openai_requests import CompletionBody, bare_requests
 from appliance.api.peer import PeerProtocol
+from appliance.rights import Peer
 from models.catalog import Catalog
 from models.protocol import Sampling
 from tests.gguf_builder import Shape, vocabulary, write_model
@@ -169,6 +170,27 @@ def test_a_cached_prefix_is_told_in_the_usage(client: openai.OpenAI) -> None:
         counts.append(usage.prompt_tokens_details.cached_tokens or 0)
     assert counts[0] < 20
     assert counts[1] > 100
+
+
+def test_nobody_learns_that_another_user_has_sent_the_same(
+    service: Live, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = "the pump is not open " * 30
+
+    def cached(client: openai.OpenAI) -> int:
+        usage = client.completions.create(model="noise", prompt=prompt, max_tokens=2).usage
+        assert usage
+        assert usage.prompt_tokens_details
+        return usage.prompt_tokens_details.cached_tokens or 0
+
+    assert (cached(client) < 20, cached(client) > 100) == (True, True)
+    monkeypatch.setattr("appliance.api.peer.peer_of", lambda _: Peer(2, 54_321, frozenset({54_322})))
+    transport = httpx2.HTTPTransport(uds=str(service.places.socket))
+    with httpx2.Client(transport=transport, timeout=60) as http:
+        body = {"model": "noise", "prompt": prompt, "max_tokens": 2}
+        for few in (True, False):
+            usage = http.post("http://docent/v1/completions", json=body).json()["usage"]
+            assert (usage["prompt_tokens_details"]["cached_tokens"] < 20) == few
 
 
 @pytest.mark.parametrize(

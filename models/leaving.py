@@ -5,6 +5,7 @@ gets it any more, and counts until its process is gone. Adapters and prompt cach
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from models.budget import Proceed
@@ -89,8 +90,17 @@ class Leaver:
             resident.trimming -= asked
         if given_back is None:
             resident.trims_again_at = self._roster.clock() + _TRIM_AGAIN_S
+            if cache is not None:
+                self._take_back(resident)
         else:
             await self._given_back(resident, adapters, cache=cache is not None, why=why, cause=cause)
+
+    def _take_back(self, resident: Resident) -> None:
+        """It will hear of the trim later, and right after it that it may fill its cache again, which still counts."""
+        if resident.child is not None:
+            size = sum(resident.of("cache").values())
+            with contextlib.suppress(ModelError):
+                resident.child.send(lambda number: Trim(id=number, cache_bytes=size)).close()
 
     async def _given_back(
         self, resident: Resident, adapters: Sequence[str], *, cache: bool, why: str, cause: str

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from models.budget import Holder, Plan, plan
+from models.budget import Holder, Plan, Proceed, Wait, plan
 from models.catalog import Catalog, ModelSpec
 from models.decisions import Decision, Journal
 from models.line import Line
@@ -100,8 +100,19 @@ class Roster:
         return [replace(one, pinned=True) if one.id in protected else one for one in found]
 
     def plan(self, wanted: Mapping[str, int], protected: Collection[str] = ()) -> Plan:
-        """How this can be had."""
-        return plan(self.limits, self.holders(protected), wanted)
+        """How this can be had. What is leaving already is waited for, before anything else has to leave."""
+        holders = self.holders(protected)
+        leaving = [one for one in holders if self._leaves(one)]
+        decision = plan(self.limits, [one for one in holders if one not in leaving], wanted)
+        if decision == Proceed() and plan(self.limits, holders, wanted) != decision:
+            return Wait(tuple(one.id for one in leaving))
+        return decision
+
+    def _leaves(self, holder: Holder) -> bool:
+        """Whether it was told to go, or goes with what it is a part of."""
+        key, _, part = holder.id.partition("/")
+        resident = self.by_key(key)
+        return resident is not None and (resident.leaving or part in resident.trimming)
 
     def used(self) -> dict[str, int]:
         """Bytes held on each device."""

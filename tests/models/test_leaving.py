@@ -12,6 +12,7 @@ import pytest
 
 from models import leaving
 from models.adapters import AdapterRef
+from models.budget import Proceed, Wait
 from models.child import Child
 from models.need import RAM
 from models.options import ModelDefaults
@@ -45,6 +46,18 @@ async def test_what_is_being_given_back_is_waited_for_and_not_asked_for_again(ho
         os.kill(resident.child.pid if resident.child else 0, signal.SIGCONT)
         await first
         assert part not in {one.id for one in manager.holders()}
+
+
+async def test_what_leaves_already_is_waited_for_and_nothing_more_leaves_beside_it(home: Path) -> None:
+    async with managed(home, FAST) as manager:
+        await manager.load("a")
+        await manager.load("b")
+        manager.budget_bytes = manager.report().used[RAM]
+        first, second = manager._roster.residents
+        first.leaving = True
+        assert manager._roster.plan({RAM: first.bytes}) == Wait((first.key,))
+        assert manager._roster.plan({RAM: first.bytes + second.bytes}) == Proceed((second.key,))
+        first.leaving = False
 
 
 async def test_a_cache_that_its_child_may_fill_later_goes_on_counting(

@@ -202,8 +202,8 @@ class Lease:
 
         Without `max_tokens` it may fill the context. `grammar` is GBNF, `json_schema` the text of a schema, `logprobs`
         how many of the likeliest tokens to tell of for each, `overflow` what happens to messages that do not fit. What
-        was read for another `scope` is not used. Each generation counts against the queue. Raises InvalidPrompt, ModelBusy, ModelCrashed; the rest is raised by the
-        generation.
+        was read for another `scope` is not used. Each generation counts against the queue. Raises InvalidPrompt,
+        ModelBusy, ModelCrashed; the rest is raised by the generation.
         """
         what = f"answering with the model {self.model_id}"
         if (messages is None) == (prompt is None):

@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliance.errors import ConfigError
-from appliance.own_settings import KvType, ModelNames, OwnModelSettings
+from appliance.own_settings import FlashAttention, KvType, ModelNames, OwnModelSettings
 from appliance.provider_settings import FallbackNames, Name, ProviderSettings
 
 SYSTEM_STATE = Path("/var/lib/docent")
@@ -61,6 +61,9 @@ class ModelSettings(_Section):
     default: str = Field("", description="model that answers when none is named; empty: the only one, else extractive")
     context: int = Field(8192, ge=256, le=1 << 20, description="context in tokens, at most the model's own")
     kv_type: KvType = Field("f16", description="type of the KV cache: f32, f16, q8_0 or q4_0")
+    flash_attention: FlashAttention = Field(
+        True, description="faster beside other requests; off: rounding depends less on them"
+    )
     threads: int = Field(0, ge=0, le=256, description="threads of a model's process; 0: one per core")
     batch: int = Field(128, ge=16, le=8192, description="tokens of prompts read in one step")
     gpu_layers: int = Field(-1, ge=-1, le=10_000, description="layers on the GPU; -1: as many as fit")

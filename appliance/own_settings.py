@@ -2,12 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from appliance.provider_settings import Name, names
 
 KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 
+
+def _allowed_with_cache(flash: bool | None, info: ValidationInfo) -> bool | None:
+    """Llama.cpp reads a quantised cache with flash attention alone."""
+    kind = info.data.get("kv_type")
+    if flash is False and kind in ("q8_0", "q4_0"):
+        raise ValueError(f"a KV cache of the type {kind} needs flash attention")
+    return flash
+
+
+FlashAttention = Annotated[bool, AfterValidator(_allowed_with_cache)]
+"""A field that stands after `kv_type`."""
 
 ModelNames = Annotated[tuple[Name, ...], BeforeValidator(names)]
 
@@ -25,6 +36,9 @@ class OwnModelSettings(BaseModel):
 
     context: int | None = Field(None, ge=256, le=1 << 20, description="context in tokens, at most the model's own")
     kv_type: KvType | None = Field(None, description="type of the KV cache: f32, f16, q8_0 or q4_0")
+    flash_attention: FlashAttention | None = Field(
+        None, description="faster beside other requests; off: rounding depends less on them"
+    )
     threads: int | None = Field(None, ge=1, le=256, description="threads of its process")
     batch: int | None = Field(None, ge=16, le=8192, description="tokens of prompts read in one step")
     parallel: int | None = Field(None, ge=1, le=64, description="requests answered at the same time")

@@ -21,6 +21,7 @@ class ModelOptions:
     parallel: int | None = None
     batch: int | None = None
     kv_type: KvType | None = None
+    flash_attention: bool | None = None
     gpu_layers: int | None = None
     idle_s: float | None = None
     template: str | None = None
@@ -44,6 +45,7 @@ class ModelDefaults:
     parallel: int = 4
     batch: int = 128
     kv_type: KvType = "f16"
+    flash_attention: bool = True
     gpu_layers: int = AUTOMATIC
     cache_bytes: int = 0
     idle_s: float | None = 1800.0
@@ -70,6 +72,7 @@ class ModelDefaults:
             batch=own.batch or self.batch,
             threads=own.threads or self.threads,
             kv_type=own.kv_type or self.kv_type,
+            flash_attention=self.flash_attention if own.flash_attention is None else own.flash_attention,
             gpu_layers=max(0, layers),
             cache_bytes=self.cache_bytes,
             template=own.template,

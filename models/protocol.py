@@ -55,7 +55,7 @@ class LoadSettings(_Message):
     kv_type: KvType = "f16"
     gpu_layers: int = Field(default=0, ge=0)
     cache_bytes: int = Field(default=0, ge=0)
-    flash_attention: bool = True  # less memory, and cells of others cost no time; but llama.cpp sums it in 16 bits
+    flash_attention: bool = True  # less memory, and cells of others cost no time; but llama.cpp sums in 16 bits
     template: str | None = None
 
 

@@ -80,3 +80,10 @@ def test_a_variable_that_sets_nothing_is_refused(tmp_path: Path, variable: str, 
 def test_the_variables_of_places_and_other_programs_are_no_settings(tmp_path: Path) -> None:
     environment = {"DOCENT_HOME": "/x", "DOCENT_SOCKET": "/y", "DOCENT_CONFIG": "/z", "DOCENT_PYTHON": "p", "A": "b"}
     assert load(places(tmp_path), environment) == load(places(tmp_path), {})
+
+
+@pytest.mark.parametrize("section", ["models", "model.tiny"])
+def test_a_quantised_cache_without_flash_attention_is_refused(tmp_path: Path, section: str) -> None:
+    with pytest.raises(ConfigError, match=r"flash_attention = False: .*q8_0 needs flash attention"):
+        load(places(tmp_path, f'[{section}]\nkv_type = "q8_0"\nflash_attention = false\n'), {})
+    assert load(places(tmp_path, f"[{section}]\nflash_attention = false\n"), {})

@@ -36,6 +36,8 @@ TABLES = {**SECTIONS, "providers.NAME": ProviderSettings, "model.ID": OwnModelSe
 
 
 def shown_default(default: object) -> str:
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     return {None: "as for all", "": '`""`', (): "`[]`", PydanticUndefined: "needed"}.get(default, f"`{default}`")
 
 

@@ -1,8 +1,17 @@
 """`python -m appliance` is the `docent` command."""
 
+import signal
 import sys
 
-from appliance.cli.app import main
+# Until the modules are loaded nobody answers to Ctrl-C: the process ends as by default, without a traceback.
+_HANDLED = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if _HANDLED:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from appliance.cli.app import main  # noqa: E402 - see above
+
+if _HANDLED:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["main"]
 

@@ -35,10 +35,16 @@ def model_defaults(settings: Settings, config: Path, *, budget: int, cpus: int) 
     )
 
 
+_QUOTING = "extractive"
+"""Answers without a language model; always there."""
+
+
 def unknown_models(settings: Settings, installed: Collection[str]) -> list[str]:
     """An offence for each setting that names a model which is not installed."""
     named = [*((f"model.{name}", name) for name in settings.model)]
     named += [("models.preload", name) for name in settings.models.preload]
+    if settings.models.default not in ("", _QUOTING, *settings.providers):
+        named.append(("models.default", settings.models.default))
     return [_unknown(key, name, installed) for key, name in named if name not in installed]
 
 

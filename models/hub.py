@@ -20,7 +20,15 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from models.errors import HashMismatch, HubError, HubFileUnknown, HubRefused, HubUnreachable, ModelError
+from models.errors import (
+    HashMismatch,
+    HubError,
+    HubFileUnknown,
+    HubRefused,
+    HubUnreachable,
+    InvalidModelId,
+    ModelError,
+)
 
 with warnings.catch_warnings(action="ignore"):  # it comments on environment variables that nobody here needs
     from huggingface_hub import ModelInfo, constants, errors, get_hf_file_metadata, hf_hub_url
@@ -102,10 +110,11 @@ class Hub:
         close_session()
 
     def repo(self, repo_id: str, revision: str = "") -> Repo:
-        """What the repository holds. Raises HubFileUnknown, HubRefused, HubUnreachable."""
+        """What the repository holds. Raises InvalidModelId, HubFileUnknown, HubRefused, HubUnreachable."""
         what = f"asking {self.endpoint} for {repo_id}"
         if not _REPOSITORY.fullmatch(repo_id) or ".." in repo_id:
-            raise HubFileUnknown(what, "a repository is named OWNER/NAME", "copy the name from its page")
+            hint = "copy the name from its page, or take a short one that `docent models suggest` shows"
+            raise InvalidModelId(f"pulling {repo_id!r}", "a repository is named OWNER/NAME", hint)
         if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
             raise HubFileUnknown(what, f"{revision!r} is not the name of a revision", "leave --revision out")
         url = f"{self.endpoint}/api/models/{repo_id}" + (f"/revision/{revision}" if revision else "")

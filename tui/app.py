@@ -35,7 +35,7 @@ class DocentApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012 as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "switch_mode('ask')", "Ask"),
+        Binding("f2", "ask", "Ask"),
         Binding("f3", "switch_mode('library')", "Library"),
         Binding("ctrl+t", "toggle_mode", "Ask or library", show=False),
         Binding("ctrl+q", "quit", "Quit", priority=True),
@@ -56,6 +56,13 @@ class DocentApp(App[None]):
     async def on_unmount(self) -> None:
         self.workers.cancel_all()
         await self._client.close()
+
+    async def action_ask(self) -> None:
+        """The question, from wherever one is."""
+        await self.switch_mode("ask")
+        while not isinstance(self.screen, AskScreen):
+            await self.pop_screen()
+        self.screen.action_to_question()
 
     def action_toggle_mode(self) -> None:
         """The other screen."""

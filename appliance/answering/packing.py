@@ -36,7 +36,7 @@ async def pack(
     Raises:
         ContextOverflow: not even the question and one passage fit.
     """
-    answer = max(_LEAST_ANSWER, min(max_tokens, context // 2))
+    answer = min(max_tokens, max(_LEAST_ANSWER, context // 2))
     room = context - answer - _MARGIN - await count_chat(messages(question, []))
     taken: list[str] = []
     for number, row in enumerate(rows, 1):

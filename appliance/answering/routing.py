@@ -1,5 +1,6 @@
 """Who answers: the model asked for, the configured default, the only one installed, or the extractive answer."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,16 +53,18 @@ def choose(request: wire.AskRequest, default: str, models: Installed | None, ada
         UnknownModel, UnknownAdapter: what was named, or configured as default, is not installed.
         InvalidRequest: adapters were named, but no language model answers.
     """
-    asked = request.model if request.model not in (None, "", DOCENT) else None
+    asked, named = _asked(request.model)
     model = asked or default or _only(models)
-    for use in request.adapters:
+    adapters_asked = [*request.adapters, *(wire.AdapterUse(id=name) for name in named)]
+    _check_each_once(adapters_asked)
+    for use in adapters_asked:
         if adapters is None:
             raise UnknownAdapter(
                 f"adapter {use.id!r}", "no adapters are installed", "`docent adapters list` shows them"
             )
         adapters.get(use.id)
     if model == EXTRACTIVE:
-        if request.adapters:
+        if adapters_asked:
             raise InvalidRequest(
                 "the question",
                 "adapters belong to a language model, and the extractive answer has none",
@@ -70,8 +73,29 @@ def choose(request: wire.AskRequest, default: str, models: Installed | None, ada
         return Route(EXTRACTIVE, ())
     if models is None:
         raise UnknownModel(f"model {model!r}", "no models are installed", "`docent models list` shows them")
-    models.get(model)
-    return Route(model, tuple(AdapterRef(use.id, use.scale) for use in request.adapters))
+    try:
+        models.get(model)
+    except UnknownModel as error:
+        if asked:
+            raise
+        hint = f"it is `models.default` in the settings: mend it there, or name another model; {error.hint}"
+        raise UnknownModel(error.what, error.why, hint) from error
+    return Route(model, tuple(AdapterRef(use.id, use.scale) for use in adapters_asked))
+
+
+def _asked(name: str | None) -> tuple[str, list[str]]:
+    """Model and adapters of a name such as `MODEL`, `MODEL:ADAPTER` or `docent:MODEL:ADAPTER`; no model: the default."""
+    parts = (name or "").split(":")
+    if parts[0] == DOCENT:
+        parts = parts[1:] or [""]
+    return parts[0], parts[1:]
+
+
+def _check_each_once(uses: Sequence[wire.AdapterUse]) -> None:
+    twice = sorted(name for name, count in Counter(use.id for use in uses).items() if count > 1)
+    if twice:
+        why = f"the adapter {twice[0]} is named twice"
+        raise InvalidRequest("the question", why, "name each adapter once, with the scale it is to have")
 
 
 def order(route: Route, fallback: Sequence[str]) -> Iterator[Route]:

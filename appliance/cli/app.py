@@ -131,7 +131,8 @@ def _not_confirmed(*, as_json: bool) -> int:
 
 
 def _usage_error(error: TyperException, *, as_json: bool) -> int:
-    message = _in_our_words(error.format_message())
+    alone = type(error).__name__ == "NoArgsIsHelpError"  # whose message is the whole help
+    message = "a command is missing" if alone else _in_our_words(error.format_message())
     context = getattr(error, "ctx", None)
     hint = f"`{context.command_path if context else 'docent'} --help` says what it takes"
     if as_json:

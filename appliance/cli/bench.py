@@ -103,7 +103,11 @@ def _chosen(model_id: str, installed: Sequence[Model]) -> Model:
     for model in installed:
         if model.id == model_id and model.kind == "gguf":
             return model
-    why = "it makes embeddings, not text" if any(one.id == model_id for one in installed) else "it is not installed"
+    kinds = {
+        "embedding": "it makes embeddings, not text",
+        "remote": "it is a provider, whose speed is another machine's",
+    }
+    why = next((kinds[one.kind] for one in installed if one.id == model_id), "it is not installed")
     raise NotFound(f"measuring the model {model_id!r}", why, "`docent models list` shows the installed ones")
 
 

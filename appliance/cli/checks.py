@@ -225,6 +225,21 @@ def service(places: Places) -> Finding:
     return Finding("service", "ok", f"ready, version {status.version}")
 
 
+def models(places: Places) -> Finding:
+    """Every installed model, adapter and provider can be used, as far as the service knows."""
+    try:
+        with Client(places.socket) as client:
+            failed = [model for model in client.models() if model.state == "failed"]
+    except DocentError:
+        return Finding("models", "warning", "not known without the service", "start it first")
+    if failed:
+        said = "; ".join(f"{one.id}: {one.reason or 'it cannot be used'}" for one in failed)
+        return Finding(
+            "models", "error", said, "`docent models verify MODEL` says more; `docent models list` shows all"
+        )
+    return Finding("models", "ok", "all that are installed can be used")
+
+
 CHECKS: tuple[Callable[[Places], Finding], ...] = (
     python,
     libraries,
@@ -240,6 +255,7 @@ CHECKS: tuple[Callable[[Places], Finding], ...] = (
     socket_path,
     group,
     service,
+    models,
 )
 
 

@@ -63,6 +63,7 @@ def pull(
     json: JsonOption = False,
 ) -> None:
     """Fetch a GGUF model from a hub: resumed where it broke off, verified, installed as a new version of its name."""
+    from models.catalog import checked_id
     from models.hub import Hub
     from models.pull import look_up
     from models.pull import pull as fetch
@@ -70,7 +71,11 @@ def pull(
     repo, file, chosen = _resolve(model, model_id)
     settings = load(find_places()).hub
     token = _token(token_file or os.environ.get("HF_TOKEN_PATH") or settings.token_file)
+    if model_id:
+        checked_id(model_id)
     with Hub(settings.endpoint or os.environ.get("HF_ENDPOINT") or "", token) as hub:
+        if not json:
+            print_text(f"asking {hub.endpoint} for {clean_line(repo)} …")
         wanted = look_up(hub, repo, file, revision=revision or "", model_id=chosen)
         if not json:
             _announce(hub, wanted)
@@ -91,7 +96,7 @@ def _resolve(given: str, model_id: str | None) -> tuple[str, str, str]:
     """Repository, file and id of what was asked for."""
     from models.recommended import by_name
 
-    name, _, file = given.partition(":")
+    name, _, file = given.removeprefix("https://huggingface.co/").rstrip("/").partition(":")
     entry = by_name(name)
     if entry is None:
         return name, file, model_id or ""

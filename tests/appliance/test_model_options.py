@@ -34,6 +34,17 @@ def test_one_model_s_table_says_what_is_different_for_it(tmp_path: Path) -> None
     ]
 
 
+def test_a_default_that_nobody_has_is_named(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, "[models]\ndefault = 'big'\n")
+    assert unknown_models(chosen, ["bit"]) == ["models.default: no model 'big' is installed (did you mean bit?)"]
+    assert unknown_models(chosen, ["big"]) == []
+    for text in (
+        "default = 'extractive'",
+        "default = 'far'\n[providers.far]\nkind='ollama'\nurl='http://[::1]:1'\nmodel='m'",
+    ):
+        assert unknown_models(settings(tmp_path, f"[models]\n{text}\n"), []) == []
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

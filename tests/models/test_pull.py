@@ -18,6 +18,7 @@ from models.errors import (
     HubRefused,
     HubUnreachable,
     InvalidModelFile,
+    InvalidModelId,
     ModelBusy,
     ModelError,
     ModelStorageFull,
@@ -454,6 +455,13 @@ def test_a_named_revision_is_asked_for_and_an_impossible_one_is_not(client: Hub,
     assert hub.requests[-1][1].endswith("/revision/v1.0")
     with pytest.raises(HubFileUnknown):
         client.repo(REPO, "../../x")
+
+
+@pytest.mark.parametrize("name", ["nosuchname", "", "a/b/c", "../x"])
+def test_a_name_that_is_no_repository_is_never_asked_for(client: Hub, hub: FakeHub, name: str) -> None:
+    with pytest.raises(InvalidModelId, match="OWNER/NAME"):
+        client.repo(name)
+    assert hub.requests == []
 
 
 def test_a_licence_of_its_own_is_named(client: Hub, hub: FakeHub) -> None:

@@ -186,3 +186,20 @@ async def test_enter_without_a_question_opens_a_citation_and_without_one_does_no
         await until(pilot, lambda: app.screen.query_one(CitationList).option_count)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, CitationScreen))
+
+
+async def test_f2_leads_back_to_the_question_from_anywhere(app: DocentApp, service: FakeService) -> None:
+    async with app.run_test() as pilot:
+        question = app.screen.query_one("#input")
+        await pilot.press("tab")
+        assert not question.has_focus
+        await pilot.press("f2")
+        assert question.has_focus
+        await pilot.press(*keys("Why?"), "enter")
+        citations = app.screen.query_one(CitationList)
+        await until(pilot, lambda: citations.option_count == 1)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, CitationScreen))
+        await pilot.press("f2")
+        await until(pilot, lambda: question.has_focus)
+        assert not isinstance(app.screen, CitationScreen)

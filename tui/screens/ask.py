@@ -68,6 +68,12 @@ class AskScreen(ServiceScreen):
         models = [(clean_line(model.id), model.id) for model in self.state.models if model.kind == "gguf"]
         return [("default model", _DEFAULT), *models, ("quotes only", _EXTRACTIVE)]
 
+    @on(Select.Changed, "#model")
+    def _model_chosen(self, event: Select.Changed) -> None:
+        """Somebody chose it, rather than the list of models having changed: on with the question."""
+        if event.select.has_focus:
+            self.action_to_question()
+
     @on(QuestionAsked)
     def _asked(self, event: QuestionAsked) -> None:
         model = self.query_one("#model", Select).value

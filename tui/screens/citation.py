@@ -19,6 +19,7 @@ class CitationScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "dismiss", "Close", key_display="esc"),
+        Binding("f2", "app.ask", "Ask", show=False),
         Binding("right,n", "step(1)", "Next", key_display="→"),
         Binding("left,p", "step(-1)", "Previous", key_display="←"),
     ]

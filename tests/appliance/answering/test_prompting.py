@@ -48,6 +48,10 @@ async def test_as_many_passages_as_fit_are_packed_best_first() -> None:
     assert f"Passage [{few.passages + 1}]" not in few.messages[-1].content
 
 
+async def test_an_answer_is_no_longer_than_asked_for() -> None:
+    assert [(await packed(2000, max_tokens=most)).max_tokens for most in (1, 5, 300)] == [1, 5, 300]
+
+
 @pytest.mark.parametrize("context", [260, 300, 500, 900])
 async def test_prompt_and_answer_stay_within_the_context(context: int) -> None:
     made = await packed(context)

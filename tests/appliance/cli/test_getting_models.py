@@ -60,7 +60,7 @@ def test_a_choice_is_asked_for_with_all_sizes(run: Run, hub: FakeHub, source: Pa
 
 
 @pytest.mark.parametrize(
-    ("model", "code"), [("nothing", 4), ("a/b/c", 4), (f"{REPO}:x.gguf", 4), ("clinic/none", 4), (f"{REPO}:Q2_K", 2), ("../x", 4)]
+    ("model", "code"), [("nothing", 2), ("a/b/c", 2), (f"{REPO}:x.gguf", 4), ("clinic/none", 4), (f"{REPO}:Q2_K", 2), ("../x", 2)]
 )  # fmt: skip
 def test_what_is_not_there_is_told_with_a_hint(run: Run, hub: FakeHub, model: str, code: int) -> None:
     done = run("models", "pull", model)

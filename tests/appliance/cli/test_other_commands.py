@@ -196,3 +196,10 @@ def test_json_output_is_one_document_a_terminal_does_not_obey(run: Run, service:
     out = run("documents", "list", "--json").out
     assert json.loads(out)["documents"][0]["document"] == "\x9b31m\u202e.pdf"
     assert not {"\x9b", "\u202e"} & set(out)
+
+
+def test_a_group_without_a_command_says_that_one_is_missing(run: Run) -> None:
+    result = run("models")
+    assert result.code == 2
+    assert "Error: a command is missing" in result.err
+    assert result.err.count("Usage:") == 1

@@ -23,12 +23,20 @@ async def test_a_load_that_waits_for_a_busy_model_is_not_starved_by_further_requ
     async with managed(home, clock=clock) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
         done: list[str] = []
-        busy = [asyncio.create_task(use(manager, "a", done)) for _ in range(3)]
-        await until(lambda: manager.state("a").leases > 0, 30)
+        enough = asyncio.Event()
+
+        async def hold() -> None:
+            async with manager.lease("a"):
+                await enough.wait()
+                done.append("a")
+
+        busy = [asyncio.create_task(hold()) for _ in range(3)]
+        await until(lambda: manager.state("a").leases == 3, 30)
         waiting = asyncio.create_task(use(manager, "b", done))
-        await until(lambda: "waited" in kinds(manager, "b"))
+        await until(lambda: "waited" in kinds(manager, "b"), 30)
         clock.now += 60  # the turn of a is over
         later = [asyncio.create_task(use(manager, "a", done)) for _ in range(5)]
+        enough.set()
         await asyncio.gather(*busy, waiting, *later)
         assert done == ["a", "a", "a", "b", "a", "a", "a", "a", "a"]
 

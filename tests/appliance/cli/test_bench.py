@@ -45,7 +45,7 @@ def test_a_run_tells_speeds_waiting_times_memory_and_cpu_time(bench: Run) -> Non
     found: dict[str, Any] = bench("bench", "model", "noise", *SMALL, "--json").json
     assert found["settings"] == {"prompt_tokens": 60, "answer_tokens": 6, "clients": [1, 3], "rounds": 1}
     reading = found["reading"]
-    assert 45 <= reading["prompt_tokens"] <= 90
+    assert 20 <= reading["prompt_tokens"] <= 180, "words of this vocabulary have one token or many"
     assert reading["tokens_per_second"] > 0
     assert set(reading["first_token"]) == set(reading["cached_first_token"]) == PERCENTILES
     assert [(one["clients"], one["requests"]) for one in found["answering"]] == [(1, 1), (3, 3)]
@@ -97,7 +97,18 @@ def test_without_a_service_a_run_ends_with_3_and_the_history_is_shown(run: Run) 
 
 
 def test_ctrl_c_ends_it_at_once_and_leaves_nothing_running_in_the_service(service: Live, home: Path) -> None:
-    command = [sys.executable, "-m", "appliance", "bench", "model", "noise", "--rounds", "1000", "--clients", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "appliance",
+        "bench",
+        "model",
+        "noise",
+        "--rounds",
+        "1000",
+        "--prompt-tokens",
+        "60",
+    ]
     environment = {**os.environ, "DOCENT_HOME": str(home), "DOCENT_SOCKET": str(service.places.socket)}
     manager = service.context.models.manager
 

@@ -26,6 +26,7 @@ _MAX_SOCKET_BYTES = 107
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _LOG_LINES = 30
+_AGAIN_SECONDS = 0.25
 _FOREIGN = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS")
 
 
@@ -43,13 +44,20 @@ class Interrupts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if signal.SIGALRM in self._before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _arrived(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._held:
-            raise KeyboardInterrupt
-        self._waiting = True
+        if self._held:
+            self._waiting = True
+            return
+        # One that strikes inside a finaliser or a callback of the import system is swallowed: it comes again.
+        if signal.SIGALRM not in self._before:
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._arrived)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        raise KeyboardInterrupt
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The demonstration for real: a service, the sample documents, cited answers, and nothing left behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from appliance.cli.temporary import Interrupts
 
 ROOT = Path(__file__).parents[3]
 
@@ -75,3 +78,11 @@ def test_interrupted_it_leaves_nothing(folder: Path, number: signal.Signals) -> 
     assert "Traceback" not in err
     assert list(folder.iterdir()) == []
     assert services_below(folder) == []
+
+
+def test_an_interrupt_that_is_swallowed_comes_again() -> None:
+    with Interrupts():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.pause()

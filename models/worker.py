@@ -68,9 +68,8 @@ class Line:
         except queue.Empty:
             return None
 
-    def send(self, *events: Event) -> None:
-        """All at once: the service wakes up once for a step, on a core that would rather decode."""
-        self._connection.sendall(b"".join(map(encode, events)))
+    def send(self, event: Event) -> None:
+        self._connection.sendall(encode(event))
         self._sent = time.monotonic()
 
     def send_alive(self) -> None:
@@ -120,8 +119,8 @@ class Worker:
             self._receive()
             self._take_turns()
             if self._batcher.busy:
-                if events := self._batcher.step():
-                    self._line.send(*events)
+                for event in self._batcher.step():
+                    self._line.send(event)
                 self._engine.adapters.drop((), self._batcher.adapters)
                 self._line.send_alive()
 

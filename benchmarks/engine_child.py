@@ -1,7 +1,8 @@
 """The engine behind its process's socket, for `benchmarks.engine`; prints one JSON object.
 
 Prompts are text here, as nothing else goes through the socket, of words that are one token each in most vocabularies.
-Decoding several sequences is measured after short prompts alone, which are all read in one step.
+Decoding several sequences is measured after prompts alone that are all read in one step: else those that answer already
+would wait for the others' prompts.
 """
 
 import asyncio
@@ -49,7 +50,7 @@ class Bench:
                 return event
 
 
-async def measure(bench: Bench) -> dict[str, float]:
+async def measure(bench: Bench, batch: int) -> dict[str, float]:
     """All figures of the plan that can be had from outside."""
     figures: dict[str, float] = {}
     for prompt, sequences in PLAN.cases():
@@ -60,7 +61,7 @@ async def measure(bench: Bench) -> dict[str, float]:
         found = {"whole": (read + sequences * PLAN.answer) / seconds}
         if sequences == 1:
             found["prefill"] = read / ends[0].prefill_s
-        if sequences == 1 or prompt * sequences <= 128:
+        if sequences == 1 or read <= batch:
             found["decode"] = sequences * PLAN.answer / max(end.decode_s for end in ends)
         figures |= PLAN.named(prompt, sequences, found)
     return figures
@@ -76,13 +77,14 @@ async def main() -> None:
             "threads": setup.threads,
             "kv_type": setup.kv_type,
             "parallel": max(PLAN.sequences),
+            "cache_bytes": setup.cache_bytes,
         }
     )
     with Spawner() as spawner:
         child = await Child.start("bench", model, settings, spawner, deadline_s=300)
         bench = Bench(child)
         await bench.calibrate()
-        figures = await measure(bench)
+        figures = await measure(bench, setup.batch)
         await child.stop()
     print(json.dumps(figures))
 

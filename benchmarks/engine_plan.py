@@ -12,6 +12,8 @@ class Setup:
     batch: int
     threads: int
     kv_type: str
+    cache_bytes: int = 256 << 20
+    """Where kept prompts may go, behind the process's socket alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +44,5 @@ class Plan:
         return {names[kind]: value for kind, value in found.items() if kind in names}
 
 
-PLAN: Final = Plan(prompts=(16, 128, 512), answer=32, sequences=(1, 4, 8), cells=1536)
+PLAN: Final = Plan(prompts=(8, 128, 512), answer=32, sequences=(1, 4, 8), cells=1536)
 """The cells leave out several long prompts at a time: those tell nothing that one does not."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from models.errors import ModelCrashed, ModelLoadFailed
+from models.frames import FrameProtocol
 from models.memory import cpu_seconds
 from models.process import Process, Spawner
 from models.protocol import (
-    HEADER_BYTES,
     Cancel,
     Count,
     Counted,
@@ -36,7 +36,6 @@ from models.protocol import (
     Trimmed,
     decode_event,
     encode,
-    frame_length,
     path_text,
 )
 
@@ -205,8 +204,10 @@ class Child:
     # -- the conversation ---------------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._process.connection)
-        self._pump = asyncio.create_task(self._listen(), name=f"model {self._model_id}")
+        _, self._frames = await asyncio.get_running_loop().create_unix_connection(
+            lambda: FrameProtocol(lambda body: self._hear(decode_event(body))), sock=self._process.connection
+        )
+        self._pump = asyncio.create_task(self._watch(), name=f"model {self._model_id}")
 
     async def _load(self, what: str, path: Path, settings: LoadSettings) -> None:
         self._write(Load(path=path_text(path), settings=settings))
@@ -217,21 +218,14 @@ class Child:
         self.loaded = first
 
     def _write(self, request: Request) -> None:
-        self._writer.write(encode(request))
+        self._frames.write(encode(request))
 
-    async def _listen(self) -> None:
-        """Hands events on until the child ends; then tells everyone who waits."""
-        why = "its process has ended"
-        try:
-            while True:
-                length = frame_length(await self._reader.readexactly(HEADER_BYTES))
-                self._hear(decode_event(await self._reader.readexactly(length)))
-        except ProtocolError as error:
-            why = f"its process sent nonsense: {error}"
-        except (OSError, EOFError):
-            pass
+    async def _watch(self) -> None:
+        """Waits for the child's end; then tells everyone who waits for it."""
+        nonsense = await self._frames.over
+        why = f"its process sent nonsense: {nonsense}" if nonsense else "its process has ended"
         self._process.kill()
-        self._writer.close()
+        self._frames.close()
         status = await self._process.ended()
         self._died(self._crashed(f"{why}: {_status(status)}"))
 

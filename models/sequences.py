@@ -1,8 +1,9 @@
 """The sequences of a context: which are running, which are kept as cached prefixes, and who has to make room.
 
 Rules: the KV of an ended request stays in its cells as long as nobody needs them, sharing what is alike; then it moves
-into `States`, as far as that limit allows; what was not used for longest goes first. A running sequence is never
-touched. KV is found by tokens, adapters and scope together, see `prefixes`.
+into `States`, as far as that limit allows; what was not used for longest goes first. Cells in use cost every step some
+time, whosever they are, so beyond a few hundred of them kept KV moves as soon as another request begins, if `States` has
+room. A running sequence is never touched. KV is found by tokens, adapters and scope together, see `prefixes`.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -17,6 +18,7 @@ Maker = tuple[AdapterSet, str]
 """Adapters and scope that KV was made with: users have scopes of their own, lest one learn what another has asked."""
 _WORTH_SAVING: Final = 32  # tokens; less is decoded again as fast
 _WORTH_RESTORING: Final = 32
+_KEPT_CELLS: Final = 256  # llama.cpp passes over cells of others in steps of as many
 
 
 class Memory(Protocol):
@@ -49,6 +51,7 @@ class Sequences:
         self._kept: Prefixes[int] = Prefixes(whole=memory.rigid)
         self._running: set[int] = set()
         self._free = list(range(memory.sequences))[::-1]
+        self._token_bytes = 0.0  # of saved KV, as last seen
         for sequence in self._free:
             memory.forget(sequence)
 
@@ -63,6 +66,7 @@ class Sequences:
     def open(self, tokens: Tokens, maker: Maker, ahead: int = 0) -> tuple[int, int]:
         """A sequence for these tokens, and how many of them it has already; `ahead` can soon be borrowed."""
         match = self.cached(tokens, maker)
+        self._tidy(match)
         sequence = self._take(except_for=match)
         self._running.add(sequence)
         restored = self._restore(sequence, tokens, maker, max(ahead, match.length if match else 0))
@@ -123,6 +127,20 @@ class Sequences:
 
     # -- rooms of its own -----------------------------------------------------------------------------------------
 
+    def _tidy(self, match: Match[int] | None) -> None:
+        """Move what is kept but of no use to the next request out of the cells, as far as nothing is lost by it."""
+        kept = self.cells.total - self.cells.free - self.demand(match)
+        for entry in self._kept.oldest():
+            if kept <= _KEPT_CELLS:
+                return
+            if (match and entry is match.prefix) or not self._has_room_outside(entry):
+                continue
+            kept -= self.cells.alone(entry.place)
+            self._give_up(entry)
+
+    def _has_room_outside(self, entry: Prefix[int]) -> bool:
+        return self.states.held + self._token_bytes * len(entry.tokens) <= self.states.limit > 0
+
     def _take(self, except_for: Match[int] | None) -> int:
         """A sequence that is free; there are more than can run."""
         if not self._free:
@@ -157,7 +175,9 @@ class Sequences:
         if match and match.length == len(tokens):
             self.states.touch(match.prefix)
         else:
-            self.states.add(tokens, key, self._memory.save(sequence))
+            state = self._memory.save(sequence)
+            self._token_bytes = state.nbytes / len(tokens)
+            self.states.add(tokens, key, state)
 
     def _forget(self, sequence: int) -> None:
         self._memory.forget(sequence)

@@ -68,8 +68,9 @@ class Line:
         except queue.Empty:
             return None
 
-    def send(self, event: Event) -> None:
-        self._connection.sendall(encode(event))
+    def send(self, *events: Event) -> None:
+        """All at once: the service wakes up once for a step, on a core that would rather decode."""
+        self._connection.sendall(b"".join(map(encode, events)))
         self._sent = time.monotonic()
 
     def send_alive(self) -> None:
@@ -119,8 +120,8 @@ class Worker:
             self._receive()
             self._take_turns()
             if self._batcher.busy:
-                for event in self._batcher.step():
-                    self._line.send(event)
+                if events := self._batcher.step():
+                    self._line.send(*events)
                 self._engine.adapters.drop((), self._batcher.adapters)
                 self._line.send_alive()
 

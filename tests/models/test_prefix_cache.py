@@ -81,6 +81,27 @@ def test_what_leaves_the_cells_comes_back_from_outside_them() -> None:
     assert cached(batcher, 9, [*PREFIX[:80], 99]) == 80
 
 
+def test_prefixes_of_no_use_to_the_next_request_leave_the_cells_where_there_is_room_for_them_outside() -> None:
+    runtime = Recorder(kept=8, cells=2000)
+    runtime.cache_bytes = 20_000
+    batcher = Batcher(runtime)
+    prompts = [[80 + number, *PREFIX, *PREFIX, *PREFIX] for number in range(4)]
+    assert [cached(batcher, number, prompt) for number, prompt in enumerate(prompts)] == [0] * 4
+    assert batcher.kv.cells.total - batcher.kv.cells.free < 3 * 301
+    assert [cached(batcher, 9 + number, prompt) for number, prompt in enumerate(prompts)] == [300] * 4
+
+
+def test_prefixes_stay_in_the_cells_where_there_is_no_room_for_them_outside() -> None:
+    runtime = Recorder(kept=8, cells=2000)
+    runtime.cache_bytes = 0
+    batcher = Batcher(runtime)
+    prompts = [[80 + number, *PREFIX, *PREFIX, *PREFIX] for number in range(4)]
+    for number, prompt in enumerate(prompts):
+        cached(batcher, number, prompt)
+    assert batcher.kv.cells.total - batcher.kv.cells.free >= 4 * 301
+    assert [cached(batcher, 9 + number, prompt) for number, prompt in enumerate(prompts)] == [300] * 4
+
+
 def test_what_is_saved_already_is_not_saved_again() -> None:
     class Saving(Recorder):
         saved = 0

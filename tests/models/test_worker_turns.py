@@ -34,8 +34,8 @@ class Script:
             raise _AllDone
         return request
 
-    def send(self, event: Event) -> None:
-        self.events.append(event)
+    def send(self, *events: Event) -> None:
+        self.events += events
 
     def send_alive(self) -> None:
         self.chances += 1

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from appliance import wire
+from appliance.monitoring.progress import STANDING, DocumentPace
 from appliance.store.ids import chunk_id
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow, PassageRow
@@ -13,8 +14,8 @@ def rfc3339(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
-def document_view(row: DocumentRow) -> wire.Document:
-    """A document of `GET /documents`."""
+def document_view(row: DocumentRow, pace: DocumentPace = STANDING) -> wire.Document:
+    """A document of `GET /documents`, and how its reading gets on."""
     return wire.Document(
         id=row.id,
         document=display(row.path),
@@ -25,6 +26,8 @@ def document_view(row: DocumentRow) -> wire.Document:
         title=row.title or None,
         pages=row.pages or None,
         pages_done=row.pages_done,
+        rate=pace.rate,
+        seconds_left=pace.seconds_left,
         chunks=row.chunks,
         size=row.identity.size,
         modified=rfc3339(row.identity.mtime_ns),

@@ -19,18 +19,18 @@ _MANY = 1_000_000
 
 def decode_info(message: Mapping[str, object], limits: Limits) -> DocumentInfo:
     """The document's facts. Raises ProtocolError."""
-    pages = _integer(message, "pages", 1, limits.pages)
-    return DocumentInfo(pages, _text(message, "title", 1000))
+    pages = integer(message, "pages", 1, limits.pages)
+    return DocumentInfo(pages, text_of(message, "title", 1000))
 
 
 def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> Page:
     """Page `number`. Raises ProtocolError, also when it is another page."""
-    _integer(message, "number", number, number)
-    text = _text(message, "text", limits.page_characters)
+    integer(message, "number", number, number)
+    text = text_of(message, "text", limits.page_characters)
     width, height = _column(message, "size", 2, 0, _FAR)
     words = _words(message, len(text), limits)
     lines = _lines(message, words)
-    return Page(number, text, width / 100, height / 100, lines, _text(message, "label", 64))
+    return Page(number, text, width / 100, height / 100, lines, text_of(message, "label", 64))
 
 
 def _words(message: Mapping[str, object], length: int, limits: Limits) -> list[Word]:
@@ -87,14 +87,16 @@ def _column(message: Mapping[str, object], key: str, length: int | None, low: in
     return values
 
 
-def _integer(message: Mapping[str, object], key: str, low: int, high: int) -> int:
+def integer(message: Mapping[str, object], key: str, low: int, high: int) -> int:
+    """A field that is an integer in a range. Raises ProtocolError."""
     value = message.get(key)
     if type(value) is not int or not low <= value <= high:
         raise ProtocolError(f"{key}: not an integer from {low} to {high}")
     return value
 
 
-def _text(message: Mapping[str, object], key: str, longest: int) -> str:
+def text_of(message: Mapping[str, object], key: str, longest: int) -> str:
+    """A field that is a text of bounded length. Raises ProtocolError."""
     value = message.get(key)
     if not isinstance(value, str) or len(value) > longest:
         raise ProtocolError(f"{key}: not a text of at most {longest} characters")

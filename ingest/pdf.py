@@ -4,6 +4,8 @@ Runs in the parser's process (see `child`). A page travels as columns of integer
 because a dictionary per word costs more than reading the page.
 """
 
+import base64
+import math
 import mmap
 import re
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple, TypedDict
 import pymupdf as untyped
 
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
+from ingest.highlight import mark
 
 pymupdf: Any = untyped  # its annotations are partial: Any, rather than an ignore on each call
 
@@ -25,6 +28,8 @@ _COLOURED = 48
 _FARTHEST_WORD = 400
 """A word farther than this from the one before is not looked for: it was clipped out of the text."""
 _MAX_COORDINATE = 100_000_000
+POINTS = 72
+MOST_PIXELS = 16_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
@@ -75,6 +80,24 @@ class RawInfo(TypedDict):
     title: str
 
 
+class RawPicture(TypedDict):
+    """What is to be drawn; boxes in hundredths of a point, four for each."""
+
+    page: int
+    dpi: int
+    """At most; less where the picture would have more than MOST_PIXELS."""
+    boxes: list[int]
+
+
+class RawImage(TypedDict):
+    """A page as a PNG, in base 64."""
+
+    width: int
+    height: int
+    dpi: int
+    png: str
+
+
 def mapped(descriptor: int) -> memoryview:
     """The file behind a descriptor, mapped rather than read: the descriptor is not needed any more."""
     return memoryview(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ))
@@ -106,6 +129,16 @@ class PdfReader:
         """The number of pages and the title in the metadata."""
         metadata = self._document.metadata or {}
         return RawInfo(pages=self._pages, title=_clean(str(metadata.get("title") or ""))[:1000])
+
+    def image(self, wanted: RawPicture) -> RawImage:
+        """One page as it is displayed, its boxes marked.
+
+        Raises BrokenPdf where it cannot be drawn, ParserLimit.
+        """
+        try:
+            return _draw(self._document.load_page(wanted["page"] - 1), wanted)
+        except Exception as error:  # as above
+            raise translated(error) from error
 
     def __iter__(self) -> Iterator[RawPage]:
         for index in range(self._pages):
@@ -146,6 +179,45 @@ def warm_up() -> None:
     _read(page, 1, str(page.get_label()))
     pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
     document.close()
+
+
+def warm_up_drawing() -> None:
+    """The same for drawing."""
+    document = pymupdf.open()
+    document.new_page().insert_text((72, 72), "warm up")
+    _draw(document.load_page(0), RawPicture(page=1, dpi=72, boxes=[0, 0, 100, 100]))
+    document.close()
+
+
+def _draw(page: Any, wanted: RawPicture) -> RawImage:
+    dpi = _dpi_within(page.rect, wanted["dpi"])
+    scale = dpi / POINTS
+    drawn = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False)
+    pixels = bytearray(drawn.samples)
+    mark(pixels, drawn.width, drawn.height, _pixel_boxes(wanted["boxes"], scale, drawn.x, drawn.y))
+    marked = pymupdf.Pixmap(pymupdf.csRGB, drawn.width, drawn.height, bytes(pixels), False)
+    marked.set_dpi(dpi, dpi)
+    png = base64.b64encode(marked.tobytes("png")).decode("ascii")
+    return RawImage(width=drawn.width, height=drawn.height, dpi=dpi, png=png)
+
+
+def _dpi_within(rect: Any, dpi: int) -> int:
+    area = rect.width * rect.height
+    if not 0 < area < math.inf:
+        raise ValueError("the page has no area")
+    return max(1, min(dpi, int(POINTS * math.sqrt(MOST_PIXELS / area))))
+
+
+def _pixel_boxes(boxes: list[int], scale: float, left: int, top: int) -> Iterator[tuple[int, int, int, int]]:
+    """Whole pixels that hold the boxes."""
+    scale /= 100
+    for x0, y0, x1, y1 in zip(boxes[0::4], boxes[1::4], boxes[2::4], boxes[3::4], strict=True):
+        yield (
+            math.floor(x0 * scale) - left,
+            math.floor(y0 * scale) - top,
+            math.ceil(x1 * scale) - left,
+            math.ceil(y1 * scale) - top,
+        )
 
 
 def _read(page: Any, number: int, label: str) -> RawPage:

@@ -28,7 +28,8 @@ from ingest.frames import ProtocolError
 from ingest.identity import OpenedFile, open_file
 from ingest.limits import Limits
 from ingest.pages import decode_info, decode_page
-from ingest.types import DocumentInfo, FileIdentity, Page
+from ingest.pictures import Picture, decode_image
+from ingest.types import DocumentInfo, FileIdentity, Page, PageImage
 
 _PACKAGE = Path(__file__).resolve().parent
 # The child runs this very copy of the package, be it installed, editable or a checkout; -I ignores the folder it
@@ -71,8 +72,9 @@ def open_extraction(
     *,
     stop: Event | None = None,
     child: Sequence[str] = CHILD,
+    picture: Picture | None = None,
 ) -> "Extraction":
-    """Start reading a PDF. A given OpenedFile stays the caller's to close.
+    """Start reading a PDF, or drawing the one page `picture` of it. A given OpenedFile stays the caller's to close.
 
     Raises the errors of `ingest.errors`, here or while iterating: NotAPdf, EmptyFile, Unreadable, EncryptedPdf,
     BrokenPdf, ParserCrashed, ParserLimit, FileChanged, Stopped.
@@ -80,7 +82,7 @@ def open_extraction(
     owned = not isinstance(source, OpenedFile)
     file = source if isinstance(source, OpenedFile) else open_file(source)
     try:
-        extraction = Extraction(file, limits or Limits(), stop or Event(), child, owned)
+        extraction = Extraction(file, limits or Limits(), stop or Event(), child, owned, picture)
     except BaseException:
         if owned:
             file.close()
@@ -89,9 +91,18 @@ def open_extraction(
 
 
 class Extraction:
-    """A document being read: `info`, `identity`, and its pages once by iteration. A context manager; `close()` ends it."""
+    """A document being read: `info`, `identity`, and its pages once by iteration, or `image()` of the page that was asked
+    for. A context manager; `close()` ends it."""
 
-    def __init__(self, file: OpenedFile, limits: Limits, stop: Event, child: Sequence[str], owned: bool) -> None:
+    def __init__(
+        self,
+        file: OpenedFile,
+        limits: Limits,
+        stop: Event,
+        child: Sequence[str],
+        owned: bool,
+        picture: Picture | None = None,
+    ) -> None:
         self._file = file
         self._owned = owned
         self._limits = limits
@@ -103,7 +114,7 @@ class Extraction:
         if file.identity.size > limits.file_bytes:
             raise errors.ParserLimit(file.what, f"it is larger than {limits.file_bytes} bytes", _LIMIT_HINT)
         try:
-            self._process, self._pipe = _start(file.descriptor, limits, child)
+            self._process, self._pipe = _start(file.descriptor, limits, child, picture)
         except OSError as error:  # no memory or no process left: not the file's fault
             raise errors.Unreadable(
                 file.what, f"its reader cannot be started ({error.strerror})", _START_HINT
@@ -146,6 +157,17 @@ class Extraction:
         self._file.check_unchanged()
         if len(self.damaged) == self.info.pages:
             raise errors.BrokenPdf(self.what, "none of its pages can be read", _CRASH_HINT)
+
+    def image(self) -> PageImage:
+        """The page that was asked for as a picture. Raises as iterating does, and FileChanged."""
+        message = self._receive()
+        self._expect(message, "image")
+        try:
+            image = decode_image(message)
+        except ProtocolError as error:
+            self._nonsense(error)
+        self._file.check_unchanged()
+        return image
 
     def abort(self) -> None:
         """End the parser's process, from any thread; a reader waiting for a page gets an error. `close()` is still due."""
@@ -241,9 +263,12 @@ class Extraction:
         raise error
 
 
-def _start(document: int, limits: Limits, child: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
+def _start(
+    document: int, limits: Limits, child: Sequence[str], picture: Picture | None
+) -> tuple[subprocess.Popen[bytes], int]:
+    wanted = [] if picture is None else [json.dumps(picture.as_message())]
     process = subprocess.Popen(
-        [*child, str(os.getpid()), json.dumps(limits.as_dict())],
+        [*child, str(os.getpid()), json.dumps(limits.as_dict()), *wanted],
         stdin=document,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -70,6 +70,16 @@ class DocumentInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PageImage:
+    """A PNG, its size in pixels, and at how many dots an inch it was drawn: fewer than asked where the page is huge."""
+
+    png: bytes
+    width: int
+    height: int
+    dpi: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkWord:
     """A word of `Chunk.text[start:end]` and its source, `page.text[source_start:source_end]` of page `page`.
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic_core import PydanticUndefined
 
-from appliance.api import documents, events, health, models, openai, search
+from appliance.api import documents, events, health, models, openai, pages, search
 from appliance.cli.app import COMMANDS
 from appliance.config import SECTIONS
 from appliance.own_settings import OwnModelSettings
@@ -21,7 +21,7 @@ COMMANDS_PAGE = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
 
 def routes() -> set[str]:
     app = FastAPI()
-    for module in (documents, search, models, openai, health, events):
+    for module in (pages, documents, search, models, openai, health, events):
         app.include_router(module.router)
     return set(app.openapi()["paths"])
 

@@ -42,9 +42,9 @@ async def list_documents(
         if document is not None:
             row = parts.store.by_display(document)
             visible = row is not None and (collections is None or row.collection in collections)
-            return wire.DocumentList(documents=[document_view(row)] if row and visible else [])
+            return wire.DocumentList(documents=[document_view(row, parts.pace.of(row))] if row and visible else [])
         rows, following = parts.store.list_documents(limit=limit, cursor=cursor, collections=collections, state=state)
-        return wire.DocumentList(documents=[document_view(row) for row in rows], next=following)
+        return wire.DocumentList(documents=[document_view(row, parts.pace.of(row)) for row in rows], next=following)
 
     return await blocking(read)
 
@@ -52,10 +52,15 @@ async def list_documents(
 @router.get("/documents/{document_id:path}")
 async def show_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
     """One document; needs read."""
-    return document_view(await blocking(_visible, parts, peer, document_id))
+    return document_view(await blocking(visible, parts, peer, document_id))
 
 
-def _visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
+def visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
+    """The document, if this caller may see it.
+
+    Raises:
+        UnknownDocument: there is none, or the caller may not.
+    """
     row = parts.store.get(document_id)
     collections = parts.rights.readable(peer)
     if collections is not None and row.collection not in collections:
@@ -64,7 +69,7 @@ def _visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
 
 
 def _writable(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
-    row = _visible(parts, peer, document_id)
+    row = visible(parts, peer, document_id)
     parts.rights.require_write(peer, row.collection)
     return row
 

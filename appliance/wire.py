@@ -95,6 +95,37 @@ class Status(Reply):
     """While something is queued."""
 
 
+class Sources(Reply):
+    """Pages by where their text comes from: their own, recognised from their picture, nowhere though there is something
+    on them, or nowhere as there is nothing."""
+
+    text: int = 0
+    ocr: int = 0
+    skipped: int = 0
+    empty: int = 0
+
+
+class Reading(Reply):
+    """How a document was read: its content and the versions of the code that read it, and what was found.
+
+    `tables` counts the table rows in its passages, null where that was not counted yet. Author, language and dates are
+    what the document says of itself.
+    """
+
+    sha256: str
+    extractor: int
+    chunker: int
+    template: int
+    complete: bool
+    sources: Sources
+    tables: int | None = None
+    author: str | None = None
+    language: str | None = None
+    created: str | None = None
+    modified: str | None = None
+    warnings: list[str] = Field(default_factory=list)
+
+
 class Document(Reply):
     """One file of the library; `document` is its path relative to `library/`, `modified` RFC 3339 in UTC."""
 
@@ -113,6 +144,8 @@ class Document(Reply):
     chunks: int = 0
     size: int
     modified: str
+    reading: Reading | None = None
+    """Only where one document was asked for, and something of it has been read."""
 
 
 class DocumentList(Reply):

@@ -105,6 +105,8 @@ class Chunk:
     """Heading path, outermost first."""
     text: str
     words: tuple[ChunkWord, ...]
+    table_rows: int = 0
+    """How many of its lines are rows of tables."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from appliance.errors import InvalidRequest, UnknownDocument
 from appliance.rights import Peer
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow
-from appliance.views import document_view
+from appliance.views import document_view, reading_view
 
 router = APIRouter(tags=["documents"])
 _MAX_PAGE = 1000
@@ -51,8 +51,15 @@ async def list_documents(
 
 @router.get("/documents/{document_id:path}")
 async def show_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
-    """One document; needs read."""
-    return document_view(await blocking(visible, parts, peer, document_id))
+    """One document, and how it was read; needs read."""
+
+    def read() -> wire.Document:
+        row = visible(parts, peer, document_id)
+        found = parts.store.reading(row.id)
+        shown = document_view(row, parts.pace.of(row))
+        return shown.model_copy(update={"reading": reading_view(found)}) if found else shown
+
+    return await blocking(read)
 
 
 def visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:

@@ -1,5 +1,6 @@
 """`docent documents`: list, show, remove and retry, by id or by path in the library."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from appliance.cli.waiting import empty_library, find_document
 from appliance.client import Client, PageView
 from appliance.pace import document_pace, overall_pace, pages_of
 from appliance.terminal import clean_line
-from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState
+from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState, Reading
 
 app = command_group()
 
@@ -131,11 +132,39 @@ def _fields(document: Document) -> list[tuple[str, str]]:
         ("hint", document.hint or ""),
         ("pages", pages_of(document)),
         ("progress", document_pace(document)),
+        *(_how_read(document.reading) if document.reading else ()),
         ("passages", f"{document.chunks:,}"),
         ("size", amount(document.size)),
         ("modified", document.modified),
+        *(_of_itself(document.reading) if document.reading else ()),
     ]
     return [(name, value) for name, value in fields if value]
+
+
+_SOURCES = (
+    ("text", "by their text"),
+    ("ocr", "by text recognition"),
+    ("skipped", "not readable"),
+    ("empty", "empty"),
+)
+
+
+def _how_read(reading: Reading) -> Iterator[tuple[str, str]]:
+    counts = [f"{getattr(reading.sources, key):,} {words}" for key, words in _SOURCES if getattr(reading.sources, key)]
+    yield "read", ", ".join(counts)
+    for warning in reading.warnings:
+        yield "warning", clean_line(warning)
+    if reading.tables is not None:
+        yield "tables", f"{reading.tables:,} rows" if reading.tables else "none"
+
+
+def _of_itself(reading: Reading) -> Iterator[tuple[str, str]]:
+    yield "author", clean_line(reading.author or "")
+    yield "language", clean_line(reading.language or "")
+    yield "created", clean_line(reading.created or "")
+    yield "changed", clean_line(reading.modified or "")
+    versions = f"extractor {reading.extractor}, chunker {reading.chunker}, template {reading.template}"
+    yield "revision", f"{reading.sha256} ({versions})"
 
 
 @app.command(epilog=examples("docent documents remove old.pdf", "docent documents remove old.pdf --yes"))

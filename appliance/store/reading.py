@@ -6,11 +6,12 @@ About the revision that answers, else the one being read. Everything here belong
 import apsw
 
 from appliance.store import words
-from appliance.store.connection import row, rows
+from appliance.store.connection import row, rows, value
 from appliance.store.ids import chunk_id, unknown_chunk
-from appliance.store.rows import PageRow, ReadPage, RevisionRow
+from appliance.store.rows import PageRow, ReadingRow, ReadPage, RevisionRow
 from ingest.types import ChunkWord
 
+_SOURCE = "CASE text WHEN '' THEN 'empty' ELSE 'text' END"
 _REVISION = "FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
 
 
@@ -23,6 +24,25 @@ def revision(connection: apsw.Connection, document: int) -> RevisionRow | None:
         (document,),
     )
     return None if found is None else RevisionRow(*found[:-1], complete=bool(found[-1]))
+
+
+def reading(connection: apsw.Connection, document: int) -> ReadingRow | None:
+    """How the document was read; None where nothing of it has been read."""
+    held = revision(connection, document)
+    if held is None:
+        return None
+    said = row(connection, "SELECT author, language, created, modified FROM revisions WHERE id = ?", (held.number,))
+    assert said is not None
+    found = rows(connection, f"SELECT {_SOURCE}, count(*) FROM pages WHERE revision = ? GROUP BY 1", (held.number,))
+    counted = value(
+        connection,
+        "SELECT CASE WHEN count(table_rows) = count(*) THEN coalesce(sum(table_rows), 0) END FROM chunks WHERE revision = ?",
+        (held.number,),
+    )
+    unread = rows(
+        connection, "SELECT number FROM pages WHERE revision = ? AND width = 0 ORDER BY number", (held.number,)
+    )
+    return ReadingRow(held, dict(found), tuple(number for (number,) in unread), counted, *said)
 
 
 def read_page(connection: apsw.Connection, document: int, number: int, chunk: int | None) -> ReadPage | None:

@@ -256,8 +256,8 @@ def _insert_pages(connection: apsw.Connection, revision: int, pages: Sequence[Pa
 
 def _insert_chunks(connection: apsw.Connection, document: int, revision: int, chunks: Sequence[EmbeddedChunk]) -> None:
     connection.executemany(
-        "INSERT INTO chunks (document, revision, ordinal, page, page_last, heading, text, text_hash, words)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (document, revision, ordinal, page, page_last, heading, text, text_hash, words,"
+        " table_rows) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 document,
@@ -269,6 +269,7 @@ def _insert_chunks(connection: apsw.Connection, document: int, revision: int, ch
                 storable(one.chunk.text),
                 text_hash(one.embedded_text),
                 words.pack(one.chunk.words),
+                one.chunk.table_rows,
             )
             for one in chunks
         ],

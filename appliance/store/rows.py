@@ -130,3 +130,20 @@ class ReadPage:
     revision: RevisionRow
     page: PageRow | None
     words: tuple[ChunkWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRow:
+    """How a document was read, up to the pages that are done."""
+
+    revision: RevisionRow
+    sources: dict[str, int]
+    """Pages by where their text comes from, as `ingest.types.Page.source` has it."""
+    skipped: tuple[int, ...]
+    """Numbers of the pages that could not be read."""
+    table_rows: int | None
+    """None where some passages were made before these were counted."""
+    author: str
+    language: str
+    created: str
+    modified: str

@@ -24,6 +24,7 @@ from appliance.store.rows import (
     Matrix,
     PageRow,
     PassageRow,
+    ReadingRow,
     ReadPage,
     RevisionRow,
     State,
@@ -368,6 +369,12 @@ class Store:
         number = document_number(document)
         with self._database.read() as connection:
             return reading.revision(connection, number)
+
+    def reading(self, document: str) -> ReadingRow | None:
+        """How that content was read; None where nothing has been read."""
+        number = document_number(document)
+        with self._database.read() as connection:
+            return reading.reading(connection, number)
 
     def read_page(self, document: str, number: int, chunk: str | None = None) -> ReadPage | None:
         """A page of that content with the words of its passages, or of the one passage `chunk`, whatever its pages.

@@ -20,7 +20,9 @@ class Clock:
         return self.now
 
 
-def row(done: int, state: State = "indexing", *, name: str = "d1", collection: bytes = b"", pages: int = 100) -> DocumentRow:
+def row(
+    done: int, state: State = "indexing", *, name: str = "d1", collection: bytes = b"", pages: int = 100
+) -> DocumentRow:
     return DocumentRow(
         id=name,
         number=1,

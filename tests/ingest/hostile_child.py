@@ -1,5 +1,6 @@
 """Stands in for the parser's process and misbehaves in the way its first argument names."""
 
+import base64
 import json
 import os
 import signal
@@ -64,6 +65,15 @@ def main(way: str) -> None:
         while True:
             os.write(1, b" ")
             time.sleep(0.05)
+    image = {"type": "image", "width": 1, "height": 1, "dpi": 72, "png": base64.b64encode(b"no picture").decode()}
+    if way == "not an image":
+        send(image)
+    if way == "another size":
+        send({**image, "width": -1})
+    if way == "no base 64":
+        send({**image, "png": "\u00e9!"})
+    if way == "a page instead":
+        send(PAGE)
     if way == "killed":
         os.kill(os.getpid(), signal.SIGSEGV)
     if way == "out of memory":

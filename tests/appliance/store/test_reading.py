@@ -5,8 +5,8 @@ import pytest
 from appliance.errors import NotFound
 from appliance.store import Store
 from appliance.store.rows import WorkLeft
-from tests.appliance.store.filling import add, batches, identity, key
 from ingest.types import DocumentInfo
+from tests.appliance.store.filling import add, batches, identity, key
 
 
 def test_the_work_left_counts_pages_where_they_are_known_and_bytes_where_not(store: Store) -> None:

@@ -50,9 +50,10 @@ def _serve(
 ) -> None:
     try:
         reader = pdf.PdfReader(content)
-        if reader.info["pages"] > bounds.pages:
+        info = reader.info(bounds.bookmarks)
+        if info["pages"] > bounds.pages:
             raise ParserLimit("", f"it has more than {bounds.pages} pages")
-        _send(output, {"type": "info", **reader.info, "sandbox": sandbox}, bounds)
+        _send(output, {"type": "info", **info, "sandbox": sandbox}, bounds)
         if picture is not None:
             _send(output, {"type": "image", **reader.image(picture)}, bounds, "its picture takes more than is allowed")
             return

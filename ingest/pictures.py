@@ -1,18 +1,15 @@
 """Pages as pictures: what is asked of the parser's process, and what it sent, trusting nothing."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest.frames import ProtocolError
-from ingest.pages import integer, text_of
 from ingest.png import check_png
 from ingest.types import Box, PageImage
 
 MOST_BOXES = 1000
 _MOST_SIDE = 1_000_000
-_MOST_PNG = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +30,19 @@ class Picture:
 
 def decode_image(message: Mapping[str, object]) -> PageImage:
     """The picture. Raises ProtocolError."""
-    width, height = integer(message, "width", 1, _MOST_SIDE), integer(message, "height", 1, _MOST_SIDE)
-    dpi = integer(message, "dpi", 1, _MOST_SIDE)
+    width, height, dpi = (_size(message.get(key)) for key in ("width", "height", "dpi"))
+    packed = message.get("png")
+    if not isinstance(packed, str):
+        raise ProtocolError("png: not a text")
     try:
-        png = base64.b64decode(text_of(message, "png", _MOST_PNG), validate=True)
-    except (ValueError, binascii.Error) as error:
+        png = base64.b64decode(packed, validate=True)
+    except ValueError as error:
         raise ProtocolError("png: not base 64") from error
     check_png(png, width, height)
     return PageImage(png, width, height, dpi)
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= _MOST_SIDE:
+        raise ProtocolError("a picture's size that is none")
+    return value

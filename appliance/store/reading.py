@@ -3,6 +3,8 @@
 About the revision that answers, else the one being read. Everything here belongs inside one snapshot.
 """
 
+# ruff: noqa: S608 - what is put into SQL here is our own names; values are bound
+
 import apsw
 
 from appliance.store import words

@@ -83,12 +83,13 @@ def progress(connection: apsw.Connection, revision: int) -> Progress:
 
 
 def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> None:
-    """Note the number of pages, and the title from the metadata until a better one is known."""
+    """Note the number of pages, what the document says of itself, and its title until a better one is known."""
     _standing(connection, revision)
     run(
         connection,
-        "UPDATE revisions SET pages = ?, title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
-        (info.pages, storable(info.title), revision),
+        "UPDATE revisions SET pages = ?, author = ?, language = ?, created = ?, modified = ?,"
+        " title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
+        (info.pages, *map(storable, (info.author, info.language, info.created, info.modified, info.title)), revision),
     )
 
 

@@ -11,22 +11,16 @@ from ingest.pictures import Picture
 from ingest.sandbox import CHILD, open_extraction
 from ingest.types import Box, PageImage
 
-DRAWING_SECONDS = 30.0
 _MESSAGE_BYTES = 48 * MIB
 CHANGED_HINT = "its new content is read as soon as it has settled; ask again then"
 
 
 class PageDrawer:
-    """Opens files below one folder for drawing."""
+    """Opens files below one folder for drawing; the deadline for one page is that for all of it."""
 
     def __init__(self, root: bytes, limits: Limits, child: Sequence[str] = CHILD) -> None:
         self._root = root
-        self._limits = replace(
-            limits,
-            page_seconds=DRAWING_SECONDS,
-            document_seconds=DRAWING_SECONDS,
-            message_bytes=_MESSAGE_BYTES,
-        )
+        self._limits = replace(limits, document_seconds=limits.page_seconds, message_bytes=_MESSAGE_BYTES)
         self._child = child
 
     def draw(self, path: bytes, sha256: str, number: int, dpi: int, boxes: Sequence[Box], stop: Event) -> PageImage:

@@ -45,7 +45,7 @@ def coloured_dots(pixels: pymupdf.Pixmap) -> set[tuple[int, int]]:
 CROP = (40, 90, 400, 380)
 
 
-@pytest.mark.parametrize(("rotation", "crop"), [(0, None), (0, CROP), (90, CROP), (180, CROP), (270, None)])
+@pytest.mark.parametrize(("rotation", "crop"), [(0, None), (90, CROP), (180, CROP)])
 def test_the_mark_covers_the_word_and_little_else(
     tmp_path: Path, rotation: int, crop: tuple[float, ...] | None
 ) -> None:

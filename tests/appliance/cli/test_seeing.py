@@ -63,6 +63,25 @@ def test_on_a_terminal_each_document_in_work_has_a_bar_and_all_have_one(home: Pa
         assert [task.description for task in bars.tasks] == ["b.pdf", "in all"]
 
 
+def test_show_tells_how_a_document_was_read(run: Run, service: FakeService) -> None:
+    reading = wire.Reading(
+        sha256="ab" * 32, extractor=3, chunker=2, template=1, complete=True, author="A.\x1b[31m Writer", language="de",
+        sources=wire.Sources(text=8, ocr=1, skipped=1), tables=12, warnings=["page 3 could not be read"],
+    )  # fmt: skip
+    service.put(document("a.pdf", reading=reading))
+    out = run("documents", "show", "a.pdf").out
+    for line in (
+        "read        8 by their text, 1 by text recognition, 1 not readable",
+        "warning     page 3 could not be read",
+        "tables      12 rows",
+        "author      A. Writer",
+        "language    de",
+        f"revision    {'ab' * 32} (extractor 3, chunker 2, template 1)",
+    ):
+        assert line in out.splitlines()
+    assert run("documents", "show", "a.pdf", "--json").json["reading"]["sources"]["ocr"] == 1
+
+
 def test_a_page_is_drawn_into_a_file(run: Run, service: FakeService, tmp_path: Path) -> None:
     service.put(document("a.pdf"))
     file = tmp_path / "page.png"

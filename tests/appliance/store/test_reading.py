@@ -1,11 +1,14 @@
 """What the store tells of how documents are read: the work left, revisions, the words of a page."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.errors import NotFound
 from appliance.store import Store
+from appliance.store.connection import run
 from appliance.store.rows import WorkLeft
-from ingest.types import DocumentInfo
+from ingest.types import Batch, DocumentInfo, Page
 from tests.appliance.store.filling import add, batches, identity, key
 
 
@@ -53,6 +56,32 @@ def test_a_page_comes_with_the_words_of_its_passages(store: Store) -> None:
     missing = store.read_page(document, 3)
     assert missing is not None
     assert missing.page is None
+
+
+def test_how_a_document_was_read_is_kept_with_its_revision(store: Store) -> None:
+    document = store.queue_file(b"a.pdf", identity(1))
+    assert store.reading(document) is None
+    sink = store.open_revision(document, key("a"))
+    sink.begin(DocumentInfo(3, "T", author="A. Writer", created="2022-07-29T06:03:21-04:00", language="de-AT"))
+    for batch in batches(["one", "two"], "T"):
+        rows = [replace(one, chunk=replace(one.chunk, table_rows=4)) for one in batch.chunks]
+        sink.commit(replace(batch, chunks=tuple(rows)))
+    sink.commit(Batch((Page(3, "", 0.0, 0.0, ()),), (), 3, "T"))
+    sink.complete()
+    found = store.reading(document)
+    assert found is not None
+    assert (found.author, found.created, found.language) == ("A. Writer", "2022-07-29T06:03:21-04:00", "de-AT")
+    assert (found.table_rows, found.revision.sha256) == (8, key("a").sha256)
+    assert sum(found.sources.values()) == 3
+    assert found.skipped == (3,)
+
+
+def test_rows_that_were_not_counted_are_not_told_as_none(store: Store) -> None:
+    document = add(store, b"a.pdf", ["one", "two"])
+    store._database.write(lambda connection: run(connection, "UPDATE chunks SET table_rows = NULL WHERE ordinal = 1"))
+    found = store.reading(document)
+    assert found is not None
+    assert found.table_rows is None
 
 
 def test_a_passage_of_another_document_is_not_found(store: Store) -> None:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypedDict
 import pymupdf as untyped
 
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
+from ingest.raw import RawPage, empty_page, hundredths
+from ingest.scanned import is_scanned, resolution
 
 pymupdf: Any = untyped  # its annotations are partial: Any, rather than an ignore on each call
 
@@ -25,7 +27,6 @@ _ITALIC = 2
 _COLOURED = 48
 _FARTHEST_WORD = 400
 """A word farther than this from the one before is not looked for: it was clipped out of the text."""
-_MAX_COORDINATE = 100_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
@@ -46,29 +47,6 @@ def _cut_off() -> BrokenPdf:
     return BrokenPdf("", "it is cut off: its end is missing", CUT_OFF_HINT)
 
 
-class RawPage(TypedDict):
-    """A page in columns. Words lie in the order of the text, lines in the order of their words."""
-
-    number: int
-    text: str
-    label: str
-    size: list[int]
-    """Width and height."""
-    starts: list[int]
-    ends: list[int]
-    boxes: list[int]
-    """Four for each word."""
-    line_words: list[int]
-    line_boxes: list[int]
-    line_blocks: list[int]
-    line_sizes: list[int]
-    line_bold: list[int]
-    line_marked: list[int]
-    """Lines wholly in italics or in colour."""
-    damaged: bool
-    """The page could not be read, or not to its end; `text` has what could."""
-
-
 class RawInfo(TypedDict):
     """What is known of the document before its first page."""
 
@@ -82,6 +60,15 @@ class RawInfo(TypedDict):
     outline_levels: list[int]
     outline_pages: list[int]
     """0 for a bookmark that leads to no page."""
+
+
+class RawPicture(NamedTuple):
+    """A page as grey pixels, a byte each, row by row."""
+
+    width: int
+    height: int
+    dpi: int
+    pixels: bytes
 
 
 def mapped(descriptor: int) -> memoryview:
@@ -143,23 +130,26 @@ class PdfReader:
             return _clean(str(language))[:64] if kind == "string" else ""
         return ""
 
-    def __iter__(self) -> Iterator[RawPage]:
+    def pages(self, picture_pixels: int) -> Iterator[tuple[RawPage, "RawPicture | None"]]:
+        """Every page, with its picture if it is scanned and pictures of so many pixels (0: none) are wanted."""
         for index in range(self._pages):
             if index % _PAGES_PER_SHRINK == _PAGES_PER_SHRINK - 1:
                 pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
-            yield self._page(index)
+            yield self._page(index, picture_pixels)
 
-    def _page(self, index: int) -> RawPage:
+    def _page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawPicture | None"]:
         """One page; a damaged one comes back empty and marked, so that the others can still be read."""
         try:
             page = self._document.load_page(index)
             label = _clean(str(page.get_label()))[:64] if self._has_labels else ""
-            return _read(page, index + 1, label)
+            raw = _read(page, index + 1, label)
+            raw["scanned"] = is_scanned(len(raw["starts"]), page.get_bboxlog(), page.rect.width, page.rect.height)
         except Exception as error:  # as above
             found = translated(error)
             if isinstance(found, ParserLimit):
                 raise found from error
-            return _empty(index + 1)
+            return empty_page(index + 1), None
+        return raw, _picture(page, picture_pixels) if raw["scanned"] and picture_pixels else None
 
 
 def translated(error: BaseException) -> IngestError:
@@ -191,6 +181,8 @@ def warm_up() -> None:
     page = document.load_page(0)
     document.set_toc([[1, "warm up", 1]])
     PdfReader(memoryview(document.tobytes())).info(1)
+    page.get_bboxlog()
+    _picture(page, 1000)
     page.set_rotation(90)
     _read(page, 1, str(page.get_label()))
     pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
@@ -200,15 +192,30 @@ def warm_up() -> None:
 def _read(page: Any, number: int, label: str) -> RawPage:
     textpage = page.get_textpage(flags=FLAGS)
     text = textpage.extractText()
-    raw = _empty(number)
+    raw = empty_page(number)
     raw["damaged"] = False
     raw["label"] = label
-    raw["size"] = [_hundredths(page.rect.width), _hundredths(page.rect.height)]
+    raw["size"] = [hundredths(page.rect.width), hundredths(page.rect.height)]
     matrix = page.rotation_matrix if page.rotation else None
     styles = _line_styles(textpage.extractDICT())
     _add_words(raw, text, textpage.extractWORDS(), styles, matrix)
     raw["text"] = _clean(text)
     return raw
+
+
+def _picture(page: Any, most_pixels: int) -> RawPicture | None:
+    """The page as it is displayed; None if it cannot be rendered, which costs this page alone."""
+    try:
+        width, height = float(page.rect.width), float(page.rect.height)
+        images = [(int(found["width"]), found["bbox"]) for found in page.get_image_info()]
+        dpi = resolution(images, width, height, most_pixels)
+        pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csGRAY, alpha=False)
+        if pixmap.stride != pixmap.width or not 0 < pixmap.width * pixmap.height <= most_pixels:
+            return None
+        return RawPicture(pixmap.width, pixmap.height, dpi, bytes(pixmap.samples_mv))
+    except Exception:  # noqa: BLE001  # as above; too large an image fails for want of memory
+        pymupdf.TOOLS.store_shrink(100)
+        return None
 
 
 def _add_words(
@@ -235,7 +242,7 @@ def _add_line(raw: RawPage, block: int, style: "_LineStyle | None", matrix: Any)
     style = style or _PLAIN
     raw["line_words"].append(0)
     raw["line_blocks"].append(block)
-    raw["line_sizes"].append(_hundredths(style.size))
+    raw["line_sizes"].append(hundredths(style.size))
     raw["line_bold"].append(int(style.bold))
     raw["line_marked"].append(int(style.marked))
     raw["line_boxes"] += _box(style.box, matrix)
@@ -279,14 +286,7 @@ def _is_coloured(colour: int) -> bool:
 def _box(box: tuple[float, float, float, float], matrix: Any) -> list[int]:
     if matrix is not None:
         box = tuple(pymupdf.Rect(box) * matrix)
-    return [_hundredths(value) for value in box]
-
-
-def _hundredths(value: float) -> int:
-    scaled = value * 100
-    if not -_MAX_COORDINATE < scaled < _MAX_COORDINATE:  # also true of NaN
-        return 0
-    return round(scaled)
+    return [hundredths(value) for value in box]
 
 
 def _clean(text: str) -> str:
@@ -296,22 +296,3 @@ def _clean(text: str) -> str:
 
 def _brief(text: str) -> str:
     return " ".join(_clean(text).split())[:200]
-
-
-def _empty(number: int) -> RawPage:
-    return RawPage(
-        number=number,
-        text="",
-        label="",
-        size=[0, 0],
-        starts=[],
-        ends=[],
-        boxes=[],
-        line_words=[],
-        line_boxes=[],
-        line_blocks=[],
-        line_sizes=[],
-        line_bold=[],
-        line_marked=[],
-        damaged=True,
-    )

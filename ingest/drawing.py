@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Event
 
+from ingest.drawn import Drawing
 from ingest.errors import FileChanged
 from ingest.identity import open_file
 from ingest.limits import MIB, Limits
-from ingest.pictures import Picture
 from ingest.sandbox import CHILD, open_extraction
 from ingest.types import Box, PageImage
 
@@ -28,9 +28,9 @@ class PageDrawer:
 
         Raises FileChanged where it has another, and whatever `open_file` and `open_extraction` do.
         """
-        picture = Picture(number, dpi, tuple(boxes))
+        drawing = Drawing(number, dpi, tuple(boxes))
         with open_file(path, beneath=self._root) as file:
             if file.sha256(stop) != sha256:
                 raise FileChanged(file.what, "its content is not the one that was indexed", CHANGED_HINT)
-            with open_extraction(file, self._limits, stop=stop, child=self._child, picture=picture) as extraction:
+            with open_extraction(file, self._limits, stop=stop, child=self._child, drawing=drawing) as extraction:
                 return extraction.image()

@@ -12,8 +12,9 @@ import numpy as np
 from ingest.frames import ProtocolError
 from ingest.limits import Limits
 from ingest.metadata import date_of, language_of
-from ingest.types import Bookmark, DocumentInfo, Line, Page, Word
+from ingest.types import Bookmark, DocumentInfo, Line, Page, Source, Word
 
+DAMAGED = "it is damaged and could not be read, or not to its end"
 TITLE_CHARACTERS = 1000
 BOOKMARK_CHARACTERS = 300
 SHORT_CHARACTERS = 64
@@ -44,7 +45,20 @@ def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> P
     width, height = _column(message, "size", 2, 0, _FAR)
     words = _words(message, len(text), limits)
     lines = _lines(message, words)
-    return Page(number, text, width / 100, height / 100, lines, _text(message, "label", 64))
+    damaged, scanned = _flag(message, "damaged"), _flag(message, "scanned")
+    source: Source = "skipped" if scanned or (damaged and not words) else "text" if words else "empty"
+    warning = DAMAGED if damaged else ""
+    return Page(number, text, width / 100, height / 100, lines, _text(message, "label", 64), source, warning)
+
+
+def decode_picture_size(message: Mapping[str, object], limits: Limits) -> tuple[int, int, int] | None:
+    """Width, height and dots per inch of the picture that follows a page's message; None where none follows."""
+    if message.get("picture") is None:
+        return None
+    width, height, dpi = _column(message, "picture", 3, 1, limits.picture_pixels)
+    if width * height > limits.picture_pixels:
+        raise ProtocolError("a picture over the limit")
+    return width, height, dpi
 
 
 def _outline(message: Mapping[str, object], pages: int, limits: Limits) -> tuple[Bookmark, ...]:
@@ -109,6 +123,13 @@ def _column(message: Mapping[str, object], key: str, length: int | None, low: in
     if array.min() < low or array.max() > high:
         raise ProtocolError(f"{key}: out of range")
     return values
+
+
+def _flag(message: Mapping[str, object], key: str) -> bool:
+    value = message.get(key)
+    if type(value) is not bool:
+        raise ProtocolError(f"{key}: neither true nor false")
+    return value
 
 
 def _integer(message: Mapping[str, object], key: str, low: int, high: int) -> int:

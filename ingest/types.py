@@ -7,7 +7,7 @@ ligatures and white space resolved), and `Chunk.words` maps each of its words ba
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,10 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
-EXTRACTOR_VERSION = 2
+Source = Literal["text", "ocr", "skipped", "empty"]
+"""How a page was read: its own text; its picture's words recognised; not at all, though it shows something; nothing on it."""
+
+EXTRACTOR_VERSION = 3
 """Raised whenever the same file would give other pages."""
 
 CHUNKER_VERSION = 2
@@ -58,6 +61,9 @@ class Page:
     height: float
     lines: tuple[Line, ...]
     label: str = ""
+    source: Source = "text"
+    warning: str = ""
+    """What went wrong with it, in plain words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ PAGE = {
     "line_bold": [0],
     "line_marked": [0],
     "damaged": False,
+    "scanned": False,
 }
 
 

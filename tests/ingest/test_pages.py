@@ -24,6 +24,8 @@ GOOD: dict[str, Any] = {
     "line_sizes": [1100],
     "line_bold": [1],
     "line_marked": [1],
+    "damaged": False,
+    "scanned": False,
 }
 
 

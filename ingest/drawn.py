@@ -13,7 +13,7 @@ _MOST_SIDE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Drawing:
     """A page to be drawn: at most so many dots an inch, with these boxes marked."""
 
     page: int

@@ -23,13 +23,14 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from ingest import errors, frames, landlock, launch, seccomp
+from ingest.drawn import Drawing, decode_image
 from ingest.frames import ProtocolError
 from ingest.identity import OpenedFile, open_file
 from ingest.limits import Limits
 from ingest.ocr import Ocr, Picture
 from ingest.pages import DAMAGED, decode_info, decode_page, decode_picture_size
 from ingest.recognition import Recognition
-from ingest.types import DocumentInfo, FileIdentity, Page
+from ingest.types import DocumentInfo, FileIdentity, Page, PageImage
 
 CHILD = launch.command("child")
 _PIPE_BYTES = 1 << 20
@@ -53,8 +54,10 @@ def open_extraction(
     stop: Event | None = None,
     child: Sequence[str] = CHILD,
     ocr: Ocr | None = None,
+    drawing: Drawing | None = None,
 ) -> "Extraction":
     """Start reading a document. A given OpenedFile stays the caller's to close. Pages without text are read by `ocr`.
+    With `drawing`, no page is read; that one is drawn.
 
     Raises the errors of `ingest.errors`, here or while iterating: NotAPdf, EmptyFile, Unreadable, EncryptedPdf,
     BrokenPdf, ParserCrashed, ParserLimit, FileChanged, Stopped.
@@ -62,7 +65,7 @@ def open_extraction(
     owned = not isinstance(source, OpenedFile)
     file = source if isinstance(source, OpenedFile) else open_file(source)
     try:
-        extraction = Extraction(file, limits or Limits(), stop or Event(), child, owned, ocr)
+        extraction = Extraction(file, limits or Limits(), stop or Event(), child, owned, ocr, drawing)
     except BaseException:
         if owned:
             file.close()
@@ -71,10 +74,18 @@ def open_extraction(
 
 
 class Extraction:
-    """A document being read: `info`, `identity`, and its pages once by iteration. A context manager; `close()` ends it."""
+    """A document being read: `info`, `identity`, and its pages once by iteration, or `image()` of the page to be drawn.
+    A context manager; `close()` ends it."""
 
     def __init__(
-        self, file: OpenedFile, limits: Limits, stop: Event, child: Sequence[str], owned: bool, ocr: Ocr | None
+        self,
+        file: OpenedFile,
+        limits: Limits,
+        stop: Event,
+        child: Sequence[str],
+        owned: bool,
+        ocr: Ocr | None,
+        drawing: Drawing | None,
     ) -> None:
         self._file = file
         self._owned = owned
@@ -88,7 +99,7 @@ class Extraction:
         if file.identity.size > limits.file_bytes:
             raise errors.ParserLimit(file.what, f"it is larger than {limits.file_bytes} bytes", _LIMIT_HINT)
         try:
-            self._process, self._pipe = _start(file.descriptor, limits, child, self.recognition.is_possible)
+            self._process, self._pipe = _start(file.descriptor, limits, child, self.recognition.is_possible, drawing)
         except OSError as error:  # no memory or no process left: not the file's fault
             raise errors.Unreadable(
                 file.what, f"its reader cannot be started ({error.strerror})", _START_HINT
@@ -139,6 +150,17 @@ class Extraction:
         width, height, dpi = size
         pixels = self._timed(width * height)
         return self.recognition.read(page, Picture(number, width, height, dpi, pixels))
+
+    def image(self) -> PageImage:
+        """The page that was to be drawn. Raises as iterating does."""
+        message = self._receive()
+        self._expect(message, "image")
+        try:
+            image = decode_image(message)
+        except ProtocolError as error:
+            self._nonsense(error)
+        self._file.check_unchanged()
+        return image
 
     def abort(self) -> None:
         """End the parser's process, from any thread; a reader waiting for a page gets an error. `close()` is still due."""
@@ -241,8 +263,12 @@ class Extraction:
         raise error
 
 
-def _start(document: int, limits: Limits, child: Sequence[str], pictures: bool) -> tuple[subprocess.Popen[bytes], int]:
-    arguments = (json.dumps(limits.as_dict()), "pictures" if pictures else "")
+def _start(
+    document: int, limits: Limits, child: Sequence[str], pictures: bool, drawing: Drawing | None
+) -> tuple[subprocess.Popen[bytes], int]:
+    arguments = [json.dumps(limits.as_dict()), "pictures" if pictures else ""]
+    if drawing is not None:
+        arguments.append(json.dumps(drawing.as_message()))
     process = launch.start(child, arguments, document)
     assert process.stdout is not None
     with contextlib.suppress(OSError):

@@ -42,6 +42,16 @@ def coloured_dots(pixels: pymupdf.Pixmap) -> set[tuple[int, int]]:
     return {(index % width, index // width) for index, (red, _, blue) in enumerate(colours) if red != blue}
 
 
+class SetLater(Event):
+    """Set once it was looked at three times: the file has been hashed by then, and the child is awaited."""
+
+    looks = 0
+
+    def is_set(self) -> bool:
+        self.looks += 1
+        return self.looks > 3
+
+
 CROP = (40, 90, 400, 380)
 
 
@@ -121,10 +131,8 @@ def test_a_parser_that_sends_another_picture_than_asked_is_ended(tmp_path: Path,
 
 def test_a_drawing_ends_when_it_is_told_to(tmp_path: Path) -> None:
     path = PdfBuilder().line("one").save(tmp_path / "a.pdf")
-    stop = Event()
-    stop.set()
     with pytest.raises(Stopped):
-        draw(path, child=(*HOSTILE, "silent"), stop=stop)
+        draw(path, child=(*HOSTILE, "silent"), stop=SetLater())
 
 
 def test_where_marks_overlap_the_colour_is_laid_on_once_and_black_stays_black() -> None:

@@ -39,6 +39,7 @@ from appliance.views import document_view
 from appliance.wire import Event, Status
 from ingest.chunk import ChunkLimits
 from ingest.limits import Limits
+from ingest.ocr import Ocr, OcrSettings
 from ingest.reader import PdfReader
 from ingest.watch import Watcher
 from models.adapters import AdapterCatalog
@@ -162,7 +163,7 @@ def _assemble(
         document_seconds=settings.ingest.document_seconds,
         memory_bytes=settings.ingest.parser_memory_bytes,
     )
-    reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks)
+    reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks, _ocr(settings))
     intake = Intake(library, store, reader, _publisher(events), _reading_group(places.library))
     models = ModelDesk(manager, providers, embedder)
     return Context(
@@ -177,6 +178,15 @@ def _assemble(
         monitor=Monitor(store, intake.unsettled, models.loaded),
         events=events,
     )
+
+
+def _ocr(settings: Settings) -> Ocr | None:
+    """Half of the cores at most recognise text, so that questions and embedding go on."""
+    ingest = settings.ingest
+    if ingest.ocr == "off":
+        return None
+    at_once = max(1, effective_cpus() // 2)
+    return Ocr(OcrSettings(ingest.ocr_languages, ingest.ocr_page_seconds, ingest.ocr_memory_bytes, at_once))
 
 
 def _publisher(events: EventBus) -> Publish:

@@ -133,7 +133,15 @@ _FIRST: Sequence[str] = (
     "INSERT INTO sources (sources, rank) VALUES ('secure-delete', 1)",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST,)
+_PAGE_SOURCES: Sequence[str] = (
+    "ALTER TABLE pages ADD COLUMN source TEXT NOT NULL DEFAULT 'text'",
+    "ALTER TABLE pages ADD COLUMN warning TEXT NOT NULL DEFAULT ''",
+    # what could not be read before there was text recognition and more than PDFs is tried again
+    "UPDATE documents SET state = 'pending' WHERE state = 'failed' AND reason_code IN ('not_a_pdf', 'no_text')",
+)
+"""How each page was read and what went wrong with it."""
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _PAGE_SOURCES)
 
 
 def migrate(connection: apsw.Connection, path: Path, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -91,3 +91,17 @@ class PageRow:
     text: str
     width: float
     height: float
+
+
+@dataclass(frozen=True, slots=True)
+class PagesRead:
+    """How the pages of a document were read so far."""
+
+    text: int
+    ocr: int
+    skipped: int
+    empty: int
+    warnings: tuple[tuple[int, str], ...]
+    """Page and what went wrong with it, in the order of the pages; not all of them where there are many."""
+    warned: int
+    """Pages with a warning."""

@@ -12,12 +12,12 @@ from typing import Self
 
 import apsw
 
-from appliance.store import documents, fulltext, integrity, names, passages, revisions, sources
+from appliance.store import documents, fulltext, integrity, names, page_sources, passages, revisions, sources
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import document_id, document_number
 from appliance.store.migrations import migrate
-from appliance.store.rows import DocumentRow, EmbedderKey, KnownFile, Matrix, PageRow, PassageRow, State
+from appliance.store.rows import DocumentRow, EmbedderKey, KnownFile, Matrix, PageRow, PagesRead, PassageRow, State
 from appliance.store.sink import RevisionSink
 from appliance.store.vectors import VectorIndex, register
 from ingest.types import ChunkWord, FileIdentity, RevisionKey, Vector
@@ -346,6 +346,17 @@ class Store:
     def page_text(self, chunk: int, number: int) -> str:
         """The own text of a page of the chunk's document; see `page`."""
         return self.page(chunk, number).text
+
+    def pages_read(self, document: str, *, most_warnings: int = 20) -> PagesRead:
+        """How many of the document's pages were read in which way, and what went wrong with some.
+
+        Raises:
+            UnknownDocument: there is none.
+        """
+        number = document_number(document)
+        with self._database.read() as connection:
+            documents.get(connection, number)
+            return page_sources.pages_read(connection, number, most_warnings)
 
     # Soundness
 

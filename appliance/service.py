@@ -42,6 +42,7 @@ from appliance.wire import Event, Status
 from ingest.chunk import ChunkLimits
 from ingest.drawing import PageDrawer
 from ingest.limits import Limits
+from ingest.ocr import Ocr, OcrSettings
 from ingest.reader import PdfReader
 from ingest.watch import Watcher
 from models.adapters import AdapterCatalog
@@ -165,7 +166,7 @@ def _assemble(
         document_seconds=settings.ingest.document_seconds,
         memory_bytes=settings.ingest.parser_memory_bytes,
     )
-    reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks)
+    reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks, _ocr(settings))
     pace = ReadingPace()
     intake = Intake(library, store, reader, _publisher(events, pace), _reading_group(places.library))
     models = ModelDesk(manager, providers, embedder)
@@ -183,6 +184,15 @@ def _assemble(
         renderer=PageRenderer(store, PageDrawer(library.root, limits)),
         events=events,
     )
+
+
+def _ocr(settings: Settings) -> Ocr | None:
+    """Half of the cores at most recognise text, so that questions and embedding go on."""
+    ingest = settings.ingest
+    if ingest.ocr == "off":
+        return None
+    at_once = max(1, effective_cpus() // 2)
+    return Ocr(OcrSettings(ingest.ocr_languages, ingest.ocr_page_seconds, ingest.ocr_memory_bytes, at_once))
 
 
 def _publisher(events: EventBus, pace: ReadingPace) -> Publish:

@@ -52,7 +52,7 @@ def reading_view(row: ReadingRow) -> wire.Reading:
         language=row.language or None,
         created=row.created or None,
         modified=row.modified or None,
-        warnings=[f"{pages_named(row.skipped)} could not be read"] if row.skipped else [],
+        warnings=[f"{pages_named(numbers)}: {trouble}" for trouble, numbers in row.troubles.items()],
     )
 
 

@@ -66,7 +66,9 @@ class OcrSettings:
     """Processor time for one page: on a busy machine a page may wait, and must not be lost for that."""
     memory_bytes: int = 1024 * MIB
     at_once: int = 1
-    """Pages recognised at the same time, over all documents."""
+    """Pages recognised at the same time, over all documents, each by one thread."""
+    niceness: int = 10
+    """Of its process: whoever asks a question is served first."""
     folders: tuple[str, ...] = DATA_FOLDERS
 
 
@@ -155,8 +157,8 @@ class Recogniser:
         if folder is None:
             self._give_up(f"no data for {'+'.join(languages)} in one folder")
         try:
-            memory = str(self._settings.memory_bytes)
-            self._process = launch.start(self._child, (folder, "+".join(languages), memory), subprocess.PIPE)
+            numbers = (str(self._settings.memory_bytes), str(self._settings.niceness))
+            self._process = launch.start(self._child, (folder, "+".join(languages), *numbers), subprocess.PIPE)
         except OSError as error:
             raise OcrFailed(f"text recognition cannot be started ({error.strerror})") from error
         assert self._process.stdin is not None

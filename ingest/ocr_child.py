@@ -1,6 +1,6 @@
 """The recogniser's process: descriptor 0 brings pictures, descriptor 1 takes messages, 2 takes complaints.
 
-Started by `ocr` with exec, at a low priority: whoever asks a question is served first. It loads the library and the
+Started by `ocr` with exec. It loads the library and the
 languages, locks itself in, says `ready`, and answers each picture with one `page`. It dies with its parent.
 """
 
@@ -9,16 +9,15 @@ import os
 from ingest import frames, landlock, limits, seccomp
 from ingest.tesseract import NotInstalled, Tesseract
 
-_NICE = 10
 _FOREVER = 10 * 365 * 86_400.0
 _WARM_UP = (64, 64)
 
 
 def main(arguments: list[str]) -> None:
-    """`arguments`: the parent's process id, the folder of the language data, the languages, the memory in bytes."""
-    _, data, languages, memory = arguments
+    """`arguments`: the parent's process id, the folder of the language data, the languages, the memory in bytes, niceness."""
+    _, data, languages, memory, niceness = arguments
     output = _claim_stdout()
-    os.nice(_NICE)
+    os.nice(int(niceness))
     try:
         engine = Tesseract(languages.split("+"), data)
     except NotInstalled as error:

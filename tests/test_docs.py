@@ -1,5 +1,6 @@
 """The documents are true: every command, option, route and setting is in them, and every path they name exists."""
 
+import json
 import re
 from pathlib import Path
 
@@ -38,6 +39,8 @@ TABLES = {**SECTIONS, "providers.NAME": ProviderSettings, "model.ID": OwnModelSe
 def shown_default(default: object) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
+    if isinstance(default, tuple) and default:
+        return f"`{json.dumps(default)}`"
     return {None: "as for all", "": '`""`', (): "`[]`", PydanticUndefined: "needed"}.get(default, f"`{default}`")
 
 

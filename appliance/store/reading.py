@@ -3,8 +3,6 @@
 About the revision that answers, else the one being read. Everything here belongs inside one snapshot.
 """
 
-# ruff: noqa: S608 - what is put into SQL here is our own names; values are bound
-
 import apsw
 
 from appliance.store import words
@@ -13,7 +11,6 @@ from appliance.store.ids import chunk_id, unknown_chunk
 from appliance.store.rows import PageRow, ReadingRow, ReadPage, RevisionRow
 from ingest.types import ChunkWord
 
-_SOURCE = "CASE text WHEN '' THEN 'empty' ELSE 'text' END"
 _REVISION = "FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
 
 
@@ -35,16 +32,25 @@ def reading(connection: apsw.Connection, document: int) -> ReadingRow | None:
         return None
     said = row(connection, "SELECT author, language, created, modified FROM revisions WHERE id = ?", (held.number,))
     assert said is not None
-    found = rows(connection, f"SELECT {_SOURCE}, count(*) FROM pages WHERE revision = ? GROUP BY 1", (held.number,))
+    found = rows(connection, "SELECT source, count(*) FROM pages WHERE revision = ? GROUP BY source", (held.number,))
     counted = value(
         connection,
         "SELECT CASE WHEN count(table_rows) = count(*) THEN coalesce(sum(table_rows), 0) END FROM chunks WHERE revision = ?",
         (held.number,),
     )
-    unread = rows(
-        connection, "SELECT number FROM pages WHERE revision = ? AND width = 0 ORDER BY number", (held.number,)
+    return ReadingRow(held, dict(found), _troubles(connection, held.number), counted, *said)
+
+
+def _troubles(connection: apsw.Connection, revision: int) -> dict[str, tuple[int, ...]]:
+    found = rows(
+        connection,
+        "SELECT number, warning FROM pages WHERE revision = ? AND warning <> '' ORDER BY number",
+        (revision,),
     )
-    return ReadingRow(held, dict(found), tuple(number for (number,) in unread), counted, *said)
+    troubles: dict[str, list[int]] = {}
+    for number, warning in found:
+        troubles.setdefault(warning, []).append(number)
+    return {warning: tuple(numbers) for warning, numbers in troubles.items()}
 
 
 def read_page(connection: apsw.Connection, document: int, number: int, chunk: int | None) -> ReadPage | None:

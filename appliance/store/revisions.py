@@ -249,9 +249,21 @@ def _delete(connection: apsw.Connection, revision: int) -> None:
 
 def _insert_pages(connection: apsw.Connection, revision: int, pages: Sequence[Page]) -> None:
     connection.executemany(
-        "INSERT INTO pages (revision, number, label, width, height, text) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO pages (revision, number, label, width, height, text, source, warning) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (revision, number) DO NOTHING",
-        [(revision, page.number, storable(page.label), page.width, page.height, storable(page.text)) for page in pages],
+        [
+            (
+                revision,
+                page.number,
+                storable(page.label),
+                page.width,
+                page.height,
+                storable(page.text),
+                page.source,
+                storable(page.warning),
+            )
+            for page in pages
+        ],
     ).fetchall()
 
 

@@ -139,11 +139,25 @@ class ReadingRow:
     revision: RevisionRow
     sources: dict[str, int]
     """Pages by where their text comes from, as `ingest.types.Page.source` has it."""
-    skipped: tuple[int, ...]
-    """Numbers of the pages that could not be read."""
+    troubles: dict[str, tuple[int, ...]]
+    """What went wrong, and on which pages."""
     table_rows: int | None
     """None where some passages were made before these were counted."""
     author: str
     language: str
     created: str
     modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class PagesRead:
+    """How the pages of a document were read so far."""
+
+    text: int
+    ocr: int
+    skipped: int
+    empty: int
+    warnings: tuple[tuple[int, str], ...]
+    """Page and what went wrong with it, in the order of the pages; not all of them where there are many."""
+    warned: int
+    """Pages with a warning."""

@@ -12,7 +12,7 @@ from typing import Self
 
 import apsw
 
-from appliance.store import documents, fulltext, integrity, names, passages, reading, revisions, sources
+from appliance.store import documents, fulltext, integrity, names, page_sources, passages, reading, revisions, sources
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import chunk_number, document_id, document_number
@@ -23,6 +23,7 @@ from appliance.store.rows import (
     KnownFile,
     Matrix,
     PageRow,
+    PagesRead,
     PassageRow,
     ReadingRow,
     ReadPage,
@@ -385,6 +386,17 @@ class Store:
         owner, passage = document_number(document), None if chunk is None else chunk_number(chunk)
         with self._database.read() as connection:
             return reading.read_page(connection, owner, number, passage)
+
+    def pages_read(self, document: str, *, most_warnings: int = 20) -> PagesRead:
+        """How many of the document's pages were read in which way, and what went wrong with some.
+
+        Raises:
+            UnknownDocument: there is none.
+        """
+        number = document_number(document)
+        with self._database.read() as connection:
+            documents.get(connection, number)
+            return page_sources.pages_read(connection, number, most_warnings)
 
     # Soundness
 

@@ -62,18 +62,19 @@ def test_how_a_document_was_read_is_kept_with_its_revision(store: Store) -> None
     document = store.queue_file(b"a.pdf", identity(1))
     assert store.reading(document) is None
     sink = store.open_revision(document, key("a"))
-    sink.begin(DocumentInfo(3, "T", author="A. Writer", created="2022-07-29T06:03:21-04:00", language="de-AT"))
+    sink.begin(DocumentInfo(5, "T", author="A. Writer", created="2022-07-29T06:03:21-04:00", language="de-AT"))
     for batch in batches(["one", "two"], "T"):
         rows = [replace(one, chunk=replace(one.chunk, table_rows=4)) for one in batch.chunks]
         sink.commit(replace(batch, chunks=tuple(rows)))
-    sink.commit(Batch((Page(3, "", 0.0, 0.0, ()),), (), 3, "T"))
+    damaged = [Page(number, "", 0.0, 0.0, (), source="skipped", warning="it is damaged") for number in (3, 4)]
+    sink.commit(Batch((*damaged, Page(5, "scanned", 9.0, 9.0, (), source="ocr")), (), 5, "T"))
     sink.complete()
     found = store.reading(document)
     assert found is not None
     assert (found.author, found.created, found.language) == ("A. Writer", "2022-07-29T06:03:21-04:00", "de-AT")
     assert (found.table_rows, found.revision.sha256) == (8, key("a").sha256)
-    assert sum(found.sources.values()) == 3
-    assert found.skipped == (3,)
+    assert found.sources == {"text": 2, "skipped": 2, "ocr": 1}
+    assert found.troubles == {"it is damaged": (3, 4)}
 
 
 def test_rows_that_were_not_counted_are_not_told_as_none(store: Store) -> None:

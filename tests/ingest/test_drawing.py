@@ -137,6 +137,6 @@ def test_a_drawing_ends_when_it_is_told_to(tmp_path: Path) -> None:
 
 def test_where_marks_overlap_the_colour_is_laid_on_once_and_black_stays_black() -> None:
     pixels = bytearray(b"\xff" * 30 + b"\x00" * 30)
-    mark(pixels, 10, [(-5, -5, 4, 99), (2, 0, 6, 1), (8, 0, 8, 2)])
+    mark(pixels, 10, 2, [(-5, -5, 4, 99), (2, 0, 6, 1), (8, 0, 8, 2)])
     yellow, white = b"\xff\xeb\x3c", b"\xff\xff\xff"
     assert bytes(pixels) == yellow * 6 + white * 4 + bytes(30)

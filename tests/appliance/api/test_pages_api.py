@@ -1,5 +1,6 @@
 """`GET /documents/{id}/pages/{number}` over the socket: with a citation in hand, its words are marked on its page."""
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,13 +45,14 @@ def manual(live: Live) -> wire.Document:
 
 
 def manual_pdf() -> bytes:
-    """Two pages in print that has no colour."""
+    """Two pages in print that has no colour, and an empty one."""
     return (
         PdfBuilder()
         .heading("Care")
         .paragraph("Wash the housing with warm water and let it dry before it is closed again.")
         .page(rotation=90)
         .paragraph("Change the filter every 500 hours of operation. Use only part 4711 of the maker.")
+        .page()
         .data()
     )
 
@@ -67,6 +69,15 @@ def test_a_citation_leads_to_its_words_on_its_page(live: Live, manual: wire.Docu
     assert "filter" not in words
 
 
+def test_how_it_was_read_is_told_with_the_document_alone(live: Live, manual: wire.Document) -> None:
+    reading = live.client.document(manual.id).reading
+    assert reading is not None
+    assert reading.sources == wire.Sources(text=2, empty=1)
+    assert (reading.complete, reading.tables, reading.warnings) == (True, 0, [])
+    assert reading.sha256 == hashlib.sha256((live.library / "manual.pdf").read_bytes()).hexdigest()
+    assert manual.reading is None
+
+
 def test_a_page_without_anything_marked_is_a_picture_too(live: Live, manual: wire.Document) -> None:
     picture = live.client.page(manual.id, PageView(2, dpi=72))
     assert (picture.width, picture.height, picture.dpi) == (842, 595, 72)
@@ -80,8 +91,8 @@ def refusal(live: Live, document: wire.Document, view: PageView) -> tuple[int, s
 
 def test_what_is_not_there_is_said(live: Live, manual: wire.Document) -> None:
     chunk = live.client.search("filter", k=1).results[0].chunk_id
-    assert refusal(live, manual, PageView(3))[::2] == (404, "page 3 of manual.pdf: the document has 2 pages")
-    assert refusal(live, manual, PageView(1, chunk_id=chunk))[0] == 404
+    assert refusal(live, manual, PageView(4))[::2] == (404, "page 4 of manual.pdf: the document has 3 pages")
+    assert refusal(live, manual, PageView(3, chunk_id=chunk))[2].endswith(f"the passage {chunk} does not stand on it")
     assert refusal(live, manual, PageView(1, chunk_id="c999"))[0] == 404
     assert refusal(live, manual, PageView(1, chunk_id="nonsense"))[0] == 404
     assert refusal(live, manual, PageView(1, quote="not on it"))[2].endswith("the quote does not stand on it")

@@ -24,7 +24,8 @@ Usage:
   sudo ./install.sh --uninstall   remove the service; documents, index and settings stay
   ./install.sh --help             this page
 
-Needs Debian or Ubuntu with Python $MINIMUM or newer (with venv) and a C++ compiler. As root it installs what is missing.
+Needs Debian or Ubuntu with Python $MINIMUM or newer (with venv) and a C++ compiler; Tesseract for
+scanned pages. As root it installs what is missing.
 EOF
 }
 
@@ -99,6 +100,19 @@ find_missing() { # NEEDS_COMPILER: sets PYTHON, and the caller's `missing`
   if [ "$1" = yes ] && ! has_compiler; then missing+=(g++); fi
 }
 
+has_text_recognition() { # for scanned pages: Tesseract's library, and its data for English
+  compgen -G '/usr/lib/*/libtesseract.so.[45]' >/dev/null && compgen -G '/usr/share/tesseract-ocr/*/tessdata/eng.traineddata' >/dev/null
+}
+
+want_text_recognition() { # Docent lives without it, so it is asked for and not insisted on
+  has_text_recognition && return
+  local by_hand="Scanned pages are skipped until text recognition is there: sudo apt-get install -y tesseract-ocr"
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then say "$by_hand"; return; fi
+  say "Installing tesseract-ocr ..."
+  apt-get update -qq >/dev/null 2>&1 || true # without network the lists from before may do
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tesseract-ocr >/dev/null || say "$by_hand"
+}
+
 # --------------------------------------------------------------------------------------- running pip where one can see
 
 patiently() { # LOG COMMAND...: run it quietly, say now and then that it goes on, explain a failure
@@ -164,6 +178,7 @@ has_working_venv() { # also not one that was copied or moved here, or whose Pyth
 set_up() { # EXTRA...: .venv with the package, editable, and these extras. The stamp is written last.
   local stamp=$VENV/docent-setup key='' done_extras='' wanted
   one_at_a_time
+  want_text_recognition
   if has_working_venv && [ -f "$stamp" ]; then
     { read -r key; read -r done_extras; } <"$stamp" || true
     [ "$key" = "$(fingerprint "$VENV/bin/python")" ] || key=stale
@@ -269,6 +284,7 @@ install_service() {
   umask 022
   one_at_a_time
   require no
+  want_text_recognition
   release=$PREFIX/releases/$(release_name)
   if [ ! -e "$release/complete" ]; then
     say "Installing Docent into $release ..."

@@ -7,6 +7,7 @@ a dead socket into `ServiceUnreachable`. Answers and events arrive as iterators 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import quote
@@ -16,7 +17,9 @@ import httpx2
 from appliance import openai_wire, wire
 from appliance.errors import ApiError, DocentError, ServiceUnreachable, UnknownDocument
 from appliance.naming import shown_argument
-from appliance.replies import api_error, ask_event, completion_chunk, event, parse
+from appliance.pace import document_pace, overall_pace
+from appliance.quoting import find_quote
+from appliance.replies import PagePicture, api_error, ask_event, completion_chunk, event, page_picture, parse
 from appliance.terminal import amount, clean_line, clean_text
 from appliance.unreachable import log_hint, unreachable
 
@@ -25,12 +28,17 @@ __all__ = [
     "AsyncClient",
     "Client",
     "DocentError",
+    "PagePicture",
+    "PageView",
     "Progress",
     "ServiceUnreachable",
     "amount",
     "clean_line",
     "clean_text",
+    "document_pace",
+    "find_quote",
     "log_hint",
+    "overall_pace",
     "unreachable",
 ]
 
@@ -40,6 +48,16 @@ Progress = Callable[[int, int], None]
 
 _BASE = "http://docent"
 _TIMEOUT = httpx2.Timeout(30.0, read=600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """Which page, how fine, and what is to be marked on it: the words of a passage, of a quote, or of nothing."""
+
+    page: int
+    dpi: int = wire.USUAL_DPI
+    chunk_id: str | None = None
+    quote: str | None = None
 
 
 class Client:
@@ -92,6 +110,14 @@ class Client:
     def document(self, document_id: str) -> wire.Document:
         """One document by its id; `documents(document=PATH)` finds it by its path."""
         return self._call(wire.Document, "GET", _document_route(document_id))
+
+    def page(self, document_id: str, view: PageView) -> PagePicture:
+        """A page as a picture."""
+        path = f"{_document_route(document_id)}/pages/{view.page}"
+        params = _params(dpi=view.dpi, chunk_id=view.chunk_id, quote=view.quote)
+        with self._translated():
+            response = self._http.get(path, params=params)
+        return page_picture(response)
 
     def add(
         self,

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliance.errors import ConfigError
+from appliance.ocr_settings import OcrLanguages, OcrMode
 from appliance.own_settings import FlashAttention, KvType, ModelNames, OwnModelSettings
 from appliance.provider_settings import FallbackNames, Name, ProviderSettings
 
@@ -39,11 +40,17 @@ class LibrarySettings(_Section):
 
 
 class IngestSettings(_Section):
-    """Reading PDFs."""
+    """Reading documents."""
 
     page_seconds: float = Field(60.0, gt=0, description="deadline for one page")
     document_seconds: float = Field(7200.0, gt=0, description="deadline for one document")
     parser_memory_bytes: int = Field(2 << 30, ge=256 << 20, description="memory limit of the parser's process")
+    ocr: OcrMode = Field(
+        "auto", description="auto: words of pages without text are recognised; off: such pages are skipped"
+    )
+    ocr_languages: OcrLanguages = Field(("eng",), description="languages of scanned pages, as Tesseract names them")
+    ocr_page_seconds: float = Field(60.0, gt=0, description="processor time for recognising one page")
+    ocr_memory_bytes: int = Field(1 << 30, ge=256 << 20, description="memory limit of text recognition's process")
     chunk_tokens: int = Field(200, ge=32, le=2048, description="target length of a passage in tokens")
     batch_chunks: int = Field(48, ge=1, le=1024, description="passages written in one transaction")
 

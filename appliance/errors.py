@@ -11,6 +11,7 @@ DocentError
 │   ├── DocumentExists
 │   └── AlreadyRunning      another service owns this home
 ├── TooLarge                an upload or question over the limit
+├── Busy                    others are being served; worth another try in a moment
 ├── ServiceUnreachable      nobody listens on the socket, or it may not be opened
 ├── NotReady                the service is starting or stopping
 ├── ApiError                an error that the service reported to its client
@@ -79,6 +80,10 @@ class TooLarge(DocentError):
     """The input is over a limit."""
 
 
+class Busy(DocentError):
+    """Others are being served first."""
+
+
 class ServiceUnreachable(DocentError):
     """Nobody answers on the socket."""
 
@@ -142,6 +147,7 @@ _TABLE: dict[type[Exception], Outcome] = {
     DocumentExists: Outcome(409, EXIT_REFUSED, "conflict_error", "document_exists"),
     AlreadyRunning: Outcome(409, EXIT_REFUSED, "conflict_error", "already_running"),
     TooLarge: Outcome(413, EXIT_REFUSED, "invalid_request_error", "too_large"),
+    Busy: Outcome(429, EXIT_REFUSED, "rate_limit_error", "busy"),
     ServiceUnreachable: Outcome(503, EXIT_UNREACHABLE, "server_error", "service_unreachable"),
     NotReady: Outcome(503, EXIT_FAILED, "server_error", "not_ready"),
     StoreError: Outcome(500, EXIT_FAILED, "server_error", "store_failed"),
@@ -172,6 +178,9 @@ _TABLE: dict[type[Exception], Outcome] = {
     model_errors.ProviderFailed: Outcome(502, EXIT_FAILED, "server_error", "provider_failed"),
     model_errors.ProviderOpen: Outcome(503, EXIT_FAILED, "server_error", "provider_open"),
     model_errors.ModelError: Outcome(500, EXIT_FAILED, "server_error", "model_failed"),
+    ingest_errors.FileChanged: Outcome(409, EXIT_REFUSED, "conflict_error", "file_changed"),
+    ingest_errors.Unreadable: Outcome(409, EXIT_REFUSED, "conflict_error", "unreadable"),
+    ingest_errors.ParserLimit: Outcome(413, EXIT_REFUSED, "invalid_request_error", "parser_limit"),
     ingest_errors.IngestError: Outcome(500, EXIT_FAILED, "server_error", "ingest_failed"),
     DocentError: Outcome(500, EXIT_FAILED, "server_error", "failed"),
 }

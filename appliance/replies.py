@@ -1,6 +1,8 @@
 """What the service sent, as values of `wire` or as the error that it tells of."""
 
 import json
+import struct
+from dataclasses import dataclass
 from typing import TypeVar
 
 import httpx2
@@ -19,6 +21,8 @@ from appliance.errors import (
 
 R = TypeVar("R", bound=wire.Reply)
 _ASK_EVENT: TypeAdapter[wire.AskEvent] = TypeAdapter(wire.AskEvent)
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_START = struct.Struct(">8s8xII")
 _EXIT_BY_STATUS = {400: EXIT_USAGE, 403: EXIT_REFUSED, 404: EXIT_NOT_FOUND, 409: EXIT_REFUSED, 413: EXIT_REFUSED,
                    422: EXIT_USAGE, 429: EXIT_REFUSED}  # fmt: skip
 
@@ -39,6 +43,30 @@ def parse(kind: type[R], response: httpx2.Response) -> R:
         return kind.model_validate_json(response.content)
     except ValidationError as error:
         raise _not_understood(error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class PagePicture:
+    """A page as a PNG, its size in pixels, and at how many dots an inch it was drawn."""
+
+    png: bytes
+    width: int
+    height: int
+    dpi: int
+
+
+def page_picture(response: httpx2.Response) -> PagePicture:
+    """The picture; raises `ApiError` for an error reply, and for what is no PNG."""
+    if response.is_error:
+        raise api_error(response)
+    try:
+        signature, width, height = _PNG_START.unpack_from(response.content)
+        dpi = int(response.headers["Docent-Dpi"])
+    except (struct.error, KeyError, ValueError):
+        signature = b""
+    if signature != _PNG_SIGNATURE:
+        raise _other_shape("it is not a picture of a page")
+    return PagePicture(response.content, width, height, dpi)
 
 
 def event(line: str) -> wire.Event:
@@ -73,7 +101,11 @@ def _not_understood(error: ValidationError) -> ApiError:
     """What was received is not of this client's shapes: another version, or not a Docent service."""
     found = error.errors()[0]
     place = ".".join(str(part) for part in found["loc"]) or "the reply"
-    message = f"the service's reply is not understood: {place}: {found['msg']}"
+    return _other_shape(f"{place}: {found['msg']}")
+
+
+def _other_shape(why: str) -> ApiError:
+    message = f"the service's reply is not understood: {why}"
     return ApiError(
         message, "use the client of the service's own version", Outcome(502, EXIT_FAILED, "server_error", "failed")
     )

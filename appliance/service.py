@@ -27,9 +27,11 @@ from appliance.library import Library
 from appliance.memory_view import decision_view
 from appliance.model_desk import ModelDesk, model_view
 from appliance.model_options import model_defaults, unknown_models
+from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
 from appliance.notify import notify, watchdog_seconds
 from appliance.providing import provider_specs, unknown_fallbacks
+from appliance.rendering import PageRenderer
 from appliance.retrieval.search import Retriever
 from appliance.rights import CollectionRights
 from appliance.server import Server
@@ -38,7 +40,9 @@ from appliance.store.rows import DocumentRow
 from appliance.views import document_view
 from appliance.wire import Event, Status
 from ingest.chunk import ChunkLimits
+from ingest.drawing import PageDrawer
 from ingest.limits import Limits
+from ingest.ocr import Ocr, OcrSettings
 from ingest.reader import PdfReader
 from ingest.watch import Watcher
 from models.adapters import AdapterCatalog
@@ -162,8 +166,9 @@ def _assemble(
         document_seconds=settings.ingest.document_seconds,
         memory_bytes=settings.ingest.parser_memory_bytes,
     )
-    reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks)
-    intake = Intake(library, store, reader, _publisher(events), _reading_group(places.library))
+    reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks, _ocr(settings))
+    pace = ReadingPace()
+    intake = Intake(library, store, reader, _publisher(events, pace), _reading_group(places.library))
     models = ModelDesk(manager, providers, embedder)
     return Context(
         settings=settings,
@@ -174,17 +179,29 @@ def _assemble(
         retriever=retriever,
         answerer=Answerer(retriever, store, embedder, providers, settings),
         models=models,
-        monitor=Monitor(store, intake.unsettled, models.loaded),
+        monitor=Monitor(store, intake.unsettled, models.loaded, pace),
+        pace=pace,
+        renderer=PageRenderer(store, PageDrawer(library.root, limits)),
         events=events,
     )
 
 
-def _publisher(events: EventBus) -> Publish:
+def _ocr(settings: Settings) -> Ocr | None:
+    """Half of the cores at most recognise text, so that questions and embedding go on."""
+    ingest = settings.ingest
+    if ingest.ocr == "off":
+        return None
+    at_once = max(1, effective_cpus() // 2)
+    return Ocr(OcrSettings(ingest.ocr_languages, ingest.ocr_page_seconds, ingest.ocr_memory_bytes, at_once))
+
+
+def _publisher(events: EventBus, pace: ReadingPace) -> Publish:
     def publish(document_id: str, row: DocumentRow | None) -> None:
+        pace.observe(document_id, row)
         if row is None:
             event = Event(type="removed", removed=document_id)
         else:
-            event = Event(type="document", document=document_view(row))
+            event = Event(type="document", document=document_view(row, pace.of(row)))
         events.publish(("document", document_id), event)
 
     return publish

@@ -1,11 +1,15 @@
 """The store's rows as the outside sees them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from appliance import wire
+from appliance.monitoring.progress import STANDING, DocumentPace
 from appliance.store.ids import chunk_id
 from appliance.store.names import display
-from appliance.store.rows import DocumentRow, PassageRow
+from appliance.store.rows import DocumentRow, PassageRow, ReadingRow
+
+_MOST_RUNS = 20
 
 
 def rfc3339(nanoseconds: int) -> str:
@@ -13,8 +17,8 @@ def rfc3339(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
-def document_view(row: DocumentRow) -> wire.Document:
-    """A document of `GET /documents`."""
+def document_view(row: DocumentRow, pace: DocumentPace = STANDING) -> wire.Document:
+    """A document of `GET /documents`, and how its reading gets on."""
     return wire.Document(
         id=row.id,
         document=display(row.path),
@@ -25,10 +29,46 @@ def document_view(row: DocumentRow) -> wire.Document:
         title=row.title or None,
         pages=row.pages or None,
         pages_done=row.pages_done,
+        rate=pace.rate,
+        seconds_left=pace.seconds_left,
         chunks=row.chunks,
         size=row.identity.size,
         modified=rfc3339(row.identity.mtime_ns),
     )
+
+
+def reading_view(row: ReadingRow) -> wire.Reading:
+    """How a document was read, of `GET /documents/{id}`."""
+    held = row.revision
+    return wire.Reading(
+        sha256=held.sha256,
+        extractor=held.extractor,
+        chunker=held.chunker,
+        template=held.template,
+        complete=held.complete,
+        sources=wire.Sources.model_validate(row.sources),
+        tables=row.table_rows,
+        author=row.author or None,
+        language=row.language or None,
+        created=row.created or None,
+        modified=row.modified or None,
+        warnings=[f"{pages_named(numbers)}: {trouble}" for trouble, numbers in row.troubles.items()],
+    )
+
+
+def pages_named(numbers: Sequence[int]) -> str:
+    """Ascending page numbers as people write them: `page 3`, `pages 3, 7 to 9 and 12`; of very many only how many."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    if len(runs) > _MOST_RUNS:
+        return f"{len(numbers):,} pages (the first is page {numbers[0]})"
+    parts = [str(first) if first == last else f"{first} to {last}" for first, last in runs]
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return f"{'page' if len(numbers) == 1 else 'pages'} {listed}"
 
 
 def passage_view(row: PassageRow, score: float) -> wire.Passage:

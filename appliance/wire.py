@@ -8,7 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_QUERY_CHARS = 16_384
+MAX_QUOTE_CHARS = 4000
+"""It travels in the request's first line, which servers keep short."""
 MAX_RESULTS = 200
+LEAST_DPI, USUAL_DPI, MOST_DPI = 36, 144, 300
+"""Of a page's picture."""
 
 DocumentState = Literal["pending", "indexing", "indexed", "failed"]
 FinishReason = Literal["stop", "length", "error"]
@@ -64,6 +68,20 @@ class DocumentCounts(Reply):
     failed: int = 0
 
 
+class Progress(Reply):
+    """How the reading of all that is queued gets on: pages since it began, pages in all, how fast, how long.
+
+    `estimated` says that files are among them whose pages are not counted yet: theirs are inferred from their size.
+    What cannot be said yet is null.
+    """
+
+    pages_done: int
+    pages_total: int
+    pages_per_second: float | None = None
+    seconds_left: float | None = None
+    estimated: bool = False
+
+
 class Status(Reply):
     """The service at a glance; `queue` counts the files not yet done, unsettled ones included."""
 
@@ -73,6 +91,39 @@ class Status(Reply):
     queue: int
     models_loaded: list[str]
     version: str
+    progress: Progress | None = None
+    """While something is queued."""
+
+
+class Sources(Reply):
+    """Pages by where their text comes from: their own, recognised from their picture, nowhere though there is something
+    on them, or nowhere as there is nothing."""
+
+    text: int = 0
+    ocr: int = 0
+    skipped: int = 0
+    empty: int = 0
+
+
+class Reading(Reply):
+    """How a document was read: its content and the versions of the code that read it, and what was found.
+
+    `tables` counts the table rows in its passages, null where that was not counted yet. Author, language and dates are
+    what the document says of itself.
+    """
+
+    sha256: str
+    extractor: int
+    chunker: int
+    template: int
+    complete: bool
+    sources: Sources
+    tables: int | None = None
+    author: str | None = None
+    language: str | None = None
+    created: str | None = None
+    modified: str | None = None
+    warnings: list[str] = Field(default_factory=list)
 
 
 class Document(Reply):
@@ -87,9 +138,14 @@ class Document(Reply):
     title: str | None = None
     pages: int | None = None
     pages_done: int = 0
+    rate: float | None = None
+    """Pages a second, while it is being read and as soon as that can be said; so is the next."""
+    seconds_left: float | None = None
     chunks: int = 0
     size: int
     modified: str
+    reading: Reading | None = None
+    """Only where one document was asked for, and something of it has been read."""
 
 
 class DocumentList(Reply):

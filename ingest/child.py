@@ -1,7 +1,8 @@
 """The parser's process: descriptor 0 is the document, descriptor 1 takes messages, 2 takes complaints.
 
 Started by `sandbox` with exec. It loads what it needs, locks itself in, and only then looks at the document. Its
-messages: one `info`, one `page` for each page, then `end`; or an `error` at any point. It dies with its parent.
+messages: one `info`, one `page` for each page, its picture's pixels after it where there is one, then `end`; or, where a page
+is to be drawn, one `info` and one `image`; or an `error` at any point. It dies with its parent.
 
 Never import this elsewhere: pymupdf pulls in layout models, onnxruntime and numpy when they are installed, none of which
 reading text needs, so they are hidden from this process (0.10 s and 52 MB to start instead of 0.53 s and 138 MB).
@@ -22,30 +23,49 @@ _MOST_WILLING_TO_DIE = "1000"
 
 
 def main(arguments: list[str]) -> None:
-    """`arguments`: the parent's process id, and the limits as JSON."""
+    """`arguments`: the parent's process id, the limits as JSON, and whether pictures of scanned pages are wanted; then, if
+    one page is to be drawn and nothing else, which and how."""
     bounds = limits.Limits(**json.loads(arguments[1]))
+    drawing: pdf.RawDrawing | None = json.loads(arguments[3]) if len(arguments) > 3 else None
     output = _claim_stdout()
-    pdf.warm_up()
+    if drawing is None:
+        pdf.warm_up()
+    else:
+        pdf.warm_up_drawing()
     content = pdf.mapped(0)
     sandbox = _lock_in(bounds, output)
     try:
-        _serve(output, content, bounds, sandbox)
+        _serve(output, content, bounds, sandbox, bool(arguments[2]), drawing)
     except BrokenPipeError:
         os._exit(1)
     # Nothing is worth cleaning up, and libraries' exit handlers would run into the filter.
     os._exit(0)
 
 
-def _serve(output: int, content: memoryview, bounds: limits.Limits, sandbox: dict[str, int]) -> None:
+def _serve(
+    output: int,
+    content: memoryview,
+    bounds: limits.Limits,
+    sandbox: dict[str, int],
+    pictures: bool,
+    drawing: pdf.RawDrawing | None,
+) -> None:
     try:
         reader = pdf.PdfReader(content)
-        if reader.info["pages"] > bounds.pages:
+        info = reader.info(bounds.bookmarks)
+        if info["pages"] > bounds.pages:
             raise ParserLimit("", f"it has more than {bounds.pages} pages")
-        _send(output, {"type": "info", **reader.info, "sandbox": sandbox}, bounds)
-        for page in reader:
+        _send(output, {"type": "info", **info, "sandbox": sandbox}, bounds)
+        if drawing is not None:
+            _send(output, {"type": "image", **reader.image(drawing)}, bounds, "its picture takes more than is allowed")
+            return
+        for page, picture in reader.pages(bounds.picture_pixels if pictures else 0):
             if len(page["text"]) > bounds.page_characters or len(page["starts"]) > bounds.page_words:
                 raise ParserLimit("", f"page {page['number']} holds more text than is allowed")
-            _send(output, {"type": "page", **page}, bounds)
+            size = None if picture is None else [picture.width, picture.height, picture.dpi]
+            _send(output, {"type": "page", **page, "picture": size}, bounds)
+            if picture is not None:
+                _write(output, picture.pixels)
         _send(output, {"type": "end"}, bounds)
     except IngestError as error:
         _send(output, {"type": "error", "code": error.code, "why": error.why, "hint": error.hint}, bounds)
@@ -54,12 +74,22 @@ def _serve(output: int, content: memoryview, bounds: limits.Limits, sandbox: dic
         _send(output, {"type": "error", "code": found.code, "why": found.why, "hint": found.hint}, bounds)
 
 
-def _send(output: int, message: Mapping[str, object], bounds: limits.Limits) -> None:
-    data = memoryview(frames.encode(message))
+def _send(
+    output: int,
+    message: Mapping[str, object],
+    bounds: limits.Limits,
+    too_large: str = "a page holds more text than is allowed",
+) -> None:
+    data = frames.encode(message)
     if len(data) > bounds.message_bytes:
-        raise ParserLimit("", "a page holds more text than is allowed")
-    while data:
-        data = data[os.write(output, data) :]
+        raise ParserLimit("", too_large)
+    _write(output, data)
+
+
+def _write(output: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(output, rest) :]
 
 
 def _claim_stdout() -> int:

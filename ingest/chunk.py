@@ -198,7 +198,8 @@ def _chunk(ordinal: int, units: list[Unit]) -> Chunk:
             words.append(ChunkWord(position, end, piece.page, piece.start, piece.end, piece.box))
             position = end
     pages = [word.page for word in words]
-    return Chunk(ordinal, min(pages), max(pages), _path_of(units), "".join(texts), tuple(words))
+    rows = sum(unit.kind is Kind.TABLE_ROW for unit in units)
+    return Chunk(ordinal, min(pages), max(pages), _path_of(units), "".join(texts), tuple(words), rows)
 
 
 def _path_of(units: list[Unit]) -> tuple[str, ...]:

@@ -23,8 +23,12 @@ class Limits:
     pages: int = 100_000
     page_characters: int = 1_000_000
     page_words: int = 100_000
+    bookmarks: int = 5000
+    """More of them are left out."""
     message_bytes: int = 8 * MIB
     """One page as it travels; checked before anything is allocated for it. Parsed, hostile JSON may take 20 times that."""
+    picture_pixels: int = 12_000_000
+    """Of a page as it is shown to text recognition; larger pages are rendered more coarsely."""
     stderr_bytes: int = 4096
     """How much of the parser's complaints is kept for the log."""
 

@@ -11,7 +11,14 @@ import numpy as np
 
 from ingest.frames import ProtocolError
 from ingest.limits import Limits
-from ingest.types import DocumentInfo, Line, Page, Word
+from ingest.metadata import date_of, language_of
+from ingest.types import Bookmark, DocumentInfo, Line, Page, Source, Word
+
+DAMAGED = "it is damaged and could not be read, or not to its end"
+TITLE_CHARACTERS = 1000
+BOOKMARK_CHARACTERS = 300
+SHORT_CHARACTERS = 64
+"""Of a date or a language."""
 
 _FAR = 100_000_000
 _MANY = 1_000_000
@@ -20,7 +27,15 @@ _MANY = 1_000_000
 def decode_info(message: Mapping[str, object], limits: Limits) -> DocumentInfo:
     """The document's facts. Raises ProtocolError."""
     pages = _integer(message, "pages", 1, limits.pages)
-    return DocumentInfo(pages, _text(message, "title", 1000))
+    return DocumentInfo(
+        pages,
+        _text(message, "title", TITLE_CHARACTERS),
+        author=_text(message, "author", TITLE_CHARACTERS),
+        created=date_of(_text(message, "created", SHORT_CHARACTERS)),
+        modified=date_of(_text(message, "modified", SHORT_CHARACTERS)),
+        language=language_of(_text(message, "language", SHORT_CHARACTERS)),
+        outline=_outline(message, pages, limits),
+    )
 
 
 def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> Page:
@@ -30,7 +45,30 @@ def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> P
     width, height = _column(message, "size", 2, 0, _FAR)
     words = _words(message, len(text), limits)
     lines = _lines(message, words)
-    return Page(number, text, width / 100, height / 100, lines, _text(message, "label", 64))
+    damaged, scanned = _flag(message, "damaged"), _flag(message, "scanned")
+    source: Source = "skipped" if scanned or (damaged and not words) else "text" if words else "empty"
+    warning = DAMAGED if damaged else ""
+    return Page(number, text, width / 100, height / 100, lines, _text(message, "label", 64), source, warning)
+
+
+def decode_picture_size(message: Mapping[str, object], limits: Limits) -> tuple[int, int, int] | None:
+    """Width, height and dots per inch of the picture that follows a page's message; None where none follows."""
+    if message.get("picture") is None:
+        return None
+    width, height, dpi = _column(message, "picture", 3, 1, limits.picture_pixels)
+    if width * height > limits.picture_pixels:
+        raise ProtocolError("a picture over the limit")
+    return width, height, dpi
+
+
+def _outline(message: Mapping[str, object], pages: int, limits: Limits) -> tuple[Bookmark, ...]:
+    titles = message.get("outline_titles")
+    if not isinstance(titles, list) or len(titles) > limits.bookmarks:
+        raise ProtocolError("outline_titles: not a list of the right length")
+    texts = [_text({"title": title}, "title", BOOKMARK_CHARACTERS) for title in titles]
+    levels = _column(message, "outline_levels", len(texts), 1, _MANY)
+    targets = _column(message, "outline_pages", len(texts), 0, pages)
+    return tuple(Bookmark(level, text, page) for level, text, page in zip(levels, texts, targets, strict=True))
 
 
 def _words(message: Mapping[str, object], length: int, limits: Limits) -> list[Word]:
@@ -85,6 +123,13 @@ def _column(message: Mapping[str, object], key: str, length: int | None, low: in
     if array.min() < low or array.max() > high:
         raise ProtocolError(f"{key}: out of range")
     return values
+
+
+def _flag(message: Mapping[str, object], key: str) -> bool:
+    value = message.get(key)
+    if type(value) is not bool:
+        raise ProtocolError(f"{key}: neither true nor false")
+    return value
 
 
 def _integer(message: Mapping[str, object], key: str, low: int, high: int) -> int:

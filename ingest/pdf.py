@@ -4,6 +4,9 @@ Runs in the parser's process (see `child`). A page travels as columns of integer
 because a dictionary per word costs more than reading the page.
 """
 
+import base64
+import contextlib
+import math
 import mmap
 import re
 from collections.abc import Iterator
@@ -12,6 +15,9 @@ from typing import Any, NamedTuple, TypedDict
 import pymupdf as untyped
 
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
+from ingest.highlight import mark
+from ingest.raw import RawPage, empty_page, hundredths
+from ingest.scanned import is_scanned, resolution
 
 pymupdf: Any = untyped  # its annotations are partial: Any, rather than an ignore on each call
 
@@ -24,7 +30,8 @@ _ITALIC = 2
 _COLOURED = 48
 _FARTHEST_WORD = 400
 """A word farther than this from the one before is not looked for: it was clipped out of the text."""
-_MAX_COORDINATE = 100_000_000
+POINTS = 72
+MOST_DOTS = 16_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
@@ -45,34 +52,46 @@ def _cut_off() -> BrokenPdf:
     return BrokenPdf("", "it is cut off: its end is missing", CUT_OFF_HINT)
 
 
-class RawPage(TypedDict):
-    """A page in columns. Words lie in the order of the text, lines in the order of their words."""
-
-    number: int
-    text: str
-    label: str
-    size: list[int]
-    """Width and height."""
-    starts: list[int]
-    ends: list[int]
-    boxes: list[int]
-    """Four for each word."""
-    line_words: list[int]
-    line_boxes: list[int]
-    line_blocks: list[int]
-    line_sizes: list[int]
-    line_bold: list[int]
-    line_marked: list[int]
-    """Lines wholly in italics or in colour."""
-    damaged: bool
-    """The page could not be read, or not to its end; `text` has what could."""
-
-
 class RawInfo(TypedDict):
     """What is known of the document before its first page."""
 
     pages: int
     title: str
+    author: str
+    created: str
+    modified: str
+    language: str
+    outline_titles: list[str]
+    outline_levels: list[int]
+    outline_pages: list[int]
+    """0 for a bookmark that leads to no page."""
+
+
+class RawPicture(NamedTuple):
+    """A page as grey pixels, a byte each, row by row."""
+
+    width: int
+    height: int
+    dpi: int
+    pixels: bytes
+
+
+class RawDrawing(TypedDict):
+    """A page that is to be drawn; boxes in hundredths of a point, four for each."""
+
+    page: int
+    dpi: int
+    """At most; less where the picture would have more than MOST_DOTS."""
+    boxes: list[int]
+
+
+class RawImage(TypedDict):
+    """A page as a PNG, in base 64."""
+
+    width: int
+    height: int
+    dpi: int
+    png: str
 
 
 def mapped(descriptor: int) -> memoryview:
@@ -101,29 +120,69 @@ class PdfReader:
         if self._pages < 1:
             raise BrokenPdf("", "it has no pages", BROKEN_HINT)
 
-    @property
-    def info(self) -> RawInfo:
-        """The number of pages and the title in the metadata."""
+    def info(self, most_bookmarks: int) -> RawInfo:
+        """The number of pages, what the metadata say, and the outline."""
         metadata = self._document.metadata or {}
-        return RawInfo(pages=self._pages, title=_clean(str(metadata.get("title") or ""))[:1000])
 
-    def __iter__(self) -> Iterator[RawPage]:
+        def said(key: str, longest: int) -> str:
+            return _clean(str(metadata.get(key) or ""))[:longest]
+
+        entries = self._outline()[:most_bookmarks]
+        return RawInfo(
+            pages=self._pages,
+            title=said("title", 1000),
+            author=said("author", 1000),
+            created=said("creationDate", 64),
+            modified=said("modDate", 64),
+            language=self._language(),
+            outline_titles=[_clean(title)[:300] for _, title, _ in entries],
+            outline_levels=[level for level, _, _ in entries],
+            outline_pages=[page if 1 <= page <= self._pages else 0 for _, _, page in entries],
+        )
+
+    def _outline(self) -> list[tuple[int, str, int]]:
+        """Level, title and page."""
+        with _tolerated():
+            return [(int(level), str(title), int(page)) for level, title, page, *_ in self._document.get_toc()]
+        return []
+
+    def _language(self) -> str:
+        """The catalogue's /Lang as it stands there; pymupdf's own property keeps no region."""
+        with _tolerated():
+            kind, language = self._document.xref_get_key(self._document.pdf_catalog(), "Lang")
+            return _clean(str(language))[:64] if kind == "string" else ""
+        return ""
+
+    def image(self, wanted: RawDrawing) -> RawImage:
+        """One page as it is displayed, its boxes marked.
+
+        Raises BrokenPdf where it cannot be drawn, ParserLimit.
+        """
+        try:
+            return _draw(self._document.load_page(wanted["page"] - 1), wanted)
+        except Exception as error:  # as above
+            raise translated(error) from error
+
+    def pages(self, picture_pixels: int) -> Iterator[tuple[RawPage, "RawPicture | None"]]:
+        """Every page, with its picture if it is scanned and pictures of so many pixels (0: none) are wanted."""
         for index in range(self._pages):
             if index % _PAGES_PER_SHRINK == _PAGES_PER_SHRINK - 1:
                 pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
-            yield self._page(index)
+            yield self._page(index, picture_pixels)
 
-    def _page(self, index: int) -> RawPage:
+    def _page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawPicture | None"]:
         """One page; a damaged one comes back empty and marked, so that the others can still be read."""
         try:
             page = self._document.load_page(index)
             label = _clean(str(page.get_label()))[:64] if self._has_labels else ""
-            return _read(page, index + 1, label)
+            raw = _read(page, index + 1, label)
+            raw["scanned"] = is_scanned(len(raw["starts"]), page.get_bboxlog(), page.rect.width, page.rect.height)
         except Exception as error:  # as above
             found = translated(error)
             if isinstance(found, ParserLimit):
                 raise found from error
-            return _empty(index + 1)
+            return empty_page(index + 1), None
+        return raw, _picture(page, picture_pixels) if raw["scanned"] and picture_pixels else None
 
 
 def translated(error: BaseException) -> IngestError:
@@ -136,12 +195,27 @@ def translated(error: BaseException) -> IngestError:
     return BrokenPdf("", f"it is damaged ({_brief(text)})", BROKEN_HINT)
 
 
+@contextlib.contextmanager
+def _tolerated() -> Iterator[None]:
+    """What fails inside is left out, as the document can do without it; only a limit ends the reading."""
+    try:
+        yield
+    except Exception as error:  # as above
+        found = translated(error)
+        if isinstance(found, ParserLimit):
+            raise found from error
+
+
 def warm_up() -> None:
     """Run every path once on an empty page, so that nothing is imported or opened after the process is locked in."""
     document = pymupdf.open()
     document.new_page().insert_text((72, 72), "warm up")
     document.get_page_labels()
     page = document.load_page(0)
+    document.set_toc([[1, "warm up", 1]])
+    PdfReader(memoryview(document.tobytes())).info(1)
+    page.get_bboxlog()
+    _picture(page, 1000)
     page.set_rotation(90)
     _read(page, 1, str(page.get_label()))
     pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
@@ -151,15 +225,30 @@ def warm_up() -> None:
 def _read(page: Any, number: int, label: str) -> RawPage:
     textpage = page.get_textpage(flags=FLAGS)
     text = textpage.extractText()
-    raw = _empty(number)
+    raw = empty_page(number)
     raw["damaged"] = False
     raw["label"] = label
-    raw["size"] = [_hundredths(page.rect.width), _hundredths(page.rect.height)]
+    raw["size"] = [hundredths(page.rect.width), hundredths(page.rect.height)]
     matrix = page.rotation_matrix if page.rotation else None
     styles = _line_styles(textpage.extractDICT())
     _add_words(raw, text, textpage.extractWORDS(), styles, matrix)
     raw["text"] = _clean(text)
     return raw
+
+
+def _picture(page: Any, most_pixels: int) -> RawPicture | None:
+    """The page as it is displayed; None if it cannot be rendered, which costs this page alone."""
+    try:
+        width, height = float(page.rect.width), float(page.rect.height)
+        images = [(int(found["width"]), found["bbox"]) for found in page.get_image_info()]
+        dpi = resolution(images, width, height, most_pixels)
+        pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csGRAY, alpha=False)
+        if pixmap.stride != pixmap.width or not 0 < pixmap.width * pixmap.height <= most_pixels:
+            return None
+        return RawPicture(pixmap.width, pixmap.height, dpi, bytes(pixmap.samples_mv))
+    except Exception:  # noqa: BLE001  # as above; too large an image fails for want of memory
+        pymupdf.TOOLS.store_shrink(100)
+        return None
 
 
 def _add_words(
@@ -186,7 +275,7 @@ def _add_line(raw: RawPage, block: int, style: "_LineStyle | None", matrix: Any)
     style = style or _PLAIN
     raw["line_words"].append(0)
     raw["line_blocks"].append(block)
-    raw["line_sizes"].append(_hundredths(style.size))
+    raw["line_sizes"].append(hundredths(style.size))
     raw["line_bold"].append(int(style.bold))
     raw["line_marked"].append(int(style.marked))
     raw["line_boxes"] += _box(style.box, matrix)
@@ -230,14 +319,7 @@ def _is_coloured(colour: int) -> bool:
 def _box(box: tuple[float, float, float, float], matrix: Any) -> list[int]:
     if matrix is not None:
         box = tuple(pymupdf.Rect(box) * matrix)
-    return [_hundredths(value) for value in box]
-
-
-def _hundredths(value: float) -> int:
-    scaled = value * 100
-    if not -_MAX_COORDINATE < scaled < _MAX_COORDINATE:  # also true of NaN
-        return 0
-    return round(scaled)
+    return [hundredths(value) for value in box]
 
 
 def _clean(text: str) -> str:
@@ -249,20 +331,40 @@ def _brief(text: str) -> str:
     return " ".join(_clean(text).split())[:200]
 
 
-def _empty(number: int) -> RawPage:
-    return RawPage(
-        number=number,
-        text="",
-        label="",
-        size=[0, 0],
-        starts=[],
-        ends=[],
-        boxes=[],
-        line_words=[],
-        line_boxes=[],
-        line_blocks=[],
-        line_sizes=[],
-        line_bold=[],
-        line_marked=[],
-        damaged=True,
-    )
+def warm_up_drawing() -> None:
+    """The same for drawing."""
+    document = pymupdf.open()
+    document.new_page().insert_text((72, 72), "warm up")
+    _draw(document.load_page(0), RawDrawing(page=1, dpi=72, boxes=[0, 0, 100, 100]))
+    document.close()
+
+
+def _draw(page: Any, wanted: RawDrawing) -> RawImage:
+    dpi = _dpi_within(page.rect, wanted["dpi"])
+    scale = dpi / POINTS
+    drawn = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False)
+    pixels = bytearray(drawn.samples)
+    mark(pixels, drawn.width, drawn.height, _pixel_boxes(wanted["boxes"], scale, drawn.x, drawn.y))
+    marked = pymupdf.Pixmap(pymupdf.csRGB, drawn.width, drawn.height, bytes(pixels), False)
+    marked.set_dpi(dpi, dpi)
+    png = base64.b64encode(marked.tobytes("png")).decode("ascii")
+    return RawImage(width=drawn.width, height=drawn.height, dpi=dpi, png=png)
+
+
+def _dpi_within(rect: Any, dpi: int) -> int:
+    area = rect.width * rect.height
+    if not 0 < area < math.inf:
+        raise ValueError("the page has no area")
+    return max(1, min(dpi, int(POINTS * math.sqrt(MOST_DOTS / area))))
+
+
+def _pixel_boxes(boxes: list[int], scale: float, left: int, top: int) -> Iterator[tuple[int, int, int, int]]:
+    """Whole pixels that hold the boxes."""
+    scale /= 100
+    for x0, y0, x1, y1 in zip(boxes[0::4], boxes[1::4], boxes[2::4], boxes[3::4], strict=True):
+        yield (
+            math.floor(x0 * scale) - left,
+            math.floor(y0 * scale) - top,
+            math.ceil(x1 * scale) - left,
+            math.ceil(y1 * scale) - top,
+        )

@@ -27,10 +27,6 @@ _BATCH_PAGES = 64
 _EMBEDDED_AT_ONCE = 2
 _POLL_SECONDS = 0.1
 
-NO_TEXT_HINT = (
-    "it is a scan or a drawing: run text recognition over it, e.g. `ocrmypdf in.pdf out.pdf`, and drop it again"
-)
-
 
 @dataclass(slots=True)
 class _Draft:
@@ -71,7 +67,7 @@ def run(
             while waiting:
                 _commit(sink, *waiting.popleft())
     if drafts.chunks_seen == 0:
-        raise NoText(extraction.what, "none of its pages holds text", NO_TEXT_HINT)
+        raise _no_text(extraction)
     sink.complete()
 
 
@@ -93,6 +89,14 @@ def _commit(sink: Sink, draft: _Draft, known: dict[str, Vector], future: Future[
             vectors[text] = next(fresh)
         embedded.append(EmbeddedChunk(chunk, text, vectors[text]))
     sink.commit(Batch(tuple(draft.pages), tuple(embedded), draft.pages_done, draft.title))
+
+
+def _no_text(extraction: Extraction) -> NoText:
+    skipped = extraction.recognition.skipped_pages
+    why = f"none of its pages holds text, and {skipped} could not be recognised" if skipped else "no page holds text"
+    if skipped and not extraction.recognition.is_possible:
+        why = f"none of its pages holds text, and {extraction.recognition.why_not}"
+    return NoText(extraction.what, why, extraction.recognition.hint)
 
 
 def _check(stop: Event, what: str) -> None:

@@ -9,6 +9,7 @@ from ingest import pipeline
 from ingest.chunk import ChunkLimits
 from ingest.identity import OpenedFile, open_file
 from ingest.limits import Limits
+from ingest.ocr import Ocr
 from ingest.sandbox import open_extraction
 from ingest.types import Embedder, FileIdentity, Sink
 
@@ -16,12 +17,21 @@ from ingest.types import Embedder, FileIdentity, Sink
 class PdfReader:
     """Opens files below one folder for reading."""
 
-    def __init__(self, root: bytes, embedder: Embedder, limits: Limits, chunks: ChunkLimits, batch_chunks: int) -> None:
+    def __init__(
+        self,
+        root: bytes,
+        embedder: Embedder,
+        limits: Limits,
+        chunks: ChunkLimits,
+        batch_chunks: int,
+        ocr: Ocr | None = None,
+    ) -> None:
         self._root = root
         self._embedder = embedder
         self._limits = limits
         self._chunks = chunks
         self._batch_chunks = batch_chunks
+        self._ocr = ocr
 
     def open(self, path: bytes, stop: Event) -> "Reading":
         """Open `path`, relative to the folder; raises Unreadable, NotAPdf."""
@@ -29,7 +39,7 @@ class PdfReader:
 
     def read(self, file: OpenedFile, sink: Sink, stop: Event) -> None:
         """Bring the file into the sink; raises as `pipeline.run` and `open_extraction` do."""
-        with open_extraction(file, self._limits, stop=stop) as extraction:
+        with open_extraction(file, self._limits, stop=stop, ocr=self._ocr) as extraction:
             pipeline.run(
                 extraction,
                 embedder=self._embedder,

@@ -15,7 +15,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,34 +22,17 @@ from threading import Event
 from types import TracebackType
 from typing import NoReturn, Self
 
-from ingest import errors, frames, landlock, seccomp
+from ingest import errors, frames, landlock, launch, seccomp
+from ingest.drawn import Drawing, decode_image
 from ingest.frames import ProtocolError
 from ingest.identity import OpenedFile, open_file
 from ingest.limits import Limits
-from ingest.pages import decode_info, decode_page
-from ingest.types import DocumentInfo, FileIdentity, Page
+from ingest.ocr import Ocr, Picture
+from ingest.pages import DAMAGED, decode_info, decode_page, decode_picture_size
+from ingest.recognition import Recognition
+from ingest.types import DocumentInfo, FileIdentity, Page, PageImage
 
-_PACKAGE = Path(__file__).resolve().parent
-# The child runs this very copy of the package, be it installed, editable or a checkout; -I ignores the folder it
-# starts in and all PYTHON* variables.
-_BOOT = """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("ingest", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]])
-sys.modules["ingest"] = package = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(package)
-from ingest.orphan import die_with
-die_with(int(sys.argv[2]))
-from ingest.child import main
-main(sys.argv[2:])
-"""
-CHILD = (sys.executable, "-I", "-c", _BOOT, str(_PACKAGE))
-_ENVIRONMENT = {
-    "LANG": "C.UTF-8",
-    "PATH": "/usr/bin:/bin",
-    "MALLOC_ARENA_MAX": "1",
-    "PYMUPDF_SUGGEST_LAYOUT_ANALYZER": "0",
-    "ORT_DISABLE_TELEMETRY": "1",  # should pymupdf load ONNX Runtime, it must not report to anyone
-}
+CHILD = launch.command("child")
 _PIPE_BYTES = 1 << 20
 _SLICE_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
@@ -71,8 +53,11 @@ def open_extraction(
     *,
     stop: Event | None = None,
     child: Sequence[str] = CHILD,
+    ocr: Ocr | None = None,
+    drawing: Drawing | None = None,
 ) -> "Extraction":
-    """Start reading a PDF. A given OpenedFile stays the caller's to close.
+    """Start reading a document. A given OpenedFile stays the caller's to close. Pages without text are read by `ocr`.
+    With `drawing`, no page is read; that one is drawn.
 
     Raises the errors of `ingest.errors`, here or while iterating: NotAPdf, EmptyFile, Unreadable, EncryptedPdf,
     BrokenPdf, ParserCrashed, ParserLimit, FileChanged, Stopped.
@@ -80,7 +65,7 @@ def open_extraction(
     owned = not isinstance(source, OpenedFile)
     file = source if isinstance(source, OpenedFile) else open_file(source)
     try:
-        extraction = Extraction(file, limits or Limits(), stop or Event(), child, owned)
+        extraction = Extraction(file, limits or Limits(), stop or Event(), child, owned, ocr, drawing)
     except BaseException:
         if owned:
             file.close()
@@ -89,9 +74,19 @@ def open_extraction(
 
 
 class Extraction:
-    """A document being read: `info`, `identity`, and its pages once by iteration. A context manager; `close()` ends it."""
+    """A document being read: `info`, `identity`, and its pages once by iteration, or `image()` of the page to be drawn.
+    A context manager; `close()` ends it."""
 
-    def __init__(self, file: OpenedFile, limits: Limits, stop: Event, child: Sequence[str], owned: bool) -> None:
+    def __init__(
+        self,
+        file: OpenedFile,
+        limits: Limits,
+        stop: Event,
+        child: Sequence[str],
+        owned: bool,
+        ocr: Ocr | None,
+        drawing: Drawing | None,
+    ) -> None:
         self._file = file
         self._owned = owned
         self._limits = limits
@@ -99,11 +94,12 @@ class Extraction:
         self._left = limits.document_seconds
         self.damaged: list[int] = []
         """Numbers of the pages that could not be read; complete after the last page."""
+        self.recognition = Recognition(ocr, limits, self._stop)
         file.check_pdf()
         if file.identity.size > limits.file_bytes:
             raise errors.ParserLimit(file.what, f"it is larger than {limits.file_bytes} bytes", _LIMIT_HINT)
         try:
-            self._process, self._pipe = _start(file.descriptor, limits, child)
+            self._process, self._pipe = _start(file.descriptor, limits, child, self.recognition.is_possible, drawing)
         except OSError as error:  # no memory or no process left: not the file's fault
             raise errors.Unreadable(
                 file.what, f"its reader cannot be started ({error.strerror})", _START_HINT
@@ -133,22 +129,42 @@ class Extraction:
 
     def __iter__(self) -> Iterator[Page]:
         for number in range(1, self.info.pages + 1):
-            message = self._receive()
-            self._expect(message, "page")
-            try:
-                page = decode_page(message, number, self._limits)
-            except ProtocolError as error:
-                self._nonsense(error)
-            if message.get("damaged") is not False:
-                self.damaged.append(number)
-            yield page
+            yield self._page(number)
         self._expect(self._receive(), "end")
         self._file.check_unchanged()
         if len(self.damaged) == self.info.pages:
             raise errors.BrokenPdf(self.what, "none of its pages can be read", _CRASH_HINT)
 
+    def _page(self, number: int) -> Page:
+        message = self._receive()
+        self._expect(message, "page")
+        try:
+            page = decode_page(message, number, self._limits)
+            size = decode_picture_size(message, self._limits)
+        except ProtocolError as error:
+            self._nonsense(error)
+        if page.warning == DAMAGED:
+            self.damaged.append(number)
+        if size is None:
+            return page if page.source != "skipped" else self.recognition.skipped(page)
+        width, height, dpi = size
+        pixels = self._timed(width * height)
+        return self.recognition.read(page, Picture(number, width, height, dpi, pixels))
+
+    def image(self) -> PageImage:
+        """The page that was to be drawn. Raises as iterating does."""
+        message = self._receive()
+        self._expect(message, "image")
+        try:
+            image = decode_image(message)
+        except ProtocolError as error:
+            self._nonsense(error)
+        self._file.check_unchanged()
+        return image
+
     def abort(self) -> None:
         """End the parser's process, from any thread; a reader waiting for a page gets an error. `close()` is still due."""
+        self.recognition.abort()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
@@ -156,6 +172,7 @@ class Extraction:
         """End the parser's process and free its descriptors; a second call does nothing."""
         self.abort()
         self._process.wait()
+        self.recognition.close()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
@@ -191,16 +208,21 @@ class Extraction:
     def _receive(self) -> dict[str, object]:
         """The next message. Time spent in here counts against the deadlines, time the caller takes does not."""
         deadline = time.monotonic() + min(self._limits.page_seconds, self._left)
-        began = time.monotonic()
-        (length,) = frames.HEADER.unpack(self._read(frames.HEADER.size, deadline))
+        (length,) = frames.HEADER.unpack(self._timed(frames.HEADER.size, deadline))
         if length > self._limits.message_bytes:
             self._nonsense(ProtocolError("a message over the limit"))
-        body = self._read(length, deadline)
-        self._left -= time.monotonic() - began
+        body = self._timed(length, deadline)
         try:
             return frames.decode(body)
         except ProtocolError as error:
             self._nonsense(error)
+
+    def _timed(self, size: int, deadline: float | None = None) -> bytes:
+        """So many bytes of the child's, the wait for them counted."""
+        began = time.monotonic()
+        data = self._read(size, deadline or began + min(self._limits.page_seconds, self._left))
+        self._left -= time.monotonic() - began
+        return data
 
     def _read(self, size: int, deadline: float) -> bytes:
         data = bytearray()
@@ -231,7 +253,7 @@ class Extraction:
         except subprocess.TimeoutExpired:
             status = 0
         self._file.check_unchanged()
-        complaint = _complaint(self._process, self._limits.stderr_bytes)
+        complaint = launch.complaint(self._process, self._limits.stderr_bytes)
         if -status in (signal.SIGKILL, signal.SIGXCPU) or "alloc" in complaint or "MemoryError" in complaint:
             raise errors.ParserLimit(self.what, "reading it takes more memory or time than is allowed", _LIMIT_HINT)
         ending = signal.Signals(-status).name if status < 0 else f"status {status}"
@@ -241,30 +263,17 @@ class Extraction:
         raise error
 
 
-def _start(document: int, limits: Limits, child: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
-    process = subprocess.Popen(
-        [*child, str(os.getpid()), json.dumps(limits.as_dict())],
-        stdin=document,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        close_fds=True,
-        cwd="/",
-        env=_ENVIRONMENT,
-        start_new_session=True,
-    )
+def _start(
+    document: int, limits: Limits, child: Sequence[str], pictures: bool, drawing: Drawing | None
+) -> tuple[subprocess.Popen[bytes], int]:
+    arguments = [json.dumps(limits.as_dict()), "pictures" if pictures else ""]
+    if drawing is not None:
+        arguments.append(json.dumps(drawing.as_message()))
+    process = launch.start(child, arguments, document)
     assert process.stdout is not None
-    assert process.stderr is not None
     with contextlib.suppress(OSError):
         fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    os.set_blocking(process.stderr.fileno(), False)
     return process, process.stdout.fileno()
-
-
-def _complaint(process: subprocess.Popen[bytes], most: int) -> str:
-    assert process.stderr is not None
-    data = process.stderr.read(most) or b""
-    return data.decode("utf-8", "backslashreplace").strip()
 
 
 def _line(value: object) -> str:

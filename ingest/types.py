@@ -7,7 +7,7 @@ ligatures and white space resolved), and `Chunk.words` maps each of its words ba
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,10 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
-EXTRACTOR_VERSION = 2
+Source = Literal["text", "ocr", "skipped", "empty"]
+"""How a page was read: its own text; its picture's words recognised; not at all, though it shows something; nothing on it."""
+
+EXTRACTOR_VERSION = 3
 """Raised whenever the same file would give other pages."""
 
 CHUNKER_VERSION = 2
@@ -58,15 +61,46 @@ class Page:
     height: float
     lines: tuple[Line, ...]
     label: str = ""
+    source: Source = "text"
+    warning: str = ""
+    """What went wrong with it, in plain words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """One entry of a document's own outline."""
+
+    level: int
+    """From 1, the outermost."""
+    title: str
+    page: int
+    """Where it leads; 0 when it leads nowhere in this document."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """What is known of a document before its first page."""
+    """What is known of a document before its first page: its own statements, often missing, sometimes nonsense."""
 
     pages: int
     title: str
-    """The title in the PDF's own metadata; often empty, sometimes nonsense."""
+    author: str = ""
+    created: str = ""
+    """RFC 3339; empty when it names none. So is `modified`."""
+    modified: str = ""
+    language: str = ""
+    """A language tag such as "en" or "de-AT"."""
+    outline: tuple[Bookmark, ...] = ()
+    """Its bookmarks in their order, at most as many as `Limits.bookmarks`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """A PNG, its size in pixels, and at how many dots an inch it was drawn: fewer than asked where the page is huge."""
+
+    png: bytes
+    width: int
+    height: int
+    dpi: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +129,8 @@ class Chunk:
     """Heading path, outermost first."""
     text: str
     words: tuple[ChunkWord, ...]
+    table_rows: int = 0
+    """How many of its lines are rows of tables."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ in mid-reading, an answer that hangs, a service that goes away. It runs in a thr
 
 import asyncio
 import json
+import struct
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -90,6 +91,9 @@ class FakeService:
         self.actions: list[tuple[str, str]] = []
         self.cancelled = threading.Event()
         self.events_broken = False
+        self.progress: wire.Progress | None = None
+        self.page = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 1190, 1684)
+        """The begin of a picture, which is all that clients look at."""
         self._added = 0
         self._listeners: list[asyncio.Queue[str]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -110,7 +114,15 @@ class FakeService:
         counts = wire.DocumentCounts(**{state: states.count(state) for state in set(states)})
         loaded = [model.id for model in self.models if model.state == "loaded"]
         queue = counts.indexing + counts.pending
-        return wire.Status(ready=True, documents=counts, chunks=42, queue=queue, models_loaded=loaded, version="0.1.0")
+        return wire.Status(
+            ready=True,
+            documents=counts,
+            chunks=42,
+            queue=queue,
+            models_loaded=loaded,
+            version="0.1.0",
+            progress=self.progress,
+        )
 
     def _publish(self, event: wire.Event) -> None:
         if self._loop:
@@ -125,6 +137,7 @@ class FakeService:
             Route("/documents", self._documents, methods=["GET"]),
             Route("/documents", self._add, methods=["POST"]),
             Route("/documents/{id}", self._document, methods=["GET", "DELETE"]),
+            Route("/documents/{id}/pages/{number}", self._page),
             Route("/documents/{id}/retry", self._retry, methods=["POST"]),
             Route("/search", self._search, methods=["POST"]),
             Route("/ask", self._ask, methods=["POST"]),
@@ -172,6 +185,12 @@ class FakeService:
             self.actions.append(("remove", found.id))
             self.drop(found.id)
         return _reply(found)
+
+    async def _page(self, request: Request) -> Response:
+        if self.refusal:
+            return _reply(wire.ErrorReply(error=self.refusal[1]), self.refusal[0])
+        self.asked.append({"page": request.path_params["number"], **request.query_params})
+        return Response(self.page, media_type="image/png", headers={"Docent-Dpi": request.query_params["dpi"]})
 
     async def _retry(self, request: Request) -> Response:
         found = self.documents[request.path_params["id"]]

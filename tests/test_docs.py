@@ -1,5 +1,6 @@
 """The documents are true: every command, option, route and setting is in them, and every path they name exists."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic_core import PydanticUndefined
 
-from appliance.api import documents, events, health, models, openai, search
+from appliance.api import documents, events, health, models, openai, pages, search
 from appliance.cli.app import COMMANDS
 from appliance.config import SECTIONS
 from appliance.own_settings import OwnModelSettings
@@ -21,7 +22,7 @@ COMMANDS_PAGE = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
 
 def routes() -> set[str]:
     app = FastAPI()
-    for module in (documents, search, models, openai, health, events):
+    for module in (pages, documents, search, models, openai, health, events):
         app.include_router(module.router)
     return set(app.openapi()["paths"])
 
@@ -38,6 +39,8 @@ TABLES = {**SECTIONS, "providers.NAME": ProviderSettings, "model.ID": OwnModelSe
 def shown_default(default: object) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
+    if isinstance(default, tuple) and default:
+        return f"`{json.dumps(default)}`"
     return {None: "as for all", "": '`""`', (): "`[]`", PydanticUndefined: "needed"}.get(default, f"`{default}`")
 
 

@@ -32,7 +32,7 @@ def quote(words: Sequence[ChunkWord], start: int, end: int, page_text: Callable[
         return None
     page = run[0].page
     text = page_text(page)[run[0].source_start : run[-1].source_end]
-    return Quote(page, text, tuple((page, *box) for box in _lines(run)))
+    return Quote(page, text, tuple((page, *box) for box in line_boxes(run)))
 
 
 def _runs(words: Sequence[ChunkWord]) -> list[list[ChunkWord]]:
@@ -49,7 +49,8 @@ def _follows(before: ChunkWord, after: ChunkWord) -> bool:
     return before.page == after.page and 0 <= after.source_start - before.source_end <= _LARGEST_GAP
 
 
-def _lines(words: Sequence[ChunkWord]) -> list[tuple[float, float, float, float]]:
+def line_boxes(words: Sequence[ChunkWord]) -> list[tuple[float, float, float, float]]:
+    """The words' boxes, those beside each other on a line as one."""
     lines: list[tuple[float, float, float, float]] = []
     for word in words:
         if lines and _beside(lines[-1], word.box):

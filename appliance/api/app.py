@@ -1,9 +1,11 @@
 """The ASGI application: routes, errors, and the context they share."""
 
+import asyncio
+
 from fastapi import FastAPI
 
 from appliance import __version__
-from appliance.api import documents, events, health, models, openai, search
+from appliance.api import documents, events, health, models, openai, pages, search
 from appliance.api.context import Context
 from appliance.api.errors import install_error_handlers
 from appliance.api.limits import BodyLimit
@@ -16,9 +18,10 @@ def create_app(context: Context) -> FastAPI:
     """The application; no documentation pages, as those would load scripts from the network."""
     app = FastAPI(title="Docent", version=__version__, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.context = context
+    app.state.drawing = asyncio.Semaphore(pages.AT_ONCE)
     app.add_middleware(BodyLimit)
     app.add_middleware(ToldOfStop)
     install_error_handlers(app)
-    for module in (documents, search, models, openai, health, events):
+    for module in (pages, documents, search, models, openai, health, events):
         app.include_router(module.router)
     return app

@@ -11,7 +11,9 @@ from appliance.events import EventBus
 from appliance.intake import Intake
 from appliance.library import Library
 from appliance.model_desk import ModelDesk
+from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
+from appliance.rendering import PageRenderer
 from appliance.retrieval.search import Retriever
 from appliance.rights import CollectionRights
 from appliance.store import Store
@@ -30,6 +32,8 @@ class Context:
     answerer: Answerer
     models: ModelDesk
     monitor: Monitor
+    pace: ReadingPace
+    renderer: PageRenderer
     events: EventBus
 
 

@@ -18,7 +18,7 @@ from appliance.errors import InvalidRequest, UnknownDocument
 from appliance.rights import Peer
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow
-from appliance.views import document_view
+from appliance.views import document_view, reading_view
 
 router = APIRouter(tags=["documents"])
 _MAX_PAGE = 1000
@@ -42,20 +42,32 @@ async def list_documents(
         if document is not None:
             row = parts.store.by_display(document)
             visible = row is not None and (collections is None or row.collection in collections)
-            return wire.DocumentList(documents=[document_view(row)] if row and visible else [])
+            return wire.DocumentList(documents=[document_view(row, parts.pace.of(row))] if row and visible else [])
         rows, following = parts.store.list_documents(limit=limit, cursor=cursor, collections=collections, state=state)
-        return wire.DocumentList(documents=[document_view(row) for row in rows], next=following)
+        return wire.DocumentList(documents=[document_view(row, parts.pace.of(row)) for row in rows], next=following)
 
     return await blocking(read)
 
 
 @router.get("/documents/{document_id:path}")
 async def show_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
-    """One document; needs read."""
-    return document_view(await blocking(_visible, parts, peer, document_id))
+    """One document, and how it was read; needs read."""
+
+    def read() -> wire.Document:
+        row = visible(parts, peer, document_id)
+        found = parts.store.reading(row.id)
+        shown = document_view(row, parts.pace.of(row))
+        return shown.model_copy(update={"reading": reading_view(found)}) if found else shown
+
+    return await blocking(read)
 
 
-def _visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
+def visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
+    """The document, if this caller may see it.
+
+    Raises:
+        UnknownDocument: there is none, or the caller may not.
+    """
     row = parts.store.get(document_id)
     collections = parts.rights.readable(peer)
     if collections is not None and row.collection not in collections:
@@ -64,7 +76,7 @@ def _visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
 
 
 def _writable(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
-    row = _visible(parts, peer, document_id)
+    row = visible(parts, peer, document_id)
     parts.rights.require_write(peer, row.collection)
     return row
 

@@ -14,13 +14,14 @@ from typing import Annotated, Any
 
 import typer
 
+from appliance import naming
 from appliance.cli.files import progress_bar, require_regular
 from appliance.cli.options import JsonOption, command_group, complete_collection, connect, examples
-from appliance.cli.output import amount, clean_name, error_body, is_terminal, print_error, print_json, print_text
+from appliance.cli.output import amount, clean_name, error_body, print_error, print_json, print_text
 from appliance.cli.waiting import Baseline, wait_for
+from appliance.cli.watching import display
 from appliance.client import Client
 from appliance.errors import EXIT_FAILED, DocentError, InvalidRequest, NotFound, ServiceUnreachable, outcome
-from appliance.naming import display
 from appliance.wire import Document, DocumentAdded
 
 app = command_group()
@@ -110,7 +111,7 @@ def _add_one(client: Client, path: Path, collection: str, replace: bool, *, quie
 
 def _shown(path: str) -> str:
     """A path as the service shows it."""
-    return display(os.fsencode(path))
+    return naming.display(os.fsencode(path))
 
 
 @contextmanager
@@ -138,14 +139,9 @@ def _report_added(result: _Added) -> None:
 def _wait(client: Client, results: list[_Added], *, quiet: bool) -> None:
     for result in results:
         if result.added and result.baseline:
-            result.document = wait_for(
-                client,
-                result.added.document,
-                result.baseline,
-                time.monotonic,
-                time.sleep,
-                show=is_terminal() and not quiet,
-            )
+            with display(time.monotonic, quiet=quiet) as shown:
+                path = result.added.document
+                result.document = wait_for(client, path, result.baseline, time.monotonic, time.sleep, shown)
             if not quiet:
                 _report_document(result.document)
 

@@ -20,6 +20,7 @@ from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
 from ingest import sandbox
+from ingest.ocr import Ocr, OcrFailed, OcrSettings, packages, probe
 from models.psi import Probe
 
 State = Literal["ok", "warning", "error"]
@@ -105,6 +106,25 @@ def seccomp(_: Places) -> Finding:
         return Finding("seccomp", "ok", "the PDF parser's system calls are limited")
     hint = "use a kernel with CONFIG_SECCOMP_FILTER on x86-64 or ARM64"
     return Finding("seccomp", "warning", "missing: the PDF parser's system calls are not limited", hint)
+
+
+def text_recognition(places: Places) -> Finding:
+    """Scanned pages can be read, in every configured language."""
+    try:
+        settings = load(places).ingest
+    except ConfigError:
+        return Finding("ocr", "warning", "not checked: the configuration is wrong", "see `configuration` below")
+    if settings.ocr == "off":
+        return Finding("ocr", "ok", "switched off: scanned pages are skipped")
+    reader = Ocr(OcrSettings(settings.ocr_languages, memory_bytes=settings.ocr_memory_bytes))
+    hint = f"`sudo apt-get install {packages(settings.ocr_languages)}`, then `docent documents retry`"
+    if missing := reader.missing():
+        return Finding("ocr", "warning", f"no data for {', '.join(missing)}: scanned pages are skipped", hint)
+    try:
+        version, _ = probe(reader)
+    except OcrFailed as error:
+        return Finding("ocr", "warning", f"{error}: scanned pages are skipped", hint)
+    return Finding("ocr", "ok", f"Tesseract {version}, {', '.join(settings.ocr_languages)}")
 
 
 def disk(places: Places) -> Finding:
@@ -246,6 +266,7 @@ CHECKS: tuple[Callable[[Places], Finding], ...] = (
     database,
     landlock,
     seccomp,
+    text_recognition,
     memory,
     pressure,
     disk,

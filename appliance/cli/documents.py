@@ -1,5 +1,7 @@
 """`docent documents`: list, show, remove and retry, by id or by path in the library."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +14,15 @@ from appliance.cli.options import (
     connect,
     examples,
     name_argument,
+    text_argument,
 )
 from appliance.cli.output import amount, clean_name, print_fields, print_json, print_model, print_table, print_text
+from appliance.cli.picture import require_whole, save_page
 from appliance.cli.waiting import empty_library, find_document
-from appliance.client import Client
+from appliance.client import Client, PageView
+from appliance.pace import document_pace, overall_pace, pages_of
 from appliance.terminal import clean_line
-from appliance.wire import Document, DocumentState
+from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState, Reading
 
 app = command_group()
 
@@ -47,12 +52,16 @@ def list_documents(
     filters = {key: value for key, value in (("state", state), ("collection", collection)) if value is not None}
     with connect() as client:
         found = list(client.documents(**filters))
+        in_work = not json and any(document.state in ("pending", "indexing") for document in found)
+        progress = client.status().progress if in_work else None
     if json:
         print_json({"documents": [document.model_dump(mode="json") for document in found], "next": None})
     elif found:
-        notes = [document.reason or "" for document in found]
+        notes = [document.reason or document_pace(document) for document in found]
         print_table(("document…", "state", "pages>", "size>", "modified", "id"), map(_row, found), notes=notes)
-        if any(notes):
+        if progress:
+            print_text(f"\nreading: {overall_pace(progress)}")
+        if any(document.reason for document in found):
             print_text("\n`docent documents show DOCUMENT` says what to do about a document that failed.")
     else:
         print_text(_none(state, collection))
@@ -69,20 +78,43 @@ def _none(state: str | None, collection: str | None) -> str:
 def _row(document: Document) -> tuple[str, ...]:
     modified = document.modified[:16].replace("T", " ")
     name = clean_name(document.document)
-    return name, document.state, _pages(document), amount(document.size), modified, document.id
+    return name, document.state, pages_of(document), amount(document.size), modified, document.id
 
 
-def _pages(document: Document) -> str:
-    if document.pages is None:
-        return ""
-    return str(document.pages) if document.state == "indexed" else f"{document.pages_done}/{document.pages}"
-
-
-@app.command(epilog=examples("docent documents show contracts/lease.pdf"))
-def show(name: _Name, json: JsonOption = False) -> None:
-    """Show one document; where it failed, why and what to do."""
+@app.command(
+    epilog=examples(
+        "docent documents show contracts/lease.pdf",
+        "docent documents show manual.pdf --page 4 --png page.png --chunk c17",
+        "docent documents show manual.pdf --page 4 --png page.png --quote 'Change the filter every 500 hours'",
+    )
+)
+def show(
+    name: _Name,
+    page: Annotated[int | None, typer.Option("--page", metavar="N", min=1, help="A page, to be drawn.")] = None,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the page into this file.")] = None,
+    chunk: Annotated[
+        str | None,
+        typer.Option("--chunk", metavar="ID", help="Mark this passage: a chunk_id.", callback=text_argument),
+    ] = None,
+    quote: Annotated[
+        str | None, typer.Option("--quote", metavar="TEXT", help="Mark these words.", callback=text_argument)
+    ] = None,
+    dpi: Annotated[
+        int | None,
+        typer.Option("--dpi", metavar="N", min=LEAST_DPI, max=MOST_DPI, help="Dots an inch; 144 unless given."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show one document: how it was read, and where that failed, why and what to do. Or draw one of its pages."""
+    require_whole(page, png, bool(chunk or quote or dpi or force))
     with connect() as client:
         document = resolve(client, name)
+        if page is not None and png is not None:
+            view = PageView(page, dpi or USUAL_DPI, chunk, quote)
+            save_page(client, document, view, png, force=force, json=json)
+            return
+        document = client.document(document.id)
     if json:
         print_model(document)
     else:
@@ -98,12 +130,41 @@ def _fields(document: Document) -> list[tuple[str, str]]:
         ("state", document.state),
         ("reason", document.reason or ""),
         ("hint", document.hint or ""),
-        ("pages", _pages(document)),
+        ("pages", pages_of(document)),
+        ("progress", document_pace(document)),
+        *(_how_read(document.reading) if document.reading else ()),
         ("passages", f"{document.chunks:,}"),
         ("size", amount(document.size)),
         ("modified", document.modified),
+        *(_of_itself(document.reading) if document.reading else ()),
     ]
     return [(name, value) for name, value in fields if value]
+
+
+_SOURCES = (
+    ("text", "by their text"),
+    ("ocr", "by text recognition"),
+    ("skipped", "not readable"),
+    ("empty", "empty"),
+)
+
+
+def _how_read(reading: Reading) -> Iterator[tuple[str, str]]:
+    counts = [f"{getattr(reading.sources, key):,} {words}" for key, words in _SOURCES if getattr(reading.sources, key)]
+    yield "read", ", ".join(counts)
+    for warning in reading.warnings:
+        yield "warning", clean_line(warning)
+    if reading.tables is not None:
+        yield "tables", f"{reading.tables:,} rows" if reading.tables else "none"
+
+
+def _of_itself(reading: Reading) -> Iterator[tuple[str, str]]:
+    yield "author", clean_line(reading.author or "")
+    yield "language", clean_line(reading.language or "")
+    yield "created", clean_line(reading.created or "")
+    yield "changed", clean_line(reading.modified or "")
+    versions = f"extractor {reading.extractor}, chunker {reading.chunker}, template {reading.template}"
+    yield "revision", f"{reading.sha256} ({versions})"
 
 
 @app.command(epilog=examples("docent documents remove old.pdf", "docent documents remove old.pdf --yes"))

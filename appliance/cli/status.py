@@ -2,6 +2,7 @@
 
 from appliance.cli.options import JsonOption, command_group, connect, examples
 from appliance.cli.output import print_fields, print_model
+from appliance.pace import overall_pace
 from appliance.wire import Status
 
 app = command_group()
@@ -20,7 +21,8 @@ def status(json: JsonOption = False) -> None:
 
 def _fields(reply: Status) -> list[tuple[str, str]]:
     counts = reply.documents
-    return [
+    reading = overall_pace(reply.progress) if reply.progress else ""
+    fields = [
         ("service", f"{'ready' if reply.ready else 'not ready'}, version {reply.version}"),
         (
             "documents",
@@ -28,5 +30,7 @@ def _fields(reply: Status) -> list[tuple[str, str]]:
         ),
         ("passages", f"{reply.chunks:,}"),
         ("queue", "empty" if reply.queue == 0 else f"{reply.queue} to do"),
+        ("reading", reading),
         ("models", ", ".join(reply.models_loaded) or "none loaded"),
     ]
+    return [(name, value) for name, value in fields if value]

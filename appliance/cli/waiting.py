@@ -5,11 +5,11 @@ the document differs from what it was before, or when the service has had nothin
 replacing a file by the same content.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance.cli.output import clean_name, console
+from appliance.cli.output import clean_name
+from appliance.cli.watching import SILENT, Display
 from appliance.client import Client
 from appliance.config import find_places
 from appliance.errors import NotFound
@@ -57,44 +57,25 @@ def wait_for(
     baseline: Baseline,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-    *,
-    show: bool = False,
+    display: Display = SILENT,
 ) -> Document:
-    """The document once it is indexed or has failed; `show` draws its progress on stderr.
+    """The document once it is indexed or has failed; `display` shows how far it is.
 
     Raises:
         NotFound: the file left the library before it was read.
     """
     quiet_since: float | None = None
-    with _status_line() if show else _no_line() as tell:
-        while True:
-            document = find_document(client, path)
-            if document and document.state in ("indexed", "failed") and baseline.outdated_by(document):
-                return document
-            busy = client.status().queue > 0
-            quiet_since = None if busy else quiet_since or clock()
-            if quiet_since is not None and clock() - quiet_since > _QUIET_SECONDS:
-                if document is None:
-                    raise NotFound(
-                        f"waiting for {clean_name(path)}", "the file is no longer in the library", "add it again"
-                    )
-                return document
-            tell(_line(path, document))
-            sleep(_POLL_SECONDS)
-
-
-def _line(path: str, document: Document | None) -> str:
-    if document is None or document.state != "indexing":
-        return f"{clean_name(path)}: waiting"
-    return f"{clean_name(path)}: {document.pages_done} of {document.pages or '?'} pages"
-
-
-@contextmanager
-def _status_line() -> Iterator[Callable[[str], None]]:
-    with console(stderr=True).status("") as line:
-        yield lambda text: line.update(text)
-
-
-@contextmanager
-def _no_line() -> Iterator[Callable[[str], None]]:
-    yield lambda _text: None
+    while True:
+        document = find_document(client, path)
+        if document and document.state in ("indexed", "failed") and baseline.outdated_by(document):
+            return document
+        status = client.status()
+        quiet_since = None if status.queue else quiet_since or clock()
+        if quiet_since is not None and clock() - quiet_since > _QUIET_SECONDS:
+            if document is None:
+                raise NotFound(
+                    f"waiting for {clean_name(path)}", "the file is no longer in the library", "add it again"
+                )
+            return document
+        display.show(client, path, document, status)
+        sleep(_POLL_SECONDS)

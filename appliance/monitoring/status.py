@@ -10,14 +10,18 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from appliance import __version__, wire
+from appliance.monitoring.progress import ReadingPace
 from appliance.store import Store
 
 
 class Monitor:
     """Reads the service's state; thread-safe, blocking."""
 
-    def __init__(self, store: Store, unsettled: Callable[[], int], loaded: Callable[[], list[str]]) -> None:
+    def __init__(
+        self, store: Store, unsettled: Callable[[], int], loaded: Callable[[], list[str]], pace: ReadingPace
+    ) -> None:
         self._store = store
+        self._pace = pace
         self._unsettled = unsettled
         self._loaded = loaded
         self.ready = False
@@ -26,6 +30,7 @@ class Monitor:
     def status(self, collections: frozenset[bytes] | None = None) -> wire.Status:
         """The status, of the given collections or of all; `queue` counts unsettled files too."""
         counts = wire.DocumentCounts.model_validate(self._store.counts(collections))
+        busy = counts.pending + counts.indexing > 0
         return wire.Status(
             ready=self.ready,
             documents=counts,
@@ -33,6 +38,7 @@ class Monitor:
             queue=counts.pending + counts.indexing + self._unsettled(),
             models_loaded=self._loaded(),
             version=__version__,
+            progress=self._pace.overall(self._store.work_left(collections), collections) if busy else None,
         )
 
     def metrics(self, collections: frozenset[bytes] | None = None) -> bytes:
@@ -54,6 +60,10 @@ class _Gauges(Collector):
         yield documents
         yield GaugeMetricFamily("docent_chunks", "Searchable passages.", value=status.chunks)
         yield GaugeMetricFamily("docent_queue", "Files not yet done, unsettled ones included.", value=status.queue)
+        progress = status.progress or wire.Progress(pages_done=0, pages_total=0)
+        left, rate = progress.pages_total - progress.pages_done, progress.pages_per_second or 0.0
+        yield GaugeMetricFamily("docent_pages_left", "Pages of the queued files, as far as known.", value=left)
+        yield GaugeMetricFamily("docent_pages_per_second", "Pages read a second, over the last minute.", value=rate)
         yield GaugeMetricFamily("docent_models_loaded", "Models in memory.", value=len(status.models_loaded))
         yield GaugeMetricFamily("docent_ready", "1 while the service takes work.", value=int(status.ready))
 

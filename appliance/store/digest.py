@@ -17,7 +17,7 @@ _DOCUMENTS = (
     " JOIN collections c ON c.id = d.collection ORDER BY d.path"
 )
 _REVISION = "SELECT sha256, extractor, chunker, template, title, pages, pages_done, chunks, complete FROM revisions WHERE id = ?"
-_PAGES = "SELECT number, label, width, height, text FROM pages WHERE revision = ? ORDER BY number"
+_PAGES = "SELECT number, label, width, height, text, source, warning FROM pages WHERE revision = ? ORDER BY number"
 _CHUNKS = (
     "SELECT c.ordinal, c.page, c.page_last, c.heading, c.text, c.text_hash, c.words, v.vector,"
     " p.name, p.about, p.heading, p.text, i.signs FROM chunks c"

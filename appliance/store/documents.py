@@ -18,7 +18,7 @@ from appliance.store.connection import Row, row, rows, run, value
 from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.names import collection_of, from_display
-from appliance.store.rows import STATES, DocumentRow, KnownFile, State
+from appliance.store.rows import STATES, DocumentRow, KnownFile, State, WorkLeft
 from appliance.store.texts import told
 from appliance.store.vectors import in_list
 from ingest.types import FileIdentity
@@ -110,6 +110,21 @@ def chunk_count(connection: apsw.Connection, collections: Collection[int] | None
     )
     assert isinstance(total, int)
     return total
+
+
+def work_left(connection: apsw.Connection, collections: Collection[int] | None) -> WorkLeft:
+    """What is in the queue; a replaced document's old pages say nothing of its new ones."""
+    found = row(
+        connection,
+        "SELECT coalesce(sum(q), 0), coalesce(sum(CASE WHEN q AND n THEN max(n - done, 0) END), 0),"
+        " coalesce(sum(q AND n IS NULL), 0), coalesce(sum(CASE WHEN q AND n IS NULL THEN size END), 0),"
+        " coalesce(sum(n), 0), coalesce(sum(CASE WHEN n THEN size END), 0) FROM (SELECT"
+        " d.state IN ('pending', 'indexing') q, nullif(r.pages, 0) n, r.pages_done done, CAST(d.size AS INTEGER) size"
+        " FROM documents d LEFT JOIN revisions r"
+        f" ON r.id = CASE d.state WHEN 'indexed' THEN d.serving ELSE d.building END WHERE 1{_within(collections)})",
+    )
+    assert found is not None
+    return WorkLeft(*found)
 
 
 def known_files(connection: apsw.Connection) -> dict[bytes, KnownFile]:

@@ -133,7 +133,24 @@ _FIRST: Sequence[str] = (
     "INSERT INTO sources (sources, rank) VALUES ('secure-delete', 1)",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST,)
+_PAGE_SOURCES: Sequence[str] = (
+    "ALTER TABLE pages ADD COLUMN source TEXT NOT NULL DEFAULT 'text'",
+    "ALTER TABLE pages ADD COLUMN warning TEXT NOT NULL DEFAULT ''",
+    # what could not be read before there was text recognition and more than PDFs is tried again
+    "UPDATE documents SET state = 'pending' WHERE state = 'failed' AND reason_code IN ('not_a_pdf', 'no_text')",
+)
+"""How each page was read and what went wrong with it."""
+
+# What a document says of itself, and of what its passages are made; of those made before, rows are not known: NULL.
+_HOW_IT_WAS_READ: Sequence[str] = (
+    "ALTER TABLE revisions ADD COLUMN author TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE revisions ADD COLUMN language TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE revisions ADD COLUMN created TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE revisions ADD COLUMN modified TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE chunks ADD COLUMN table_rows INTEGER",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _PAGE_SOURCES, _HOW_IT_WAS_READ)
 
 
 def migrate(connection: apsw.Connection, path: Path, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -83,12 +83,13 @@ def progress(connection: apsw.Connection, revision: int) -> Progress:
 
 
 def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> None:
-    """Note the number of pages, and the title from the metadata until a better one is known."""
+    """Note the number of pages, what the document says of itself, and its title until a better one is known."""
     _standing(connection, revision)
     run(
         connection,
-        "UPDATE revisions SET pages = ?, title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
-        (info.pages, storable(info.title), revision),
+        "UPDATE revisions SET pages = ?, author = ?, language = ?, created = ?, modified = ?,"
+        " title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
+        (info.pages, *map(storable, (info.author, info.language, info.created, info.modified, info.title)), revision),
     )
 
 
@@ -248,16 +249,28 @@ def _delete(connection: apsw.Connection, revision: int) -> None:
 
 def _insert_pages(connection: apsw.Connection, revision: int, pages: Sequence[Page]) -> None:
     connection.executemany(
-        "INSERT INTO pages (revision, number, label, width, height, text) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO pages (revision, number, label, width, height, text, source, warning) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (revision, number) DO NOTHING",
-        [(revision, page.number, storable(page.label), page.width, page.height, storable(page.text)) for page in pages],
+        [
+            (
+                revision,
+                page.number,
+                storable(page.label),
+                page.width,
+                page.height,
+                storable(page.text),
+                page.source,
+                storable(page.warning),
+            )
+            for page in pages
+        ],
     ).fetchall()
 
 
 def _insert_chunks(connection: apsw.Connection, document: int, revision: int, chunks: Sequence[EmbeddedChunk]) -> None:
     connection.executemany(
-        "INSERT INTO chunks (document, revision, ordinal, page, page_last, heading, text, text_hash, words)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (document, revision, ordinal, page, page_last, heading, text, text_hash, words,"
+        " table_rows) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 document,
@@ -269,6 +282,7 @@ def _insert_chunks(connection: apsw.Connection, document: int, revision: int, ch
                 storable(one.chunk.text),
                 text_hash(one.embedded_text),
                 words.pack(one.chunk.words),
+                one.chunk.table_rows,
             )
             for one in chunks
         ],

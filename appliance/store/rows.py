@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ingest.types import FileIdentity
+from ingest.types import ChunkWord, FileIdentity
 
 State = Literal["pending", "indexing", "indexed", "failed"]
 STATES: tuple[State, ...] = ("pending", "indexing", "indexed", "failed")
@@ -57,6 +57,22 @@ class DocumentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkLeft:
+    """What is still to be read, and what is known of the sizes of pages."""
+
+    documents: int = 0
+    """In the queue: pending or being read."""
+    pages: int = 0
+    """Left of those whose number of pages is known."""
+    unopened: int = 0
+    """Those of the queue whose number of pages is not."""
+    unopened_bytes: int = 0
+    known_pages: int = 0
+    """Of every document whose number of pages is known, done or not."""
+    known_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class KnownFile:
     """What the watcher needs to tell a known file from a new or changed one."""
 
@@ -91,3 +107,57 @@ class PageRow:
     text: str
     width: float
     height: float
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRow:
+    """One content of a document: its hash, the versions of the code that read it, and how far that is."""
+
+    number: int
+    sha256: str
+    extractor: int
+    chunker: int
+    template: int
+    pages: int
+    pages_done: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """A page of a revision, None if it has not been read (yet), and the words of passages that stand on it."""
+
+    revision: RevisionRow
+    page: PageRow | None
+    words: tuple[ChunkWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRow:
+    """How a document was read, up to the pages that are done."""
+
+    revision: RevisionRow
+    sources: dict[str, int]
+    """Pages by where their text comes from, as `ingest.types.Page.source` has it."""
+    troubles: dict[str, tuple[int, ...]]
+    """What went wrong, and on which pages."""
+    table_rows: int | None
+    """None where some passages were made before these were counted."""
+    author: str
+    language: str
+    created: str
+    modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class PagesRead:
+    """How the pages of a document were read so far."""
+
+    text: int
+    ocr: int
+    skipped: int
+    empty: int
+    warnings: tuple[tuple[int, str], ...]
+    """Page and what went wrong with it, in the order of the pages; not all of them where there are many."""
+    warned: int
+    """Pages with a warning."""

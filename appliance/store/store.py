@@ -12,12 +12,25 @@ from typing import Self
 
 import apsw
 
-from appliance.store import documents, fulltext, integrity, names, passages, revisions, sources
+from appliance.store import documents, fulltext, integrity, names, page_sources, passages, reading, revisions, sources
 from appliance.store.database import Database
 from appliance.store.digest import digest
-from appliance.store.ids import document_id, document_number
+from appliance.store.ids import chunk_number, document_id, document_number
 from appliance.store.migrations import migrate
-from appliance.store.rows import DocumentRow, EmbedderKey, KnownFile, Matrix, PageRow, PassageRow, State
+from appliance.store.rows import (
+    DocumentRow,
+    EmbedderKey,
+    KnownFile,
+    Matrix,
+    PageRow,
+    PagesRead,
+    PassageRow,
+    ReadingRow,
+    ReadPage,
+    RevisionRow,
+    State,
+    WorkLeft,
+)
 from appliance.store.sink import RevisionSink
 from appliance.store.vectors import VectorIndex, register
 from ingest.types import ChunkWord, FileIdentity, RevisionKey, Vector
@@ -115,6 +128,11 @@ class Store:
         """How many chunks can be found."""
         with self._database.read() as connection:
             return documents.chunk_count(connection, documents.collection_numbers(connection, collections))
+
+    def work_left(self, collections: Collections = None) -> WorkLeft:
+        """What is still to be read, and what is known of the sizes of pages."""
+        with self._database.read() as connection:
+            return documents.work_left(connection, documents.collection_numbers(connection, collections))
 
     def collections(self) -> set[bytes]:
         """The collections that have a document, whatever its state."""
@@ -346,6 +364,39 @@ class Store:
     def page_text(self, chunk: int, number: int) -> str:
         """The own text of a page of the chunk's document; see `page`."""
         return self.page(chunk, number).text
+
+    def revision(self, document: str) -> RevisionRow | None:
+        """The content of the document that answers, else the one being read; None where nothing has been read."""
+        number = document_number(document)
+        with self._database.read() as connection:
+            return reading.revision(connection, number)
+
+    def reading(self, document: str) -> ReadingRow | None:
+        """How that content was read; None where nothing has been read."""
+        number = document_number(document)
+        with self._database.read() as connection:
+            return reading.reading(connection, number)
+
+    def read_page(self, document: str, number: int, chunk: str | None = None) -> ReadPage | None:
+        """A page of that content with the words of its passages, or of the one passage `chunk`, whatever its pages.
+
+        Raises:
+            NotFound: the chunk is gone, or is another document's.
+        """
+        owner, passage = document_number(document), None if chunk is None else chunk_number(chunk)
+        with self._database.read() as connection:
+            return reading.read_page(connection, owner, number, passage)
+
+    def pages_read(self, document: str, *, most_warnings: int = 20) -> PagesRead:
+        """How many of the document's pages were read in which way, and what went wrong with some.
+
+        Raises:
+            UnknownDocument: there is none.
+        """
+        number = document_number(document)
+        with self._database.read() as connection:
+            documents.get(connection, number)
+            return page_sources.pages_read(connection, number, most_warnings)
 
     # Soundness
 

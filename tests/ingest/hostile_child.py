@@ -1,5 +1,6 @@
 """Stands in for the parser's process and misbehaves in the way its first argument names."""
 
+import base64
 import json
 import os
 import signal
@@ -7,7 +8,19 @@ import struct
 import sys
 import time
 
-INFO = {"type": "info", "pages": 2, "title": "t", "sandbox": {}}
+INFO = {
+    "type": "info",
+    "pages": 2,
+    "title": "t",
+    "author": "",
+    "created": "",
+    "modified": "",
+    "language": "",
+    "outline_titles": [],
+    "outline_levels": [],
+    "outline_pages": [],
+    "sandbox": {},
+}
 PAGE = {
     "type": "page",
     "number": 1,
@@ -24,6 +37,7 @@ PAGE = {
     "line_bold": [0],
     "line_marked": [0],
     "damaged": False,
+    "scanned": False,
 }
 
 
@@ -64,6 +78,15 @@ def main(way: str) -> None:
         while True:
             os.write(1, b" ")
             time.sleep(0.05)
+    image = {"type": "image", "width": 1, "height": 1, "dpi": 72, "png": base64.b64encode(b"no picture").decode()}
+    if way == "not an image":
+        send(image)
+    if way == "another size":
+        send({**image, "width": -1})
+    if way == "no base 64":
+        send({**image, "png": "\u00e9!"})
+    if way == "a page instead":
+        send(PAGE)
     if way == "killed":
         os.kill(os.getpid(), signal.SIGSEGV)
     if way == "out of memory":

@@ -1,5 +1,7 @@
 """The Ask screen, driven by keys against a service on a real socket."""
 
+import shlex
+
 import pytest
 from textual.widgets import Select
 
@@ -7,7 +9,7 @@ from appliance import wire
 from tests.fake_service import FakeService, citation, passage
 from tests.tui.driving import keys, shown, until
 from tui.app import DocentApp
-from tui.screens.citation import CitationScreen, marked_passage
+from tui.screens.citation import CitationScreen, command_to_see, marked_passage
 from tui.widgets.answer_view import AnswerView
 from tui.widgets.citation_list import CitationList
 
@@ -57,6 +59,13 @@ async def test_the_answer_appears_while_it_is_written_and_a_key_stops_it(
         await until(pilot, service.cancelled.is_set)
         assert shown(pilot, "#byline") == "Stopped."
         assert view.text == "Every "
+
+
+def test_a_citation_says_how_to_see_its_page() -> None:
+    command = command_to_see(citation("words", document="it's a manual.pdf", chunk_id="c7", page=4))
+    assert shlex.split(command) == [
+        "docent", "documents", "show", "it's a manual.pdf", "--page", "4", "--chunk", "c7", "--png", "page.png",
+    ]  # fmt: skip
 
 
 async def test_a_single_citation_offers_no_next(app: DocentApp, service: FakeService) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from appliance import wire
 from tests.fake_service import FakeService, document
 from tests.tui.driving import shown, until
 from tui.app import DocentApp
@@ -29,6 +30,22 @@ async def test_progress_is_live(app: DocentApp, service: FakeService) -> None:
         await rows(pilot, 2)
         service.drop("d-a.pdf")
         assert await rows(pilot, 1) == [["new.pdf", "pending", ""]]
+
+
+async def test_speed_and_time_left_are_shown_for_each_document_and_for_all(
+    app: DocentApp, service: FakeService
+) -> None:
+    service.progress = wire.Progress(
+        pages_done=50, pages_total=100, pages_per_second=5, seconds_left=10, estimated=True
+    )
+    service.put(document("a.pdf", "indexing", pages=20, pages_done=5, rate=2.5, seconds_left=6))
+    async with app.run_test(size=(160, 40)) as pilot:
+        found = await rows(pilot, 1)
+        assert "2.5 pages/s, 6 s left" in found[0]
+        bar = "━" * 10 + "─" * 10
+        whole = f"Library: all documents (1)   {bar} 50 of about 100 pages, 5.0 pages/s, about 10 s left"
+        await until(pilot, lambda: shown(pilot, "#library-title") == whole)
+        assert "5 of 20 pages, 2.5 pages/s, 6 s left" in shown(pilot, "#document-detail")
 
 
 def test_the_bar_fills_with_the_pages() -> None:

@@ -1,5 +1,6 @@
 """A citation opened: the passage it stands in, with the quoted words marked."""
 
+import shlex
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,8 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from appliance import wire
-from appliance.client import clean_line, clean_text
-from tui.quoting import find_quote
+from appliance.client import clean_line, clean_text, find_quote
 
 
 class CitationScreen(ModalScreen[None]):
@@ -68,9 +68,16 @@ def _place(citation: wire.Citation, passage: wire.Passage | None) -> Content:
 
 
 def _note(citation: wire.Citation) -> Content:
-    if citation.supported:
-        return Content("The marked words are on that page.")
-    return Content("The page does not clearly support what the answer says.").stylize("$text-warning")
+    note = Content("The marked words are on that page.")
+    if not citation.supported:
+        note = Content("The page does not clearly support what the answer says.").stylize("$text-warning")
+    return note + Content(f"\nTo see the page: {command_to_see(citation)}")
+
+
+def command_to_see(citation: wire.Citation) -> str:
+    """The command that draws the cited page with the passage marked."""
+    name = shlex.quote(clean_line(citation.document))
+    return f"docent documents show {name} --page {citation.page} --chunk {citation.chunk_id} --png page.png"
 
 
 def marked_passage(citation: wire.Citation, passage: wire.Passage | None) -> Content:

@@ -10,12 +10,13 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from appliance import wire
-from appliance.client import DocentError, clean_line
+from appliance.client import DocentError, clean_line, document_pace, overall_pace
 from tui.screens.base import ServiceScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.widgets.document_table import DocumentTable
 
 _REFRESH_SECONDS = 0.2
+_BAR_WIDTH = 20
 _FILTERS: tuple[tuple[str, frozenset[str]], ...] = (
     ("all documents", frozenset({"pending", "indexing", "indexed", "failed"})),
     ("failed", frozenset({"failed"})),
@@ -54,7 +55,7 @@ class LibraryScreen(ServiceScreen):
         self._stale = False
         name, states = _FILTERS[self._filter]
         documents = [document for document in self.state.documents.values() if document.state in states]
-        self.query_one("#library-title", Static).update(f"Library: {name} ({len(documents):,})")
+        self.query_one("#library-title", Static).update(title(name, len(documents), self.state.status))
         self.query_one(DocumentTable).show(documents)
         self._show_detail()
 
@@ -103,9 +104,22 @@ class LibraryScreen(ServiceScreen):
         self.notify(f"{clean_line(str(error))}\n{clean_line(error.hint)}", severity="error", markup=False)
 
 
+def title(filtered: str, number: int, status: wire.Status | None) -> Content:
+    """What is listed, and while something is read, how all that is queued gets on."""
+    listed = Content(f"Library: {filtered} ({number:,})").stylize("bold")
+    if status is None or status.progress is None:
+        return listed
+    progress = status.progress
+    filled = min(_BAR_WIDTH, _BAR_WIDTH * progress.pages_done // max(1, progress.pages_total))
+    bar = Content("━" * filled).stylize("$text-accent") + Content("─" * (_BAR_WIDTH - filled)).stylize("$text-muted")
+    return listed + Content("   ") + bar + Content(f" {overall_pace(progress)}")
+
+
 def detail(document: wire.Document) -> Content:
-    """Path and title; where it failed, why and what to do."""
+    """Path and title; how its reading gets on; where it failed, why and what to do."""
     lines = [Content(clean_line(document.document)).stylize("bold")]
+    if pace := document_pace(document):
+        lines.append(Content(f"{document.pages_done:,} of {document.pages:,} pages, {pace}").stylize("$text-accent"))
     if document.title:
         lines.append(Content(clean_line(document.title)).stylize("$text-muted"))
     if document.reason:

@@ -14,7 +14,7 @@ from textual.events import Resize
 from textual.widgets import DataTable
 
 from appliance import wire
-from appliance.client import amount, clean_line
+from appliance.client import amount, clean_line, document_pace
 
 _BAR_WIDTH = 10
 _STYLES = {"indexed": "green", "indexing": "cyan", "pending": "dim", "failed": "red"}
@@ -54,6 +54,7 @@ def _size(document: wire.Document) -> Text:
 COLUMNS = (
     Column("State", 8, 0, _state),
     Column("Pages", 22, 0, progress_bar),
+    Column("Pace", 28, 140, lambda document: Text(document_pace(document), "cyan")),
     Column("Passages", 8, 100, lambda document: Text(f"{document.chunks:>8,}")),
     Column("Size", 10, 120, _size),
     Column("Modified", 16, 120, lambda document: Text(document.modified[:16].replace("T", " "))),

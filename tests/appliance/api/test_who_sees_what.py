@@ -52,6 +52,7 @@ async def test_a_closed_collection_does_not_exist_for_a_stranger(service: Live) 
         assert (await client.get("/documents", params={"document": "closed/secret.pdf"})).json()["documents"] == []
         assert (await client.get("/documents", params={"collection": "closed"})).status_code == 404
         assert (await client.get(f"/documents/{secret.id}")).status_code == 404
+        assert (await client.get(f"/documents/{secret.id}/pages/1")).status_code == 404
         assert (await client.delete(f"/documents/{secret.id}")).status_code == 404
         assert (await client.post(f"/documents/{secret.id}/retry")).status_code == 404
     assert (service.library / "closed" / "secret.pdf").exists()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.quoting import find_quote
+from appliance.quoting import find_quote
 
 
 def test_white_space_and_line_breaks_do_not_matter() -> None:

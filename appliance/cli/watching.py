@@ -1,0 +1,116 @@
+"""What is seen while documents are being read: bars on a terminal, elsewhere a line now and then; both on stderr."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+from appliance.cli.output import clean_name, console, is_terminal, print_text
+from appliance.client import Client
+from appliance.pace import document_pace, overall_pace, pages_of
+from appliance.wire import Document, Status
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from appliance import wire
+
+MOST_BARS = 6
+LINE_SECONDS = 10.0
+
+
+class Display(Protocol):
+    """Shows how far the document of a path is, and all others with it."""
+
+    def show(self, client: Client, path: str, document: Document | None, status: Status) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def show(self, client: Client, path: str, document: Document | None, status: Status) -> None:
+        """Nothing."""
+
+
+SILENT = Silent()
+
+
+class Lines:
+    """A line every ten seconds, where it differs from the one before."""
+
+    def __init__(self, clock: Callable[[], float], write: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._write = write
+        self._next = clock() + LINE_SECONDS
+        self._last = ""
+
+    def show(self, client: Client, path: str, document: Document | None, status: Status) -> None:
+        """Write the line, if it is due."""
+        if self._clock() < self._next:
+            return
+        self._next = self._clock() + LINE_SECONDS
+        line = _line(path, document, status)
+        if line != self._last:
+            self._last = line
+            self._write(line)
+
+
+def _line(path: str, document: Document | None, status: Status) -> str:
+    own = "waiting"
+    if document is not None and document.state == "indexing":
+        own = ", ".join(filter(None, [f"{pages_of(document) or '?'} pages", document_pace(document)]))
+    whole = f"; in all {overall_pace(status.progress)}" if status.progress else ""
+    return f"{clean_name(path)}: {own}{whole}"
+
+
+class Bars:
+    """A bar for each document that is being read, up to a few, and one for all that is queued."""
+
+    def __init__(self, bars: "Progress") -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def show(self, client: Client, path: str, document: Document | None, status: Status) -> None:
+        """Draw them anew."""
+        reading = client.document_page(limit=MOST_BARS, state="indexing").documents
+        wanted = {one.id: (clean_name(one.document), one.pages_done, one.pages, _pace_of(one)) for one in reading}
+        if document is None or (document.state == "pending" and len(wanted) < MOST_BARS):
+            wanted["waiting"] = (clean_name(path), 0, None, "waiting")
+        wanted["all"] = _whole(status.progress)
+        for key in self._tasks.keys() - wanted.keys():
+            self._bars.remove_task(self._tasks.pop(key))
+        if self._tasks.keys() != wanted.keys() and "all" in self._tasks:
+            self._bars.remove_task(self._tasks.pop("all"))  # added again below the others
+        for key, (name, done, total, pace) in wanted.items():
+            if key not in self._tasks:
+                self._tasks[key] = self._bars.add_task(name, total=total, pace=pace)
+            self._bars.update(self._tasks[key], description=name, completed=done, total=total, pace=pace)
+
+
+def _pace_of(document: Document) -> str:
+    return "  ".join(filter(None, [pages_of(document), document_pace(document)]))
+
+
+def _whole(progress: "wire.Progress | None") -> tuple[str, int, int | None, str]:
+    if progress is None:
+        return "in all", 0, None, ""
+    return "in all", progress.pages_done, progress.pages_total, overall_pace(progress)
+
+
+@contextmanager
+def _bars() -> Iterator[Display]:
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
+
+    name = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=40))
+    pace = TextColumn("{task.fields[pace]}", markup=False, table_column=Column(no_wrap=True))
+    with Progress(name, BarColumn(bar_width=20), pace, console=console(stderr=True), transient=True) as bars:
+        yield Bars(bars)
+
+
+def display(clock: Callable[[], float], *, quiet: bool) -> AbstractContextManager[Display]:
+    """Bars on a terminal, lines elsewhere, nothing where it is to be quiet."""
+    if quiet:
+        return nullcontext(SILENT)
+    if is_terminal():
+        return _bars()
+    return nullcontext(Lines(clock, lambda line: print_text(line, stderr=True)))

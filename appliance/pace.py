@@ -1,0 +1,52 @@
+"""How fast and how long in words, for every screen: `45 pages/s, about 8 min left`. Pure."""
+
+from appliance import wire
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units: 8 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    left = max(0, round(seconds))
+    for index, (size, name) in enumerate(_UNITS):
+        if left >= size:
+            smaller, smaller_name = _UNITS[index + 1] if index + 1 < len(_UNITS) else (1, "s")
+            rest = left % size // smaller
+            return f"{left // size} {name}" + (f" {rest} {smaller_name}" if rest else "")
+    return f"{left} s"
+
+
+def speed(pages_per_second: float) -> str:
+    """Pages a second, or a minute where that is less than one."""
+    if pages_per_second >= 10:
+        return f"{pages_per_second:,.0f} pages/s"
+    if pages_per_second >= 1:
+        return f"{pages_per_second:.1f} pages/s"
+    return f"{60 * pages_per_second:.1f} pages/min"
+
+
+def _joined(rate: float | None, seconds_left: float | None, estimated: bool = False) -> str:
+    parts = [speed(rate)] if rate else []
+    if seconds_left is not None:
+        parts.append(f"{'about ' if estimated else ''}{duration(seconds_left)} left")
+    return ", ".join(parts)
+
+
+def document_pace(document: wire.Document) -> str:
+    """How fast a document is read and how long that takes; empty as long as nothing can be said."""
+    return _joined(document.rate, document.seconds_left)
+
+
+def pages_of(document: wire.Document) -> str:
+    """`12/400` while a document is being read, else the number of its pages; empty where that is not known."""
+    if document.pages is None:
+        return ""
+    return f"{document.pages:,}" if document.state == "indexed" else f"{document.pages_done:,}/{document.pages:,}"
+
+
+def overall_pace(progress: wire.Progress) -> str:
+    """The same for all that is queued, with its pages: `1,200 of about 3,400 pages, 45 pages/s, about 49 s left`."""
+    about = "about " if progress.estimated else ""
+    pages = f"{progress.pages_done:,} of {about}{progress.pages_total:,} pages"
+    pace = _joined(progress.pages_per_second, progress.seconds_left, progress.estimated)
+    return f"{pages}, {pace}" if pace else pages

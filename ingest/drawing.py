@@ -1,0 +1,36 @@
+"""One page of one file of the library, drawn in the parser's sandbox: the ways of `identity` and `sandbox` joined."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Event
+
+from ingest.drawn import Drawing
+from ingest.errors import FileChanged
+from ingest.identity import open_file
+from ingest.limits import MIB, Limits
+from ingest.sandbox import CHILD, open_extraction
+from ingest.types import Box, PageImage
+
+_MESSAGE_BYTES = 48 * MIB
+CHANGED_HINT = "its new content is read as soon as it has settled; ask again then"
+
+
+class PageDrawer:
+    """Opens files below one folder for drawing; the deadline for one page is that for all of it."""
+
+    def __init__(self, root: bytes, limits: Limits, child: Sequence[str] = CHILD) -> None:
+        self._root = root
+        self._limits = replace(limits, document_seconds=limits.page_seconds, message_bytes=_MESSAGE_BYTES)
+        self._child = child
+
+    def draw(self, path: bytes, sha256: str, number: int, dpi: int, boxes: Sequence[Box], stop: Event) -> PageImage:
+        """Draw a page of the file at `path`, relative to the folder, provided that its content has this hash.
+
+        Raises FileChanged where it has another, and whatever `open_file` and `open_extraction` do.
+        """
+        drawing = Drawing(number, dpi, tuple(boxes))
+        with open_file(path, beneath=self._root) as file:
+            if file.sha256(stop) != sha256:
+                raise FileChanged(file.what, "its content is not the one that was indexed", CHANGED_HINT)
+            with open_extraction(file, self._limits, stop=stop, child=self._child, drawing=drawing) as extraction:
+                return extraction.image()

@@ -1,0 +1,89 @@
+"""What becomes of a document's pages without text: read by recognition, or told as skipped with the reason."""
+
+from dataclasses import replace
+from threading import Event
+
+from ingest.frames import ProtocolError
+from ingest.limits import Limits
+from ingest.ocr import Ocr, OcrFailed, Picture, Recogniser, packages
+from ingest.pages import decode_page
+from ingest.types import Page
+
+OFF = "text recognition is switched off"
+NOTHING_HINT = "what its pages show is no text that can be recognised; a sharper scan may help"
+OFF_HINT = 'set ocr = "auto" in [ingest], restart the service, then `docent documents retry`'
+FAILED_HINT = "`docent doctor` checks text recognition; `docent documents retry` tries again"
+UNSEEN = "it cannot be made into a picture: it is damaged, or too large"
+
+
+class Recognition:
+    """One document's; belongs to the thread that reads its pages."""
+
+    def __init__(self, ocr: Ocr | None, limits: Limits, stop: Event) -> None:
+        self._limits = limits
+        self._languages = ocr.settings.languages if ocr else ()
+        self._missing = ocr.missing() if ocr else ()
+        self._recogniser: Recogniser | None = None
+        if ocr is not None and not self._missing:
+            self._recogniser = ocr.recogniser(limits, stop)
+        self.skipped_pages = 0
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether pictures of pages are wanted."""
+        return self._recogniser is not None
+
+    @property
+    def hint(self) -> str:
+        """What to do about a document none of whose pages gave text."""
+        if self._recogniser is not None:
+            return FAILED_HINT if self.skipped_pages else NOTHING_HINT
+        if not self._missing:
+            return OFF_HINT
+        return f"install it: `sudo apt-get install {packages(self._languages)}`, then `docent documents retry`"
+
+    @property
+    def why_not(self) -> str:
+        """Why no page can be recognised."""
+        if not self._missing:
+            return OFF
+        return f"text recognition lacks data for {', '.join(self._missing)}"
+
+    def read(self, page: Page, picture: Picture) -> Page:
+        """The page with the words of its picture, unless its own text has more of them."""
+        assert self._recogniser is not None
+        try:
+            message = self._recogniser.read(picture)
+            found = decode_page(message, page.number, self._limits)
+        except OcrFailed as error:
+            return self._told(page, str(error))
+        except ProtocolError:
+            self._recogniser.close()
+            return self._told(page, "text recognition sent nonsense")
+        if _words(found) < _words(page):
+            return replace(page, source="text")
+        return replace(
+            found, width=page.width, height=page.height, label=page.label, source="ocr", warning=page.warning
+        )
+
+    def skipped(self, page: Page) -> Page:
+        """A page that shows something and of which there is no picture."""
+        return self._told(page, UNSEEN if self.is_possible else self.why_not)
+
+    def abort(self) -> None:
+        """End a wait for words, from any thread."""
+        if self._recogniser is not None:
+            self._recogniser.abort()
+
+    def close(self) -> None:
+        """End the recogniser's process."""
+        if self._recogniser is not None:
+            self._recogniser.close()
+
+    def _told(self, page: Page, why: str) -> Page:
+        self.skipped_pages += 1
+        return replace(page, source="skipped", warning=page.warning or why)
+
+
+def _words(page: Page) -> int:
+    return sum(len(line.words) for line in page.lines)

@@ -1,0 +1,44 @@
+"""What is marked on a page: the lines of a passage, or of the place where a quote stands."""
+
+from appliance.answering.highlights import PageWords, passage_boxes, quote_boxes
+from ingest.types import ChunkWord
+
+TEXT = "Change the filter\nevery 500 hours.\nChange the filter\noper-\nation"
+
+
+def words(text: str = TEXT, page: int = 3) -> list[ChunkWord]:
+    """Every word of the text, ten points wide for each of its letters, lines ten points high."""
+    found, at = [], 0
+    for row, line in enumerate(text.split("\n")):
+        column = 0
+        for word in line.split(" "):
+            box = (10.0 * column, 12.0 * row, 10.0 * (column + len(word)), 12.0 * row + 10)
+            found.append(ChunkWord(at, at + len(word), page, at, at + len(word), box))
+            at += len(word) + 1
+            column += len(word) + 1
+    return found
+
+
+def test_a_passage_is_marked_line_by_line_on_its_page_alone() -> None:
+    both = [*words("one two\nthree"), *words("next", page=4)]
+    assert passage_boxes(PageWords(3, "one two\nthree", both)) == ((0, 0, 70, 10), (0, 12, 50, 22))
+    assert passage_boxes(PageWords(4, "next", both)) == ((0, 0, 40, 10),)
+    assert passage_boxes(PageWords(5, "", both)) == ()
+
+
+def test_a_quote_is_marked_where_it_stands() -> None:
+    page = PageWords(3, TEXT, words())
+    assert quote_boxes(page, "filter\nevery 500") == ((110, 0, 170, 10), (0, 12, 90, 22))
+    assert quote_boxes(page, "every 500 HOURS") == ((0, 12, 160, 22),)
+    assert quote_boxes(page, "operation") == ((0, 36, 50, 46), (0, 48, 50, 58))
+
+
+def test_of_two_places_the_one_in_the_passage_is_marked() -> None:
+    second = [word for word in words() if word.source_start >= TEXT.rindex("Change")]
+    assert quote_boxes(PageWords(3, TEXT, words()), "Change the filter") == ((0, 0, 170, 10),)
+    assert quote_boxes(PageWords(3, TEXT, second), "Change the filter") == ((0, 24, 170, 34),)
+
+
+def test_what_does_not_stand_there_is_not_marked() -> None:
+    page = PageWords(3, TEXT, words())
+    assert [quote_boxes(page, quote) for quote in ("never", "", "  ", "—")] == [(), (), (), ()]

@@ -1,0 +1,122 @@
+"""`GET /documents/{id}/pages/{number}` over the socket: with a citation in hand, its words are marked on its page."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pymupdf
+import pytest
+
+from appliance import wire
+from appliance.client import PageView
+from appliance.errors import ApiError
+from tests.conftest import SAMPLES
+from tests.live import Live, live_service, short_home
+from tests.pdf_builder import PdfBuilder
+
+
+def marked_text(live: Live, document: wire.Document, view: PageView) -> str:
+    """The words under the coloured rows of a page whose print is grey."""
+    picture = live.client.page(document.id, view)
+    pixels = pymupdf.Pixmap(picture.png)
+    samples, width = bytes(pixels.samples), pixels.width
+    dots = [index for index in range(width * pixels.height) if samples[3 * index] > samples[3 * index + 2] + 60]
+    scale = 72 / picture.dpi
+    xs, ys = [dot % width for dot in dots], [dot // width for dot in dots]
+    box = pymupdf.Rect(min(xs), min(ys), max(xs) + 1, max(ys) + 1) * scale
+    with pymupdf.open(live.library / document.document) as file:
+        page = file[view.page - 1]
+        return " ".join(page.get_textbox(box * page.derotation_matrix).split())
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Live]:
+    """One service for all of these."""
+    with short_home() as home, live_service(Path(home)) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def manual(live: Live) -> wire.Document:
+    """The manual, indexed."""
+    return live.drop("manual.pdf", manual_pdf())
+
+
+def manual_pdf() -> bytes:
+    """Two pages in print that has no colour, and an empty one."""
+    return (
+        PdfBuilder()
+        .heading("Care")
+        .paragraph("Wash the housing with warm water and let it dry before it is closed again.")
+        .page(rotation=90)
+        .paragraph("Change the filter every 500 hours of operation. Use only part 4711 of the maker.")
+        .page()
+        .data()
+    )
+
+
+def test_a_citation_leads_to_its_words_on_its_page(live: Live, manual: wire.Document) -> None:
+    answer = live.client.ask(wire.AskRequest(question="How often must the filter be changed?"))
+    citation = answer.citations[0]
+    assert citation.page == 2
+    view = PageView(citation.page, 72, citation.chunk_id, citation.quote)
+    assert "filter every 500 hours" in marked_text(live, manual, view)
+    assert "4711" in marked_text(live, manual, PageView(2, 72, citation.chunk_id))
+    words = marked_text(live, manual, PageView(2, 72, quote="part 4711"))
+    assert "part 4711" in words
+    assert "filter" not in words
+
+
+def test_how_it_was_read_is_told_with_the_document_alone(live: Live, manual: wire.Document) -> None:
+    reading = live.client.document(manual.id).reading
+    assert reading is not None
+    assert reading.sources == wire.Sources(text=2, empty=1)
+    assert (reading.complete, reading.tables, reading.warnings) == (True, 0, [])
+    assert reading.sha256 == hashlib.sha256((live.library / "manual.pdf").read_bytes()).hexdigest()
+    assert manual.reading is None
+
+
+def test_a_page_without_anything_marked_is_a_picture_too(live: Live, manual: wire.Document) -> None:
+    picture = live.client.page(manual.id, PageView(2, dpi=72))
+    assert (picture.width, picture.height, picture.dpi) == (842, 595, 72)
+
+
+def refusal(live: Live, document: wire.Document, view: PageView) -> tuple[int, str, str]:
+    with pytest.raises(ApiError) as caught:
+        live.client.page(document.id, view)
+    return caught.value.outcome.status, caught.value.outcome.code, str(caught.value)
+
+
+def test_what_is_not_there_is_said(live: Live, manual: wire.Document) -> None:
+    chunk = live.client.search("filter", k=1).results[0].chunk_id
+    assert refusal(live, manual, PageView(4))[::2] == (404, "page 4 of manual.pdf: the document has 3 pages")
+    assert refusal(live, manual, PageView(3, chunk_id=chunk))[2].endswith(f"the passage {chunk} does not stand on it")
+    assert refusal(live, manual, PageView(1, chunk_id="c999"))[0] == 404
+    assert refusal(live, manual, PageView(1, chunk_id="nonsense"))[0] == 404
+    assert refusal(live, manual, PageView(1, quote="not on it"))[2].endswith("the quote does not stand on it")
+
+
+def test_a_file_that_changed_since_is_refused_and_nothing_old_is_marked_on_it() -> None:
+    with short_home() as home, live_service(Path(home)) as live:
+        document = live.drop("manual.pdf", manual_pdf())
+        live.context.intake.workers.interrupt_all()  # so that the change is not read while it is looked at
+        shutil.copy(SAMPLES / "cold-store-safety-policy.pdf", live.library / "manual.pdf")
+        status, code, message = refusal(live, document, PageView(1))
+    assert (status, code) == (409, "file_changed")
+    assert "not the one that was indexed" in message
+
+
+def test_a_document_that_could_not_be_read_has_no_pages_to_show(live: Live) -> None:
+    document = live.drop("broken.pdf", b"no pdf")
+    assert refusal(live, document, PageView(1))[:2] == (409, "conflict")
+
+
+@pytest.mark.parametrize("query", ["dpi=1", "dpi=1000", "dpi=x", "quote=", "quote=" + "x" * 4001])
+def test_odd_wishes_are_400(live: Live, manual: wire.Document, query: str) -> None:
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(live.places.socket)), base_url="http://docent") as client:
+        reply = client.get(f"/documents/{manual.id}/pages/1?{query}")
+        assert reply.status_code == 400
+        assert client.get(f"/documents/{manual.id}/pages/0").status_code == 400
+        assert client.get(f"/documents/{manual.id}/pages/first").status_code == 400

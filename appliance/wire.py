@@ -90,6 +90,8 @@ class Document(Reply):
     chunks: int = 0
     size: int
     modified: str
+    attempts: int = 0
+    next_attempt: str | None = None
 
 
 class DocumentList(Reply):

@@ -98,6 +98,7 @@ def _fields(document: Document) -> list[tuple[str, str]]:
         ("state", document.state),
         ("reason", document.reason or ""),
         ("hint", document.hint or ""),
+        ("next attempt", document.next_attempt or ""),
         ("pages", _pages(document)),
         ("passages", f"{document.chunks:,}"),
         ("size", amount(document.size)),

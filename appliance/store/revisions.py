@@ -94,8 +94,8 @@ def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> Non
 
 def append(
     connection: apsw.Connection, index: VectorIndex, revision: int, batch: Batch, known_names: dict[str, Vector]
-) -> None:
-    """Write one batch: pages, chunks, vectors, index rows if the revision answers, progress.
+) -> int:
+    """Write one batch: pages, chunks, vectors, index rows if the revision answers, progress; gives the document's number.
 
     Raises:
         UnknownDocument: the document or this revision of it is gone.
@@ -113,15 +113,14 @@ def append(
         "UPDATE revisions SET pages_done = ?, chunks = chunks + ?, title = ? WHERE id = ?",
         (batch.pages_done, len(batch.chunks), title, revision),
     )
-    if not standing.searchable:
-        return
-    if standing.chunks or batch.chunks:
+    if standing.searchable and (standing.chunks or batch.chunks):
         sources.put(connection, standing.document, revision, standing.path, title)
-    if title != standing.title and standing.chunks:
-        _hide(connection, index, revision)
-        _expose(connection, index, revision, standing.path, title)
-    elif batch.chunks:
-        _expose(connection, index, revision, standing.path, title, batch.chunks[0].chunk.ordinal)
+        if title != standing.title and standing.chunks:
+            _hide(connection, index, revision)
+            _expose(connection, index, revision, standing.path, title)
+        elif batch.chunks:
+            _expose(connection, index, revision, standing.path, title, batch.chunks[0].chunk.ordinal)
+    return standing.document
 
 
 def complete(connection: apsw.Connection, index: VectorIndex, revision: int, known_names: dict[str, Vector]) -> int:
@@ -161,6 +160,35 @@ def drop_building(connection: apsw.Connection, index: VectorIndex, document: int
         _forget_name(connection, document)
     run(connection, "UPDATE documents SET building = NULL WHERE id = ?", (document,))
     _delete(connection, building)
+
+
+def drop_outdated(
+    connection: apsw.Connection, index: VectorIndex, document: int, known_names: dict[str, Vector]
+) -> None:
+    """Drop the revision that answers; what has been read of the next one answers from now on.
+
+    Raises:
+        NameWanted: the name's vector is needed first.
+    """
+    held = row(
+        connection,
+        "SELECT d.serving, d.building, d.path, b.title, b.chunks FROM documents d"
+        " LEFT JOIN revisions b ON b.id = d.building WHERE d.id = ?",
+        (document,),
+    )
+    if held is None or held[0] is None:
+        return
+    serving, building, path, title, chunks = held
+    if chunks:
+        names.put(connection, index.embedder, document, path, title, known_names)
+        sources.put(connection, document, building, path, title)
+    else:
+        _forget_name(connection, document)
+    _hide(connection, index, serving)
+    run(connection, "UPDATE documents SET serving = NULL WHERE id = ?", (document,))
+    _delete(connection, serving)
+    if chunks:
+        _expose(connection, index, building, path, title)
 
 
 def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> None:

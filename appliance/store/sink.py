@@ -53,7 +53,8 @@ class RevisionSink:
         """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
 
         def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
-            revisions.append(connection, self._index, self._revision, batch, known_names)
+            document = revisions.append(connection, self._index, self._revision, batch, known_names)
+            documents.progressed(connection, document)
 
         self._write_named(job)
 

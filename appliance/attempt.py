@@ -17,6 +17,7 @@ from appliance.errors import NotReady, StoreError, UnknownDocument
 from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow, Trouble
+from appliance.store.sink import RevisionSink
 from ingest.errors import IngestError, ParserKilled, PermanentError, Stopped, Unreadable
 from ingest.types import Batch, DocumentInfo, FileIdentity, Progress, RevisionKey, Sink, Vector
 
@@ -113,11 +114,22 @@ class Attempt:
                 self._store.open_revision(row.id, key, ticket=row.ticket), lambda: self._around.tell(row.id)
             )
             self._around.tell(row.id)
-            reading.run(self._sink)
+            if not self._copied(self._sink):
+                reading.run(self._sink)
         finally:
             reading.close()
         done = self._store.get(row.id)
         _log.info("read %s: %d pages, %d passages", display(done.path), done.pages, done.chunks)
+
+    def _copied(self, sink: "_Watched") -> bool:
+        """Whether another document of the same content gave all there is."""
+        while (last := sink.copy_some()) is not None:
+            if last:
+                sink.complete()
+                return True
+            if self._stop.is_set():
+                raise Stopped(f"reading {display(self._row.path)}", "the service is stopping")
+        return False
 
     def _failed(self, error: IngestError) -> None:
         """Note why. Content that will never be readable is remembered, so that a touch of the file costs only its hash."""
@@ -164,7 +176,7 @@ class Attempt:
 class _Watched:
     """A sink that tells of its progress."""
 
-    def __init__(self, sink: Sink, tell: Callable[[], None]) -> None:
+    def __init__(self, sink: RevisionSink, tell: Callable[[], None]) -> None:
         self._sink = sink
         self._tell = tell
         self.commits = 0
@@ -183,6 +195,12 @@ class _Watched:
         self._sink.commit(batch)
         self.commits += 1
         self._tell()
+
+    def copy_some(self) -> bool | None:
+        last = self._sink.copy_some()
+        self.commits += last is not None
+        self._tell()
+        return last
 
     def complete(self) -> None:
         self._sink.complete()

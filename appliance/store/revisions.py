@@ -84,7 +84,7 @@ def progress(connection: apsw.Connection, revision: int) -> Progress:
 
 def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> None:
     """Note the number of pages, and the title from the metadata until a better one is known."""
-    _standing(connection, revision)
+    standing_of(connection, revision)
     run(
         connection,
         "UPDATE revisions SET pages = ?, title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
@@ -101,7 +101,7 @@ def append(
         UnknownDocument: the document or this revision of it is gone.
         NameWanted: the name's vector is needed first.
     """
-    standing = _standing(connection, revision)
+    standing = standing_of(connection, revision)
     title = storable(batch.title)
     if standing.searchable and batch.chunks:
         names.put(connection, index.embedder, standing.document, standing.path, title, known_names)
@@ -113,14 +113,26 @@ def append(
         "UPDATE revisions SET pages_done = ?, chunks = chunks + ?, title = ? WHERE id = ?",
         (batch.pages_done, len(batch.chunks), title, revision),
     )
-    if standing.searchable and (standing.chunks or batch.chunks):
-        sources.put(connection, standing.document, revision, standing.path, title)
-        if title != standing.title and standing.chunks:
-            _hide(connection, index, revision)
-            _expose(connection, index, revision, standing.path, title)
-        elif batch.chunks:
-            _expose(connection, index, revision, standing.path, title, batch.chunks[0].chunk.ordinal)
+    first = batch.chunks[0].chunk.ordinal if batch.chunks else None
+    grown(connection, index, revision, standing, title, first)
     return standing.document
+
+
+def grown(
+    connection: apsw.Connection, index: VectorIndex, revision: int, standing: Standing, title: str, first: int | None
+) -> None:
+    """Make findable what was added to a revision, if it answers: the chunks from the ordinal `first` on, None for none.
+
+    `standing` is from before; the name's vector must be there if there are chunks.
+    """
+    if not standing.searchable or (not standing.chunks and first is None):
+        return
+    sources.put(connection, standing.document, revision, standing.path, title)
+    if title != standing.title and standing.chunks:
+        _hide(connection, index, revision)
+        _expose(connection, index, revision, standing.path, title)
+    elif first is not None:
+        _expose(connection, index, revision, standing.path, title, first)
 
 
 def complete(connection: apsw.Connection, index: VectorIndex, revision: int, known_names: dict[str, Vector]) -> int:
@@ -130,7 +142,7 @@ def complete(connection: apsw.Connection, index: VectorIndex, revision: int, kno
         UnknownDocument: the document or this revision of it is gone.
         NameWanted: the name's vector is needed first.
     """
-    standing = _standing(connection, revision)
+    standing = standing_of(connection, revision)
     if standing.chunks:
         names.put(connection, index.embedder, standing.document, standing.path, standing.title, known_names)
         sources.put(connection, standing.document, revision, standing.path, standing.title)
@@ -230,7 +242,12 @@ def renamed(
         index.index_revision(connection, revision)
 
 
-def _standing(connection: apsw.Connection, revision: int) -> Standing:
+def standing_of(connection: apsw.Connection, revision: int) -> Standing:
+    """Where a revision that is being built stands.
+
+    Raises:
+        UnknownDocument: the document or this revision of it is gone.
+    """
     found = row(
         connection,
         "SELECT d.id, d.path, d.serving, d.building, r.title, r.chunks"

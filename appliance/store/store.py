@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import apsw
 
@@ -34,6 +34,7 @@ from appliance.store.sink import RevisionSink
 from appliance.store.vectors import VectorIndex, register
 from ingest.types import ChunkWord, FileIdentity, RevisionKey, Vector
 
+T = TypeVar("T")
 Collections = Collection[bytes] | None
 EQUAL_WEIGHTS = (1.0,) * len(fulltext.COLUMNS)
 
@@ -441,7 +442,7 @@ class Store:
         revisions.drop_all(connection, self._index, number)
         documents.delete(connection, number)
 
-    def _write_named(self, job: Callable[[apsw.Connection, dict[str, Vector]], None]) -> None:
+    def _write_named(self, job: Callable[[apsw.Connection, dict[str, Vector]], T]) -> T:
         """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between."""
         known_names: dict[str, Vector] = {}
         while True:

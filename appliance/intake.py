@@ -12,6 +12,7 @@ import logging
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
@@ -47,8 +48,17 @@ class Watch(Protocol):
 class Intake:
     """Keeps the store in step with the library folder; `start()`, then `stop()`."""
 
-    def __init__(self, library: Library, store: Store, reader: Reader, publish: Publish, group: str) -> None:
-        """`group` names the group whose members' files the service reads: for the hint on unreadable files."""
+    def __init__(
+        self,
+        library: Library,
+        store: Store,
+        reader: Reader,
+        publish: Publish,
+        group: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`group` names the group whose members' files the service reads: for the hint on unreadable files. The clock
+        gives Unix seconds."""
         self._library = library
         self._store = store
         self._publish = publish
@@ -58,7 +68,7 @@ class Intake:
         self._presence = Presence(library)
         self._watch: Watch | None = None
         self._stopping = threading.Event()
-        around = Surroundings(self._tell, self._mend, self._presence.there)
+        around = Surroundings(self._tell, self._mend, self._presence.there, clock)
         self.workers = Workers(store, reader, around, first=self._look_at_owed)
 
     def watch(self, watch: Watch) -> None:

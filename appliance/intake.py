@@ -4,30 +4,34 @@ The folder is the truth. Every report of a change, wherever it comes from, ends 
 system what is there now and makes the store agree; so a report too many costs nothing, and one that is outdated does
 no harm. Queued documents are then the workers' (`workers.py`).
 
-Threads: everything may be called from any thread; `_lock` makes what one report leads to whole.
+Threads: everything may be called from any thread; `_lock` makes what one report leads to whole. Many reports at once
+are taken in slices, each of them one transaction.
 """
 
 import logging
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Protocol
 
+from appliance.attempt import Reader, Surroundings
 from appliance.errors import StoreError, UnknownDocument
 from appliance.library import Library
+from appliance.presence import Presence
 from appliance.shell import shell_quote
 from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow
-from appliance.workers import Reader, Workers
-from ingest.errors import FileChanged, Stopped, TransientError, Unreadable
+from appliance.workers import Workers
 from ingest.identity import identity_of, same_content
 from ingest.types import FileIdentity
 from ingest.watch import Changes
 
 _log = logging.getLogger(__name__)
-_WORTH_ANOTHER_TRY = {TransientError.code, Unreadable.code, FileChanged.code, Stopped.code}
+_SLICE = 256  # paths looked at in one transaction, while readers of the folder's reports wait
 
 Publish = Callable[[str, DocumentRow | None], None]
 """Called with a document's id and its new row, None once it is gone."""
@@ -44,17 +48,28 @@ class Watch(Protocol):
 class Intake:
     """Keeps the store in step with the library folder; `start()`, then `stop()`."""
 
-    def __init__(self, library: Library, store: Store, reader: Reader, publish: Publish, group: str) -> None:
-        """`group` names the group whose members' files the service reads: for the hint on unreadable files."""
+    def __init__(
+        self,
+        library: Library,
+        store: Store,
+        reader: Reader,
+        publish: Publish,
+        group: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`group` names the group whose members' files the service reads: for the hint on unreadable files. The clock
+        gives Unix seconds."""
         self._library = library
         self._store = store
         self._publish = publish
         self._group = group
         self._lock = threading.RLock()
-        self._owed: set[bytes] = set()  # paths to look at, guarded by _lock
+        self._owed: dict[bytes, None] = {}  # paths to look at, in the order of their reports; guarded by _lock
+        self._presence = Presence(library)
         self._watch: Watch | None = None
         self._stopping = threading.Event()
-        self.workers = Workers(store, reader, tell=self._tell, mend=self._mend, first=self._look_at_owed)
+        around = Surroundings(self._tell, self._mend, self._presence.there, clock)
+        self.workers = Workers(store, reader, around, first=self._look_at_owed)
 
     def watch(self, watch: Watch) -> None:
         """Take the reports of this watch, whose callback is `changed`; before `start`."""
@@ -78,18 +93,7 @@ class Intake:
     def look(self, path: bytes) -> None:
         """Make the store agree with what is at `path` now, relative to the library."""
         with self._lock:
-            try:
-                found = os.lstat(self._library.absolute(path))
-            except (FileNotFoundError, NotADirectoryError):
-                self._gone(path)
-                return
-            except OSError as error:
-                _log.warning("looking at %s: %s", display(path), error)
-                return
-            if _is_plain_folder(path, found):
-                self._gone(path)
-                return
-            self._there(path, identity_of(found))
+            self._queue(self._look(path))
 
     def unsettled(self) -> int:
         """Files that are seen but not yet settled."""
@@ -101,9 +105,12 @@ class Intake:
         What the store cannot take now, on a full disk say, is looked at again by the worker until it can.
         """
         with self._lock:
-            self._owed.update(path for pair in changes.moved for path in pair)
-            self._owed.update(settled.path for settled in changes.settled)
-            self._owed.update(changes.deleted)
+            for path in (
+                *(path for pair in changes.moved for path in pair),
+                *(settled.path for settled in changes.settled),
+                *changes.deleted,
+            ):
+                self._owed[path] = None
         try:
             for old, new in changes.moved:
                 self.moved(old, new)
@@ -116,11 +123,41 @@ class Intake:
         """Look at all that was reported; a path is done with only once the store has taken it."""
         while not self._stopping.is_set():
             with self._lock:
-                path = next(iter(self._owed), None)
-                if path is None:
+                some = list(islice(self._owed, _SLICE))
+                if not some:
                     return
-                self.look(path)
-                self._owed.discard(path)
+                self._queue([file for path in some for file in self._look(path)])
+                for path in some:
+                    del self._owed[path]
+
+    def _look(self, path: bytes) -> list[tuple[bytes, FileIdentity]]:
+        """Make the store agree with what is at `path`, but for a new content, which is given to be queued."""
+        try:
+            found = os.lstat(self._library.absolute(path))
+        except (FileNotFoundError, NotADirectoryError):
+            self._gone(path)
+            return []
+        except OSError as error:
+            _log.warning("looking at %s: %s", display(path), error)
+            return []
+        if _is_plain_folder(path, found):
+            self._gone(path)
+            return []
+        return self._there(path, identity_of(found))
+
+    def _queue(self, files: list[tuple[bytes, FileIdentity]]) -> None:
+        """Queue new contents, in one transaction."""
+        if not files:
+            return
+        for document in self._store.queue_files(files):
+            self._read_anew(document)
+        self.workers.wake()
+
+    def _read_anew(self, document_id: str) -> None:
+        """Tell of a document that was just queued; a reading of it that began before is of no use any more."""
+        row = self._store.get(document_id)
+        self.workers.interrupt(document_id, newest=row.ticket)
+        self._publish(document_id, row)
 
     def _catch_up(self) -> None:
         """Follow renames and deletions from before the start; new files are the watch's, once they have settled."""
@@ -129,15 +166,14 @@ class Intake:
         if known and not there and self._library.device() not in {file.identity.device for file in known.values()}:
             # an empty folder on another disk than the documents were on: theirs is not mounted
             _log.warning("the library's disk seems not to be mounted; no document is taken for deleted")
+            self._presence.is_not()
             return
         for path, identity in there.items():
             if path not in known and (source := self._moved_from(identity)) is not None:
                 self._move(source.path, path)
-        for path, file in known.items():
-            if file.identity != there.get(path):
-                self.look(path)
-            elif file.state == "failed" and file.reason_code in _WORTH_ANOTHER_TRY:
-                self._store.queue_file(path, file.identity)
+        with self._lock:
+            self._owed.update(dict.fromkeys(path for path, file in known.items() if file.identity != there.get(path)))
+        self._look_at_owed()
 
     def moved(self, old: bytes, new: bytes) -> None:
         """A file or folder was renamed."""
@@ -154,25 +190,20 @@ class Intake:
     def retry(self, document_id: str) -> None:
         """Queue a document again, whatever its state."""
         with self._lock:
-            row = self._store.get(document_id)
-            self.workers.interrupt(row.id)
             self._store.requeue(document_id)
-            self._tell(document_id)
+            self._read_anew(document_id)
         self.workers.wake()
 
-    def _there(self, path: bytes, identity: FileIdentity) -> None:
+    def _there(self, path: bytes, identity: FileIdentity) -> list[tuple[bytes, FileIdentity]]:
         known = self._store.by_path(path)
         if known is not None and known.identity == identity:
-            return
+            return []
         if known is None and (source := self._moved_from(identity)) is not None:
             self._move(source.path, path)
             known = self._store.by_path(path)
             if known is not None and known.state in ("indexed", "failed") and same_content(known.identity, identity):
-                return
-        if known is not None:
-            self.workers.interrupt(known.id)
-        self._tell(self._store.queue_file(path, identity))
-        self.workers.wake()
+                return []
+        return [(path, identity)]
 
     def _moved_from(self, identity: FileIdentity) -> DocumentRow | None:
         """The document that this file was, if it was renamed while nobody looked."""
@@ -196,11 +227,12 @@ class Intake:
         self._store.rename(row.id, new, identity)
         if row.state != "indexed":
             # a worker may have looked for it under its old name, or be about to: what comes of that is outdated now
-            self._store.queue_file(new, identity)
-            self.workers.wake()
+            self._queue([(new, identity)])
         self._tell(row.id)
 
     def _gone(self, path: bytes) -> None:
+        if not self._presence.there():
+            return  # nothing is known of it; the watch and the next start look again
         for known in self._store.paths_under(path):
             row = self._store.by_path(known)
             if row is not None and not self._stands(known):

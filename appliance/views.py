@@ -34,6 +34,8 @@ def document_view(row: DocumentRow, pace: DocumentPace = STANDING) -> wire.Docum
         chunks=row.chunks,
         size=row.identity.size,
         modified=rfc3339(row.identity.mtime_ns),
+        attempts=row.attempts,
+        next_attempt=None if row.next_attempt is None else rfc3339(int(row.next_attempt * 1_000_000_000)),
     )
 
 

@@ -144,6 +144,8 @@ class Document(Reply):
     chunks: int = 0
     size: int
     modified: str
+    attempts: int = 0
+    next_attempt: str | None = None
     reading: Reading | None = None
     """Only where one document was asked for, and something of it has been read."""
 

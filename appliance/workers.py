@@ -1,102 +1,93 @@
 """Queued documents -> chunks with vectors in the store, by a few threads that each read one document at a time.
 
-Two threads are enough to keep every core embedding: while one waits for its parser to start or for the disk, the other's
-batches go on. A large document holds up one of them alone. Their only state is in the store: whenever they are
-stopped, the work goes on after the last committed batch.
+Two lanes are enough to keep every core embedding: while one waits for its parser to start or for the disk, the other's
+batches go on; a third reads small documents while both are held up (`lanes.py`). Their only state is in the store:
+whenever they are stopped, the work goes on after the last committed batch.
 """
 
 import logging
+import math
 import threading
-from collections.abc import Callable, Iterable
-from typing import Protocol
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from appliance.errors import NotReady, StoreError, UnknownDocument
+from appliance.attempt import Attempt, Reader, Surroundings
+from appliance.backoff import DELAYS, ENDINGS_ALLOWED, after_endings
+from appliance.errors import NotReady, StoreError
+from appliance.lanes import LANES, LONG_SECONDS, Held, Lane, may_take
 from appliance.store import Store
-from appliance.store.names import display
-from appliance.store.rows import DocumentRow
-from ingest.errors import IngestError, PermanentError, Stopped, Unreadable
-from ingest.types import Batch, DocumentInfo, FileIdentity, Progress, RevisionKey, Sink, Vector
+from appliance.store.rows import DocumentRow, Trouble
+from ingest.types import RevisionKey
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 4.0
-_RETRY_STORE_SECONDS = 5.0
-THREADS = 2
+_STORE_SECONDS = (5.0, 60.0)  # first and longest wait for a store that takes nothing
+_AWAY_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 60.0
+_MOST_PARKED = 64
+_ENDED = "interrupted"
 
 
-class Reader(Protocol):
-    """Reads one file into one revision; the composition root binds `ingest`'s parts to it."""
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A document that a lane is at."""
 
-    def open(self, path: bytes, stop: threading.Event) -> "Reading":
-        """Open a file, relative to the library, for reading; raises the errors of `ingest.errors`."""
-
-
-class Reading(Protocol):
-    """One opened file."""
-
-    @property
-    def identity(self) -> FileIdentity:
-        """The file's, when it was opened."""
-
-    def sha256(self) -> str:
-        """Hash of its content."""
-
-    def run(self, sink: Sink) -> None:
-        """Extract, chunk, embed and commit, resuming after the sink's progress; the revision is complete on return."""
-
-    def close(self) -> None:
-        """End everything that was started for it."""
+    held: Held
+    ticket: int
+    stop: threading.Event
 
 
 class Workers:
     """The reading threads; `start()`, then `stop()`. Every other method may be called from any thread."""
 
     def __init__(
-        self,
-        store: Store,
-        reader: Reader,
-        *,
-        tell: Callable[[str], None],
-        mend: Callable[[bytes], str],
-        first: Callable[[], None],
+        self, store: Store, reader: Reader, around: Surroundings, *, first: Callable[[], None] = lambda: None
     ) -> None:
-        """`tell(id)` is called when a document changed, `mend(path)` gives the hint for a file that may not be read,
-        and `first()` is called before a document is taken, again after an error of the store."""
+        """`first()` is called before a document is taken, again after an error of the store."""
         self._store = store
         self.reader = reader
-        self._tell = tell
-        self._mend = mend
+        self._around = around
         self._first = first
         self._changed = threading.Condition()
-        self._work_waits = False  # guarded by _changed
+        self._generation = 0  # guarded by _changed, as are the next three; counts what may give a lane work
+        self._current: dict[str, _Taken] = {}  # by document
+        self._claims: dict[RevisionKey, str] = {}  # which document is read for a content
+        self._parked: dict[str, RevisionKey] = {}  # documents that wait for another of the same content
         self._stopping = threading.Event()
-        self._current: dict[str, threading.Event] = {}  # document id -> its stop event, guarded by _changed
         self._threads = [
-            threading.Thread(target=self._run, name=f"docent-reader-{number}", daemon=True) for number in range(THREADS)
+            threading.Thread(target=self._run, args=(lane,), name=f"docent-reader-{lane.name}", daemon=True)
+            for lane in LANES
         ]
 
     def start(self) -> None:
-        """Begin to work on the queue."""
+        """Begin to work on the queue; what waited for a time is tried at once, as a start often mends something."""
+        self._slow_down_what_ends_us()
+        self._store.release(math.inf, except_code=_ENDED)
         for thread in self._threads:
             thread.start()
 
     def wake(self) -> None:
         """Something was queued."""
         with self._changed:
-            self._work_waits = True
+            self._generation += 1
             self._changed.notify_all()
 
-    def interrupt(self, document_id: str) -> None:
-        """End the reading of this document, if it is being read."""
+    def interrupt(self, document_id: str, newest: int | None = None) -> None:
+        """End the reading of this document, if it is being read; not one that began with the ticket `newest`."""
         with self._changed:
-            if document_id in self._current:
-                self._current[document_id].set()
+            self._parked.pop(document_id, None)
+            taken = self._current.get(document_id)
+            if taken is not None and taken.ticket != newest:
+                taken.stop.set()
+            self._changed.notify_all()
 
     def interrupt_all(self) -> None:
         """Begin to stop: each thread ends after the batch at hand, its parser is ended."""
         self._stopping.set()
         with self._changed:
-            for stop in self._current.values():
-                stop.set()
+            for taken in self._current.values():
+                taken.stop.set()
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -108,116 +99,116 @@ class Workers:
             if thread.is_alive():
                 _log.warning("%s did not stop in %s s; its last batch will be done again", thread.name, _STOP_SECONDS)
 
+    def _slow_down_what_ends_us(self) -> None:
+        """Let a document wait during whose reading the service ends again and again: it may be why."""
+        for row in self._store.interrupted(ENDINGS_ALLOWED + 1):
+            found = after_endings(row.attempts, self._around.chance())
+            assert found is not None
+            assert found.delay is not None
+            why = f"the service ended {row.attempts} times while it was being read"
+            hint = (
+                f"the kernel's and the service's log may say why; `docent documents retry {row.id}` tries again at once"
+            )
+            _log.warning("%s: %s; it waits for %.0f s", row.id, why, found.delay)
+            self._store.postpone(
+                row.id,
+                Trouble(_ENDED, why, hint),
+                attempts=row.attempts,
+                next_attempt=self._around.clock() + found.delay,
+                state=found.state,
+                withdrawn="nothing",
+                ticket=row.ticket,
+            )
+
     # Below: the reading threads.
 
-    def _run(self) -> None:
+    def _run(self, lane: Lane) -> None:
+        wait, longest = _STORE_SECONDS
         while not self._stopping.is_set():
             try:
                 self._first()
-                self._read_next()
+                self._read_next(lane)
+                wait = _STORE_SECONDS[0]
             except NotReady:
                 return
             except StoreError as error:
                 # a full disk, say: nothing is lost, and nothing else can be done than to try again later
                 _log.error("%s; %s", error, error.hint)
-                self._stopping.wait(_RETRY_STORE_SECONDS)
+                self._stopping.wait(wait)
+                wait = min(2 * wait, longest)
             except Exception:  # noqa: BLE001 - the top of a loop that must survive
                 _log.exception("a reading thread failed")
-                self._stopping.wait(_RETRY_STORE_SECONDS)
+                self._stopping.wait(wait)
 
-    def _read_next(self) -> None:
-        taken = self._take()
+    def _read_next(self, lane: Lane) -> None:
+        with self._changed:
+            seen = self._generation
+        self._release_due()
+        taken = self._take(lane) if self._around.there() else None
         if taken is None:
-            self._wait()
+            self._wait(lane, seen)
             return
         row, stop = taken
         try:
-            self._read(row, stop)
+            Attempt(self._store, row, stop, self._around, lambda key: self._claim(row.id, key, stop)).run(self.reader)
         finally:
-            with self._changed:
-                del self._current[row.id]
-            self.wake()  # the document may be queued again
+            self._give_back(row.id)
 
-    def _take(self) -> tuple[DocumentRow, threading.Event] | None:
+    def _release_due(self) -> None:
+        """Queue what is to be tried again by now. A time that lies absurdly far ahead is from a clock since put back."""
+        now = self._around.clock()
+        due = self._store.next_due()
+        if due is not None and (due <= now or due > now + 2 * DELAYS[-1]):
+            for document in self._store.release(now, but=now + 2 * DELAYS[-1]):
+                self._around.tell(document)
+            self.wake()
+
+    def _take(self, lane: Lane) -> tuple[DocumentRow, threading.Event] | None:
         with self._changed:
-            row = self._store.next_pending(exclude=self._current.keys())
-            if row is None or self._stopping.is_set():
-                self._work_waits = False
+            now = time.monotonic()
+            if self._stopping.is_set() or not may_take(lane, [one.held for one in self._current.values()], now):
                 return None
-            stop = self._current[row.id] = threading.Event()
-            return row, stop
+            row = self._store.next_pending({*self._current, *self._parked}, lane.order, lane.below)
+            if row is None:
+                return None
+            taken = self._current[row.id] = _Taken(Held(lane, row.identity.size, now), row.ticket, threading.Event())
+            self._generation += 1  # the express lane may be needed now
+            self._changed.notify_all()
+            return row, taken.stop
 
-    def _wait(self) -> None:
+    def _wait(self, lane: Lane, seen: int) -> None:
+        """Until something is queued or due."""
+        due = self._store.next_due()
+        longest = LONG_SECONDS / 2 if lane.is_express else _LONGEST_WAIT_SECONDS
+        if due is not None:
+            longest = min(longest, max(0.0, due - self._around.clock()))
+        if not self._around.there():
+            longest = _AWAY_SECONDS
         with self._changed:
-            self._changed.wait_for(lambda: self._work_waits or self._stopping.is_set())
+            self._changed.wait_for(lambda: self._generation != seen or self._stopping.is_set(), longest)
 
-    def _read(self, row: DocumentRow, stop: threading.Event) -> None:
-        try:
-            reading = self.reader.open(row.path, stop)
-        except IngestError as error:
-            self._failed(row, error)
-        else:
-            try:
-                self._read_content(row, reading, stop)
-            finally:
-                reading.close()
-        self._tell(row.id)
+    def _claim(self, document_id: str, key: RevisionKey, stop: threading.Event) -> bool:
+        """Whether this document is to be read now; if another of the same content is, it waits until that is done.
 
-    def _read_content(self, row: DocumentRow, reading: Reading, stop: threading.Event) -> None:
-        key: RevisionKey | None = None
-        try:
-            key = RevisionKey(reading.sha256())
-            if self._store.settle(row.id, key, reading.identity, ticket=row.ticket):
-                return
-            sink = self._store.open_revision(row.id, key, ticket=row.ticket)
-            self._tell(row.id)
-            reading.run(_Watched(sink, lambda: self._tell(row.id)))
-            done = self._store.get(row.id)
-            _log.info("read %s: %d pages, %d passages", display(done.path), done.pages, done.chunks)
-        except (Stopped, UnknownDocument):
-            _log.debug("reading %s was interrupted", display(row.path))
-        except IngestError as error:
-            if not stop.is_set():
-                self._failed(row, error, key if isinstance(error, PermanentError) else None)
-        except (StoreError, NotReady):
-            raise
-        except Exception as error:  # noqa: BLE001 - one document must not hold up the others, whatever happens to it
-            _log.exception("reading %s failed", display(row.path))
-            why = f"{type(error).__name__}: {error}"
-            hint = f"the service's log has the details; `docent documents retry {row.id}` tries again"
-            self._store.fail(row.id, "internal_error", why, hint, ticket=row.ticket)
+        Many copies of one file would fill the list of those that wait: the thread itself waits then.
+        """
+        with self._changed:
+            holder = self._claims.setdefault(key, document_id)
+            if holder == document_id:
+                return True
+            if len(self._parked) < _MOST_PARKED:
+                self._parked[document_id] = key
+                return False
+            self._changed.wait_for(lambda: key not in self._claims or stop.is_set())
+            if stop.is_set():
+                return False
+            return self._claims.setdefault(key, document_id) == document_id
 
-    def _failed(self, row: DocumentRow, error: IngestError, key: RevisionKey | None = None) -> None:
-        """Note why; content that will never be readable is remembered by its key, so that a touch costs only its hash."""
-        denied = isinstance(error, Unreadable) and isinstance(error.__cause__, PermissionError)
-        hint = self._mend(row.path) if denied else error.hint
-        _log.warning("%s; %s", error, hint)
-        try:
-            self._store.fail(row.id, error.code, error.why, hint, key=key, ticket=row.ticket)
-        except UnknownDocument:
-            _log.debug("%s was deleted meanwhile", display(row.path))
-
-
-class _Watched:
-    """A sink that tells of its progress."""
-
-    def __init__(self, sink: Sink, tell: Callable[[], None]) -> None:
-        self._sink = sink
-        self._tell = tell
-
-    def progress(self) -> Progress:
-        return self._sink.progress()
-
-    def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
-        return self._sink.known_vectors(texts)
-
-    def begin(self, info: DocumentInfo) -> None:
-        self._sink.begin(info)
-        self._tell()
-
-    def commit(self, batch: Batch) -> None:
-        self._sink.commit(batch)
-        self._tell()
-
-    def complete(self) -> None:
-        self._sink.complete()
+    def _give_back(self, document_id: str) -> None:
+        """The document may be queued again, and those of the same content need not wait any more."""
+        with self._changed:
+            del self._current[document_id]
+            for key in [key for key, holder in self._claims.items() if holder == document_id]:
+                del self._claims[key]
+                self._parked = {parked: other for parked, other in self._parked.items() if other != key}
+        self.wake()

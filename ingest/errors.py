@@ -11,6 +11,7 @@ IngestError
 │   └── ParserLimit         a limit on time, memory or output was reached
 └── TransientError          worth another try
     ├── Unreadable          permission denied or an I/O error
+    ├── ParserKilled        the parser's process was killed from outside
     ├── FileChanged         the file changed while it was being read
     └── Stopped             the service is stopping
 
@@ -85,6 +86,12 @@ class Unreadable(TransientError):
     """The file cannot be opened or read: permission or I/O."""
 
     code = "unreadable"
+
+
+class ParserKilled(TransientError):
+    """The parser's process was killed, by the kernel for want of memory or by somebody; not by a limit of its own."""
+
+    code = "parser_killed"
 
 
 class FileChanged(TransientError):

@@ -7,6 +7,7 @@ import resource
 from dataclasses import asdict, dataclass
 
 MIB = 1024 * 1024
+_CPU_GRACE_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +41,25 @@ class Limits:
 def apply(limits: Limits, file_size: int) -> None:
     """Bind this process. No new files, no new processes, no core dump; the file is mapped, so its size is added.
 
-    RLIMIT_NPROC does not bind root; the seccomp filter refuses new processes in any case.
+    RLIMIT_NPROC does not bind root; the seccomp filter refuses new processes in any case. The limit on CPU time first
+    ends the process by SIGXCPU, so that SIGKILL tells of somebody else.
     """
     memory = limits.memory_bytes + file_size
     seconds = int(limits.document_seconds) + 1
     for what, value in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_DATA, limits.memory_bytes),
-        (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 16),
     ):
         _lower(what, value)
+    _lower(resource.RLIMIT_CPU, seconds + _CPU_GRACE_SECONDS, seconds)
 
 
-def _lower(what: int, value: int) -> None:
+def _lower(what: int, value: int, soft: int | None = None) -> None:
     hard = resource.getrlimit(what)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(what, (value, value))
+    resource.setrlimit(what, (value if soft is None else min(soft, value), value))

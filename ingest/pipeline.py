@@ -5,13 +5,15 @@ embedder works on up to two batches; the calling thread asks the sink, and commi
 Only the calling thread touches the sink.
 
 After a restart everything is read and chunked again from the first page, which always gives the same chunks, and what
-the sink has already is passed over without embedding: chunks by their number, pages by theirs.
+the sink has already is passed over without embedding: chunks by their number, pages by theirs. The first batches are
+small and none waits long for its last chunk, so that work which is stopped again and again gets on all the same.
 """
 
 import contextlib
 import queue
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -23,6 +25,8 @@ from ingest.title import best_title
 from ingest.types import Batch, Chunk, EmbeddedChunk, Embedder, Page, Sink, Vector
 
 BATCH_CHUNKS = 32
+_FIRST_CHUNKS = 8
+_BATCH_SECONDS = 2.0
 _BATCH_PAGES = 64
 _EMBEDDED_AT_ONCE = 2
 _POLL_SECONDS = 0.1
@@ -46,23 +50,25 @@ def run(
     limits: ChunkLimits | None = None,
     batch_chunks: int = BATCH_CHUNKS,
     stop: Event,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Bring one document into the sink; what the sink already has is kept.
 
-    Raises NoText, Stopped once `stop` is set, and whatever the extraction, the embedder and the sink raise. What was
+    `batch_chunks` are committed together, fewer of them at first and where they come slowly. Raises NoText, Stopped once `stop` is set, and whatever the extraction, the embedder and the sink raise. What was
     committed before stays committed.
     """
     limits = limits or ChunkLimits(max_tokens=embedder.max_tokens)
     sink.begin(extraction.info)
-    with _Drafts(extraction, embedder, sink, limits, batch_chunks, stop) as drafts:
+    with _Drafts(extraction, embedder, sink, limits, batch_chunks, stop, clock) as drafts:
         waiting: deque[tuple[_Draft, dict[str, Vector], Future[list[Vector]]]] = deque()
         with ThreadPoolExecutor(_EMBEDDED_AT_ONCE, thread_name_prefix="embed-batch") as pool:
             for draft in drafts:
-                texts = [text for _, text in draft.chunks]
-                known = sink.known_vectors(texts) if texts else {}
-                missing = [text for text in dict.fromkeys(texts) if text not in known]
-                waiting.append((draft, known, pool.submit(_embed, embedder, missing, stop, extraction.what)))
-                if len(waiting) == _EMBEDDED_AT_ONCE:
+                if draft is not None:
+                    texts = [text for _, text in draft.chunks]
+                    known = sink.known_vectors(texts) if texts else {}
+                    missing = [text for text in dict.fromkeys(texts) if text not in known]
+                    waiting.append((draft, known, pool.submit(_embed, embedder, missing, stop, extraction.what)))
+                if len(waiting) == _EMBEDDED_AT_ONCE or (draft is None and waiting and waiting[0][2].done()):
                     _commit(sink, *waiting.popleft())
             while waiting:
                 _commit(sink, *waiting.popleft())
@@ -108,13 +114,21 @@ class _Drafts:
     """Batches of chunks, made ahead by a thread that iteration drains and leaving the context ends."""
 
     def __init__(
-        self, extraction: Extraction, embedder: Embedder, sink: Sink, limits: ChunkLimits, size: int, stop: Event
+        self,
+        extraction: Extraction,
+        embedder: Embedder,
+        sink: Sink,
+        limits: ChunkLimits,
+        size: int,
+        stop: Event,
+        clock: Callable[[], float],
     ) -> None:
         self._extraction = extraction
         self._embedder = embedder
         self._limits = limits
         self._size = size
         self._stop = stop
+        self._clock = clock
         self._done = sink.progress()
         self._abandoned = Event()
         self._queue: queue.Queue[_Draft | BaseException | None] = queue.Queue(maxsize=1)
@@ -133,12 +147,14 @@ class _Drafts:
             self._extraction.abort()
         self._thread.join()
 
-    def __iter__(self) -> Iterator[_Draft]:
+    def __iter__(self) -> Iterator[_Draft | None]:
+        """The batches; None where none is ready yet, so that the caller can do something else."""
         while True:
             try:
                 item = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 _check(self._stop, self._extraction.what)
+                yield None
                 continue
             if item is None:
                 return
@@ -170,16 +186,18 @@ class _Drafts:
 
     def _drafts(self) -> Iterator[_Draft]:
         read: deque[Page] = deque()
-        draft = _Draft()
+        draft, size, began = _Draft(), min(_FIRST_CHUNKS, self._size), self._clock()
         for chunk in chunk_pages(self._remembered(read), self._embedder.token_offsets, self._limits):
             _check(self._stop, self._extraction.what)
             self.chunks_seen += 1
             if chunk.ordinal >= self._done.chunks_done:
                 draft.chunks.append((chunk, embedded_text(chunk)))
             self._take(read, chunk.page_last, draft)
-            if len(draft.chunks) >= self._size or len(draft.pages) >= _BATCH_PAGES:
+            slow = bool(draft.chunks) and self._clock() - began >= _BATCH_SECONDS
+            if slow or len(draft.chunks) >= size or len(draft.pages) >= _BATCH_PAGES:
                 yield draft
-                draft = _Draft(pages_done=draft.pages_done, title=draft.title)
+                draft, size = _Draft(pages_done=draft.pages_done, title=draft.title), min(2 * size, self._size)
+                began = self._clock()
         self._take(read, self._extraction.info.pages, draft)
         if draft.pages or draft.chunks:
             yield draft

@@ -39,6 +39,8 @@ _GRACE_SECONDS = 5.0
 _ERRORS = {kind.code: kind for kind in (errors.BrokenPdf, errors.EncryptedPdf, errors.ParserLimit, errors.NotAPdf)}
 _CRASH_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, then drop it again"
 _START_HINT = "see whether memory and processes are left (`docent doctor`); it is tried again"
+_DISK_HINT = "check the disk (dmesg); it is tried again by itself"
+_KILLED_HINT = "see whether memory is left (`docent doctor`); it is tried again by itself"
 _LIMIT_HINT = "split it into smaller files, or print it to PDF anew"
 
 
@@ -60,7 +62,7 @@ def open_extraction(
     With `drawing`, no page is read; that one is drawn.
 
     Raises the errors of `ingest.errors`, here or while iterating: NotAPdf, EmptyFile, Unreadable, EncryptedPdf,
-    BrokenPdf, ParserCrashed, ParserLimit, FileChanged, Stopped.
+    BrokenPdf, ParserCrashed, ParserLimit, ParserKilled, FileChanged, Stopped.
     """
     owned = not isinstance(source, OpenedFile)
     file = source if isinstance(source, OpenedFile) else open_file(source)
@@ -254,7 +256,11 @@ class Extraction:
             status = 0
         self._file.check_unchanged()
         complaint = launch.complaint(self._process, self._limits.stderr_bytes)
-        if -status in (signal.SIGKILL, signal.SIGXCPU) or "alloc" in complaint or "MemoryError" in complaint:
+        if -status == signal.SIGBUS:  # the file is mapped: a page of it could not be read
+            raise errors.Unreadable(self.what, "the disk reported an error while it was read", _DISK_HINT)
+        if -status == signal.SIGKILL:  # its own limits end it by other signals
+            raise errors.ParserKilled(self.what, "its reader was killed, perhaps as memory was short", _KILLED_HINT)
+        if -status == signal.SIGXCPU or "alloc" in complaint or "MemoryError" in complaint:
             raise errors.ParserLimit(self.what, "reading it takes more memory or time than is allowed", _LIMIT_HINT)
         ending = signal.Signals(-status).name if status < 0 else f"status {status}"
         error = errors.ParserCrashed(self.what, f"its reader died ({ending})", _CRASH_HINT)

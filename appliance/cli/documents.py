@@ -132,6 +132,7 @@ def _fields(document: Document) -> list[tuple[str, str]]:
         ("hint", document.hint or ""),
         ("pages", pages_of(document)),
         ("progress", document_pace(document)),
+        ("next attempt", document.next_attempt or ""),
         *(_how_read(document.reading) if document.reading else ()),
         ("passages", f"{document.chunks:,}"),
         ("size", amount(document.size)),

@@ -18,7 +18,7 @@ from appliance.store.connection import Row, row, rows, run, value
 from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.names import collection_of, from_display
-from appliance.store.rows import STATES, DocumentRow, KnownFile, State, WorkLeft
+from appliance.store.rows import STATES, DocumentRow, KnownFile, Order, State, Trouble, WorkLeft
 from appliance.store.texts import told
 from appliance.store.vectors import in_list
 from ingest.types import FileIdentity
@@ -26,7 +26,7 @@ from ingest.types import FileIdentity
 _IDENTITY = "d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns"
 _SELECT = (
     "SELECT d.id, d.path, c.name, d.state, d.reason_code, d.reason, d.hint, r.title, r.pages, r.pages_done, s.chunks,"
-    f" d.sequence, {_IDENTITY} FROM documents d JOIN collections c ON c.id = d.collection"
+    f" d.sequence, d.attempts, d.next_attempt, {_IDENTITY} FROM documents d JOIN collections c ON c.id = d.collection"
     " LEFT JOIN revisions r ON r.id = coalesce(d.building, d.serving)"
     " LEFT JOIN revisions s ON s.id = coalesce(d.serving, d.building)"
 )
@@ -131,13 +131,13 @@ def known_files(connection: apsw.Connection) -> dict[bytes, KnownFile]:
     """Every document by its path, for the watcher."""
     found = rows(connection, f"SELECT d.path, d.id, d.state, d.reason_code, {_IDENTITY} FROM documents d")
     return {
-        path: KnownFile(document_id(number), _identity(identity), state, _if_failed(state, code))
+        path: KnownFile(document_id(number), _identity(identity), state, code if state == "failed" else "")
         for path, number, state, code, *identity in found
     }
 
 
 def enqueue(connection: apsw.Connection, path: bytes, identity: FileIdentity) -> int:
-    """Note a new or changed file; what it said before goes on answering."""
+    """Note a new or changed file; what it said before goes on answering, and its attempts are counted anew."""
     number = value(connection, "SELECT id FROM documents WHERE path = ?", (path,))
     if number is None:
         run(
@@ -154,25 +154,90 @@ def enqueue(connection: apsw.Connection, path: bytes, identity: FileIdentity) ->
 
 
 def requeue(connection: apsw.Connection, number: int) -> None:
-    """Put the document at the end of the queue."""
+    """Put the document at the end of the queue, as if it had never been tried."""
     run(
         connection,
-        "UPDATE documents SET state = 'pending', sequence = ? WHERE id = ?",
+        "UPDATE documents SET state = 'pending', sequence = ?, attempts = 0, next_attempt = NULL WHERE id = ?",
         (_next_sequence(connection), number),
     )
 
 
-def next_pending(connection: apsw.Connection, exclude: Collection[int]) -> DocumentRow | None:
-    """The document to read next: one that was interrupted, else the one that has waited longest."""
-    for state in ("indexing", "pending"):
-        found = row(
+def next_pending(
+    connection: apsw.Connection, exclude: Collection[int], order: Order = "age", below: int | None = None
+) -> DocumentRow | None:
+    """The document to read next.
+
+    By age: one that was interrupted, else the one that has waited longest. By size: the smallest of both, of less than
+    `below` bytes if that is given.
+    """
+    found = [
+        one
+        for ready in ("d.state = 'indexing'", "d.state = 'pending' AND d.next_attempt IS NULL")
+        if (one := _first(connection, ready, exclude, order, below)) is not None
+    ]
+    if order == "size":
+        found.sort(key=lambda one: (one.identity.size, one.ticket))
+    return found[0] if found else None
+
+
+def _first(
+    connection: apsw.Connection, ready: str, exclude: Collection[int], order: Order, below: int | None
+) -> DocumentRow | None:
+    by = "d.sequence" if order == "age" else "d.size, d.sequence"
+    where = f"{ready} AND d.id NOT IN {in_list(exclude)} AND (?1 IS NULL OR d.size < ?1)"
+    found = row(connection, f"{_SELECT} WHERE {where} ORDER BY {by} LIMIT 1", (below,))
+    return None if found is None else _document(found)
+
+
+def begin_attempt(connection: apsw.Connection, number: int) -> None:
+    """The document is being read: `indexing`, and one attempt more."""
+    run(connection, "UPDATE documents SET state = 'indexing', attempts = attempts + 1 WHERE id = ?", (number,))
+
+
+def progressed(connection: apsw.Connection, number: int) -> None:
+    """The attempt at hand has committed something: it does not count."""
+    run(connection, "UPDATE documents SET attempts = 0 WHERE id = ? AND attempts > 0", (number,))
+
+
+def postpone(
+    connection: apsw.Connection, number: int, state: State, trouble: Trouble, attempts: int, next_attempt: float | None
+) -> None:
+    """Leave the document until `next_attempt`, or, at None, until somebody asks for it; remember why."""
+    run(
+        connection,
+        "UPDATE documents SET state = ?, reason_code = ?, reason = ?, hint = ?, failed_key = '', attempts = ?,"
+        " next_attempt = ? WHERE id = ?",
+        (state, told(trouble.code), told(trouble.reason), told(trouble.hint), attempts, next_attempt, number),
+    )
+
+
+def release(connection: apsw.Connection, until: float, but: float, except_code: str = "") -> list[int]:
+    """Put at the end of the queue what waits for a time up to `until` or, absurdly, beyond `but`; gives their numbers."""
+    found = rows(
+        connection,
+        "SELECT id FROM documents WHERE next_attempt IS NOT NULL AND (next_attempt <= ? OR next_attempt > ?)"
+        " AND reason_code <> ? ORDER BY next_attempt, sequence",
+        (until, but, except_code),
+    )
+    for (number,) in found:
+        run(
             connection,
-            f"{_SELECT} WHERE d.state = ? AND d.id NOT IN {in_list(exclude)} ORDER BY d.sequence LIMIT 1",
-            (state,),
+            "UPDATE documents SET state = 'pending', next_attempt = NULL, sequence = ? WHERE id = ?",
+            (_next_sequence(connection), number),
         )
-        if found is not None:
-            return _document(found)
-    return None
+    return [number for (number,) in found]
+
+
+def next_due(connection: apsw.Connection) -> float | None:
+    """When the next document is to be tried again; None if none waits for a time."""
+    found = value(connection, "SELECT min(next_attempt) FROM documents WHERE next_attempt IS NOT NULL")
+    return None if found is None else float(found)
+
+
+def interrupted(connection: apsw.Connection, attempts: int) -> list[int]:
+    """The documents that have been begun this many times or more and never got on."""
+    found = rows(connection, "SELECT id FROM documents WHERE state = 'indexing' AND attempts >= ?", (attempts,))
+    return [number for (number,) in found]
 
 
 def is_current(connection: apsw.Connection, number: int, ticket: int | None) -> bool:
@@ -203,7 +268,8 @@ def set_failure(connection: apsw.Connection, number: int, code: str, reason: str
     """Move to `failed` and remember why, and for which content (`failed_key`; "" if another try may succeed)."""
     run(
         connection,
-        "UPDATE documents SET state = 'failed', reason_code = ?, reason = ?, hint = ?, failed_key = ? WHERE id = ?",
+        "UPDATE documents SET state = 'failed', reason_code = ?, reason = ?, hint = ?, failed_key = ?,"
+        " attempts = max(attempts, 1), next_attempt = NULL WHERE id = ?",
         (told(code), told(reason), told(hint), failed_key, number),
     )
 
@@ -212,7 +278,8 @@ def clear_failure(connection: apsw.Connection, number: int) -> None:
     """Forget why an earlier try failed."""
     run(
         connection,
-        "UPDATE documents SET reason_code = '', reason = '', hint = '', failed_key = '' WHERE id = ?",
+        "UPDATE documents SET reason_code = '', reason = '', hint = '', failed_key = '', attempts = 0,"
+        " next_attempt = NULL WHERE id = ?",
         (number,),
     )
 
@@ -278,27 +345,27 @@ def _within(collections: Collection[int] | None) -> str:
     return "" if collections is None else f" AND d.collection IN {in_list(collections)}"
 
 
-def _if_failed(state: str, text: str) -> str:
-    return text if state == "failed" else ""
-
-
 def _document(found: Row) -> DocumentRow:
-    number, path, collection, state, code, reason, hint, title, pages, pages_done, chunks, sequence, *identity = found
+    number, path, collection, state, code, reason, hint, title, pages, pages_done, chunks, *rest = found
+    sequence, attempts, next_attempt, *identity = rest
+    told = state == "failed" or (state == "pending" and attempts > 0)
     return DocumentRow(
         id=document_id(number),
         number=number,
         path=path,
         collection=collection,
         state=state,
-        reason_code=_if_failed(state, code),
-        reason=_if_failed(state, reason),
-        hint=_if_failed(state, hint),
+        reason_code=code if told else "",
+        reason=reason if told else "",
+        hint=hint if told else "",
         identity=_identity(identity),
         title=title or "",
         pages=pages or 0,
         pages_done=pages_done or 0,
         chunks=chunks or 0,
         ticket=sequence,
+        attempts=attempts,
+        next_attempt=next_attempt,
     )
 
 

@@ -150,7 +150,19 @@ _HOW_IT_WAS_READ: Sequence[str] = (
     "ALTER TABLE chunks ADD COLUMN table_rows INTEGER",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _PAGE_SOURCES, _HOW_IT_WAS_READ)
+# A document that waits for its next attempt has the time of it (Unix seconds); it is not ready before that is cleared.
+_DURABLE_QUEUE: Sequence[str] = (
+    "ALTER TABLE documents ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE documents ADD COLUMN next_attempt REAL",
+    "CREATE INDEX documents_ready_by_age ON documents (sequence) WHERE state = 'pending' AND next_attempt IS NULL",
+    "CREATE INDEX documents_ready_by_size ON documents (size, sequence) WHERE state = 'pending' AND next_attempt IS NULL",
+    "CREATE INDEX documents_by_next_attempt ON documents (next_attempt) WHERE next_attempt IS NOT NULL",
+    "CREATE INDEX revisions_by_content ON revisions (sha256) WHERE complete = 1",
+    "UPDATE documents SET next_attempt = 0 WHERE state = 'failed' AND failed_key = ''"
+    " AND reason_code IN ('unreadable', 'file_changed', 'ingest_failed', 'internal_error')",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _PAGE_SOURCES, _HOW_IT_WAS_READ, _DURABLE_QUEUE)
 
 
 def migrate(connection: apsw.Connection, path: Path, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -22,7 +22,7 @@ def revision(connection: apsw.Connection, document: int) -> RevisionRow | None:
         f" {_REVISION} WHERE d.id = ?",
         (document,),
     )
-    return None if found is None else RevisionRow(*found[:-1], complete=bool(found[-1]))
+    return None if found is None else RevisionRow(*(*found[:-1], bool(found[-1])))
 
 
 def reading(connection: apsw.Connection, document: int) -> ReadingRow | None:

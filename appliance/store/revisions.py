@@ -84,7 +84,7 @@ def progress(connection: apsw.Connection, revision: int) -> Progress:
 
 def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> None:
     """Note the number of pages, what the document says of itself, and its title until a better one is known."""
-    _standing(connection, revision)
+    standing_of(connection, revision)
     run(
         connection,
         "UPDATE revisions SET pages = ?, author = ?, language = ?, created = ?, modified = ?,"
@@ -95,14 +95,14 @@ def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> Non
 
 def append(
     connection: apsw.Connection, index: VectorIndex, revision: int, batch: Batch, known_names: dict[str, Vector]
-) -> None:
-    """Write one batch: pages, chunks, vectors, index rows if the revision answers, progress.
+) -> int:
+    """Write one batch: pages, chunks, vectors, index rows if the revision answers, progress; gives the document's number.
 
     Raises:
         UnknownDocument: the document or this revision of it is gone.
         NameWanted: the name's vector is needed first.
     """
-    standing = _standing(connection, revision)
+    standing = standing_of(connection, revision)
     title = storable(batch.title)
     if standing.searchable and batch.chunks:
         names.put(connection, index.embedder, standing.document, standing.path, title, known_names)
@@ -114,15 +114,26 @@ def append(
         "UPDATE revisions SET pages_done = ?, chunks = chunks + ?, title = ? WHERE id = ?",
         (batch.pages_done, len(batch.chunks), title, revision),
     )
-    if not standing.searchable:
+    first = batch.chunks[0].chunk.ordinal if batch.chunks else None
+    grown(connection, index, revision, standing, title, first)
+    return standing.document
+
+
+def grown(
+    connection: apsw.Connection, index: VectorIndex, revision: int, standing: Standing, title: str, first: int | None
+) -> None:
+    """Make findable what was added to a revision, if it answers: the chunks from the ordinal `first` on, None for none.
+
+    `standing` is from before; the name's vector must be there if there are chunks.
+    """
+    if not standing.searchable or (not standing.chunks and first is None):
         return
-    if standing.chunks or batch.chunks:
-        sources.put(connection, standing.document, revision, standing.path, title)
+    sources.put(connection, standing.document, revision, standing.path, title)
     if title != standing.title and standing.chunks:
         _hide(connection, index, revision)
         _expose(connection, index, revision, standing.path, title)
-    elif batch.chunks:
-        _expose(connection, index, revision, standing.path, title, batch.chunks[0].chunk.ordinal)
+    elif first is not None:
+        _expose(connection, index, revision, standing.path, title, first)
 
 
 def complete(connection: apsw.Connection, index: VectorIndex, revision: int, known_names: dict[str, Vector]) -> int:
@@ -132,7 +143,7 @@ def complete(connection: apsw.Connection, index: VectorIndex, revision: int, kno
         UnknownDocument: the document or this revision of it is gone.
         NameWanted: the name's vector is needed first.
     """
-    standing = _standing(connection, revision)
+    standing = standing_of(connection, revision)
     if standing.chunks:
         names.put(connection, index.embedder, standing.document, standing.path, standing.title, known_names)
         sources.put(connection, standing.document, revision, standing.path, standing.title)
@@ -162,6 +173,35 @@ def drop_building(connection: apsw.Connection, index: VectorIndex, document: int
         _forget_name(connection, document)
     run(connection, "UPDATE documents SET building = NULL WHERE id = ?", (document,))
     _delete(connection, building)
+
+
+def drop_outdated(
+    connection: apsw.Connection, index: VectorIndex, document: int, known_names: dict[str, Vector]
+) -> None:
+    """Drop the revision that answers; what has been read of the next one answers from now on.
+
+    Raises:
+        NameWanted: the name's vector is needed first.
+    """
+    held = row(
+        connection,
+        "SELECT d.serving, d.building, d.path, b.title, b.chunks FROM documents d"
+        " LEFT JOIN revisions b ON b.id = d.building WHERE d.id = ?",
+        (document,),
+    )
+    if held is None or held[0] is None:
+        return
+    serving, building, path, title, chunks = held
+    if chunks:
+        names.put(connection, index.embedder, document, path, title, known_names)
+        sources.put(connection, document, building, path, title)
+    else:
+        _forget_name(connection, document)
+    _hide(connection, index, serving)
+    run(connection, "UPDATE documents SET serving = NULL WHERE id = ?", (document,))
+    _delete(connection, serving)
+    if chunks:
+        _expose(connection, index, building, path, title)
 
 
 def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
@@ -203,7 +243,12 @@ def renamed(
         index.index_revision(connection, revision)
 
 
-def _standing(connection: apsw.Connection, revision: int) -> Standing:
+def standing_of(connection: apsw.Connection, revision: int) -> Standing:
+    """Where a revision that is being built stands.
+
+    Raises:
+        UnknownDocument: the document or this revision of it is gone.
+    """
     found = row(
         connection,
         "SELECT d.id, d.path, d.serving, d.building, r.title, r.chunks"

@@ -14,6 +14,10 @@ from ingest.types import ChunkWord, FileIdentity
 
 State = Literal["pending", "indexing", "indexed", "failed"]
 STATES: tuple[State, ...] = ("pending", "indexing", "indexed", "failed")
+Order = Literal["age", "size"]
+"""In which the queue is taken: the longest waiting first, or the smallest."""
+Withdrawn = Literal["nothing", "outdated", "everything"]
+"""What of a document stops answering: `outdated` is the text of the content before the one being read."""
 
 Matrix = npt.NDArray[np.float32]
 
@@ -42,7 +46,7 @@ class DocumentRow:
     collection: bytes
     state: State
     reason_code: str
-    """Why it failed; this and the next two are empty in any other state."""
+    """Why it failed or waits for its next attempt; this and the next two are empty otherwise."""
     reason: str
     hint: str
     identity: FileIdentity
@@ -54,6 +58,19 @@ class DocumentRow:
     """How many chunks of this document can be found."""
     ticket: int
     """Changes whenever the file is queued; hand it back so that an outdated result is not taken for the newest."""
+    attempts: int
+    """Attempts to read this content since one last made progress."""
+    next_attempt: float | None
+    """When it is read again by itself, in Unix seconds; None if it is not waiting for a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a document could not be read: a stable short name, the cause, and what to do next."""
+
+    code: str
+    reason: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +164,3 @@ class ReadingRow:
     language: str
     created: str
     modified: str
-
-
-@dataclass(frozen=True, slots=True)
-class PagesRead:
-    """How the pages of a document were read so far."""
-
-    text: int
-    ocr: int
-    skipped: int
-    empty: int
-    warnings: tuple[tuple[int, str], ...]
-    """Page and what went wrong with it, in the order of the pages; not all of them where there are many."""
-    warned: int
-    """Pages with a warning."""

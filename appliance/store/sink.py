@@ -5,20 +5,23 @@ content meanwhile, the next write raises `UnknownDocument`, and the work is to b
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import apsw
 
-from appliance.store import documents, revisions
+from appliance.store import documents, revisions, twins
 from appliance.store.database import Database
 from appliance.store.vectors import VectorIndex, text_hash
 from ingest.types import Batch, DocumentInfo, Progress, Vector
+
+T = TypeVar("T")
+_COPIED_AT_ONCE = 256
 
 
 class WriteNamed(Protocol):
     """Runs a transaction that may need vectors of names; see `Store`."""
 
-    def __call__(self, job: Callable[[apsw.Connection, dict[str, Vector]], None]) -> None: ...
+    def __call__(self, job: Callable[[apsw.Connection, dict[str, Vector]], T]) -> T: ...
 
 
 class RevisionSink:
@@ -53,9 +56,26 @@ class RevisionSink:
         """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
 
         def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
-            revisions.append(connection, self._index, self._revision, batch, known_names)
+            document = revisions.append(connection, self._index, self._revision, batch, known_names)
+            documents.progressed(connection, document)
 
         self._write_named(job)
+
+    def copy_some(self, most: int = _COPIED_AT_ONCE) -> bool | None:
+        """Copy the next chunks from another document of the same content; whether these were the last.
+
+        None if there is no such document, or none any more: what is missing is to be read. The revision is then still to
+        be completed, as after the last batch.
+        """
+
+        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> bool | None:
+            copied = twins.copy_some(connection, self._index, self._revision, most, known_names)
+            if copied is None:
+                return None
+            documents.progressed(connection, copied[0])
+            return copied[1]
+
+        return self._write_named(job)
 
     def complete(self) -> None:
         """Make this revision the one that answers, and drop the one before it, in one transaction.

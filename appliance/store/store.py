@@ -5,14 +5,15 @@ any thread, writes go through the one writer thread. Paths and collections are b
 `collections=None` for all collections; a set restricts them to what the caller may see.
 """
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, TypeVar
 
 import apsw
 
-from appliance.store import documents, fulltext, integrity, names, page_sources, passages, reading, revisions, sources
+from appliance.store import documents, fulltext, integrity, names, passages, reading, revisions, sources
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import chunk_number, document_id, document_number
@@ -22,19 +23,22 @@ from appliance.store.rows import (
     EmbedderKey,
     KnownFile,
     Matrix,
+    Order,
     PageRow,
-    PagesRead,
     PassageRow,
     ReadingRow,
     ReadPage,
     RevisionRow,
     State,
+    Trouble,
+    Withdrawn,
     WorkLeft,
 )
 from appliance.store.sink import RevisionSink
 from appliance.store.vectors import VectorIndex, register
 from ingest.types import ChunkWord, FileIdentity, RevisionKey, Vector
 
+T = TypeVar("T")
 Collections = Collection[bytes] | None
 EQUAL_WEIGHTS = (1.0,) * len(fulltext.COLUMNS)
 
@@ -148,7 +152,15 @@ class Store:
 
     def queue_file(self, path: bytes, identity: FileIdentity) -> str:
         """Note a new or changed file as pending and give its document's id. An old content goes on answering."""
-        return document_id(self._database.write(lambda connection: documents.enqueue(connection, path, identity)))
+        return self.queue_files([(path, identity)])[0]
+
+    def queue_files(self, files: Sequence[tuple[bytes, FileIdentity]]) -> list[str]:
+        """`queue_file` for many in one transaction; the ids in the order of the files."""
+
+        def job(connection: apsw.Connection) -> list[str]:
+            return [document_id(documents.enqueue(connection, path, identity)) for path, identity in files]
+
+        return self._database.write(job)
 
     def requeue(self, document: str) -> None:
         """Try a document again, whatever became of it before.
@@ -165,11 +177,35 @@ class Store:
 
         self._database.write(job)
 
-    def next_pending(self, exclude: Collection[str] = ()) -> DocumentRow | None:
-        """The document to read next, none of `exclude` (those that somebody is at already)."""
+    def next_pending(
+        self, exclude: Collection[str] = (), order: Order = "age", below: int | None = None
+    ) -> DocumentRow | None:
+        """The document to read next, none of `exclude` (those that somebody is at already).
+
+        By age: one that was interrupted, else the one that has waited longest. By size: the smallest of both, of less
+        than `below` bytes if that is given.
+        """
         numbers = [document_number(one) for one in exclude]
         with self._database.read() as connection:
-            return documents.next_pending(connection, numbers)
+            return documents.next_pending(connection, numbers, order, below)
+
+    def next_due(self) -> float | None:
+        """When the next document is to be tried again, in Unix seconds; None if none waits for a time."""
+        with self._database.read() as connection:
+            return documents.next_due(connection)
+
+    def release(self, until: float, *, but: float = math.inf, except_code: str = "") -> list[str]:
+        """Queue what waits for a time up to `until`, or beyond `but` (a clock was set back); gives the ids.
+
+        What waits for the reason `except_code` goes on waiting.
+        """
+        job = lambda connection: documents.release(connection, until, but, except_code)  # noqa: E731
+        return [document_id(number) for number in self._database.write(job)]
+
+    def interrupted(self, attempts: int) -> list[DocumentRow]:
+        """The documents that were begun this many times or more, never got on and were never said to have failed."""
+        with self._database.read() as connection:
+            return [documents.get(connection, number) for number in documents.interrupted(connection, attempts)]
 
     def settle(
         self, document: str, key: RevisionKey, identity: FileIdentity | None = None, *, ticket: int | None = None
@@ -192,6 +228,8 @@ class Store:
             revisions.drop_building(connection, self._index, number)
             if current:
                 documents.set_state(connection, number, "indexed" if served else "failed")
+                if served:
+                    documents.clear_failure(connection, number)
                 if identity is not None:
                     documents.set_identity(connection, number, identity)
             return True
@@ -212,7 +250,7 @@ class Store:
 
         def job(connection: apsw.Connection) -> int:
             if documents.is_current(connection, number, ticket):
-                documents.set_state(connection, number, "indexing")
+                documents.begin_attempt(connection, number)
                 if identity is not None:
                     documents.set_identity(connection, number, identity)
             return revisions.open_building(connection, self._index, number, key)
@@ -249,6 +287,37 @@ class Store:
                 documents.set_identity(connection, number, identity)
 
         self._database.write(job)
+
+    def postpone(
+        self,
+        document: str,
+        trouble: Trouble,
+        *,
+        attempts: int,
+        next_attempt: float | None,
+        state: Literal["pending", "failed"] = "failed",
+        withdrawn: Withdrawn = "everything",
+        ticket: int | None = None,
+    ) -> None:
+        """Leave a document until `next_attempt` (Unix seconds), or, at None, until its file changes or somebody asks.
+
+        With an outdated ticket nothing happens.
+
+        Raises:
+            UnknownDocument: there is none.
+        """
+        number = document_number(document)
+
+        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
+            if not documents.is_current(connection, number, ticket):
+                return
+            if withdrawn == "everything":
+                revisions.drop_all(connection, self._index, number)
+            elif withdrawn == "outdated":
+                revisions.drop_outdated(connection, self._index, number, known_names)
+            documents.postpone(connection, number, state, trouble, attempts, next_attempt)
+
+        self._write_named(job)
 
     def rename(self, document: str, path: bytes, identity: FileIdentity | None = None) -> None:
         """Follow a file to its new path; nothing but its name is embedded. A document that was there is removed.
@@ -387,17 +456,6 @@ class Store:
         with self._database.read() as connection:
             return reading.read_page(connection, owner, number, passage)
 
-    def pages_read(self, document: str, *, most_warnings: int = 20) -> PagesRead:
-        """How many of the document's pages were read in which way, and what went wrong with some.
-
-        Raises:
-            UnknownDocument: there is none.
-        """
-        number = document_number(document)
-        with self._database.read() as connection:
-            documents.get(connection, number)
-            return page_sources.pages_read(connection, number, most_warnings)
-
     # Soundness
 
     def check(self) -> list[str]:
@@ -415,7 +473,7 @@ class Store:
         revisions.drop_all(connection, self._index, number)
         documents.delete(connection, number)
 
-    def _write_named(self, job: Callable[[apsw.Connection, dict[str, Vector]], None]) -> None:
+    def _write_named(self, job: Callable[[apsw.Connection, dict[str, Vector]], T]) -> T:
         """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between."""
         known_names: dict[str, Vector] = {}
         while True:

@@ -3,12 +3,14 @@
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from appliance.errors import ApiError
 from appliance.naming import display
+from appliance.store.rows import Trouble
 from tests.conftest import SAMPLES
 from tests.live import FAST, Live, live_service, short_home, wait_until
 from tests.permissions import modes_count
@@ -213,9 +215,11 @@ class _Unforeseen:
 def test_a_failure_that_nobody_foresaw_costs_one_document(live: Live) -> None:
     workers = live.context.intake.workers
     workers.reader = _Unforeseen(workers.reader)  # type: ignore[assignment]
-    failed = live.drop("odd.pdf", POLICY)
-    assert failed.state == "failed"
-    assert "retry" in (failed.hint or "")
+    (live.library / "odd.pdf").write_bytes(POLICY)
+    waits = wait_until(lambda: (d := live.document("odd.pdf")) and d.reason and d, "the failure to be told")
+    assert (waits.state, waits.attempts) == ("pending", 1)
+    assert waits.next_attempt
+    assert "retry" in (waits.hint or "")
     assert live.drop("good.pdf", MANUAL).state == "indexed"
 
 
@@ -253,7 +257,8 @@ def test_what_could_not_be_opened_is_tried_again_at_the_next_start() -> None:
     with short_home() as home:
         with live_service(Path(home)) as live:
             failed = live.drop("policy.pdf", POLICY)
-            live.context.store.fail(failed.id, "unreadable", "input/output error", "check the disk")
+            why = Trouble("unreadable", "input/output error", "check the disk")
+            live.context.store.postpone(failed.id, why, attempts=4, next_attempt=time.time() + 3600)
             assert live.wait_for("policy.pdf").state == "failed"
         with live_service(Path(home)) as live:
             assert live.wait_for("policy.pdf", "indexed").id == failed.id

@@ -64,6 +64,17 @@ class DocumentCounts(Reply):
     failed: int = 0
 
 
+class Embedding(Reply):
+    """The embedding model that answers, None while the full text answers alone, and the one that is to take its place:
+    `done` of `total` passages are embedded with that one. `remark` says what an administrator should know of it."""
+
+    model: str | None
+    target: str | None = None
+    done: int = 0
+    total: int = 0
+    remark: str | None = None
+
+
 class Status(Reply):
     """The service at a glance; `queue` counts the files not yet done, unsettled ones included."""
 
@@ -73,6 +84,7 @@ class Status(Reply):
     queue: int
     models_loaded: list[str]
     version: str
+    embedding: Embedding | None = None
 
 
 class Document(Reply):

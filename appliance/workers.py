@@ -37,6 +37,14 @@ class Reading(Protocol):
     def identity(self) -> FileIdentity:
         """The file's, when it was opened."""
 
+    @property
+    def embedder(self) -> str:
+        """Identity of the embedding model that it is read for."""
+
+    @property
+    def chunking(self) -> str:
+        """What its chunks depend on besides the content; see `RevisionKey`."""
+
     def sha256(self) -> str:
         """Hash of its content."""
 
@@ -166,10 +174,10 @@ class Workers:
     def _read_content(self, row: DocumentRow, reading: Reading, stop: threading.Event) -> None:
         key: RevisionKey | None = None
         try:
-            key = RevisionKey(reading.sha256())
+            key = RevisionKey(reading.sha256(), chunking=reading.chunking)
             if self._store.settle(row.id, key, reading.identity, ticket=row.ticket):
                 return
-            sink = self._store.open_revision(row.id, key, ticket=row.ticket)
+            sink = self._store.open_revision(row.id, key, ticket=row.ticket, embedder=reading.embedder)
             self._tell(row.id)
             reading.run(_Watched(sink, lambda: self._tell(row.id)))
             done = self._store.get(row.id)

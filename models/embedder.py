@@ -9,13 +9,16 @@ Passages are made shorter than that by the chunker; a question that long loses i
 """
 
 import functools
+import os
 import re
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -46,6 +49,14 @@ _MATMUL_INTEGER = (
 )
 # Futures in flight for each thread: enough that no thread waits, few enough that memory stays flat.
 _AHEAD = 4
+_STEP_BACK = 10  # nice value: a question's thread gets nine tenths of a core from such a one
+
+
+class Turns(Protocol):
+    """Says when work that is not urgent may go on."""
+
+    def passage(self) -> AbstractContextManager[None]:
+        """One text's turn: entering waits for it, leaving ends it."""
 
 
 class Embedder:
@@ -63,6 +74,7 @@ class Embedder:
         self._output = _choose_output(manifest, session)
         self._special = tokenizer.num_special_tokens_to_add(False)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
+        self._behind = ThreadPoolExecutor(threads, thread_name_prefix="embed-behind", initializer=_step_back)
         self.size = 0
         """Bytes of its files."""
 
@@ -118,12 +130,22 @@ class Embedder:
         """The vector of a question, shape (dimensions,)."""
         return self._embed(self._manifest.query_prefix, text)
 
-    def embed_passages(self, texts: Iterable[str]) -> Iterator[Vector]:
-        """The vectors of `texts` in their order; takes a few texts ahead of what is consumed, never all."""
+    @property
+    def tokenizer_id(self) -> str:
+        """The tokenizer file's sha256: what else than lengths the pieces of a text depend on."""
+        return self._manifest.sha256[self._manifest.tokenizer]
+
+    def embed_passages(self, texts: Iterable[str], turns: Turns | None = None) -> Iterator[Vector]:
+        """The vectors of `texts` in their order; takes a few texts ahead of what is consumed, never all.
+
+        With `turns` it is done by threads that step back for others, each text when it is its turn.
+        """
         waiting: deque[Future[Vector]] = deque()
+        pool = self._behind if turns else self._pool
+        embed = functools.partial(self._embed_in_turn, turns) if turns else self.embed_passage
         try:
             for text in texts:
-                waiting.append(self._pool.submit(self.embed_passage, text))
+                waiting.append(pool.submit(embed, text))
                 if len(waiting) >= self._threads * _AHEAD:
                     yield waiting.popleft().result()
             while waiting:
@@ -131,6 +153,10 @@ class Embedder:
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _embed_in_turn(self, turns: Turns, text: str) -> Vector:
+        with turns.passage():
+            return self.embed_passage(text)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` without special tokens and prefix, however long it is."""
@@ -142,6 +168,7 @@ class Embedder:
 
     def close(self) -> None:
         """Wait for running texts, then free the model; embedding afterwards raises RuntimeError."""
+        self._behind.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
         self._session = None
 
@@ -208,6 +235,12 @@ class Embedder:
             )
         if not np.isfinite(vector).all():
             raise _unfit(folder, "its vectors hold values that are not finite")
+
+
+def _step_back() -> None:
+    """Let this thread have what the others leave of the CPU; Linux has a nice value for each."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _STEP_BACK)
 
 
 def _one_thread() -> Any:

@@ -7,6 +7,8 @@ from fastapi import Depends, Request
 
 from appliance.answering.answerer import Answerer
 from appliance.config import Settings
+from appliance.embedding.gate import QuestionsFirst
+from appliance.embedding.switch import EmbeddingSwitch
 from appliance.events import EventBus
 from appliance.intake import Intake
 from appliance.library import Library
@@ -31,6 +33,8 @@ class Context:
     models: ModelDesk
     monitor: Monitor
     events: EventBus
+    gate: QuestionsFirst
+    switch: EmbeddingSwitch
 
 
 def _context(request: Request) -> Context:

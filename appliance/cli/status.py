@@ -2,7 +2,7 @@
 
 from appliance.cli.options import JsonOption, command_group, connect, examples
 from appliance.cli.output import print_fields, print_model
-from appliance.wire import Status
+from appliance.wire import Embedding, Status
 
 app = command_group()
 
@@ -20,7 +20,7 @@ def status(json: JsonOption = False) -> None:
 
 def _fields(reply: Status) -> list[tuple[str, str]]:
     counts = reply.documents
-    return [
+    fields = [
         ("service", f"{'ready' if reply.ready else 'not ready'}, version {reply.version}"),
         (
             "documents",
@@ -30,3 +30,13 @@ def _fields(reply: Status) -> list[tuple[str, str]]:
         ("queue", "empty" if reply.queue == 0 else f"{reply.queue} to do"),
         ("models", ", ".join(reply.models_loaded) or "none loaded"),
     ]
+    return fields + ([("embedding", embedding_line(reply.embedding))] if reply.embedding else [])
+
+
+def embedding_line(embedding: Embedding) -> str:
+    """The embedding model that answers, and how far the switch to another one is."""
+    said = [embedding.model or "none, full text alone"]
+    if embedding.target:
+        share = embedding.done / embedding.total if embedding.total else 1.0
+        said.append(f"changing to {embedding.target}, {embedding.done:,} of {embedding.total:,} passages ({share:.0%})")
+    return "; ".join([*said, *([embedding.remark] if embedding.remark else [])])

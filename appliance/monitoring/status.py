@@ -16,10 +16,17 @@ from appliance.store import Store
 class Monitor:
     """Reads the service's state; thread-safe, blocking."""
 
-    def __init__(self, store: Store, unsettled: Callable[[], int], loaded: Callable[[], list[str]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        unsettled: Callable[[], int],
+        loaded: Callable[[], list[str]],
+        embedding: Callable[[], wire.Embedding],
+    ) -> None:
         self._store = store
         self._unsettled = unsettled
         self._loaded = loaded
+        self._embedding = embedding
         self.ready = False
         """Set by the composition root: true between the end of the start and the begin of the stop."""
 
@@ -33,6 +40,7 @@ class Monitor:
             queue=counts.pending + counts.indexing + self._unsettled(),
             models_loaded=self._loaded(),
             version=__version__,
+            embedding=self._embedding(),
         )
 
     def metrics(self, collections: frozenset[bytes] | None = None) -> bytes:
@@ -55,6 +63,9 @@ class _Gauges(Collector):
         yield GaugeMetricFamily("docent_chunks", "Searchable passages.", value=status.chunks)
         yield GaugeMetricFamily("docent_queue", "Files not yet done, unsettled ones included.", value=status.queue)
         yield GaugeMetricFamily("docent_models_loaded", "Models in memory.", value=len(status.models_loaded))
+        if status.embedding:
+            left = status.embedding.total - status.embedding.done
+            yield GaugeMetricFamily("docent_embedding_left", "Passages to embed with the next model.", value=left)
         yield GaugeMetricFamily("docent_ready", "1 while the service takes work.", value=int(status.ready))
 
     def describe(self) -> Iterator[Metric]:

@@ -1,7 +1,8 @@
 """The store's end of the ingest pipeline: the `Sink` protocol for one revision of one document.
 
 A sink writes only as long as its revision is the one being built. If the document was deleted or queued with another
-content meanwhile, the next write raises `UnknownDocument`, and the work is to be abandoned without a trace.
+content meanwhile, the next write raises `UnknownDocument`, and the work is to be abandoned without a trace. If another
+embedding model has taken over, it raises `Stopped`: the document is to be taken up again, with that model.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,27 +10,29 @@ from typing import Protocol
 
 import apsw
 
-from appliance.store import documents, revisions
+from appliance.store import documents, embedders, names, revisions
 from appliance.store.database import Database
 from appliance.store.vectors import VectorIndex, text_hash
+from ingest.errors import Stopped
 from ingest.types import Batch, DocumentInfo, Progress, Vector
 
 
 class WriteNamed(Protocol):
     """Runs a transaction that may need vectors of names; see `Store`."""
 
-    def __call__(self, job: Callable[[apsw.Connection, dict[str, Vector]], None]) -> None: ...
+    def __call__(self, job: Callable[[apsw.Connection, names.KnownNames], None]) -> None: ...
 
 
 class RevisionSink:
     """One building revision. May be used from any one thread at a time."""
 
     def __init__(
-        self, database: Database, index: VectorIndex, write_named: WriteNamed, revision: int, ticket: int | None
+        self, database: Database, write_named: WriteNamed, embedder: int, revision: int, ticket: int | None
     ) -> None:
+        """`embedder` is the number of the model whose vectors come in."""
         self._database = database
-        self._index = index
         self._write_named = write_named
+        self._embedder = embedder
         self._revision = revision
         self._ticket = ticket
 
@@ -42,7 +45,7 @@ class RevisionSink:
         """Vectors that the store already has for these embedded texts."""
         keys = {text: text_hash(text) for text in texts}
         with self._database.read() as connection:
-            known = self._index.known(connection, set(keys.values()))
+            known = self._index(connection).known(connection, set(keys.values()))
         return {text: known[key] for text, key in keys.items() if key in known}
 
     def begin(self, info: DocumentInfo) -> None:
@@ -52,8 +55,8 @@ class RevisionSink:
     def commit(self, batch: Batch) -> None:
         """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
 
-        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
-            revisions.append(connection, self._index, self._revision, batch, known_names)
+        def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
+            revisions.append(connection, self._index(connection), self._revision, batch, known_names)
 
         self._write_named(job)
 
@@ -63,10 +66,16 @@ class RevisionSink:
         If the file was queued again meanwhile, the document stays in the queue.
         """
 
-        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
-            document = revisions.complete(connection, self._index, self._revision, known_names)
+        def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
+            document = revisions.complete(connection, self._index(connection), self._revision, known_names)
             documents.clear_failure(connection, document)
             if documents.is_current(connection, document, self._ticket):
                 documents.set_state(connection, document, "indexed")
 
         self._write_named(job)
+
+    def _index(self, connection: apsw.Connection) -> VectorIndex:
+        index = embedders.writing(connection)
+        if index.embedder != self._embedder:
+            raise Stopped(f"reading revision {self._revision}", "the embedding model was changed meanwhile")
+        return index

@@ -5,50 +5,58 @@ any thread, writes go through the one writer thread. Paths and collections are b
 `collections=None` for all collections; a set restricts them to what the caller may see.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import apsw
 
-from appliance.store import documents, fulltext, integrity, names, passages, revisions, sources
+from appliance.store import documents, embedders, integrity, names, passages, revisions
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import document_id, document_number
 from appliance.store.migrations import migrate
-from appliance.store.rows import DocumentRow, EmbedderKey, KnownFile, Matrix, PageRow, PassageRow, State
+from appliance.store.rebuild import Rebuild
+from appliance.store.rows import DocumentRow, EmbedderKey, KnownFile, Matrix, PageRow, PassageRow, Standing, State
 from appliance.store.sink import RevisionSink
-from appliance.store.vectors import VectorIndex, register
+from appliance.store.view import EQUAL_WEIGHTS, Collections, View
+from ingest.errors import Stopped
 from ingest.types import ChunkWord, FileIdentity, RevisionKey, Vector
 
-Collections = Collection[bytes] | None
-EQUAL_WEIGHTS = (1.0,) * len(fulltext.COLUMNS)
+EmbedName = Callable[[str], Vector]
+
+
+class ModelGone(Exception):
+    """The embedding model is not open any more: look again which one is asked for."""
 
 
 class Store:
     """An open store; a context manager."""
 
-    def __init__(self, database: Database, index: VectorIndex, embed_name: Callable[[str], Vector]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._index = index
-        self._embed_name = embed_name
+        self._embed_names: dict[str, EmbedName] = {}
 
     @classmethod
-    def open(cls, path: Path, *, embedder: EmbedderKey, embed_name: Callable[[str], Vector]) -> Self:
-        """Open the store at `path`, creating or migrating it. `embed_name` embeds a document's name as a passage.
+    def open(cls, path: Path, *, embedder: EmbedderKey | None = None, embed_name: EmbedName | None = None) -> Self:
+        """Open the store at `path`, creating or migrating it, and `want` the embedding model, if one is named;
+        `embed_name` then embeds a document's name as a passage (`name_with`).
 
         Raises:
-            EmbedderMismatch: another embedding model made the index.
             StoreTooNew, StoreCorrupt, StoreFull, StoreError: it cannot be used as it is.
         """
-        database = Database(path, lambda connection: migrate(connection, path))
+        store = cls(Database(path, lambda connection: migrate(connection, path)))
         try:
-            index = database.write(lambda connection: register(connection, embedder))
+            if embedder is not None:
+                store.want(embedder)
+                if embed_name is not None:
+                    store.name_with(embedder.identity, embed_name)
         except BaseException:
-            database.close()
+            store.close()
             raise
-        return cls(database, index, embed_name)
+        return store
 
     def __enter__(self) -> Self:
         return self
@@ -168,10 +176,11 @@ class Store:
 
         def job(connection: apsw.Connection) -> bool:
             current = documents.is_current(connection, number, ticket)
-            served = revisions.serves(connection, number, key)
+            index = embedders.writing(connection)
+            served = revisions.serves(connection, index, number, key)
             if not served and not documents.failed_with(connection, number, revisions.failed_key(key)):
                 return False
-            revisions.drop_building(connection, self._index, number)
+            revisions.drop_building(connection, index, number)
             if current:
                 documents.set_state(connection, number, "indexed" if served else "failed")
                 if identity is not None:
@@ -181,26 +190,37 @@ class Store:
         return self._database.write(job)
 
     def open_revision(
-        self, document: str, key: RevisionKey, identity: FileIdentity | None = None, *, ticket: int | None = None
+        self,
+        document: str,
+        key: RevisionKey,
+        identity: FileIdentity | None = None,
+        *,
+        ticket: int | None = None,
+        embedder: str | None = None,
     ) -> RevisionSink:
         """The sink for this content; what was committed of it before goes on, any other content begun is dropped.
 
-        The document is then `indexing`, unless the ticket is outdated.
+        The document is then `indexing`, unless the ticket is outdated. `embedder` is the identity of the model that
+        its vectors will be of.
 
         Raises:
             UnknownDocument: there is none.
+            Stopped: new vectors are wanted of another model by now.
         """
         number = document_number(document)
 
-        def job(connection: apsw.Connection) -> int:
+        def job(connection: apsw.Connection) -> tuple[int, int]:
+            index = embedders.writing(connection)
+            if embedder not in (None, index.identity):
+                raise Stopped(f"reading {document}", "the embedding model was changed meanwhile")
             if documents.is_current(connection, number, ticket):
                 documents.set_state(connection, number, "indexing")
                 if identity is not None:
                     documents.set_identity(connection, number, identity)
-            return revisions.open_building(connection, self._index, number, key)
+            return index.embedder, revisions.open_building(connection, index, number, key)
 
-        revision = self._database.write(job)
-        return RevisionSink(self._database, self._index, self._write_named, revision, ticket)
+        model, revision = self._database.write(job)
+        return RevisionSink(self._database, self._write_named, model, revision, ticket)
 
     def fail(
         self,
@@ -225,7 +245,7 @@ class Store:
         def job(connection: apsw.Connection) -> None:
             if not documents.is_current(connection, number, ticket):
                 return
-            revisions.drop_all(connection, self._index, number)
+            revisions.drop_all(connection, embedders.writing(connection), number)
             documents.set_failure(connection, number, code, reason, hint, revisions.failed_key(key) if key else "")
             if identity is not None:
                 documents.set_identity(connection, number, identity)
@@ -240,13 +260,13 @@ class Store:
         """
         number = document_number(document)
 
-        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
+        def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
             before = documents.get(connection, number).path
             there = documents.by_path(connection, path)
             if there is not None and there.number != number:
                 self._remove(connection, there.number)
             documents.set_path(connection, number, path)
-            revisions.renamed(connection, self._index, number, before, known_names)
+            revisions.renamed(connection, embedders.writing(connection), number, before, known_names)
             if identity is not None:
                 documents.set_identity(connection, number, identity)
 
@@ -261,7 +281,42 @@ class Store:
         number = document_number(document)
         self._database.write(lambda connection: self._remove(connection, number))
 
+    # Embedding models
+
+    def embedding(self) -> Standing:
+        """The models that the store has vectors of."""
+        with self._database.read() as connection:
+            return embedders.standing(connection)
+
+    def want(self, key: EmbedderKey) -> Standing:
+        """Make this the model to answer with: at once if the vectors are its own or there are none yet, else as the
+        target that the vectors are to be rebuilt for (`switch`). Any other target is dropped."""
+        return self._database.write(lambda connection: embedders.want(connection, key))
+
+    def forget_serving(self) -> Standing:
+        """Drop the vectors of the serving model, as it is not to be had any more, if there is a target."""
+        return self._database.write(embedders.forget_serving)
+
+    def name_with(self, identity: str, embed_name: EmbedName) -> None:
+        """Embed names of documents by this function where this model's vectors of them are needed.
+
+        It raises `ModelGone` once the model is not to be had any more; that is then asked for anew.
+        """
+        self._embed_names[identity] = embed_name
+
+    def rebuild(self) -> Rebuild | None:
+        """What there is to do for the target; None without one."""
+        with self._database.read() as connection:
+            index = embedders.target(connection)
+        return Rebuild(self._database, index) if index else None
+
     # Search
+
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """One snapshot for a whole search, in one thread."""
+        with self._database.read() as connection:
+            yield View(connection)
 
     def match(
         self,
@@ -272,53 +327,45 @@ class Store:
         collections: Collections = None,
         documents_only: Collection[int] | None = None,
     ) -> list[tuple[int, float]]:
-        """The `limit` best chunks for a query in FTS5's language as (chunk, BM25), best and highest first.
-
-        `weights` are those of `fulltext.COLUMNS`: name, about, heading, text.
-        """
-        with self._database.read() as connection:
-            within = documents.collection_numbers(connection, collections)
-            return fulltext.match(connection, query, limit, weights, within, documents_only)
+        """`View.match` in a snapshot of its own."""
+        with self.view() as view:
+            return view.match(
+                query, limit=limit, weights=weights, collections=collections, documents_only=documents_only
+            )
 
     def nearest(
         self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
     ) -> list[tuple[int, float]]:
-        """The k chunks nearest to a vector of shape (dimensions,) as (chunk, cosine), best first."""
-        with self._database.read() as connection:
-            within = documents.collection_numbers(connection, collections)
-            return self._index.nearest(connection, vector, k, within, documents_only)
+        """`View.nearest` in a snapshot of its own."""
+        with self.view() as view:
+            return view.nearest(vector, k=k, collections=collections, documents_only=documents_only)
 
     def match_documents(
         self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
     ) -> list[tuple[int, float]]:
-        """The `limit` documents whose name and first page fit a query in FTS5's language best, as (number, BM25).
-
-        `weights` are those of `sources.COLUMNS`: name, about.
-        """
-        with self._database.read() as connection:
-            within = documents.collection_numbers(connection, collections)
-            return sources.match(connection, query, limit, weights, within)
+        """`View.match_documents` in a snapshot of its own."""
+        with self.view() as view:
+            return view.match_documents(query, limit=limit, weights=weights, collections=collections)
 
     def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
-        """What `match_documents` knows of these documents: name and about by number."""
-        with self._database.read() as connection:
-            return sources.of_documents(connection, numbers)
+        """`View.sources` in a snapshot of its own."""
+        with self.view() as view:
+            return view.sources(numbers)
 
     def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
-        """The numbers of the documents that can be found, and their names' vectors, (documents, dimensions)."""
-        with self._database.read() as connection:
-            within = documents.collection_numbers(connection, collections)
-            return names.matrix(connection, self._index.embedder, self._index.dimensions, within)
+        """`View.name_vectors` in a snapshot of its own."""
+        with self.view() as view:
+            return view.name_vectors(collections)
 
     def vectors(self, chunks: Collection[int]) -> tuple[list[int], Matrix]:
-        """Those of the chunks that exist, ascending, and their vectors, shape (chunks, dimensions)."""
-        with self._database.read() as connection:
-            return self._index.of_chunks(connection, chunks)
+        """`View.vectors` in a snapshot of its own."""
+        with self.view() as view:
+            return view.vectors(chunks)
 
     def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
-        """The chunks in the order asked for, without those that have gone."""
-        with self._database.read() as connection:
-            return passages.passages(connection, chunks)
+        """`View.passages` in a snapshot of its own."""
+        with self.view() as view:
+            return view.passages(chunks)
 
     def neighbours(self, chunk: int, *, before: int = 1, after: int = 1) -> list[int]:
         """The chunk and those around it in its document, in reading order; empty if it has gone."""
@@ -352,23 +399,26 @@ class Store:
     def check(self) -> list[str]:
         """Everything that is wrong with the store, in plain words; reads all of it, and holds up nobody."""
         with self._database.read_anew() as connection:
-            return integrity.check(connection, self._index)
+            return integrity.check(connection, embedders.serving(connection))
 
     def digest(self) -> str:
         """A fingerprint of the contents, equal for equal libraries; see `digest.py`."""
         with self._database.read() as connection:
-            return digest(connection, self._index)
+            return digest(connection, embedders.writing(connection))
 
     def _remove(self, connection: apsw.Connection, number: int) -> None:
-        documents.get(connection, number)
-        revisions.drop_all(connection, self._index, number)
+        revisions.drop_all(connection, embedders.writing(connection), number)
         documents.delete(connection, number)
 
-    def _write_named(self, job: Callable[[apsw.Connection, dict[str, Vector]], None]) -> None:
-        """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between."""
-        known_names: dict[str, Vector] = {}
+    def _write_named(self, job: Callable[[apsw.Connection, names.KnownNames], None]) -> None:
+        """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between.
+
+        Another model may take over in between: then the job asks for that one's vectors in its turn.
+        """
+        known_names: names.KnownNames = {}
         while True:
             try:
                 return self._database.write(lambda connection: job(connection, known_names))
             except names.NameWanted as wanted:
-                known_names[wanted.text] = self._embed_name(wanted.text)
+                with suppress(ModelGone):
+                    known_names[wanted.embedder, wanted.text] = self._embed_names[wanted.identity](wanted.text)

@@ -237,7 +237,7 @@ def _assemble(
         _reading_group(places.library),
     )
     models = ModelDesk(manager, providers, embedding.models)
-    _follow_switch(embedding.switch, intake, models)
+    _follow_switch(embedding, intake, models)
     return Context(
         settings=settings,
         store=store,
@@ -254,15 +254,19 @@ def _assemble(
     )
 
 
-def _follow_switch(switch: EmbeddingSwitch, intake: Intake, models: ModelDesk) -> None:
+def _follow_switch(embedding: _Embedding, intake: Intake, models: ModelDesk) -> None:
     loop = asyncio.get_running_loop()
 
-    def changed(documents: list[str]) -> None:
+    def count() -> None:
         with suppress(RuntimeError):  # the loop is closed: the service has stopped
             loop.call_soon_threadsafe(models.count_embedders)
+
+    def changed(documents: list[str]) -> None:
+        count()
         intake.queued(documents)
 
-    switch.on_change = changed
+    embedding.models.on_close = count
+    embedding.switch.on_change = changed
 
 
 class _Reader:

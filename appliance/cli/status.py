@@ -9,7 +9,7 @@ app = command_group()
 
 @app.command(epilog=examples("docent status", "docent status --json | jq .queue"))
 def status(json: JsonOption = False) -> None:
-    """Show whether the service is ready, its documents by state, and the loaded models."""
+    """Show whether the service is ready, its documents by state, the models, and any change of the embedding model."""
     with connect() as client:
         reply = client.status()
     if json:

@@ -5,7 +5,7 @@ vectors of the same model. A model that is not needed any more is closed when th
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,6 +59,8 @@ class EmbeddingModels:
         self._lock = threading.Lock()
         self._open: dict[str, _Open] = {}  # by identity, guarded by _lock
         self._current: Model | None = None
+        self.on_close: Callable[[], None] = lambda: None
+        """Called when a model has left memory."""
 
     def __enter__(self) -> "EmbeddingModels":
         return self
@@ -100,9 +102,8 @@ class EmbeddingModels:
         with self._lock:
             for identity, entry in self._open.items():
                 entry.wanted = identity in identities
-            closing = self._take_idle()
-        for model in closing:
-            model.close()
+            idle = self._take_idle()
+        self._close(idle)
 
     @contextmanager
     def lease(self, identity: str | None = None) -> Iterator[Model]:
@@ -121,14 +122,19 @@ class EmbeddingModels:
         finally:
             with self._lock:
                 entry.lent -= 1
-                closing = self._take_idle()
-            for model in closing:
-                model.close()
+                idle = self._take_idle()
+            self._close(idle)
 
     def embed_name(self, identity: str, text: str) -> Vector:
         """A document's name as a passage; raises ModelGone."""
         with self.lease(identity) as model:
             return model.embed_passage(text)
+
+    def _close(self, models: list[Model]) -> None:
+        for model in models:
+            model.close()
+        if models:
+            self.on_close()
 
     def _take_idle(self) -> list[Model]:
         idle = [identity for identity, entry in self._open.items() if not (entry.wanted or entry.lent)]

@@ -91,22 +91,20 @@ class Rebuilding:
         with ExitStack() as held:
             while not self._stop.is_set():
                 chunks = self._rebuild.lacking_chunks(after, _BATCH)
-                if len(chunks) < _BATCH and after:
+                names = self._rebuild.lacking_names(_BATCH) if len(chunks) < _BATCH else []
+                if len(chunks) < _BATCH and len(names) < _BATCH:
                     held.enter_context(self._hold.held())
-                if chunks:
-                    still = self._add_chunks(chunks)
-                    after = chunks[-1].chunk
-                elif names := self._rebuild.lacking_names(_BATCH):
-                    still = self._add_names(names)
-                else:
+                if not (chunks or names):
                     outgrown = self._rebuild.switch()
                     if outgrown is not None:
                         held.close()
                         self._switched(outgrown)
                         return
-                    still, after = self._rebuild.is_target(), 0
+                    after = 0
+                still = self._add_chunks(chunks) and self._add_names(names)
                 if not still:
                     return
+                after = chunks[-1].chunk if chunks else after
 
     def _add_chunks(self, chunks: list[LackingChunk]) -> bool:
         texts = {one.text_hash: self._embedded_text(one.heading, one.text) for one in chunks}

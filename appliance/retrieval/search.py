@@ -20,6 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
+from appliance.errors import NotReady
 from appliance.retrieval import fusion, sources
 from appliance.retrieval.query import Question, expression, parse
 from appliance.store import ModelGone
@@ -39,6 +40,8 @@ _NEAREST = 100
 _PASSAGE_COLUMNS = "heading text"
 _PASSAGE_WEIGHTS = (0.0, 0.0, 1.0, 1.0)
 _CACHED_VECTORS = 256
+_TRIES = 100
+"""Snapshots taken until one has the vectors of a model that is open: the second does, as a change takes an instant."""
 
 
 class View(Protocol):
@@ -131,9 +134,10 @@ class Retriever:
         question = parse(query)
         if not question.words or k < 1:
             return Found([], question.text, {}, clock.timings())
-        while True:
+        for _ in range(_TRIES):
             with self._store.view() as view, suppress(ModelGone), self._embedding(view) as embed:
                 return _Search(view, embed, collections, clock).run(question, k, per_page)
+        raise NotReady("searching", "the embedding model is being changed", "ask again")
 
     @contextmanager
     def _embedding(self, view: View) -> Iterator["Embed"]:

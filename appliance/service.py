@@ -11,9 +11,8 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from appliance.config import Places, Settings, load
 from appliance.embedding.behind import Behind
 from appliance.embedding.gate import Hold, QuestionsFirst
 from appliance.embedding.models import EmbeddingModels
+from appliance.embedding.reading import MakeReader, ModelReader
 from appliance.embedding.switch import EmbeddingSwitch
 from appliance.errors import ConfigError, DocentError
 from appliance.events import EventBus
@@ -46,8 +46,8 @@ from appliance.views import document_view
 from appliance.wire import Event, Status
 from ingest.chunk import ChunkLimits, embedded_text
 from ingest.limits import Limits
-from ingest.reader import PdfReader, Reading
-from ingest.types import Chunk, FileIdentity, Sink
+from ingest.reader import PdfReader
+from ingest.types import Chunk
 from ingest.watch import Watcher
 from models.adapters import AdapterCatalog
 from models.catalog import Catalog
@@ -232,7 +232,7 @@ def _assemble(
     intake = Intake(
         library,
         store,
-        _Reader(library.root, settings, embedding),
+        ModelReader(embedding.models, embedding.gate, embedding.hold, _make_reader(library.root, settings)),
         _publisher(events),
         _reading_group(places.library),
     )
@@ -254,6 +254,22 @@ def _assemble(
     )
 
 
+def _make_reader(root: bytes, settings: Settings) -> MakeReader:
+    limits = Limits(
+        page_seconds=settings.ingest.page_seconds,
+        document_seconds=settings.ingest.document_seconds,
+        memory_bytes=settings.ingest.parser_memory_bytes,
+    )
+
+    def make(embedder: Behind) -> tuple[PdfReader, str]:
+        longest = embedder.max_tokens
+        chunks = ChunkLimits(min(settings.ingest.chunk_tokens, longest), longest)
+        reader = PdfReader(root, embedder, limits, chunks, settings.ingest.batch_chunks)
+        return reader, f"{chunks.target_tokens}:{chunks.max_tokens}"
+
+    return make
+
+
 def _follow_switch(embedding: _Embedding, intake: Intake, models: ModelDesk) -> None:
     loop = asyncio.get_running_loop()
 
@@ -267,59 +283,6 @@ def _follow_switch(embedding: _Embedding, intake: Intake, models: ModelDesk) -> 
 
     embedding.models.on_close = count
     embedding.switch.on_change = changed
-
-
-class _Reader:
-    """Reads each file for the embedding model that answers when it is opened."""
-
-    def __init__(self, root: bytes, settings: Settings, embedding: _Embedding) -> None:
-        self._root = root
-        self._ingest = settings.ingest
-        self._embedding = embedding
-        self._limits = Limits(
-            page_seconds=settings.ingest.page_seconds,
-            document_seconds=settings.ingest.document_seconds,
-            memory_bytes=settings.ingest.parser_memory_bytes,
-        )
-
-    def open(self, path: bytes, stop: threading.Event) -> "_Reading":
-        """Open a file, relative to the library; raises the errors of `ingest.errors`."""
-        with ExitStack() as held:
-            model = held.enter_context(self._embedding.models.lease())
-            chunks = ChunkLimits(min(self._ingest.chunk_tokens, model.max_tokens), model.max_tokens)
-            behind = Behind(model, self._embedding.gate, self._embedding.hold)
-            reader = PdfReader(self._root, behind, self._limits, chunks, self._ingest.batch_chunks)
-            reading = reader.open(path, stop)
-            chunking = f"{model.tokenizer_id}:{chunks.target_tokens}:{chunks.max_tokens}"
-            return _Reading(reading, model.identity, chunking, held.pop_all())
-
-
-class _Reading:
-    """One opened file, with the embedding model kept open for it."""
-
-    def __init__(self, reading: Reading, embedder: str, chunking: str, held: ExitStack) -> None:
-        self._reading = reading
-        self._held = held
-        self.embedder = embedder
-        self.chunking = chunking
-
-    @property
-    def identity(self) -> FileIdentity:
-        """The file's, when it was opened."""
-        return self._reading.identity
-
-    def sha256(self) -> str:
-        """Hash of its content."""
-        return self._reading.sha256()
-
-    def run(self, sink: Sink) -> None:
-        """Bring it into the sink, resuming after the sink's progress."""
-        self._reading.run(sink)
-
-    def close(self) -> None:
-        """Give the descriptor and the model back."""
-        with self._held:
-            self._reading.close()
 
 
 def _publisher(events: EventBus) -> Publish:

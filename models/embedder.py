@@ -9,13 +9,11 @@ Passages are made shorter than that by the chunker; a question that long loses i
 """
 
 import functools
-import os
 import re
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -49,7 +47,6 @@ _MATMUL_INTEGER = (
 )
 # Futures in flight for each thread: enough that no thread waits, few enough that memory stays flat.
 _AHEAD = 4
-_STEP_BACK = 10  # nice value: a question's thread gets nine tenths of a core from such a one
 
 
 class Turns(Protocol):
@@ -74,7 +71,7 @@ class Embedder:
         self._output = _choose_output(manifest, session)
         self._special = tokenizer.num_special_tokens_to_add(False)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
-        self._behind = ThreadPoolExecutor(threads, thread_name_prefix="embed-behind", initializer=_step_back)
+        self._behind = ThreadPoolExecutor(threads, thread_name_prefix="embed-behind")
         self.size = 0
         """Bytes of its files."""
 
@@ -138,7 +135,7 @@ class Embedder:
     def embed_passages(self, texts: Iterable[str], turns: Turns | None = None) -> Iterator[Vector]:
         """The vectors of `texts` in their order; takes a few texts ahead of what is consumed, never all.
 
-        With `turns` it is done by threads that step back for others, each text when it is its turn.
+        With `turns` it is done by threads of its own, each text when it is its turn; others never queue behind them.
         """
         waiting: deque[Future[Vector]] = deque()
         pool = self._behind if turns else self._pool
@@ -235,12 +232,6 @@ class Embedder:
             )
         if not np.isfinite(vector).all():
             raise _unfit(folder, "its vectors hold values that are not finite")
-
-
-def _step_back() -> None:
-    """Let this thread have what the others leave of the CPU; Linux has a nice value for each."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _STEP_BACK)
 
 
 def _one_thread() -> Any:

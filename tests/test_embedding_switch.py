@@ -13,6 +13,7 @@ import pytest
 
 from appliance import wire
 from appliance.client import Client
+from appliance.config import Settings
 from models.embedder import Embedder
 from tests.conftest import SAMPLES
 from tests.embedding_variant import variant
@@ -147,9 +148,7 @@ def test_without_the_old_model_the_full_text_answers_until_the_new_vectors_are_t
             assert live.client.search(QUESTIONS[0]).results[0].document == "tideline-400-watermaker-manual.pdf"
 
 
-def with_model(folder: Path):  # type: ignore[no-untyped-def]
-    from appliance.config import Settings
-
+def with_model(folder: Path) -> Settings:
     return Settings.model_validate({"library": {"settle_seconds": 0.2}, "embedding": {"model": str(folder)}})
 
 

@@ -9,6 +9,7 @@ the full text alone until the new ones are there. That is said in the log, in th
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from appliance import wire
 from appliance.embedding.gate import Hold, QuestionsFirst
 from appliance.embedding.models import EmbeddingModels, Model
 from appliance.embedding.rebuilding import EmbeddedText, Rebuilding
+from appliance.errors import DocentError
 from appliance.store import EmbedderKey, Standing, Store
 from models.errors import ModelError
 
@@ -84,7 +86,11 @@ class EmbeddingSwitch:
                 self._pursue(wanted, folder)
 
     def change(self, folder: str) -> None:
-        """Begin to switch to the model in `folder`, if it is another one; if it cannot be opened, all stays as it is."""
+        """Begin to switch to the model in `folder`, if it is another one; if it cannot be opened, all stays as it is.
+
+        Raises:
+            StoreError, NotReady: the store takes nothing; a switch that was under way goes on.
+        """
         try:
             wanted = self._open_model(folder)
         except ModelError as error:
@@ -92,7 +98,11 @@ class EmbeddingSwitch:
             return
         with self._lock:
             self._halt()
-            self._pursue(wanted, folder)
+            try:
+                self._pursue(wanted, folder)
+            except DocentError:  # a full disk, say
+                self._resume()
+                raise
 
     def view(self) -> wire.Embedding:
         """How things stand."""
@@ -114,7 +124,8 @@ class EmbeddingSwitch:
     def _pursue(self, wanted: Model, folder: str) -> None:
         self._problem = ""
         wanted = self._add(wanted)
-        standing = self._store.want(EmbedderKey(wanted.identity, wanted.name, wanted.dimensions, folder))
+        place = os.path.abspath(folder) if folder else ""
+        standing = self._store.want(EmbedderKey(wanted.identity, wanted.name, wanted.dimensions, place))
         if standing.serving and standing.target and standing.serving.identity not in self._models:
             old = self._reopen(standing.serving)
             if old is None:
@@ -150,6 +161,13 @@ class EmbeddingSwitch:
         done, total = self._rebuilding.progress()
         _log.info("embedding %d of %d passages anew with %s", total - done, total, wanted.name)
         self._rebuilding.start()
+
+    def _resume(self) -> None:
+        """Go on with what `_halt` ended."""
+        target = self._standing.target
+        if target and target.identity in self._models:
+            with self._models.lease(target.identity) as model:
+                self._rebuild(model)
 
     def _switched(self, outgrown: list[str]) -> None:
         """The rebuild's thread: the store has switched."""

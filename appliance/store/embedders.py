@@ -58,9 +58,9 @@ def want(connection: apsw.Connection, key: EmbedderKey) -> Standing:
     elif not _is(connection, "target", key):
         _drop(connection, "target")
         _add(connection, "target", key)
-    run(
+    run(  # only what differs: a start on a full disk must not fail for this
         connection,
-        "UPDATE embedders SET folder = ?, name = ? WHERE identity = ?",
+        "UPDATE embedders SET folder = ?1, name = ?2 WHERE identity = ?3 AND (folder <> ?1 OR name <> ?2)",
         (key.folder, key.name, key.identity),
     )
     return standing(connection)

@@ -5,7 +5,7 @@ any thread, writes go through the one writer thread. Paths and collections are b
 `collections=None` for all collections; a set restricts them to what the caller may see.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +19,9 @@ from appliance.store.digest import digest
 from appliance.store.ids import document_id, document_number
 from appliance.store.migrations import migrate
 from appliance.store.rebuild import Rebuild
-from appliance.store.rows import DocumentRow, EmbedderKey, KnownFile, Matrix, PageRow, PassageRow, Standing, State
+from appliance.store.rows import DocumentRow, EmbedderKey, KnownFile, PageRow, Standing, State
 from appliance.store.sink import RevisionSink
-from appliance.store.view import EQUAL_WEIGHTS, Collections, View
+from appliance.store.view import Collections, View, Viewed
 from ingest.errors import Stopped
 from ingest.types import ChunkWord, FileIdentity, RevisionKey, Vector
 
@@ -32,7 +32,7 @@ class ModelGone(Exception):
     """The embedding model is not open any more: look again which one is asked for."""
 
 
-class Store:
+class Store(Viewed):
     """An open store; a context manager."""
 
     def __init__(self, database: Database) -> None:
@@ -317,55 +317,6 @@ class Store:
         """One snapshot for a whole search, in one thread."""
         with self._database.read() as connection:
             yield View(connection)
-
-    def match(
-        self,
-        query: str,
-        *,
-        limit: int,
-        weights: Sequence[float] = EQUAL_WEIGHTS,
-        collections: Collections = None,
-        documents_only: Collection[int] | None = None,
-    ) -> list[tuple[int, float]]:
-        """`View.match` in a snapshot of its own."""
-        with self.view() as view:
-            return view.match(
-                query, limit=limit, weights=weights, collections=collections, documents_only=documents_only
-            )
-
-    def nearest(
-        self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
-    ) -> list[tuple[int, float]]:
-        """`View.nearest` in a snapshot of its own."""
-        with self.view() as view:
-            return view.nearest(vector, k=k, collections=collections, documents_only=documents_only)
-
-    def match_documents(
-        self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
-    ) -> list[tuple[int, float]]:
-        """`View.match_documents` in a snapshot of its own."""
-        with self.view() as view:
-            return view.match_documents(query, limit=limit, weights=weights, collections=collections)
-
-    def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
-        """`View.sources` in a snapshot of its own."""
-        with self.view() as view:
-            return view.sources(numbers)
-
-    def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
-        """`View.name_vectors` in a snapshot of its own."""
-        with self.view() as view:
-            return view.name_vectors(collections)
-
-    def vectors(self, chunks: Collection[int]) -> tuple[list[int], Matrix]:
-        """`View.vectors` in a snapshot of its own."""
-        with self.view() as view:
-            return view.vectors(chunks)
-
-    def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
-        """`View.passages` in a snapshot of its own."""
-        with self.view() as view:
-            return view.passages(chunks)
 
     def neighbours(self, chunk: int, *, before: int = 1, after: int = 1) -> list[int]:
         """The chunk and those around it in its document, in reading order; empty if it has gone."""

@@ -5,6 +5,7 @@ search takes its model from here and nowhere else.
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 
 import apsw
 import numpy as np
@@ -81,3 +82,60 @@ class View:
 
     def _within(self, collections: Collections) -> list[int] | None:
         return documents.collection_numbers(self._connection, collections)
+
+
+class Viewed:
+    """What a `View` reads, each call in a snapshot of its own."""
+
+    def view(self) -> AbstractContextManager[View]:
+        """One snapshot for a whole search, in one thread."""
+        raise NotImplementedError
+
+    def match(
+        self,
+        query: str,
+        *,
+        limit: int,
+        weights: Sequence[float] = EQUAL_WEIGHTS,
+        collections: Collections = None,
+        documents_only: Collection[int] | None = None,
+    ) -> list[tuple[int, float]]:
+        """`View.match` in a snapshot of its own."""
+        with self.view() as view:
+            return view.match(
+                query, limit=limit, weights=weights, collections=collections, documents_only=documents_only
+            )
+
+    def nearest(
+        self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
+    ) -> list[tuple[int, float]]:
+        """`View.nearest` in a snapshot of its own."""
+        with self.view() as view:
+            return view.nearest(vector, k=k, collections=collections, documents_only=documents_only)
+
+    def match_documents(
+        self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
+    ) -> list[tuple[int, float]]:
+        """`View.match_documents` in a snapshot of its own."""
+        with self.view() as view:
+            return view.match_documents(query, limit=limit, weights=weights, collections=collections)
+
+    def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
+        """`View.sources` in a snapshot of its own."""
+        with self.view() as view:
+            return view.sources(numbers)
+
+    def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
+        """`View.name_vectors` in a snapshot of its own."""
+        with self.view() as view:
+            return view.name_vectors(collections)
+
+    def vectors(self, chunks: Collection[int]) -> tuple[list[int], Matrix]:
+        """`View.vectors` in a snapshot of its own."""
+        with self.view() as view:
+            return view.vectors(chunks)
+
+    def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
+        """`View.passages` in a snapshot of its own."""
+        with self.view() as view:
+            return view.passages(chunks)

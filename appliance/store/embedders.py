@@ -123,7 +123,7 @@ def _key(connection: apsw.Connection, role: Role) -> EmbedderKey | None:
 
 
 def _is(connection: apsw.Connection, role: Role, key: EmbedderKey) -> bool:
-    return value(connection, "SELECT identity FROM embedders WHERE role = ?", (role,)) == key.identity
+    return bool(value(connection, "SELECT identity FROM embedders WHERE role = ?", (role,)) == key.identity)
 
 
 def _index(connection: apsw.Connection, role: Role) -> VectorIndex | None:

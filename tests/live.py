@@ -19,7 +19,7 @@ from appliance.config import Places, Settings
 from appliance.service import running
 
 T = TypeVar("T")
-DEADLINE_SECONDS = 400.0
+DEADLINE_SECONDS = 60.0
 FAST = Settings.model_validate({"library": {"settle_seconds": 0.2}, "models": {"threads": 1, "context": 512}})
 
 

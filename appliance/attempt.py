@@ -38,6 +38,14 @@ class Reading(Protocol):
     def identity(self) -> FileIdentity:
         """The file's, when it was opened."""
 
+    @property
+    def embedder(self) -> str:
+        """Identity of the embedding model that it is read for."""
+
+    @property
+    def chunking(self) -> str:
+        """What its chunks depend on besides the content; see `RevisionKey`."""
+
     def sha256(self) -> str:
         """Hash of its content."""
 
@@ -107,12 +115,11 @@ class Attempt:
         row = self._row
         reading = reader.open(row.path, self._stop)
         try:
-            key = self._key = RevisionKey(reading.sha256())
+            key = self._key = RevisionKey(reading.sha256(), chunking=reading.chunking)
             if self._store.settle(row.id, key, reading.identity, ticket=row.ticket) or not self._claim(key):
                 return
-            self._sink = _Watched(
-                self._store.open_revision(row.id, key, ticket=row.ticket), lambda: self._around.tell(row.id)
-            )
+            sink = self._store.open_revision(row.id, key, ticket=row.ticket, embedder=reading.embedder)
+            self._sink = _Watched(sink, lambda: self._around.tell(row.id))
             self._around.tell(row.id)
             if not self._copied(self._sink):
                 reading.run(self._sink)

@@ -18,8 +18,7 @@ DocentError
 └── StoreError              the database
     ├── StoreFull           no space left, or read-only
     ├── StoreCorrupt        the file is not a sound database
-    ├── StoreTooNew         written by a newer Docent
-    └── EmbedderMismatch    the index was made with another embedding model
+    └── StoreTooNew         written by a newer Docent
 
 The trees of `models.errors` and `ingest.errors` have the same three fields, so `outcome()` covers them too.
 """
@@ -108,10 +107,6 @@ class StoreTooNew(StoreError):
     """The database was written by a newer version."""
 
 
-class EmbedderMismatch(StoreError):
-    """The index was made with another embedding model than the one configured."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an error looks from outside: HTTP status, CLI exit code, OpenAI error type and stable code."""
@@ -154,7 +149,6 @@ _TABLE: dict[type[Exception], Outcome] = {
     StoreFull: Outcome(507, EXIT_FAILED, "server_error", "store_full"),
     StoreCorrupt: Outcome(500, EXIT_FAILED, "server_error", "store_corrupt"),
     StoreTooNew: Outcome(500, EXIT_FAILED, "server_error", "store_too_new"),
-    EmbedderMismatch: Outcome(500, EXIT_FAILED, "server_error", "embedder_mismatch"),
     model_errors.UnknownModel: Outcome(404, EXIT_NOT_FOUND, "not_found_error", "model_not_found"),
     model_errors.UnknownAdapter: Outcome(404, EXIT_NOT_FOUND, "not_found_error", "adapter_not_found"),
     model_errors.InvalidModelId: Outcome(400, EXIT_USAGE, "invalid_request_error", "invalid_model_id"),

@@ -194,6 +194,12 @@ class Intake:
             self._read_anew(document_id)
         self.workers.wake()
 
+    def queued(self, documents: list[str]) -> None:
+        """The store has queued these documents, to be read again."""
+        for document_id in documents:
+            self._tell(document_id)
+        self.workers.wake()
+
     def _there(self, path: bytes, identity: FileIdentity) -> list[tuple[bytes, FileIdentity]]:
         known = self._store.by_path(path)
         if known is not None and known.identity == identity:

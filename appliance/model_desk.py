@@ -5,7 +5,9 @@ Names: a GGUF model's id, `MODEL:ADAPTER`, and the embedding model's own. Unknow
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -30,7 +32,7 @@ _EMBEDDING = "embedding"
 
 
 class Embedder(Protocol):
-    """What the desk needs of the embedding model."""
+    """What the desk needs of an embedding model."""
 
     @property
     def name(self) -> str: ...
@@ -46,6 +48,15 @@ class Embedder(Protocol):
     def max_tokens(self) -> int: ...
     def embed_passage(self, text: str) -> NDArray[np.float32]: ...
     def count_tokens(self, text: str) -> int: ...
+
+
+class Embedders(Protocol):
+    """The embedding models in memory, and the one that answers."""
+
+    @property
+    def current(self) -> Embedder: ...
+    def all(self) -> Sequence[Embedder]: ...
+    def lease(self) -> AbstractContextManager[Embedder]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +93,60 @@ class Generated:
     """Messages of the chat that were left out."""
 
 
+class EmbeddingJob:
+    """The embedding model for one request; its methods block and may be called from any thread."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.model = embedder.name
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """The tokens of all texts together.
+
+        Raises:
+            InvalidRequest: a text is empty or longer than the embedding model's input.
+        """
+        return sum(self._checked_length(i, text) for i, text in enumerate(texts))
+
+    def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Embed texts that `count_tokens` let pass; vectors of shape (dimensions,)."""
+        return [self._embedder.embed_passage(text) for text in texts]
+
+    def _checked_length(self, index: int, text: str) -> int:
+        what = f"embedding input {index} with {self.model}"
+        if not text.strip():
+            raise InvalidRequest(what, "the text is empty", "leave it out")
+        count = self._embedder.count_tokens(text)
+        if count > self._embedder.max_tokens:
+            why = f"it has {count} tokens, and the model takes {self._embedder.max_tokens}"
+            raise InvalidRequest(what, why, "send it in shorter pieces")
+        return count
+
+
 class ModelDesk:
     """The models as the routes see them. Belongs to the event loop's thread but for what says otherwise."""
 
-    def __init__(self, manager: "Manager", providers: "Providers", embedder: Embedder) -> None:
+    def __init__(self, manager: "Manager", providers: "Providers", embedders: Embedders) -> None:
         self.manager = manager
         self._providers = providers
-        self._embedder = embedder
-        manager.hold(embedder.name, embedder.size, "it makes embeddings, not text", kind=_EMBEDDING)
+        self._embedders = embedders
+        self._held: set[str] = set()
+        self.count_embedders()
+
+    def count_embedders(self) -> None:
+        """Count what the embedding models take of the memory budget; call it when others are in memory than before."""
+        sizes: Counter[str] = Counter()
+        for embedder in self._embedders.all():
+            sizes[embedder.name] += embedder.size
+        for gone in self._held - sizes.keys():
+            self.manager.let_go(gone)
+        for name, size in sizes.items():
+            self.manager.hold(name, size, "it makes embeddings, not text", kind=_EMBEDDING)
+        self._held = set(sizes)
+
+    @property
+    def _embedder(self) -> Embedder:
+        return self._embedders.current
 
     async def installed(self) -> list[wire.Model]:
         """Every installed model and its state as the folder is now: the embedding model, the usable, the damaged."""
@@ -187,42 +244,24 @@ class ModelDesk:
                                 dropped=piece.dropped,
                             )
 
-    def embedding_model(self, wanted: str | None, dimensions: int | None) -> str:
-        """The embedding model's id, if it is the one wanted.
+    @contextmanager
+    def embedding(self, wanted: str | None, dimensions: int | None) -> Iterator["EmbeddingJob"]:
+        """The embedding model, if it is the one wanted, kept open for one request.
 
         Raises:
             UnknownModel: another one is wanted.
             InvalidRequest: other dimensions are wanted than it has.
         """
-        name = self._embedder.name
-        if wanted not in (None, name):
-            raise UnknownModel(f"model {wanted!r}", "no installed embedding model has this id", f"installed: {name}")
-        if dimensions not in (None, self._embedder.dimensions):
-            why = f"{dimensions} dimensions were asked for, and it has {self._embedder.dimensions}"
-            raise InvalidRequest(f"embedding with {name}", why, "leave `dimensions` out")
-        return name
-
-    def count_tokens(self, texts: Sequence[str]) -> int:
-        """The tokens of all texts together; blocking, from any thread.
-
-        Raises:
-            InvalidRequest: a text is empty or longer than the embedding model's input.
-        """
-        return sum(self._checked_length(i, text) for i, text in enumerate(texts))
-
-    def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Embed texts that `count_tokens` let pass; vectors of shape (dimensions,); blocking, from any thread."""
-        return [self._embedder.embed_passage(text) for text in texts]
-
-    def _checked_length(self, index: int, text: str) -> int:
-        what = f"embedding input {index} with {self._embedder.name}"
-        if not text.strip():
-            raise InvalidRequest(what, "the text is empty", "leave it out")
-        count = self._embedder.count_tokens(text)
-        if count > self._embedder.max_tokens:
-            why = f"it has {count} tokens, and the model takes {self._embedder.max_tokens}"
-            raise InvalidRequest(what, why, "send it in shorter pieces")
-        return count
+        with self._embedders.lease() as embedder:
+            name = embedder.name
+            if wanted not in (None, name):
+                raise UnknownModel(
+                    f"model {wanted!r}", "no installed embedding model has this id", f"installed: {name}"
+                )
+            if dimensions not in (None, embedder.dimensions):
+                why = f"{dimensions} dimensions were asked for, and it has {embedder.dimensions}"
+                raise InvalidRequest(f"embedding with {name}", why, "leave `dimensions` out")
+            yield EmbeddingJob(embedder)
 
     def _embedding_view(self) -> wire.Model:
         return wire.Model(

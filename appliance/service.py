@@ -1,6 +1,6 @@
 """The composition root: the one place that knows every concrete class, the start order and the stop order.
 
-Start: folders, lock, store, embedder, models, intake, socket, READY. Stop is the same backwards. The parts are context
+Start: folders, lock, store, embedding models, models, intake, socket, READY. Stop is the same backwards. The parts are context
 managers on one stack, so a failure anywhere in the start undoes what was started. The lock is taken before the
 database is opened and given back after it is closed.
 """
@@ -8,18 +8,25 @@ database is opened and given back after it is closed.
 import asyncio
 import grp
 import logging
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.answering.answerer import Answerer
 from appliance.api.app import create_app
 from appliance.api.context import Context
 from appliance.api.upload import TEMPORARY_PREFIX
-from appliance.config import Places, Settings
-from appliance.errors import DocentError
+from appliance.config import Places, Settings, load
+from appliance.embedding.behind import Behind
+from appliance.embedding.gate import Hold, QuestionsFirst
+from appliance.embedding.models import EmbeddingModels
+from appliance.embedding.reading import MakeReader, ModelReader
+from appliance.embedding.switch import EmbeddingSwitch
+from appliance.errors import ConfigError, DocentError
 from appliance.events import EventBus
 from appliance.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
 from appliance.intake import Intake, Publish
@@ -35,15 +42,16 @@ from appliance.rendering import PageRenderer
 from appliance.retrieval.search import Retriever
 from appliance.rights import CollectionRights
 from appliance.server import Server
-from appliance.store import EmbedderKey, Store
+from appliance.store import Store
 from appliance.store.rows import DocumentRow
 from appliance.views import document_view
 from appliance.wire import Event, Status
-from ingest.chunk import ChunkLimits
+from ingest.chunk import ChunkLimits, embedded_text
 from ingest.drawing import PageDrawer
 from ingest.limits import Limits
 from ingest.ocr import Ocr, OcrSettings
 from ingest.reader import PdfReader
+from ingest.types import Chunk
 from ingest.watch import Watcher
 from models.adapters import AdapterCatalog
 from models.catalog import Catalog
@@ -71,21 +79,67 @@ def serve(places: Places, settings: Settings) -> None:
 
 
 async def _serve(places: Places, settings: Settings) -> None:
-    stop = asyncio.Event()
+    stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    on_terminal = _has_terminal()
 
-    def on_signal(number: signal.Signals) -> None:
+    def on_stop(number: signal.Signals) -> None:
         _log.info("stopping on %s", number.name)
         stop.set()
 
+    def on_hangup() -> None:
+        if on_terminal and not _has_terminal():  # the terminal it was started on was closed
+            on_stop(signal.SIGHUP)
+        else:
+            reload.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-    async with running(places, settings):
+        loop.add_signal_handler(number, on_stop, number)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    async with running(places, settings) as context:
         notify(READY=1, STATUS="Answering")
         _log.info("answering on %s, watching %s", places.socket, places.library)
+        reloading = asyncio.create_task(_reload_whenever(reload, places, context), name="reload")
         await stop.wait()
         notify(STOPPING=1)
+        reloading.cancel()
+        await asyncio.gather(reloading, return_exceptions=True)
     _log.info("stopped")
+
+
+def _has_terminal() -> bool:
+    """Whether this process was started on a terminal that is still there, and without `nohup`."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+async def _reload_whenever(reload: asyncio.Event, places: Places, context: Context) -> None:
+    while True:
+        await reload.wait()
+        reload.clear()
+        await asyncio.to_thread(reload_settings, places, context)
+
+
+def reload_settings(places: Places, context: Context) -> None:
+    """Read the configuration again and follow what can be changed without a new start: the embedding model.
+
+    What is wrong with it is logged, and everything goes on as before.
+    """
+    _log.info("reading %s again", places.config)
+    try:
+        settings = load(places)
+    except ConfigError as error:
+        _log.error("%s; %s; all settings stay as they are", error, error.hint)
+        return
+    try:
+        context.switch.change(settings.embedding.model)
+    except DocentError as error:
+        _log.error("%s; %s; the embedding model stays as it is", error, error.hint)
 
 
 @asynccontextmanager
@@ -102,11 +156,10 @@ async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
         listener = stack.enter_context(bind_socket(places.socket))
         stack.callback(remove_socket, places.socket)
         events = EventBus(asyncio.get_running_loop())
-        embedder = stack.enter_context(_open_embedder(settings))
-        store = stack.enter_context(_open_store(places, embedder))
+        embedding = stack.enter_context(_embedding(places, settings))
         manager = await stack.enter_async_context(_make_manager(places, settings, events))
         providers = await stack.enter_async_context(Providers(manager, provider_specs(settings)))
-        context = _assemble(places, settings, store, embedder, manager, providers, events)
+        context = _assemble(places, settings, embedding, manager, providers, events)
         for wrong in unknown_fallbacks(settings, [spec.id for spec in manager.catalog.list()]):
             _log.warning("%s", wrong)
         _start_intake(stack, context, settings)
@@ -114,14 +167,34 @@ async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
         yield context
 
 
-def _open_embedder(settings: Settings) -> Embedder:
-    folder = Path(settings.embedding.model) if settings.embedding.model else BUILTIN
-    return Embedder.open(folder, threads=settings.embedding.threads or None)
+@dataclass(frozen=True, slots=True)
+class _Embedding:
+    """The store and the embedding models that fit it."""
+
+    store: Store
+    models: EmbeddingModels
+    switch: EmbeddingSwitch
+    gate: QuestionsFirst
+    hold: Hold
 
 
-def _open_store(places: Places, embedder: Embedder) -> Store:
-    key = EmbedderKey(embedder.identity, embedder.name, embedder.dimensions)
-    return Store.open(places.database, embedder=key, embed_name=embedder.embed_passage)
+@contextmanager
+def _embedding(places: Places, settings: Settings) -> Iterator[_Embedding]:
+    """Raises ModelError, StoreError."""
+    threads = settings.embedding.threads or None
+
+    def open_model(folder: str) -> Embedder:
+        return Embedder.open(Path(folder) if folder else BUILTIN, threads=threads)
+
+    def text_of(heading: tuple[str, ...], text: str) -> str:
+        return embedded_text(Chunk(0, 1, 1, heading, text, ()))
+
+    gate, hold = QuestionsFirst(), Hold()
+    with EmbeddingModels() as models, Store.open(places.database) as store:
+        switch = EmbeddingSwitch(store, models, gate=gate, hold=hold, open_model=open_model, embedded_text=text_of)
+        with switch:
+            switch.start(settings.embedding.model)
+            yield _Embedding(store, models, switch, gate, hold)
 
 
 def _make_manager(places: Places, settings: Settings, events: EventBus) -> Manager:
@@ -151,25 +224,25 @@ def _make_manager(places: Places, settings: Settings, events: EventBus) -> Manag
 def _assemble(
     places: Places,
     settings: Settings,
-    store: Store,
-    embedder: Embedder,
+    embedding: _Embedding,
     manager: Manager,
     providers: Providers,
     events: EventBus,
 ) -> Context:
     library = Library(places.library)
     library.clean(TEMPORARY_PREFIX)
-    retriever = Retriever(store, embedder)
-    chunks = ChunkLimits(min(settings.ingest.chunk_tokens, embedder.max_tokens), embedder.max_tokens)
-    limits = Limits(
-        page_seconds=settings.ingest.page_seconds,
-        document_seconds=settings.ingest.document_seconds,
-        memory_bytes=settings.ingest.parser_memory_bytes,
-    )
-    reader = PdfReader(library.root, embedder, limits, chunks, settings.ingest.batch_chunks, _ocr(settings))
+    store = embedding.store
+    retriever = Retriever(store, embedding.models)
     pace = ReadingPace()
-    intake = Intake(library, store, reader, _publisher(events, pace), _reading_group(places.library))
-    models = ModelDesk(manager, providers, embedder)
+    intake = Intake(
+        library,
+        store,
+        ModelReader(embedding.models, embedding.gate, embedding.hold, _make_reader(library.root, settings)),
+        _publisher(events, pace),
+        _reading_group(places.library),
+    )
+    models = ModelDesk(manager, providers, embedding.models)
+    _follow_switch(embedding, intake, models)
     return Context(
         settings=settings,
         store=store,
@@ -177,13 +250,50 @@ def _assemble(
         rights=CollectionRights(places.library),
         intake=intake,
         retriever=retriever,
-        answerer=Answerer(retriever, store, embedder, providers, settings),
+        answerer=Answerer(retriever, store, embedding.models, providers, settings),
         models=models,
-        monitor=Monitor(store, intake.unsettled, models.loaded, pace),
+        monitor=Monitor(store, intake.unsettled, models.loaded, embedding.switch.view, pace),
         pace=pace,
-        renderer=PageRenderer(store, PageDrawer(library.root, limits)),
+        renderer=PageRenderer(store, PageDrawer(library.root, _limits(settings))),
         events=events,
+        gate=embedding.gate,
+        switch=embedding.switch,
     )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        page_seconds=settings.ingest.page_seconds,
+        document_seconds=settings.ingest.document_seconds,
+        memory_bytes=settings.ingest.parser_memory_bytes,
+    )
+
+
+def _make_reader(root: bytes, settings: Settings) -> MakeReader:
+    limits, ocr = _limits(settings), _ocr(settings)
+
+    def make(embedder: Behind) -> tuple[PdfReader, str]:
+        longest = embedder.max_tokens
+        chunks = ChunkLimits(min(settings.ingest.chunk_tokens, longest), longest)
+        reader = PdfReader(root, embedder, limits, chunks, settings.ingest.batch_chunks, ocr)
+        return reader, f"{chunks.target_tokens}:{chunks.max_tokens}"
+
+    return make
+
+
+def _follow_switch(embedding: _Embedding, intake: Intake, models: ModelDesk) -> None:
+    loop = asyncio.get_running_loop()
+
+    def count() -> None:
+        with suppress(RuntimeError):  # the loop is closed: the service has stopped
+            loop.call_soon_threadsafe(models.count_embedders)
+
+    def changed(documents: list[str]) -> None:
+        count()
+        intake.queued(documents)
+
+    embedding.models.on_close = count
+    embedding.switch.on_change = changed
 
 
 def _ocr(settings: Settings) -> Ocr | None:

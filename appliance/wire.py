@@ -82,6 +82,17 @@ class Progress(Reply):
     estimated: bool = False
 
 
+class Embedding(Reply):
+    """The embedding model that answers, None while the full text answers alone, and the one that is to take its place:
+    `done` of `total` passages are embedded with that one. `remark` says what an administrator should know of it."""
+
+    model: str | None
+    target: str | None = None
+    done: int = 0
+    total: int = 0
+    remark: str | None = None
+
+
 class Status(Reply):
     """The service at a glance; `queue` counts the files not yet done, unsettled ones included."""
 
@@ -91,6 +102,7 @@ class Status(Reply):
     queue: int
     models_loaded: list[str]
     version: str
+    embedding: Embedding | None = None
     progress: Progress | None = None
     """While something is queued."""
 

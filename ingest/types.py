@@ -180,6 +180,8 @@ class RevisionKey:
     extractor: int = field(default=EXTRACTOR_VERSION)
     chunker: int = field(default=CHUNKER_VERSION)
     template: int = field(default=TEMPLATE_VERSION)
+    chunking: str = ""
+    """What else its chunks depend on: the tokenizer and the lengths. Only work that was begun with the same goes on."""
 
 
 class Embedder(Protocol):

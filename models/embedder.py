@@ -13,9 +13,10 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -48,6 +49,13 @@ _MATMUL_INTEGER = (
 _AHEAD = 4
 
 
+class Turns(Protocol):
+    """Says when work that is not urgent may go on."""
+
+    def passage(self) -> AbstractContextManager[None]:
+        """One text's turn: entering waits for it, leaving ends it."""
+
+
 class Embedder:
     """One loaded embedding model; every method may be called from any thread."""
 
@@ -63,6 +71,7 @@ class Embedder:
         self._output = _choose_output(manifest, session)
         self._special = tokenizer.num_special_tokens_to_add(False)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
+        self._behind = ThreadPoolExecutor(threads, thread_name_prefix="embed-behind")
         self.size = 0
         """Bytes of its files."""
 
@@ -118,12 +127,22 @@ class Embedder:
         """The vector of a question, shape (dimensions,)."""
         return self._embed(self._manifest.query_prefix, text)
 
-    def embed_passages(self, texts: Iterable[str]) -> Iterator[Vector]:
-        """The vectors of `texts` in their order; takes a few texts ahead of what is consumed, never all."""
+    @property
+    def tokenizer_id(self) -> str:
+        """The tokenizer file's sha256: what else than lengths the pieces of a text depend on."""
+        return self._manifest.sha256[self._manifest.tokenizer]
+
+    def embed_passages(self, texts: Iterable[str], turns: Turns | None = None) -> Iterator[Vector]:
+        """The vectors of `texts` in their order; takes a few texts ahead of what is consumed, never all.
+
+        With `turns` it is done by threads of its own, each text when it is its turn; others never queue behind them.
+        """
         waiting: deque[Future[Vector]] = deque()
+        pool = self._behind if turns else self._pool
+        embed = functools.partial(self._embed_in_turn, turns) if turns else self.embed_passage
         try:
             for text in texts:
-                waiting.append(self._pool.submit(self.embed_passage, text))
+                waiting.append(pool.submit(embed, text))
                 if len(waiting) >= self._threads * _AHEAD:
                     yield waiting.popleft().result()
             while waiting:
@@ -131,6 +150,10 @@ class Embedder:
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _embed_in_turn(self, turns: Turns, text: str) -> Vector:
+        with turns.passage():
+            return self.embed_passage(text)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` without special tokens and prefix, however long it is."""
@@ -142,6 +165,7 @@ class Embedder:
 
     def close(self) -> None:
         """Wait for running texts, then free the model; embedding afterwards raises RuntimeError."""
+        self._behind.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
         self._session = None
 

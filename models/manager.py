@@ -159,6 +159,11 @@ class Manager:
         self._roster.held[holder_id] = Held(holder_id, kind, {RAM: size})
         self.catalog.others[holder_id] = why_not
 
+    def let_go(self, holder_id: str) -> None:
+        """Count what `hold` counted under this id no longer."""
+        self._roster.held.pop(holder_id, None)
+        self.catalog.others.pop(holder_id, None)
+
     async def load(self, model_id: str) -> ModelState:
         """Have the model in memory, with what its file holds now. Raises as `lease` does."""
         await self._load(self.catalog.get(model_id))

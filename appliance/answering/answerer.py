@@ -6,7 +6,7 @@ with an `error` event. What was asked for wrongly (an unknown model, an adapter 
 """
 
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -39,6 +39,12 @@ class Searcher(Protocol):
     """What is needed of the retriever."""
 
     def search(self, query: str, *, k: int, collections: Collections = None, per_page: int = 1) -> Found: ...
+
+
+class Embedders(Protocol):
+    """Lends the embedding model that answers: one for all the texts that are compared with each other."""
+
+    def lease(self) -> AbstractContextManager[PassageEmbedder]: ...
 
 
 class Manager(generated.Leases, Protocol):
@@ -114,13 +120,13 @@ class Answerer:
         self,
         retriever: Searcher,
         store: Pages,
-        embedder: PassageEmbedder,
+        embedders: Embedders,
         manager: Manager | None,
         settings: Settings,
     ) -> None:
         self._retriever = retriever
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
         self._manager = manager
         self._settings = settings
 
@@ -165,9 +171,14 @@ class Answerer:
     async def _extract(self, draft: _Draft) -> wire.TokenEvent:
         scores = [hit.score for hit in draft.found.hits]
         asked = extractive.Asked(draft.request.question, draft.found.sought, draft.found.sources)
-        extract = await _blocking(extractive.answer, asked, self._passages(draft), scores, self._embedder)
-        draft.citations = extract.citations
-        return draft.add(extract.text)
+
+        def extract() -> extractive.Extract:
+            with self._embedders.lease() as embedder:
+                return extractive.answer(asked, self._passages(draft), scores, embedder)
+
+        extracted = await _blocking(extract)
+        draft.citations = extracted.citations
+        return draft.add(extracted.text)
 
     async def _generate(self, draft: _Draft) -> AsyncGenerator[wire.AskEvent, None]:
         """The answer of the first that can begin one."""
@@ -202,8 +213,13 @@ class Answerer:
     async def _verify(self, draft: _Draft) -> None:
         begun = perf_counter()
         made = claims(draft.text)
+
+        def check() -> list[wire.Citation]:
+            with self._embedders.lease() as embedder:
+                return cite(made, self._passages(draft), embedder)
+
         if made:
-            draft.citations = await _blocking(cite, made, self._passages(draft), self._embedder)
+            draft.citations = await _blocking(check)
         draft.timings["verify"] = perf_counter() - begun
 
     def _job(self, draft: _Draft) -> generated.Job:

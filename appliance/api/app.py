@@ -9,6 +9,7 @@ from appliance.api import documents, events, health, models, openai, pages, sear
 from appliance.api.context import Context
 from appliance.api.errors import install_error_handlers
 from appliance.api.limits import BodyLimit
+from appliance.api.precedence import Precedence
 from appliance.api.stopping import ToldOfStop
 
 _DESCRIPTION = "Answers from the documents of one folder, with page-exact citations. Nothing leaves the machine."
@@ -19,6 +20,7 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Docent", version=__version__, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.context = context
     app.state.drawing = asyncio.Semaphore(pages.AT_ONCE)
+    app.add_middleware(Precedence, gate=context.gate)
     app.add_middleware(BodyLimit)
     app.add_middleware(ToldOfStop)
     install_error_handlers(app)

@@ -7,6 +7,8 @@ from fastapi import Depends, Request
 
 from appliance.answering.answerer import Answerer
 from appliance.config import Settings
+from appliance.embedding.gate import QuestionsFirst
+from appliance.embedding.switch import EmbeddingSwitch
 from appliance.events import EventBus
 from appliance.intake import Intake
 from appliance.library import Library
@@ -35,6 +37,8 @@ class Context:
     pace: ReadingPace
     renderer: PageRenderer
     events: EventBus
+    gate: QuestionsFirst
+    switch: EmbeddingSwitch
 
 
 def _context(request: Request) -> Context:

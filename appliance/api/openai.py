@@ -34,7 +34,7 @@ from appliance.api.peer import Caller
 from appliance.api.search import whole_answer
 from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_connected
 from appliance.errors import InvalidRequest
-from appliance.model_desk import ModelDesk
+from appliance.model_desk import EmbeddingJob
 from appliance.rights import Peer
 from models.errors import UnknownModel
 
@@ -130,17 +130,17 @@ async def embed(parts: Parts, body: openai_wire.EmbeddingsRequest, request: Requ
     texts = [body.input] if isinstance(body.input, str) else body.input
     if not 1 <= len(texts) <= _MAX_INPUTS:
         raise InvalidRequest("embedding", f"{len(texts)} inputs were given", f"send 1 to {_MAX_INPUTS} texts")
-    model = parts.models.embedding_model(body.model, body.dimensions)
-    vectors, tokens = await while_connected(request, _embedded(parts.models, texts))
+    with parts.models.embedding(body.model, body.dimensions) as job:
+        vectors, tokens = await while_connected(request, _embedded(job, texts))
     data = [embedding_object(i, vector, body.encoding_format) for i, vector in enumerate(vectors)]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "data": data, "model": model, "usage": usage}
+    return {"object": "list", "data": data, "model": job.model, "usage": usage}
 
 
-async def _embedded(models: ModelDesk, texts: list[str]) -> tuple[list[NDArray[np.float32]], int]:
+async def _embedded(job: EmbeddingJob, texts: list[str]) -> tuple[list[NDArray[np.float32]], int]:
     """A few texts at a time: a thread cannot be cancelled, and neither a client that left nor a stop may wait for all."""
-    tokens = await blocking(models.count_tokens, texts)
+    tokens = await blocking(job.count_tokens, texts)
     vectors: list[NDArray[np.float32]] = []
     for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
-        vectors += await blocking(models.embed, texts[start : start + _EMBEDDED_AT_ONCE])
+        vectors += await blocking(job.embed, texts[start : start + _EMBEDDED_AT_ONCE])
     return vectors, tokens

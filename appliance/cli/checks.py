@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.cli.output import amount
+from appliance.cli.status import embedding_line
 from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
@@ -245,6 +246,21 @@ def service(places: Places) -> Finding:
     return Finding("service", "ok", f"ready, version {status.version}")
 
 
+def embedding(places: Places) -> Finding:
+    """The embedding model that is configured is the one that answers."""
+    try:
+        with Client(places.socket) as client:
+            status = client.status().embedding
+    except DocentError:
+        return Finding("embedding", "warning", "not known without the service", "start it first")
+    if status is None:
+        return Finding("embedding", "ok", "the service does not tell")
+    if status.remark:
+        hint = "correct `embedding.model` if it names the wrong folder, then reload the service; else wait"
+        return Finding("embedding", "warning", embedding_line(status), hint)
+    return Finding("embedding", "ok", embedding_line(status))
+
+
 def models(places: Places) -> Finding:
     """Every installed model, adapter and provider can be used, as far as the service knows."""
     try:
@@ -276,6 +292,7 @@ CHECKS: tuple[Callable[[Places], Finding], ...] = (
     socket_path,
     group,
     service,
+    embedding,
     models,
 )
 

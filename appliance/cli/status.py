@@ -3,14 +3,14 @@
 from appliance.cli.options import JsonOption, command_group, connect, examples
 from appliance.cli.output import print_fields, print_model
 from appliance.pace import overall_pace
-from appliance.wire import Status
+from appliance.wire import Embedding, Status
 
 app = command_group()
 
 
 @app.command(epilog=examples("docent status", "docent status --json | jq .queue"))
 def status(json: JsonOption = False) -> None:
-    """Show whether the service is ready, its documents by state, and the loaded models."""
+    """Show whether the service is ready, its documents by state, the models, and any change of the embedding model."""
     with connect() as client:
         reply = client.status()
     if json:
@@ -33,4 +33,14 @@ def _fields(reply: Status) -> list[tuple[str, str]]:
         ("reading", reading),
         ("models", ", ".join(reply.models_loaded) or "none loaded"),
     ]
-    return [(name, value) for name, value in fields if value]
+    embedding = [("embedding", embedding_line(reply.embedding))] if reply.embedding else []
+    return [(name, value) for name, value in fields if value] + embedding
+
+
+def embedding_line(embedding: Embedding) -> str:
+    """The embedding model that answers, and how far the switch to another one is."""
+    said = [embedding.model or "none, full text alone"]
+    if embedding.target:
+        share = embedding.done / embedding.total if embedding.total else 1.0
+        said.append(f"changing to {embedding.target}, {embedding.done:,} of {embedding.total:,} passages ({share:.0%})")
+    return "; ".join([*said, *([embedding.remark] if embedding.remark else [])])

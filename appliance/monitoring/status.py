@@ -18,12 +18,18 @@ class Monitor:
     """Reads the service's state; thread-safe, blocking."""
 
     def __init__(
-        self, store: Store, unsettled: Callable[[], int], loaded: Callable[[], list[str]], pace: ReadingPace
+        self,
+        store: Store,
+        unsettled: Callable[[], int],
+        loaded: Callable[[], list[str]],
+        embedding: Callable[[], wire.Embedding],
+        pace: ReadingPace,
     ) -> None:
         self._store = store
         self._pace = pace
         self._unsettled = unsettled
         self._loaded = loaded
+        self._embedding = embedding
         self.ready = False
         """Set by the composition root: true between the end of the start and the begin of the stop."""
 
@@ -39,6 +45,7 @@ class Monitor:
             models_loaded=self._loaded(),
             version=__version__,
             progress=self._pace.overall(self._store.work_left(collections), collections) if busy else None,
+            embedding=self._embedding(),
         )
 
     def metrics(self, collections: frozenset[bytes] | None = None) -> bytes:
@@ -65,6 +72,9 @@ class _Gauges(Collector):
         yield GaugeMetricFamily("docent_pages_left", "Pages of the queued files, as far as known.", value=left)
         yield GaugeMetricFamily("docent_pages_per_second", "Pages read a second, over the last minute.", value=rate)
         yield GaugeMetricFamily("docent_models_loaded", "Models in memory.", value=len(status.models_loaded))
+        if status.embedding:
+            left = status.embedding.total - status.embedding.done
+            yield GaugeMetricFamily("docent_embedding_left", "Passages to embed with the next model.", value=left)
         yield GaugeMetricFamily("docent_ready", "1 while the service takes work.", value=int(status.ready))
 
     def describe(self) -> Iterator[Metric]:

@@ -3,20 +3,27 @@
 Three steps. Documents: which ones does the question name (BM25 over names and first pages, name vectors). Passages:
 candidates by BM25 and by vectors, from everywhere and from those documents once more, as the nearest of everything
 would miss a page of the one report that was asked about. Ranking: all candidates by all evidence, see `fusion`.
+
+A search reads one snapshot of the store, and embeds the question by the model whose vectors are in it. While there are
+none, because an embedding model is being replaced whose files are gone, the full text answers alone.
 """
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
 
+from appliance.errors import NotReady
 from appliance.retrieval import fusion, sources
 from appliance.retrieval.query import Question, expression, parse
+from appliance.store import ModelGone
 from appliance.store.rows import Matrix, PassageRow
 from ingest.types import Vector
 
@@ -33,10 +40,15 @@ _NEAREST = 100
 _PASSAGE_COLUMNS = "heading text"
 _PASSAGE_WEIGHTS = (0.0, 0.0, 1.0, 1.0)
 _CACHED_VECTORS = 256
+_TRIES = 100
+"""Snapshots taken until one has the vectors of a model that is open: the second does, as a change takes an instant."""
 
 
-class Index(Protocol):
-    """What the retriever needs of the store."""
+class View(Protocol):
+    """One snapshot of the store; `embedder` names the model whose vectors it has, None where it has none."""
+
+    @property
+    def embedder(self) -> str | None: ...
 
     def match(
         self,
@@ -65,10 +77,22 @@ class Index(Protocol):
     def passages(self, chunks: Sequence[int]) -> list[PassageRow]: ...
 
 
+class Index(Protocol):
+    """What the retriever needs of the store."""
+
+    def view(self) -> AbstractContextManager[View]: ...
+
+
 class QueryEmbedder(Protocol):
-    """What the retriever needs of the embedding model."""
+    """What the retriever needs of an embedding model."""
 
     def embed_query(self, text: str) -> Vector: ...
+
+
+class Models(Protocol):
+    """Lends embedding models by their identity; raises ModelGone for one that is not open any more."""
+
+    def lease(self, identity: str | None = None) -> AbstractContextManager[QueryEmbedder]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +120,10 @@ class Found:
 class Retriever:
     """Searches one store. Every method may be called from any thread and blocks: call it through a worker thread."""
 
-    def __init__(self, store: Index, embedder: QueryEmbedder) -> None:
+    def __init__(self, store: Index, models: Models) -> None:
         self._store = store
-        self._embedder = embedder
-        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._models = models
+        self._vectors: OrderedDict[tuple[str, str], Vector] = OrderedDict()
         self._lock = Lock()  # guards _vectors
 
     def search(self, query: str, *, k: int, collections: Collections = None, per_page: int = 1) -> Found:
@@ -110,94 +134,131 @@ class Retriever:
         question = parse(query)
         if not question.words or k < 1:
             return Found([], question.text, {}, clock.timings())
-        with clock.step("embed"):
-            whole = self.embed(question.text)
-        named = self._named(question, whole, collections, clock)
-        with clock.step("embed"):
-            rest = self.embed("; ".join([named.rest.text, *named.rest.other_names]))
-        lexical = self._match(question, named, collections, clock)
-        near = self._nearest(whole, rest, named, collections, clock)
-        with clock.step("rank"):
-            hits = self._rank(lexical, near, whole, rest, named, k, per_page)
-            names = self._store.sources({hit.passage.document for hit in hits})
-        sources_text = {number: " ".join(texts) for number, texts in names.items()}
-        return Found(hits, named.rest.text, sources_text, clock.timings())
+        for _ in range(_TRIES):
+            with self._store.view() as view, suppress(ModelGone), self._embedding(view) as embed:
+                return _Search(view, embed, collections, clock).run(question, k, per_page)
+        raise NotReady("searching", "the embedding model is being changed", "ask again")
 
-    def embed(self, text: str) -> Vector:
-        """The vector of a query, remembered for the last few."""
+    @contextmanager
+    def _embedding(self, view: View) -> Iterator["Embed"]:
+        """Makes vectors of queries by the model whose vectors the snapshot has; none, if it has none.
+
+        Raises:
+            ModelGone: another model has taken over since the snapshot was taken.
+        """
+        if view.embedder is None:
+            yield lambda text: None
+            return
+        with self._models.lease(view.embedder) as model:
+            yield partial(self._remembered, view.embedder, model)
+
+    def _remembered(self, identity: str, model: QueryEmbedder, text: str) -> Vector:
+        """The vector of a query; the last few are kept."""
         with self._lock:
-            if text in self._vectors:
-                self._vectors.move_to_end(text)
-                return self._vectors[text]
-        vector = self._embedder.embed_query(text)
+            if (identity, text) in self._vectors:
+                self._vectors.move_to_end((identity, text))
+                return self._vectors[identity, text]
+        vector = model.embed_query(text)
         with self._lock:
-            self._vectors[text] = vector
+            self._vectors[identity, text] = vector
             while len(self._vectors) > _CACHED_VECTORS:
                 self._vectors.popitem(last=False)
         return vector
 
-    def _named(self, question: Question, whole: Vector, collections: Collections, clock: "_Clock") -> sources.Sources:
-        with clock.step("match"):
-            found = self._documents(expression(question.terms), collections)
-            found |= self._documents(expression(w for w in question.words if w.telling), collections)
-        with clock.step("nearest"):
-            numbers, matrix = self._store.name_vectors(collections)
-            cosines = dict(zip(numbers, _cosines(matrix, whole).tolist(), strict=True))
-            found |= set(heapq.nlargest(_DOCUMENTS, cosines, key=cosines.__getitem__))
-        with clock.step("match"):
-            names = self._store.sources(found)
+
+Embed = Callable[[str], Vector | None]
+"""A query's vector, None where the full text answers alone."""
+
+
+class _Search:
+    """One search in one snapshot."""
+
+    def __init__(self, view: View, embed: Embed, collections: Collections, clock: "_Clock") -> None:
+        self._view = view
+        self._embed = embed
+        self._collections = collections
+        self._clock = clock
+
+    def run(self, question: Question, k: int, per_page: int) -> Found:
+        with self._clock.step("embed"):
+            whole = self._embed(question.text)
+        named = self._named(question, whole)
+        with self._clock.step("embed"):
+            rest = self._embed("; ".join([named.rest.text, *named.rest.other_names]))
+        lexical = self._match(question, named)
+        near = self._nearest(whole, rest, named)
+        with self._clock.step("rank"):
+            hits = self._rank(lexical, near, whole, rest, named, k, per_page)
+            names = self._view.sources({hit.passage.document for hit in hits})
+        sources_text = {number: " ".join(texts) for number, texts in names.items()}
+        return Found(hits, named.rest.text, sources_text, self._clock.timings())
+
+    def _named(self, question: Question, whole: Vector | None) -> sources.Sources:
+        with self._clock.step("match"):
+            found = self._documents(expression(question.terms))
+            found |= self._documents(expression(w for w in question.words if w.telling))
+        cosines: dict[int, float] = {}
+        with self._clock.step("nearest"):
+            if whole is not None:
+                numbers, matrix = self._view.name_vectors(self._collections)
+                cosines = dict(zip(numbers, _cosines(matrix, whole).tolist(), strict=True))
+                found |= set(heapq.nlargest(_DOCUMENTS, cosines, key=cosines.__getitem__))
+        with self._clock.step("match"):
+            names = self._view.sources(found)
             return sources.resolve(question, sources.rank(question, names, cosines), names)
 
-    def _documents(self, query: str, collections: Collections) -> set[int]:
+    def _documents(self, query: str) -> set[int]:
         if not query:
             return set()
-        found = self._store.match_documents(query, limit=_DOCUMENTS, weights=_NAME_WEIGHTS, collections=collections)
+        found = self._view.match_documents(
+            query, limit=_DOCUMENTS, weights=_NAME_WEIGHTS, collections=self._collections
+        )
         return {number for number, _ in found}
 
-    def _match(
-        self, question: Question, named: sources.Sources, collections: Collections, clock: "_Clock"
-    ) -> dict[int, float]:
+    def _match(self, question: Question, named: sources.Sources) -> dict[int, float]:
         also = [*named.rest.other_names, *(phrase for day in question.days for phrase in day)]
         query = expression(named.rest.terms, _PASSAGE_COLUMNS, also)
         found: dict[int, float] = {}
-        with clock.step("match"):
+        with self._clock.step("match"):
             for within in (None, _closest(named)):
                 if within is None or within:
-                    found |= self._store.match(
-                        query, limit=_MATCHES, weights=_PASSAGE_WEIGHTS, collections=collections, documents_only=within
+                    found |= self._view.match(
+                        query,
+                        limit=_MATCHES,
+                        weights=_PASSAGE_WEIGHTS,
+                        collections=self._collections,
+                        documents_only=within,
                     )
         return found
 
-    def _nearest(
-        self, whole: Vector, rest: Vector, named: sources.Sources, collections: Collections, clock: "_Clock"
-    ) -> list[int]:
+    def _nearest(self, whole: Vector | None, rest: Vector | None, named: sources.Sources) -> list[int]:
+        if whole is None or rest is None:
+            return []
         within = _closest(named)
-        with clock.step("nearest"):
-            found = self._store.nearest(whole, k=_NEAREST, collections=collections)
+        with self._clock.step("nearest"):
+            found = self._view.nearest(whole, k=_NEAREST, collections=self._collections)
             if within:
-                found += self._store.nearest(rest, k=_NEAREST, collections=collections, documents_only=within)
+                found += self._view.nearest(rest, k=_NEAREST, collections=self._collections, documents_only=within)
         return [number for number, _ in found]
 
     def _rank(
         self,
         lexical: Mapping[int, float],
         near: Sequence[int],
-        whole: Vector,
-        rest: Vector,
+        whole: Vector | None,
+        rest: Vector | None,
         named: sources.Sources,
         k: int,
         per_page: int,
     ) -> list[Hit]:
         candidates = sorted({*lexical, *near})
-        numbers, matrix = self._store.vectors(candidates)
-        with_whole = dict(zip(numbers, _cosines(matrix, whole), strict=True))
-        with_rest = dict(zip(numbers, _cosines(matrix, rest), strict=True))
-        rows = {row.chunk: row for row in self._store.passages(candidates)}
+        with_whole, with_rest = self._compared(candidates, whole, rest)
+        rows = {row.chunk: row for row in self._view.passages(candidates)}
         ranked = fusion.fuse(
             {
                 number: fusion.Evidence(
-                    whole=float(with_whole.get(number, 0.0)),
-                    rest=float(with_rest.get(number, 0.0)),
+                    whole=with_whole.get(number, 0.0),
+                    rest=with_rest.get(number, 0.0),
                     lexical=lexical.get(number, 0.0),
                     source=named.score(row.document),
                 )
@@ -206,6 +267,18 @@ class Retriever:
         )
         hits = (Hit(rows[number], score) for number, score in ranked)
         return fusion.first_of_each(((hit, (hit.passage.document, hit.passage.page)) for hit in hits), k, per_page)
+
+    def _compared(
+        self, candidates: Sequence[int], whole: Vector | None, rest: Vector | None
+    ) -> tuple[dict[int, float], dict[int, float]]:
+        """Cosines of the candidates with both vectors; none where there are no vectors."""
+        if whole is None or rest is None:
+            return {}, {}
+        numbers, matrix = self._view.vectors(candidates)
+        return (
+            dict(zip(numbers, _cosines(matrix, whole).tolist(), strict=True)),
+            dict(zip(numbers, _cosines(matrix, rest).tolist(), strict=True)),
+        )
 
 
 class _Clock:

@@ -25,9 +25,12 @@ _CHUNKS = (
     " LEFT JOIN passages p ON p.rowid = c.id LEFT JOIN {table} i ON i.rowid = c.id"
     " WHERE c.revision = ? ORDER BY c.ordinal"
 )
-_NAMES = "SELECT d.path, n.text, n.vector FROM name_vectors n JOIN documents d ON d.id = n.document ORDER BY d.path"
+_NAMES = (
+    "SELECT d.path, n.text, n.vector FROM name_vectors n JOIN documents d ON d.id = n.document"
+    " WHERE n.embedder = ? ORDER BY d.path"
+)
 _SOURCES = "SELECT d.path, s.name, s.about FROM sources s JOIN documents d ON d.id = s.rowid ORDER BY d.path"
-_TOTALS = "SELECT (SELECT count(*) FROM vectors), (SELECT count(*) FROM passages_docsize), (SELECT count(*) FROM {table}_rowids)"
+_TOTALS = "SELECT (SELECT count(*) FROM vectors WHERE embedder = {embedder}), (SELECT count(*) FROM passages_docsize), (SELECT count(*) FROM {table}_rowids)"
 
 
 def digest(connection: apsw.Connection, index: VectorIndex) -> str:
@@ -44,6 +47,6 @@ def _parts(connection: apsw.Connection, index: VectorIndex) -> Iterator[object]:
         yield from rows(connection, _REVISION, (revision,))
         yield from connection.execute(_PAGES, (revision,))
         yield from connection.execute(_CHUNKS.format(table=index.table, embedder=index.embedder), (revision,))
-    yield rows(connection, _NAMES)
+    yield rows(connection, _NAMES, (index.embedder,))
     yield rows(connection, _SOURCES)
-    yield rows(connection, _TOTALS.format(table=index.table))
+    yield rows(connection, _TOTALS.format(table=index.table, embedder=index.embedder))

@@ -13,24 +13,14 @@ _FINDABLE = (
     "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document AND coalesce(d.serving, d.building) = c.revision"
 )
 
-# Each counts what must not be there.
-_RULES = (
+_NAMED = "SELECT d.id FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building) WHERE r.chunks > 0"
+
+# Each counts what must not be there. The first ones are about the vectors that questions meet, if there are any.
+_VECTOR_RULES = (
     (
         "chunks without a vector",
         "SELECT count(*) FROM chunks c WHERE NOT EXISTS"
         " (SELECT 1 FROM vectors v WHERE v.text_hash = c.text_hash AND v.embedder = {embedder})",
-    ),
-    (
-        "vectors without a chunk",
-        "SELECT count(*) FROM vectors v WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.text_hash = v.text_hash)",
-    ),
-    (
-        "findable chunks missing from the full text",
-        f"SELECT count(*) FROM ({_FINDABLE} EXCEPT SELECT id FROM passages_docsize)",
-    ),
-    (
-        "full-text rows of chunks that must not be found",
-        f"SELECT count(*) FROM (SELECT id FROM passages_docsize EXCEPT {_FINDABLE})",
     ),
     (
         "findable chunks missing from the vector index",
@@ -47,13 +37,39 @@ _RULES = (
     ),
     (
         "findable documents without a name vector, or the other way round",
-        "SELECT count(*) FROM documents d LEFT JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
-        " LEFT JOIN name_vectors n ON n.document = d.id WHERE (coalesce(r.chunks, 0) > 0) <> (n.document IS NOT NULL)",
+        f"SELECT (SELECT count(*) FROM ({_NAMED} EXCEPT SELECT document FROM name_vectors WHERE embedder = {{embedder}}))"
+        f" + (SELECT count(*) FROM (SELECT document FROM name_vectors WHERE embedder = {{embedder}} EXCEPT {_NAMED}))",
+    ),
+)
+_RULES = (
+    (
+        "vectors without a chunk",
+        "SELECT count(*) FROM vectors v WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.text_hash = v.text_hash)",
+    ),
+    (
+        "name vectors of documents that cannot be found",
+        f"SELECT count(*) FROM (SELECT document FROM name_vectors EXCEPT {_NAMED})",
+    ),
+    (
+        "name vectors of different names for one document",
+        "SELECT count(*) FROM (SELECT document FROM name_vectors GROUP BY document HAVING count(DISTINCT text) > 1)",
+    ),
+    (
+        "embedding models beyond the serving one and its successor, or none",
+        "SELECT count(*) NOT IN (1, 2) FROM embedders",
+    ),
+    (
+        "findable chunks missing from the full text",
+        f"SELECT count(*) FROM ({_FINDABLE} EXCEPT SELECT id FROM passages_docsize)",
+    ),
+    (
+        "full-text rows of chunks that must not be found",
+        f"SELECT count(*) FROM (SELECT id FROM passages_docsize EXCEPT {_FINDABLE})",
     ),
     (
         "findable documents without their source's full-text row, or the other way round",
-        "SELECT (SELECT count(*) FROM (SELECT document FROM name_vectors EXCEPT SELECT id FROM sources_docsize))"
-        " + (SELECT count(*) FROM (SELECT id FROM sources_docsize EXCEPT SELECT document FROM name_vectors))",
+        f"SELECT (SELECT count(*) FROM ({_NAMED} EXCEPT SELECT id FROM sources_docsize))"
+        f" + (SELECT count(*) FROM (SELECT id FROM sources_docsize EXCEPT {_NAMED}))",
     ),
     (
         "revisions that no document refers to",
@@ -67,8 +83,11 @@ _RULES = (
 )
 
 
-def check(connection: apsw.Connection, index: VectorIndex) -> list[str]:
-    """Everything that is wrong, in plain words. SQLite's own check includes the full text against its content."""
+def check(connection: apsw.Connection, index: VectorIndex | None) -> list[str]:
+    """Everything that is wrong, in plain words. SQLite's own check includes the full text against its content.
+
+    `index` is the serving model's.
+    """
     return [*_sqlite(connection), *_rules(connection, index)]
 
 
@@ -82,8 +101,8 @@ def _sqlite(connection: apsw.Connection) -> Iterator[str]:
         yield "the file does not give space back: it was not created by Docent"
 
 
-def _rules(connection: apsw.Connection, index: VectorIndex) -> Iterator[str]:
-    for wrong, sql in _RULES:
-        count = value(connection, sql.format(table=index.table, embedder=index.embedder))
+def _rules(connection: apsw.Connection, index: VectorIndex | None) -> Iterator[str]:
+    for wrong, sql in _RULES if index is None else (*_VECTOR_RULES, *_RULES):
+        count = value(connection, sql.format(table=index and index.table, embedder=index and index.embedder))
         if count:
             yield f"{count} {wrong}"

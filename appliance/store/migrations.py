@@ -162,7 +162,30 @@ _DURABLE_QUEUE: Sequence[str] = (
     " AND reason_code IN ('unreadable', 'file_changed', 'ingest_failed', 'internal_error')",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _PAGE_SOURCES, _HOW_IT_WAS_READ, _DURABLE_QUEUE)
+_EMBEDDING_SWITCH: Sequence[str] = (
+    "ALTER TABLE embedders ADD COLUMN folder TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE embedders ADD COLUMN role TEXT NOT NULL DEFAULT 'serving' CHECK (role IN ('serving', 'target'))",
+    "CREATE UNIQUE INDEX embedders_by_role ON embedders (role)",
+    # 1: the text is longer than the model's input, and its end is not in the vector.
+    "ALTER TABLE vectors ADD COLUMN cut INTEGER NOT NULL DEFAULT 0",
+    # What the chunks depend on besides the key: tokenizer and lengths. Unknown for what was read before.
+    "ALTER TABLE revisions ADD COLUMN chunking TEXT NOT NULL DEFAULT ''",
+    # One name vector for each model, where there was one for each document.
+    "ALTER TABLE name_vectors RENAME TO old_name_vectors",
+    """
+    CREATE TABLE name_vectors (
+        document INTEGER NOT NULL REFERENCES documents(id),
+        embedder INTEGER NOT NULL REFERENCES embedders(id),
+        text TEXT NOT NULL,
+        vector BLOB NOT NULL,
+        PRIMARY KEY (document, embedder)
+    ) STRICT
+    """,
+    "INSERT INTO name_vectors SELECT document, embedder, text, vector FROM old_name_vectors",
+    "DROP TABLE old_name_vectors",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _PAGE_SOURCES, _HOW_IT_WAS_READ, _DURABLE_QUEUE, _EMBEDDING_SWITCH)
 
 
 def migrate(connection: apsw.Connection, path: Path, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:

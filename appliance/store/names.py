@@ -16,10 +16,20 @@ import numpy as np
 from appliance.naming import display, from_display
 from appliance.store.connection import row, rows, run
 from appliance.store.rows import Matrix
-from appliance.store.vectors import from_half, in_list, to_half
+from appliance.store.vectors import VectorIndex, from_half, in_list, to_half
 from ingest.types import Vector
 
-__all__ = ["NameWanted", "collection_of", "display", "drop", "from_display", "matrix", "put", "search_name"]
+__all__ = [
+    "KnownNames",
+    "NameWanted",
+    "collection_of",
+    "display",
+    "drop",
+    "from_display",
+    "matrix",
+    "put",
+    "search_name",
+]
 
 _SEPARATORS = re.compile(r"[\s_./\\+~,;:()\[\]{}-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
@@ -47,37 +57,45 @@ def search_name(path: bytes, title: str = "") -> str:
     return words
 
 
+KnownNames = dict[tuple[int, str], Vector]
+"""Vectors of names by the model's number and the name's text."""
+
+
 class NameWanted(Exception):
     """Raised inside a transaction that needs the vector of a name: undo, embed `text`, run it again."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, embedder: int, identity: str, text: str) -> None:
         super().__init__(text)
+        self.embedder = embedder
+        self.identity = identity
         self.text = text
 
 
 def put(
-    connection: apsw.Connection, embedder: int, document: int, path: bytes, title: str, known: dict[str, Vector]
+    connection: apsw.Connection, index: VectorIndex, document: int, path: bytes, title: str, known: KnownNames
 ) -> None:
-    """Give the document the vector of its present name, taken from `known`.
+    """Give the document the vector of its present name, taken from `known`. Other models' vectors of an earlier name
+    go.
 
     Raises:
         NameWanted: `known` lacks it.
     """
-    text = search_name(path, title)
+    text, embedder = search_name(path, title), index.embedder
     held = row(connection, "SELECT text FROM name_vectors WHERE document = ? AND embedder = ?", (document, embedder))
     if held == (text,):
         return
-    if text not in known:
-        raise NameWanted(text)
+    if (embedder, text) not in known:
+        raise NameWanted(embedder, index.identity, text)
+    drop(connection, document)
     run(
         connection,
-        "INSERT OR REPLACE INTO name_vectors (document, embedder, text, vector) VALUES (?, ?, ?, ?)",
-        (document, embedder, text, to_half(known[text])),
+        "INSERT INTO name_vectors (document, embedder, text, vector) VALUES (?, ?, ?, ?)",
+        (document, embedder, text, to_half(known[embedder, text])),
     )
 
 
 def drop(connection: apsw.Connection, document: int) -> None:
-    """Forget the document's name vector."""
+    """Forget the document's name vectors."""
     run(connection, "DELETE FROM name_vectors WHERE document = ?", (document,))
 
 

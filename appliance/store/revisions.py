@@ -17,7 +17,7 @@ from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.texts import storable
 from appliance.store.vectors import VectorIndex, text_hash
-from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey, Vector
+from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +42,46 @@ def failed_key(key: RevisionKey) -> str:
     return f"{key.sha256}:{key.extractor}:{key.chunker}:{key.template}"
 
 
-def serves(connection: apsw.Connection, document: int, key: RevisionKey) -> bool:
-    """Whether the complete revision of the document is this one."""
-    return bool(
-        value(
-            connection,
-            "SELECT count(*) FROM documents d JOIN revisions r ON r.id = d.serving"
-            " WHERE d.id = ? AND r.sha256 = ? AND r.extractor = ? AND r.chunker = ? AND r.template = ?",
-            (document, *_columns(key)),
-        )
+def serves(connection: apsw.Connection, index: VectorIndex, document: int, key: RevisionKey) -> bool:
+    """Whether the complete revision of the document is this one, and the model takes all of its chunks whole."""
+    revision = value(
+        connection,
+        "SELECT r.id FROM documents d JOIN revisions r ON r.id = d.serving WHERE d.id = ? AND r.complete"
+        " AND r.sha256 = ? AND r.extractor = ? AND r.chunker = ? AND r.template = ?",
+        (document, *_columns(key)),
+    )
+    return revision is not None and not value(
+        connection,
+        "SELECT count(*) FROM chunks c JOIN vectors v ON v.text_hash = c.text_hash AND v.embedder = ?"
+        " WHERE c.revision = ? AND v.cut",
+        (index.embedder, revision),
     )
 
 
 def open_building(connection: apsw.Connection, index: VectorIndex, document: int, key: RevisionKey) -> int:
-    """The building revision for this key: resumed if it has the key, else new, and the one before it dropped."""
+    """The building revision for this key: resumed if it has the key, else new, and the one before it dropped.
+
+    Chunks of two sizes don't fit each other: what was begun with another `chunking` is not gone on with. Where it is
+    all that answers for the document, it answers until the new one is complete.
+    """
     held = row(
         connection,
-        "SELECT r.id, r.sha256, r.extractor, r.chunker, r.template FROM documents d JOIN revisions r ON r.id = d.building"
-        " WHERE d.id = ?",
+        "SELECT r.id, r.chunking, d.serving IS NULL AND r.chunks > 0, r.sha256, r.extractor, r.chunker, r.template"
+        " FROM documents d JOIN revisions r ON r.id = d.building WHERE d.id = ?",
         (document,),
     )
     if held is not None:
-        if held[1:] == _columns(key):
-            return int(held[0])
-        drop_building(connection, index, document)
+        revision, chunking, alone, *columns = held
+        if tuple(columns) == _columns(key) and chunking == key.chunking:
+            return int(revision)
+        if tuple(columns) == _columns(key) and alone:
+            run(connection, "UPDATE documents SET serving = building, building = NULL WHERE id = ?", (document,))
+        else:
+            drop_building(connection, index, document)
     run(
         connection,
-        "INSERT INTO revisions (document, sha256, extractor, chunker, template) VALUES (?, ?, ?, ?, ?)",
-        (document, *_columns(key)),
+        "INSERT INTO revisions (document, sha256, extractor, chunker, template, chunking) VALUES (?, ?, ?, ?, ?, ?)",
+        (document, *_columns(key), key.chunking),
     )
     revision = connection.last_insert_rowid()
     run(connection, "UPDATE documents SET building = ? WHERE id = ?", (revision, document))
@@ -94,7 +106,7 @@ def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> Non
 
 
 def append(
-    connection: apsw.Connection, index: VectorIndex, revision: int, batch: Batch, known_names: dict[str, Vector]
+    connection: apsw.Connection, index: VectorIndex, revision: int, batch: Batch, known_names: names.KnownNames
 ) -> int:
     """Write one batch: pages, chunks, vectors, index rows if the revision answers, progress; gives the document's number.
 
@@ -105,7 +117,7 @@ def append(
     standing = standing_of(connection, revision)
     title = storable(batch.title)
     if standing.searchable and batch.chunks:
-        names.put(connection, index.embedder, standing.document, standing.path, title, known_names)
+        names.put(connection, index, standing.document, standing.path, title, known_names)
     _insert_pages(connection, revision, batch.pages)
     _insert_chunks(connection, standing.document, revision, batch.chunks)
     index.store(connection, ((text_hash(chunk.embedded_text), chunk.vector) for chunk in batch.chunks))
@@ -136,7 +148,7 @@ def grown(
         _expose(connection, index, revision, standing.path, title, first)
 
 
-def complete(connection: apsw.Connection, index: VectorIndex, revision: int, known_names: dict[str, Vector]) -> int:
+def complete(connection: apsw.Connection, index: VectorIndex, revision: int, known_names: names.KnownNames) -> int:
     """Make the building revision the one that answers and drop the one before it; gives the document's number.
 
     Raises:
@@ -145,7 +157,7 @@ def complete(connection: apsw.Connection, index: VectorIndex, revision: int, kno
     """
     standing = standing_of(connection, revision)
     if standing.chunks:
-        names.put(connection, index.embedder, standing.document, standing.path, standing.title, known_names)
+        names.put(connection, index, standing.document, standing.path, standing.title, known_names)
         sources.put(connection, standing.document, revision, standing.path, standing.title)
     else:
         _forget_name(connection, standing.document)
@@ -176,7 +188,7 @@ def drop_building(connection: apsw.Connection, index: VectorIndex, document: int
 
 
 def drop_outdated(
-    connection: apsw.Connection, index: VectorIndex, document: int, known_names: dict[str, Vector]
+    connection: apsw.Connection, index: VectorIndex, document: int, known_names: names.KnownNames
 ) -> None:
     """Drop the revision that answers; what has been read of the next one answers from now on.
 
@@ -193,7 +205,7 @@ def drop_outdated(
         return
     serving, building, path, title, chunks = held
     if chunks:
-        names.put(connection, index.embedder, document, path, title, known_names)
+        names.put(connection, index, document, path, title, known_names)
         sources.put(connection, document, building, path, title)
     else:
         _forget_name(connection, document)
@@ -217,7 +229,7 @@ def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> 
 
 
 def renamed(
-    connection: apsw.Connection, index: VectorIndex, document: int, before: bytes, known_names: dict[str, Vector]
+    connection: apsw.Connection, index: VectorIndex, document: int, before: bytes, known_names: names.KnownNames
 ) -> None:
     """Let the indexes follow the document's new path; call it after the path was set.
 
@@ -233,7 +245,7 @@ def renamed(
     if found is None or not found[3]:
         return
     path, revision, title, _ = found
-    names.put(connection, index.embedder, document, path, title, known_names)
+    names.put(connection, index, document, path, title, known_names)
     sources.put(connection, document, revision, path, title)
     if names.search_name(path) != names.search_name(before):
         fulltext.unindex_revision(connection, revision)

@@ -33,6 +33,16 @@ class EmbedderKey:
     identity: str
     name: str
     dimensions: int
+    folder: str = ""
+    """Where it was opened; empty for the built-in one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The embedding models that the store has vectors of; see `embedders.py`."""
+
+    serving: EmbedderKey | None
+    target: EmbedderKey | None
 
 
 @dataclass(frozen=True, slots=True)

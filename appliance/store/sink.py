@@ -1,7 +1,8 @@
 """The store's end of the ingest pipeline: the `Sink` protocol for one revision of one document.
 
 A sink writes only as long as its revision is the one being built. If the document was deleted or queued with another
-content meanwhile, the next write raises `UnknownDocument`, and the work is to be abandoned without a trace.
+content meanwhile, the next write raises `UnknownDocument`, and the work is to be abandoned without a trace. If another
+embedding model has taken over, it raises `Stopped`: the document is to be taken up again, with that model.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,9 +10,10 @@ from typing import Protocol, TypeVar
 
 import apsw
 
-from appliance.store import documents, revisions, twins
+from appliance.store import documents, embedders, names, revisions, twins
 from appliance.store.database import Database
 from appliance.store.vectors import VectorIndex, text_hash
+from ingest.errors import Stopped
 from ingest.types import Batch, DocumentInfo, Progress, Vector
 
 T = TypeVar("T")
@@ -21,18 +23,19 @@ _COPIED_AT_ONCE = 256
 class WriteNamed(Protocol):
     """Runs a transaction that may need vectors of names; see `Store`."""
 
-    def __call__(self, job: Callable[[apsw.Connection, dict[str, Vector]], T]) -> T: ...
+    def __call__(self, job: Callable[[apsw.Connection, names.KnownNames], T]) -> T: ...
 
 
 class RevisionSink:
     """One building revision. May be used from any one thread at a time."""
 
     def __init__(
-        self, database: Database, index: VectorIndex, write_named: WriteNamed, revision: int, ticket: int | None
+        self, database: Database, write_named: WriteNamed, embedder: int, revision: int, ticket: int | None
     ) -> None:
+        """`embedder` is the number of the model whose vectors come in."""
         self._database = database
-        self._index = index
         self._write_named = write_named
+        self._embedder = embedder
         self._revision = revision
         self._ticket = ticket
 
@@ -45,7 +48,7 @@ class RevisionSink:
         """Vectors that the store already has for these embedded texts."""
         keys = {text: text_hash(text) for text in texts}
         with self._database.read() as connection:
-            known = self._index.known(connection, set(keys.values()))
+            known = self._index(connection).known(connection, set(keys.values()))
         return {text: known[key] for text, key in keys.items() if key in known}
 
     def begin(self, info: DocumentInfo) -> None:
@@ -55,8 +58,8 @@ class RevisionSink:
     def commit(self, batch: Batch) -> None:
         """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
 
-        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
-            document = revisions.append(connection, self._index, self._revision, batch, known_names)
+        def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
+            document = revisions.append(connection, self._index(connection), self._revision, batch, known_names)
             documents.progressed(connection, document)
 
         self._write_named(job)
@@ -68,8 +71,8 @@ class RevisionSink:
         be completed, as after the last batch.
         """
 
-        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> bool | None:
-            copied = twins.copy_some(connection, self._index, self._revision, most, known_names)
+        def job(connection: apsw.Connection, known_names: names.KnownNames) -> bool | None:
+            copied = twins.copy_some(connection, self._index(connection), self._revision, most, known_names)
             if copied is None:
                 return None
             documents.progressed(connection, copied[0])
@@ -83,10 +86,16 @@ class RevisionSink:
         If the file was queued again meanwhile, the document stays in the queue.
         """
 
-        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
-            document = revisions.complete(connection, self._index, self._revision, known_names)
+        def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
+            document = revisions.complete(connection, self._index(connection), self._revision, known_names)
             documents.clear_failure(connection, document)
             if documents.is_current(connection, document, self._ticket):
                 documents.set_state(connection, document, "indexed")
 
         self._write_named(job)
+
+    def _index(self, connection: apsw.Connection) -> VectorIndex:
+        index = embedders.writing(connection)
+        if index.embedder != self._embedder:
+            raise Stopped(f"reading revision {self._revision}", "the embedding model was changed meanwhile")
+        return index

@@ -6,66 +6,73 @@ any thread, writes go through the one writer thread. Paths and collections are b
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 import apsw
 
-from appliance.store import documents, fulltext, integrity, names, passages, reading, revisions, sources
+from appliance.store import documents, embedders, integrity, names, passages, reading, revisions
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import chunk_number, document_id, document_number
 from appliance.store.migrations import migrate
+from appliance.store.rebuild import Rebuild
 from appliance.store.rows import (
     DocumentRow,
     EmbedderKey,
     KnownFile,
-    Matrix,
     Order,
     PageRow,
-    PassageRow,
     ReadingRow,
     ReadPage,
     RevisionRow,
+    Standing,
     State,
     Trouble,
     Withdrawn,
     WorkLeft,
 )
 from appliance.store.sink import RevisionSink
-from appliance.store.vectors import VectorIndex, register
+from appliance.store.view import Collections, View, Viewed
+from ingest.errors import Stopped
 from ingest.types import ChunkWord, FileIdentity, RevisionKey, Vector
 
 T = TypeVar("T")
-Collections = Collection[bytes] | None
-EQUAL_WEIGHTS = (1.0,) * len(fulltext.COLUMNS)
+EmbedName = Callable[[str], Vector]
 
 
-class Store:
+class ModelGone(Exception):
+    """The embedding model is not open any more: look again which one is asked for."""
+
+
+class Store(Viewed):
     """An open store; a context manager."""
 
-    def __init__(self, database: Database, index: VectorIndex, embed_name: Callable[[str], Vector]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._index = index
-        self._embed_name = embed_name
+        self._embed_names: dict[str, EmbedName] = {}
 
     @classmethod
-    def open(cls, path: Path, *, embedder: EmbedderKey, embed_name: Callable[[str], Vector]) -> Self:
-        """Open the store at `path`, creating or migrating it. `embed_name` embeds a document's name as a passage.
+    def open(cls, path: Path, *, embedder: EmbedderKey | None = None, embed_name: EmbedName | None = None) -> Self:
+        """Open the store at `path`, creating or migrating it, and `want` the embedding model, if one is named;
+        `embed_name` then embeds a document's name as a passage (`name_with`).
 
         Raises:
-            EmbedderMismatch: another embedding model made the index.
             StoreTooNew, StoreCorrupt, StoreFull, StoreError: it cannot be used as it is.
         """
-        database = Database(path, lambda connection: migrate(connection, path))
+        store = cls(Database(path, lambda connection: migrate(connection, path)))
         try:
-            index = database.write(lambda connection: register(connection, embedder))
+            if embedder is not None:
+                store.want(embedder)
+                if embed_name is not None:
+                    store.name_with(embedder.identity, embed_name)
         except BaseException:
-            database.close()
+            store.close()
             raise
-        return cls(database, index, embed_name)
+        return store
 
     def __enter__(self) -> Self:
         return self
@@ -222,10 +229,11 @@ class Store:
 
         def job(connection: apsw.Connection) -> bool:
             current = documents.is_current(connection, number, ticket)
-            served = revisions.serves(connection, number, key)
+            index = embedders.writing(connection)
+            served = revisions.serves(connection, index, number, key)
             if not served and not documents.failed_with(connection, number, revisions.failed_key(key)):
                 return False
-            revisions.drop_building(connection, self._index, number)
+            revisions.drop_building(connection, index, number)
             if current:
                 documents.set_state(connection, number, "indexed" if served else "failed")
                 if served:
@@ -237,26 +245,37 @@ class Store:
         return self._database.write(job)
 
     def open_revision(
-        self, document: str, key: RevisionKey, identity: FileIdentity | None = None, *, ticket: int | None = None
+        self,
+        document: str,
+        key: RevisionKey,
+        identity: FileIdentity | None = None,
+        *,
+        ticket: int | None = None,
+        embedder: str | None = None,
     ) -> RevisionSink:
         """The sink for this content; what was committed of it before goes on, any other content begun is dropped.
 
-        The document is then `indexing`, unless the ticket is outdated.
+        The document is then `indexing`, unless the ticket is outdated. `embedder` is the identity of the model that
+        its vectors will be of.
 
         Raises:
             UnknownDocument: there is none.
+            Stopped: new vectors are wanted of another model by now.
         """
         number = document_number(document)
 
-        def job(connection: apsw.Connection) -> int:
+        def job(connection: apsw.Connection) -> tuple[int, int]:
+            index = embedders.writing(connection)
+            if embedder not in (None, index.identity):
+                raise Stopped(f"reading {document}", "the embedding model was changed meanwhile")
             if documents.is_current(connection, number, ticket):
                 documents.begin_attempt(connection, number)
                 if identity is not None:
                     documents.set_identity(connection, number, identity)
-            return revisions.open_building(connection, self._index, number, key)
+            return index.embedder, revisions.open_building(connection, index, number, key)
 
-        revision = self._database.write(job)
-        return RevisionSink(self._database, self._index, self._write_named, revision, ticket)
+        model, revision = self._database.write(job)
+        return RevisionSink(self._database, self._write_named, model, revision, ticket)
 
     def fail(
         self,
@@ -281,7 +300,7 @@ class Store:
         def job(connection: apsw.Connection) -> None:
             if not documents.is_current(connection, number, ticket):
                 return
-            revisions.drop_all(connection, self._index, number)
+            revisions.drop_all(connection, embedders.writing(connection), number)
             documents.set_failure(connection, number, code, reason, hint, revisions.failed_key(key) if key else "")
             if identity is not None:
                 documents.set_identity(connection, number, identity)
@@ -308,13 +327,14 @@ class Store:
         """
         number = document_number(document)
 
-        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
+        def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
             if not documents.is_current(connection, number, ticket):
                 return
+            index = embedders.writing(connection)
             if withdrawn == "everything":
-                revisions.drop_all(connection, self._index, number)
+                revisions.drop_all(connection, index, number)
             elif withdrawn == "outdated":
-                revisions.drop_outdated(connection, self._index, number, known_names)
+                revisions.drop_outdated(connection, index, number, known_names)
             documents.postpone(connection, number, state, trouble, attempts, next_attempt)
 
         self._write_named(job)
@@ -327,13 +347,13 @@ class Store:
         """
         number = document_number(document)
 
-        def job(connection: apsw.Connection, known_names: dict[str, Vector]) -> None:
+        def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
             before = documents.get(connection, number).path
             there = documents.by_path(connection, path)
             if there is not None and there.number != number:
                 self._remove(connection, there.number)
             documents.set_path(connection, number, path)
-            revisions.renamed(connection, self._index, number, before, known_names)
+            revisions.renamed(connection, embedders.writing(connection), number, before, known_names)
             if identity is not None:
                 documents.set_identity(connection, number, identity)
 
@@ -348,64 +368,42 @@ class Store:
         number = document_number(document)
         self._database.write(lambda connection: self._remove(connection, number))
 
+    # Embedding models
+
+    def embedding(self) -> Standing:
+        """The models that the store has vectors of."""
+        with self._database.read() as connection:
+            return embedders.standing(connection)
+
+    def want(self, key: EmbedderKey) -> Standing:
+        """Make this the model to answer with: at once if the vectors are its own or there are none yet, else as the
+        target that the vectors are to be rebuilt for (`switch`). Any other target is dropped."""
+        return self._database.write(lambda connection: embedders.want(connection, key))
+
+    def forget_serving(self) -> Standing:
+        """Drop the vectors of the serving model, as it is not to be had any more, if there is a target."""
+        return self._database.write(embedders.forget_serving)
+
+    def name_with(self, identity: str, embed_name: EmbedName) -> None:
+        """Embed names of documents by this function where this model's vectors of them are needed.
+
+        It raises `ModelGone` once the model is not to be had any more; that is then asked for anew.
+        """
+        self._embed_names[identity] = embed_name
+
+    def rebuild(self) -> Rebuild | None:
+        """What there is to do for the target; None without one."""
+        with self._database.read() as connection:
+            index = embedders.target(connection)
+        return Rebuild(self._database, index) if index else None
+
     # Search
 
-    def match(
-        self,
-        query: str,
-        *,
-        limit: int,
-        weights: Sequence[float] = EQUAL_WEIGHTS,
-        collections: Collections = None,
-        documents_only: Collection[int] | None = None,
-    ) -> list[tuple[int, float]]:
-        """The `limit` best chunks for a query in FTS5's language as (chunk, BM25), best and highest first.
-
-        `weights` are those of `fulltext.COLUMNS`: name, about, heading, text.
-        """
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """One snapshot for a whole search, in one thread."""
         with self._database.read() as connection:
-            within = documents.collection_numbers(connection, collections)
-            return fulltext.match(connection, query, limit, weights, within, documents_only)
-
-    def nearest(
-        self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
-    ) -> list[tuple[int, float]]:
-        """The k chunks nearest to a vector of shape (dimensions,) as (chunk, cosine), best first."""
-        with self._database.read() as connection:
-            within = documents.collection_numbers(connection, collections)
-            return self._index.nearest(connection, vector, k, within, documents_only)
-
-    def match_documents(
-        self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
-    ) -> list[tuple[int, float]]:
-        """The `limit` documents whose name and first page fit a query in FTS5's language best, as (number, BM25).
-
-        `weights` are those of `sources.COLUMNS`: name, about.
-        """
-        with self._database.read() as connection:
-            within = documents.collection_numbers(connection, collections)
-            return sources.match(connection, query, limit, weights, within)
-
-    def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
-        """What `match_documents` knows of these documents: name and about by number."""
-        with self._database.read() as connection:
-            return sources.of_documents(connection, numbers)
-
-    def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
-        """The numbers of the documents that can be found, and their names' vectors, (documents, dimensions)."""
-        with self._database.read() as connection:
-            within = documents.collection_numbers(connection, collections)
-            return names.matrix(connection, self._index.embedder, self._index.dimensions, within)
-
-    def vectors(self, chunks: Collection[int]) -> tuple[list[int], Matrix]:
-        """Those of the chunks that exist, ascending, and their vectors, shape (chunks, dimensions)."""
-        with self._database.read() as connection:
-            return self._index.of_chunks(connection, chunks)
-
-    def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
-        """The chunks in the order asked for, without those that have gone."""
-        with self._database.read() as connection:
-            return passages.passages(connection, chunks)
+            yield View(connection)
 
     def neighbours(self, chunk: int, *, before: int = 1, after: int = 1) -> list[int]:
         """The chunk and those around it in its document, in reading order; empty if it has gone."""
@@ -461,23 +459,26 @@ class Store:
     def check(self) -> list[str]:
         """Everything that is wrong with the store, in plain words; reads all of it, and holds up nobody."""
         with self._database.read_anew() as connection:
-            return integrity.check(connection, self._index)
+            return integrity.check(connection, embedders.serving(connection))
 
     def digest(self) -> str:
         """A fingerprint of the contents, equal for equal libraries; see `digest.py`."""
         with self._database.read() as connection:
-            return digest(connection, self._index)
+            return digest(connection, embedders.writing(connection))
 
     def _remove(self, connection: apsw.Connection, number: int) -> None:
-        documents.get(connection, number)
-        revisions.drop_all(connection, self._index, number)
+        revisions.drop_all(connection, embedders.writing(connection), number)
         documents.delete(connection, number)
 
-    def _write_named(self, job: Callable[[apsw.Connection, dict[str, Vector]], T]) -> T:
-        """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between."""
-        known_names: dict[str, Vector] = {}
+    def _write_named(self, job: Callable[[apsw.Connection, names.KnownNames], T]) -> T:
+        """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between.
+
+        Another model may take over in between: then the job asks for that one's vectors in its turn.
+        """
+        known_names: names.KnownNames = {}
         while True:
             try:
                 return self._database.write(lambda connection: job(connection, known_names))
             except names.NameWanted as wanted:
-                known_names[wanted.text] = self._embed_name(wanted.text)
+                with suppress(ModelGone):
+                    known_names[wanted.embedder, wanted.text] = self._embed_names[wanted.identity](wanted.text)

@@ -12,7 +12,6 @@ import apsw
 from appliance.store import names, revisions
 from appliance.store.connection import row, rows, run
 from appliance.store.vectors import VectorIndex
-from ingest.types import Vector
 
 _OWN = {
     "pages": {"id", "revision"},
@@ -22,7 +21,7 @@ _OWN = {
 
 
 def copy_some(
-    connection: apsw.Connection, index: VectorIndex, revision: int, most: int, known_names: dict[str, Vector]
+    connection: apsw.Connection, index: VectorIndex, revision: int, most: int, known_names: names.KnownNames
 ) -> tuple[int, bool] | None:
     """Copy the next `most` chunks, and the pages up to them, from a complete revision of the same content.
 
@@ -40,7 +39,7 @@ def copy_some(
     last = min(standing.chunks + most, chunks)
     more = last > standing.chunks
     if more and standing.searchable:
-        names.put(connection, index.embedder, standing.document, standing.path, title, known_names)
+        names.put(connection, index, standing.document, standing.path, title, known_names)
     _copy_rows(
         connection, "pages", twin, {"revision": revision}, "number", *_pages(connection, revision, twin, last, pages)
     )
@@ -66,7 +65,7 @@ def _twin(connection: apsw.Connection, revision: int) -> tuple[int, str, int, in
     found = row(
         connection,
         "SELECT t.id, t.title, t.pages, t.chunks FROM revisions r JOIN revisions t ON t.sha256 = r.sha256 AND t.complete = 1"
-        " AND t.extractor = r.extractor AND t.chunker = r.chunker AND t.template = r.template"
+        " AND t.extractor = r.extractor AND t.chunker = r.chunker AND t.template = r.template AND t.chunking = r.chunking"
         " JOIN documents d ON d.serving = t.id WHERE r.id = ? AND t.id <> r.id ORDER BY t.id LIMIT 1",
         (revision,),
     )

@@ -1,7 +1,7 @@
 """Vectors: the ordinary table that is the truth, and the sqlite-vec index over it.
 
 `vectors` holds one float16 vector for each embedding model and embedded text, whatever the number of chunks that share
-the text, and none that no chunk shares. `vec_index_N` holds the signs of each findable chunk's vector, one bit a
+the text, and none that no chunk shares. `cut` says that the text was longer than the model's input. `vec_index_N` holds the signs of each findable chunk's vector, one bit a
 dimension, partitioned by collection. A search takes the nearest by Hamming distance, several times as many as asked
 for, and ranks these by the exact cosine. The index can be rebuilt from the table at any time.
 """
@@ -13,16 +13,21 @@ from collections.abc import Collection, Iterable, Sequence
 
 import apsw
 import numpy as np
+import numpy.typing as npt
 
-from appliance.errors import EmbedderMismatch
-from appliance.store.connection import Row, row, rows, run, value
-from appliance.store.rows import EmbedderKey, Matrix
+from appliance.store.connection import Row, rows, run
+from appliance.store.rows import Matrix
 from ingest.types import Vector
 
 _CHUNK_SIZE = 1024
 _OVERSAMPLE = 3
 _LEAST_CANDIDATES = 100
 _MOST_CANDIDATES = 4096  # sqlite-vec's own limit on k
+_SLICE = 4096
+_WITH_VECTOR = (
+    "SELECT c.id, d.collection, c.document, v.vector FROM chunks c JOIN documents d ON d.id = c.document"
+    " JOIN vectors v ON v.text_hash = c.text_hash AND v.embedder = ?"
+)
 
 
 def text_hash(text: str) -> bytes:
@@ -48,9 +53,12 @@ def in_list(numbers: Collection[int]) -> str:
 class VectorIndex:
     """The vectors of one embedding model. Holds no connection: each method works on the one it is given."""
 
-    def __init__(self, number: int, dimensions: int) -> None:
+    def __init__(self, number: int, dimensions: int, identity: str, *, live: bool) -> None:
+        """Without `live` there are vectors but no index over them yet; keeping that in step does nothing."""
         self.embedder = number
         self.dimensions = dimensions
+        self.identity = identity
+        self.live = live
         self.table = f"vec_index_{number}"
         self._padding = -dimensions % 8
 
@@ -94,23 +102,36 @@ class VectorIndex:
 
     def index_revision(self, connection: apsw.Connection, revision: int, first_ordinal: int = 0) -> None:
         """Make the revision's chunks from `first_ordinal` on findable."""
-        stored = rows(
-            connection,
-            "SELECT c.id, d.collection, c.document, v.vector FROM chunks c JOIN documents d ON d.id = c.document"
-            " JOIN vectors v ON v.text_hash = c.text_hash AND v.embedder = ?"
-            " WHERE c.revision = ? AND c.ordinal >= ? ORDER BY c.ordinal",
-            (self.embedder, revision, first_ordinal),
-        )
+        if self.live:
+            where = "c.revision = ? AND c.ordinal >= ? ORDER BY c.ordinal"
+            self._insert(
+                connection, rows(connection, f"{_WITH_VECTOR} WHERE {where}", (self.embedder, revision, first_ordinal))
+            )
+
+    def index_all(self, connection: apsw.Connection) -> None:
+        """Make every chunk findable whose revision answers; the index must be new. One slice in memory at a time."""
+        last = 0
+        where = "c.id > ? AND coalesce(d.serving, d.building) = c.revision ORDER BY c.id LIMIT ?"
+        while found := rows(connection, f"{_WITH_VECTOR} WHERE {where}", (self.embedder, last, _SLICE)):
+            self._insert(connection, found)
+            last = found[-1][0]
+
+    def _insert(self, connection: apsw.Connection, stored: Sequence[Row]) -> None:
+        if not stored:
+            return
+        signs = self._signs(from_half([vector for *_, vector in stored], self.dimensions))
         connection.executemany(
             f"INSERT INTO {self.table} (rowid, collection, signs, document) VALUES (?, ?, vec_bit(?), ?)",
             [
-                (number, collection, self._signs(from_half([vector], self.dimensions)[0]), document)
-                for number, collection, document, vector in stored
+                (number, collection, one.tobytes(), document)
+                for (number, collection, document, _), one in zip(stored, signs, strict=True)
             ],
         ).fetchall()
 
     def unindex_revision(self, connection: apsw.Connection, revision: int) -> None:
         """Take the revision's chunks out of the index; their vectors stay."""
+        if not self.live:
+            return
         numbers = rows(connection, "SELECT id FROM chunks WHERE revision = ? ORDER BY id", (revision,))
         connection.executemany(f"DELETE FROM {self.table} WHERE rowid = ?", numbers).fetchall()
 
@@ -149,44 +170,10 @@ class VectorIndex:
         found = rows(  # sqlite-vec gives `wanted` of each partition that is named, and of all together if none is
             connection,
             f"SELECT distance, rowid FROM {self.table} WHERE signs MATCH vec_bit(?) AND k = ?{where}",
-            (self._signs(vector), wanted),
+            (self._signs(np.asarray(vector)[np.newaxis])[0].tobytes(), wanted),
         )
         return [number for _, number in sorted(found)[:wanted]]
 
-    def _signs(self, vector: Vector) -> bytes:
-        return np.packbits(np.pad(np.asarray(vector) > 0, (0, self._padding))).tobytes()
-
-
-def register(connection: apsw.Connection, key: EmbedderKey) -> VectorIndex:
-    """The index of this embedding model; made if the store holds no chunk yet.
-
-    Raises:
-        EmbedderMismatch: the chunks in the store were embedded by another model.
-    """
-    number = value(connection, "SELECT id FROM embedders WHERE identity = ?", (key.identity,))
-    other = row(connection, "SELECT id, name FROM embedders WHERE identity <> ?", (key.identity,))
-    if other is not None:
-        _forget(connection, other[0], other[1], key)
-    if number is None:
-        run(
-            connection,
-            "INSERT INTO embedders (identity, name, dimensions) VALUES (?, ?, ?)",
-            (key.identity, key.name, key.dimensions),
-        )
-        number = connection.last_insert_rowid()
-    index = VectorIndex(number, key.dimensions)
-    index.create(connection)
-    return index
-
-
-def _forget(connection: apsw.Connection, number: int, name: str, wanted: EmbedderKey) -> None:
-    if value(connection, "SELECT count(*) FROM chunks"):
-        raise EmbedderMismatch(
-            "opening the index",
-            f"it was made with the embedding model {name!r}, and {wanted.name!r} is configured",
-            "set `embedding.model` back, or stop Docent and remove docent.db: the library is then read again",
-        )
-    run(connection, f"DROP TABLE IF EXISTS vec_index_{int(number)}")
-    run(connection, "DELETE FROM name_vectors WHERE embedder = ?", (number,))
-    run(connection, "DELETE FROM vectors WHERE embedder = ?", (number,))
-    run(connection, "DELETE FROM embedders WHERE id = ?", (number,))
+    def _signs(self, vectors: Matrix) -> npt.NDArray[np.uint8]:
+        """One row of packed bits for each vector."""
+        return np.packbits(np.pad(vectors > 0, ((0, 0), (0, self._padding))), axis=1)

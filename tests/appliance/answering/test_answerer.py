@@ -35,6 +35,7 @@ from models.lease import FinalPiece, TextPiece
 from models.manager import Manager, ModelDefaults
 from models.protocol import ChatMessage, Sampling, Usage
 from models.providers.registry import Providers
+from tests.appliance.lending import OneModel
 from tests.gguf_builder import Shape, write_model
 
 QUESTION = "How often is the oil of the feed pump changed?"
@@ -157,7 +158,7 @@ class Saying:
 
 @pytest.fixture
 def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
-    retriever = Retriever(reports, embedder)
+    retriever = Retriever(reports, OneModel(embedder))
 
     async def run(  # type: ignore[no-untyped-def]
         manager: Manager | Answering | None = None,
@@ -167,7 +168,7 @@ def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
     ):
         settings = Settings(answer=AnswerSettings(fallback=tuple(fallback)))
         names = Providers(manager) if isinstance(manager, Manager) else manager
-        answerer = Answerer(retriever, reports, embedder, names, settings)
+        answerer = Answerer(retriever, reports, OneModel(embedder), names, settings)
         request = wire.AskRequest.model_validate({"question": question, **asked})
         return [event async for event in answerer.events(request)]
 
@@ -324,7 +325,7 @@ async def test_an_unknown_model_is_refused_before_the_first_event(ask) -> None: 
 
 async def test_closing_the_events_closes_the_generation(reports: Store, embedder: Embedder) -> None:
     script = Script(["word "] * 1000)
-    answerer = Answerer(Retriever(reports, embedder), reports, embedder, script, Settings())
+    answerer = Answerer(Retriever(reports, OneModel(embedder)), reports, OneModel(embedder), script, Settings())
     async with aclosing(answerer.events(wire.AskRequest(question=QUESTION))) as events:
         async for event in events:
             if isinstance(event, wire.TokenEvent):
@@ -358,7 +359,9 @@ async def test_a_model_killed_in_mid_answer_gives_an_error_and_the_next_question
     (tmp_path / "models").mkdir()
     settings = Settings(models=ModelSettings(default="tiny"))
     async with random_model(tmp_path) as manager:
-        answerer = Answerer(Retriever(reports, embedder), reports, embedder, Providers(manager), settings)
+        answerer = Answerer(
+            Retriever(reports, OneModel(embedder)), reports, OneModel(embedder), Providers(manager), settings
+        )
         events = []
         async for event in answerer.events(wire.AskRequest(question=QUESTION, max_tokens=2000)):
             if isinstance(event, wire.TokenEvent) and len(events) == 2:

@@ -7,12 +7,13 @@ from appliance.answering.extractive import NOT_FOUND, Asked, Extract, answer
 from appliance.retrieval.search import Retriever
 from appliance.store import Store
 from models.embedder import Embedder
+from tests.appliance.lending import OneModel
 from tests.appliance.reports import MANUAL, own
 
 
 @pytest.fixture(scope="module")
 def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
-    retriever = Retriever(reports, embedder)
+    retriever = Retriever(reports, OneModel(embedder))
 
     def run(question: str) -> Extract:
         found = retriever.search(question, k=8)

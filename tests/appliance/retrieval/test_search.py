@@ -8,11 +8,12 @@ import pytest
 from appliance.retrieval.search import Hit, Retriever
 from appliance.store import EmbedderKey, Store
 from models.embedder import Embedder
+from tests.appliance.lending import OneModel
 
 
 @pytest.fixture(scope="module")
 def retriever(reports: Store, embedder: Embedder) -> Retriever:
-    return Retriever(reports, embedder)
+    return Retriever(reports, OneModel(embedder))
 
 
 def where(hit: Hit) -> tuple[str, int]:
@@ -79,4 +80,4 @@ def empty(tmp_path: Path, embedder: Embedder) -> Iterator[Store]:
 
 
 def test_an_empty_index_finds_nothing(empty: Store, embedder: Embedder) -> None:
-    assert Retriever(empty, embedder).search("anything at all", k=5).hits == []
+    assert Retriever(empty, OneModel(embedder)).search("anything at all", k=5).hits == []

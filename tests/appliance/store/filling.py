@@ -1,7 +1,7 @@
 """Fills stores with small made-up documents: the contents are a function of their words, as in real life."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ingest.types import (
     Vector,
 )
 
+Embed = Callable[[str], Vector]
 DIMENSIONS = 20
 EMBEDDER = EmbedderKey("test-embedder-1", "test", DIMENSIONS)
 
@@ -42,7 +43,7 @@ def key(content: str) -> RevisionKey:
     return RevisionKey(hashlib.sha256(content.encode()).hexdigest())
 
 
-def chunk(ordinal: int, page: int, text: str, heading: tuple[str, ...] = ()) -> EmbeddedChunk:
+def chunk(ordinal: int, page: int, text: str, heading: tuple[str, ...] = (), embed: Embed = embed) -> EmbeddedChunk:
     """A chunk that stands at the start of its page's text, with all its words mapped."""
     words, at = [], 0
     for word in text.split():
@@ -53,30 +54,32 @@ def chunk(ordinal: int, page: int, text: str, heading: tuple[str, ...] = ()) -> 
     return EmbeddedChunk(made, text, embed(text))
 
 
-def batches(texts: Sequence[str], title: str, first: int = 0, size: int = 2) -> list[Batch]:
+def batches(texts: Sequence[str], title: str, first: int = 0, size: int = 2, embed: Embed = embed) -> list[Batch]:
     """One page and one chunk for each text, `size` in a batch, from the chunk number `first` on."""
     made = []
     for start in range(first, len(texts), size):
         part = list(enumerate(texts))[start : start + size]
         pages = tuple(Page(i + 1, text, 595.0, 842.0, (), label=str(i + 1)) for i, text in part)
-        chunks = tuple(chunk(i, i + 1, text, ("Part", f"Section {i}")) for i, text in part)
+        chunks = tuple(chunk(i, i + 1, text, ("Part", f"Section {i}"), embed) for i, text in part)
         made.append(Batch(pages, chunks, part[-1][0] + 1, title))
     return made
 
 
-def fill(sink: Sink, texts: Sequence[str], title: str = "A title", size: int = 2) -> None:
+def fill(sink: Sink, texts: Sequence[str], title: str = "A title", size: int = 2, embed: Embed = embed) -> None:
     """Do what the pipeline does, up to the last batch, going on where the sink stands."""
     done = sink.progress().chunks_done
     sink.begin(DocumentInfo(len(texts), title))
-    for batch in batches(texts, title, done, size):
+    for batch in batches(texts, title, done, size, embed):
         sink.commit(batch)
 
 
-def add(store: Store, path: bytes, texts: Sequence[str], title: str = "A title", number: int = 1) -> str:
+def add(
+    store: Store, path: bytes, texts: Sequence[str], title: str = "A title", number: int = 1, embed: Embed = embed
+) -> str:
     """Queue, read and complete a document; gives its id."""
     document = store.queue_file(path, identity(number))
     sink = store.open_revision(document, key("\n".join(texts)))
-    fill(sink, texts, title)
+    fill(sink, texts, title, embed=embed)
     sink.complete()
     return document
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import EmbedderMismatch, NotFound, UnknownDocument
-from appliance.store import EmbedderKey, Store, display
+from appliance.errors import NotFound, UnknownDocument
+from appliance.store import EmbedderKey, Standing, Store, display
 from ingest.types import DocumentInfo, FileIdentity
 from tests.appliance.store.filling import EMBEDDER, add, batches, embed, fill, identity, key, texts_of
 
@@ -208,16 +208,12 @@ def test_an_absurd_file_identity_comes_back_unchanged(store: Store) -> None:
     assert store.known_files()[b"x.pdf"].identity == absurd
 
 
-def test_another_embedding_model_is_refused_once_there_are_chunks(store: Store, tmp_path: Path) -> None:
+def test_another_embedding_model_takes_an_empty_store_at_once(store: Store, tmp_path: Path) -> None:
     store.close()
     other = EmbedderKey("test-embedder-2", "other", 48)
     with Store.open(tmp_path / "docent.db", embedder=other, embed_name=embed) as opened:
+        assert opened.embedding() == Standing(other, None)
         assert opened.check() == []
-    with Store.open(tmp_path / "docent.db", embedder=EMBEDDER, embed_name=embed) as opened:
-        add(opened, b"pump.pdf", PUMP)
-    with pytest.raises(EmbedderMismatch, match=r"'test'.*'other'") as caught:
-        Store.open(tmp_path / "docent.db", embedder=other, embed_name=embed)
-    assert "docent.db" in caught.value.hint
 
 
 def test_documents_are_found_by_what_is_shown_by_inode_and_by_folder(store: Store) -> None:

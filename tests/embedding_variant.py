@@ -1,0 +1,19 @@
+"""Real embedding models that differ from the built-in one: its own graph and tokenizer under another manifest."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from models.embedder import BUILTIN
+
+
+def variant(folder: Path, **changes: Any) -> Path:
+    """A folder with the built-in model under another name and prefix, and with `changes` to its manifest: another
+    identity, and other vectors of the same size."""
+    folder.mkdir(parents=True)
+    manifest = json.loads((BUILTIN / "manifest.json").read_text())
+    for name in manifest["sha256"]:
+        (folder / name).symlink_to(BUILTIN / name)
+    manifest |= {"name": folder.name, "passage_prefix": "passage: ", "query_prefix": "query: "} | changes
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder

@@ -2,7 +2,7 @@
 
     python -m benchmarks.reading FOLDER [--expectations FILE] [-v]
 
-The documents lie in FOLDER under the names that the expectations use. They are read and cut into passages by the very
+The documents lie in FOLDER, or below it, under the names that the expectations use. They are read and cut into passages by the very
 code of the service, without its database. README.md beside this file says what each kind of expectation means.
 """
 
@@ -32,7 +32,8 @@ def main() -> int:
     lines = options.expectations.read_text(encoding="utf-8").splitlines()
     expectations = [json.loads(line) for line in lines if line.strip()]
     with Embedder.open(BUILTIN) as embedder:
-        documents = {name: chunks_of(options.folder / name, embedder) for name in {e["document"] for e in expectations}}
+        names = {expectation["document"] for expectation in expectations}
+        documents = {name: chunks_of(located(options.folder, name), embedder) for name in names}
     held: Counter[str] = Counter()
     for expectation in expectations:
         if holds(expectation, documents[expectation["document"]]):
@@ -44,6 +45,14 @@ def main() -> int:
         print(f"{kind:<10} {held[kind]:>3} of {count}")
     print(f"{'all':<10} {held.total():>3} of {asked.total()}")
     return 0 if held.total() == asked.total() else 1
+
+
+def located(folder: Path, name: str) -> Path:
+    """The file of that name in the folder or below it; exits where there is none."""
+    found = next(iter(sorted(folder.rglob(name))), None)
+    if found is None:
+        sys.exit(f"{folder} holds no {name}")
+    return found
 
 
 def chunks_of(path: Path, embedder: Embedder) -> list[Chunk]:
@@ -63,6 +72,9 @@ def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:
             return not any(_plain(expectation["text"]) in _on_page(chunk, page) for chunk in near)
         case "unbroken":
             return any(_plain(expectation["text"]) in _plain(chunk.text) for chunk in near)
+        case "together":
+            texts = [_plain(text) for text in expectation["texts"]]
+            return any(_in_text_order(texts, _plain(chunk.text)) for chunk in near)
         case "heading":
             return any(
                 _in_order(expectation["path"], chunk.heading)
@@ -72,6 +84,15 @@ def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:
         case "row":
             return any(_has_row(expectation, chunk) for chunk in near)
     raise ValueError(f"unknown kind {expectation['kind']!r}")
+
+
+def _in_text_order(texts: list[str], whole: str) -> bool:
+    position = 0
+    for text in texts:
+        position = whole.find(text, position)
+        if position < 0:
+            return False
+    return True
 
 
 def _has_row(expectation: dict[str, Any], chunk: Chunk) -> bool:

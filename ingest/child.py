@@ -39,9 +39,10 @@ def main(arguments: list[str]) -> None:
 def _serve(output: int, content: memoryview, bounds: limits.Limits, sandbox: dict[str, int]) -> None:
     try:
         reader = pdf.PdfReader(content)
-        if reader.info["pages"] > bounds.pages:
+        info = reader.info(bounds.bookmarks)
+        if info["pages"] > bounds.pages:
             raise ParserLimit("", f"it has more than {bounds.pages} pages")
-        _send(output, {"type": "info", **reader.info, "sandbox": sandbox}, bounds)
+        _send(output, {"type": "info", **info, "sandbox": sandbox}, bounds)
         for page in reader:
             if len(page["text"]) > bounds.page_characters or len(page["starts"]) > bounds.page_words:
                 raise ParserLimit("", f"page {page['number']} holds more text than is allowed")

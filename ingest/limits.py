@@ -23,6 +23,8 @@ class Limits:
     pages: int = 100_000
     page_characters: int = 1_000_000
     page_words: int = 100_000
+    bookmarks: int = 5000
+    """More of them are left out."""
     message_bytes: int = 8 * MIB
     """One page as it travels; checked before anything is allocated for it. Parsed, hostile JSON may take 20 times that."""
     stderr_bytes: int = 4096

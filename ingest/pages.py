@@ -11,7 +11,13 @@ import numpy as np
 
 from ingest.frames import ProtocolError
 from ingest.limits import Limits
-from ingest.types import DocumentInfo, Line, Page, Word
+from ingest.metadata import date_of, language_of
+from ingest.types import Bookmark, DocumentInfo, Line, Page, Word
+
+TITLE_CHARACTERS = 1000
+BOOKMARK_CHARACTERS = 300
+SHORT_CHARACTERS = 64
+"""Of a date or a language."""
 
 _FAR = 100_000_000
 _MANY = 1_000_000
@@ -20,7 +26,15 @@ _MANY = 1_000_000
 def decode_info(message: Mapping[str, object], limits: Limits) -> DocumentInfo:
     """The document's facts. Raises ProtocolError."""
     pages = _integer(message, "pages", 1, limits.pages)
-    return DocumentInfo(pages, _text(message, "title", 1000))
+    return DocumentInfo(
+        pages,
+        _text(message, "title", TITLE_CHARACTERS),
+        author=_text(message, "author", TITLE_CHARACTERS),
+        created=date_of(_text(message, "created", SHORT_CHARACTERS)),
+        modified=date_of(_text(message, "modified", SHORT_CHARACTERS)),
+        language=language_of(_text(message, "language", SHORT_CHARACTERS)),
+        outline=_outline(message, pages, limits),
+    )
 
 
 def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> Page:
@@ -31,6 +45,16 @@ def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> P
     words = _words(message, len(text), limits)
     lines = _lines(message, words)
     return Page(number, text, width / 100, height / 100, lines, _text(message, "label", 64))
+
+
+def _outline(message: Mapping[str, object], pages: int, limits: Limits) -> tuple[Bookmark, ...]:
+    titles = message.get("outline_titles")
+    if not isinstance(titles, list) or len(titles) > limits.bookmarks:
+        raise ProtocolError("outline_titles: not a list of the right length")
+    texts = [_text({"title": title}, "title", BOOKMARK_CHARACTERS) for title in titles]
+    levels = _column(message, "outline_levels", len(texts), 1, _MANY)
+    targets = _column(message, "outline_pages", len(texts), 0, pages)
+    return tuple(Bookmark(level, text, page) for level, text, page in zip(levels, texts, targets, strict=True))
 
 
 def _words(message: Mapping[str, object], length: int, limits: Limits) -> list[Word]:

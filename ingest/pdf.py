@@ -4,6 +4,7 @@ Runs in the parser's process (see `child`). A page travels as columns of integer
 because a dictionary per word costs more than reading the page.
 """
 
+import contextlib
 import mmap
 import re
 from collections.abc import Iterator
@@ -73,6 +74,14 @@ class RawInfo(TypedDict):
 
     pages: int
     title: str
+    author: str
+    created: str
+    modified: str
+    language: str
+    outline_titles: list[str]
+    outline_levels: list[int]
+    outline_pages: list[int]
+    """0 for a bookmark that leads to no page."""
 
 
 def mapped(descriptor: int) -> memoryview:
@@ -101,11 +110,38 @@ class PdfReader:
         if self._pages < 1:
             raise BrokenPdf("", "it has no pages", BROKEN_HINT)
 
-    @property
-    def info(self) -> RawInfo:
-        """The number of pages and the title in the metadata."""
+    def info(self, most_bookmarks: int) -> RawInfo:
+        """The number of pages, what the metadata say, and the outline."""
         metadata = self._document.metadata or {}
-        return RawInfo(pages=self._pages, title=_clean(str(metadata.get("title") or ""))[:1000])
+
+        def said(key: str, longest: int) -> str:
+            return _clean(str(metadata.get(key) or ""))[:longest]
+
+        entries = self._outline()[:most_bookmarks]
+        return RawInfo(
+            pages=self._pages,
+            title=said("title", 1000),
+            author=said("author", 1000),
+            created=said("creationDate", 64),
+            modified=said("modDate", 64),
+            language=self._language(),
+            outline_titles=[_clean(title)[:300] for _, title, _ in entries],
+            outline_levels=[level for level, _, _ in entries],
+            outline_pages=[page if 1 <= page <= self._pages else 0 for _, _, page in entries],
+        )
+
+    def _outline(self) -> list[tuple[int, str, int]]:
+        """Level, title and page."""
+        with _tolerated():
+            return [(int(level), str(title), int(page)) for level, title, page, *_ in self._document.get_toc()]
+        return []
+
+    def _language(self) -> str:
+        """The catalogue's /Lang as it stands there; pymupdf's own property keeps no region."""
+        with _tolerated():
+            kind, language = self._document.xref_get_key(self._document.pdf_catalog(), "Lang")
+            return _clean(str(language))[:64] if kind == "string" else ""
+        return ""
 
     def __iter__(self) -> Iterator[RawPage]:
         for index in range(self._pages):
@@ -136,12 +172,25 @@ def translated(error: BaseException) -> IngestError:
     return BrokenPdf("", f"it is damaged ({_brief(text)})", BROKEN_HINT)
 
 
+@contextlib.contextmanager
+def _tolerated() -> Iterator[None]:
+    """What fails inside is left out, as the document can do without it; only a limit ends the reading."""
+    try:
+        yield
+    except Exception as error:  # as above
+        found = translated(error)
+        if isinstance(found, ParserLimit):
+            raise found from error
+
+
 def warm_up() -> None:
     """Run every path once on an empty page, so that nothing is imported or opened after the process is locked in."""
     document = pymupdf.open()
     document.new_page().insert_text((72, 72), "warm up")
     document.get_page_labels()
     page = document.load_page(0)
+    document.set_toc([[1, "warm up", 1]])
+    PdfReader(memoryview(document.tobytes())).info(1)
     page.set_rotation(90)
     _read(page, 1, str(page.get_label()))
     pymupdf.TOOLS.store_shrink(_STORE_PERCENT)

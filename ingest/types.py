@@ -61,12 +61,30 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Bookmark:
+    """One entry of a document's own outline."""
+
+    level: int
+    """From 1, the outermost."""
+    title: str
+    page: int
+    """Where it leads; 0 when it leads nowhere in this document."""
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """What is known of a document before its first page."""
+    """What is known of a document before its first page: its own statements, often missing, sometimes nonsense."""
 
     pages: int
     title: str
-    """The title in the PDF's own metadata; often empty, sometimes nonsense."""
+    author: str = ""
+    created: str = ""
+    """RFC 3339; empty when it names none. So is `modified`."""
+    modified: str = ""
+    language: str = ""
+    """A language tag such as "en" or "de-AT"."""
+    outline: tuple[Bookmark, ...] = ()
+    """Its bookmarks in their order, at most as many as `Limits.bookmarks`."""
 
 
 @dataclass(frozen=True, slots=True)

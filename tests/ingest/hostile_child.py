@@ -7,7 +7,19 @@ import struct
 import sys
 import time
 
-INFO = {"type": "info", "pages": 2, "title": "t", "sandbox": {}}
+INFO = {
+    "type": "info",
+    "pages": 2,
+    "title": "t",
+    "author": "",
+    "created": "",
+    "modified": "",
+    "language": "",
+    "outline_titles": [],
+    "outline_levels": [],
+    "outline_pages": [],
+    "sandbox": {},
+}
 PAGE = {
     "type": "page",
     "number": 1,

@@ -8,6 +8,7 @@ from ingest import frames
 from ingest.frames import ProtocolError
 from ingest.limits import Limits
 from ingest.pages import decode_info, decode_page
+from ingest.types import Bookmark
 
 GOOD: dict[str, Any] = {
     "number": 1,
@@ -78,12 +79,52 @@ def test_a_missing_field_is_refused(missing: str) -> None:
         decode_page({key: value for key, value in GOOD.items() if key != missing}, 1, Limits())
 
 
+INFO: dict[str, Any] = {
+    "pages": 3,
+    "title": "Pump Manual",
+    "author": "A. Writer",
+    "created": "D:20220729060321-04'00'",
+    "modified": "yesterday",
+    "language": "de_at",
+    "outline_titles": ["Safety", "Valves"],
+    "outline_levels": [1, 2],
+    "outline_pages": [2, 0],
+}
+
+
+def test_a_documents_statements_about_itself_are_decoded() -> None:
+    info = decode_info(INFO, Limits())
+    assert (info.pages, info.title, info.author, info.language) == (3, "Pump Manual", "A. Writer", "de-AT")
+    assert (info.created, info.modified) == ("2022-07-29T06:03:21-04:00", "")
+    assert info.outline == (Bookmark(1, "Safety", 2), Bookmark(2, "Valves", 0))
+
+
 @pytest.mark.parametrize(
-    "info", [{}, {"pages": 0, "title": ""}, {"pages": 10**9, "title": ""}, {"pages": 1, "title": None}]
+    "change",
+    [
+        {"pages": 0},
+        {"pages": 10**9},
+        {"title": None},
+        {"author": 5},
+        {"created": "x" * 65},
+        {"outline_titles": "ab"},
+        {"outline_titles": ["Safety"]},
+        {"outline_titles": ["Safety", None]},
+        {"outline_titles": ["Safety", "x" * 301]},
+        {"outline_levels": [0, 1]},
+        {"outline_levels": [1]},
+        {"outline_pages": [4, 1]},
+        {"outline_pages": [-1, 1]},
+    ],
 )
-def test_odd_facts_about_a_document_are_refused(info: dict[str, object]) -> None:
+def test_odd_facts_about_a_document_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ProtocolError):
-        decode_info(info, Limits())
+        decode_info({**INFO, **change}, Limits())
+
+
+def test_more_bookmarks_than_are_kept_are_refused() -> None:
+    with pytest.raises(ProtocolError):
+        decode_info(INFO, Limits(bookmarks=1))
 
 
 def test_a_message_travels_unchanged() -> None:

@@ -44,9 +44,11 @@ def with_heads(rows: Sequence[Row]) -> list[Row]:
 
 
 def is_body(row: Row) -> bool:
-    """Whether a row has an amount that is no year, beside something else."""
-    amounts = [cell for cell in row.cells if is_amount(cell)]
-    return row.is_table and not row.head and any(not _YEAR.fullmatch(_text(cell)) for cell in amounts)
+    """Whether a row has an amount that is no year, and more than a sign of currency, beside something else."""
+    if len(row.cells) < 2 or row.head:
+        return False
+    texts = [_text(cell) for cell in row.cells if is_amount(cell)]
+    return any(text not in _CURRENCY and not _YEAR.fullmatch(text) for text in texts)
 
 
 def is_amount(cell: Cell) -> bool:

@@ -120,10 +120,14 @@ def _is_floating_mark(row: Row, usual: float) -> bool:
 
 def _measure_columns(rows: list[Row]) -> None:
     """How far text reaches in the column of each row: rows with about the same left edge share one."""
-    reach: dict[int, float] = {}
+    left: dict[int, float] = {}
+    right: dict[int, float] = {}
+    for row in rows:
+        x0, x1 = row.x0, row.x1
+        column = round(x0 / _COLUMN_POINTS)
+        for near in (column - 1, column, column + 1):
+            left[near] = min(left.get(near, x0), x0)
+            right[near] = max(right.get(near, 0.0), x1)
     for row in rows:
         column = round(row.x0 / _COLUMN_POINTS)
-        for near in (column - 1, column, column + 1):
-            reach[near] = max(reach.get(near, 0.0), row.x1)
-    for row in rows:
-        row.right = reach[round(row.x0 / _COLUMN_POINTS)]
+        row.left, row.right = left[column], right[column]

@@ -59,7 +59,7 @@ def chunks_of(path: Path, embedder: Embedder) -> list[Chunk]:
     """All passages of one document."""
     limits = ChunkLimits(max_tokens=embedder.max_tokens)
     with open_file(path) as file, open_extraction(file, Limits(), stop=Event()) as extraction:
-        return list(chunk_pages(extraction, embedder.token_offsets, limits))
+        return list(chunk_pages(extraction, embedder.token_offsets, limits, bookmarks=extraction.info.outline))
 
 
 def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:

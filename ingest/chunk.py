@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ingest.blocks import Offsets, Unit, units_of
 from ingest.groups import Kind
+from ingest.gutter import unwoven
 from ingest.headings import BodySize
 from ingest.outline import Outline
 from ingest.packer import ChunkLimits, Packer, path_text
@@ -63,7 +64,7 @@ def _rows(pages: Iterable[Page]) -> Iterator[tuple[list[Row], BodySize]]:
     body = BodySize()
     waiting: deque[list[Row]] = deque()
     for page, dropped in without_running(pages):
-        rows = with_heads(tidied(rows_of(page, dropped)))
+        rows = with_heads(tidied(unwoven(rows_of(page, dropped))))
         body.add(rows)
         waiting.append(rows)
         if len(waiting) > BODY_LOOK_AHEAD:

@@ -18,6 +18,7 @@ from ingest.rows import Row
 _ALIGNED_POINTS = 2.5
 _WRAPPED_GAP = 0.6
 _STACKED_GAP = 0.25
+_STACKED_WORDS = 5
 _REMARK_WORDS = 6
 _SMALL = 0.8
 _COLUMN_POINTS = 20.0
@@ -87,6 +88,8 @@ def _stack(above: Row, row: Row) -> bool:
         return False
     pairs = list(zip(above.cells, row.cells, strict=True))
     if any(upper.x1 < lower.x0 or lower.x1 < upper.x0 or not upper.has_letters for upper, lower in pairs):
+        return False
+    if any(len(upper.pieces) + len(lower.pieces) > _STACKED_WORDS for upper, lower in pairs):
         return False
     if _AMOUNT.search(above.text()) or _AMOUNT.search(row.text()):
         return False

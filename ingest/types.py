@@ -18,10 +18,10 @@ Box = tuple[float, float, float, float]
 EXTRACTOR_VERSION = 2
 """Raised whenever the same file would give other pages."""
 
-CHUNKER_VERSION = 2
+CHUNKER_VERSION = 3
 """Raised whenever the same pages would give other chunks."""
 
-TEMPLATE_VERSION = 1
+TEMPLATE_VERSION = 2
 """Raised whenever the same chunk would give another embedded text."""
 
 

@@ -64,15 +64,17 @@ def _text(cell: Cell) -> str:
 def _body_end(rows: Sequence[Row], begin: int) -> int:
     """Index after the last row of the table whose first is at `begin`."""
     end = begin + 1
-    reach = _reach(rows[begin:end])
+    reach: Reach | None = None
     for index in range(begin + 1, len(rows)):
         row, above = rows[index], rows[index - 1]
         if row.y0 < above.y0 - 1 or row.y0 - above.bottom > _BODY_GAP * row.height:
             break
         if is_body(row):
             end = index + 1
-            reach = _reach(rows[begin:end])
-        elif not _is_label(row, reach) or index - end >= _LABELS_BETWEEN:
+            reach = None
+            continue
+        reach = reach or _reach(rows[begin:end])
+        if not _is_label(row, reach) or index - end >= _LABELS_BETWEEN:
             break
     return end
 

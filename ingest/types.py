@@ -7,7 +7,7 @@ ligatures and white space resolved), and `Chunk.words` maps each of its words ba
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,8 @@ TEMPLATE_VERSION = 2
 """Raised whenever the same chunk would give another embedded text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word of a page: `page.text[start:end]` and where it stands."""
+class Word(NamedTuple):
+    """One word of a page: `page.text[start:end]` and where it stands. A tuple, as thousands a second are made."""
 
     start: int
     end: int
@@ -87,8 +86,7 @@ class DocumentInfo:
     """Its bookmarks in their order, at most as many as `Limits.bookmarks`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkWord:
+class ChunkWord(NamedTuple):
     """A word of `Chunk.text[start:end]` and its source, `page.text[source_start:source_end]` of page `page`.
 
     A hyphenated word that spans two lines has two entries with adjoining ranges.

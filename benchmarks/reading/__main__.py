@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,8 +19,10 @@ from typing import Any
 from ingest.chunk import ChunkLimits, chunk_pages
 from ingest.identity import open_file
 from ingest.limits import Limits
+from ingest.rows import rows_of
 from ingest.sandbox import open_extraction
-from ingest.types import Chunk
+from ingest.tables import is_body
+from ingest.types import Chunk, Page
 from models.embedder import BUILTIN, Embedder
 
 _BETWEEN_CELLS = r"[\s|$€£¥;:%\t]*"
@@ -31,9 +34,10 @@ def main() -> int:
     options = _options()
     lines = options.expectations.read_text(encoding="utf-8").splitlines()
     expectations = [json.loads(line) for line in lines if line.strip()]
+    pages: Counter[str] = Counter()
     with Embedder.open(BUILTIN) as embedder:
         names = {expectation["document"] for expectation in expectations}
-        documents = {name: chunks_of(located(options.folder, name), embedder) for name in names}
+        documents = {name: chunks_of(located(options.folder, name), embedder, pages) for name in names}
     held: Counter[str] = Counter()
     for expectation in expectations:
         if holds(expectation, documents[expectation["document"]]):
@@ -44,6 +48,7 @@ def main() -> int:
     for kind, count in asked.items():
         print(f"{kind:<10} {held[kind]:>3} of {count}")
     print(f"{'all':<10} {held.total():>3} of {asked.total()}")
+    print(f"{pages['table']} of {pages['all']} pages hold a table ({pages['table'] / pages['all']:.0%})")
     return 0 if held.total() == asked.total() else 1
 
 
@@ -55,11 +60,20 @@ def located(folder: Path, name: str) -> Path:
     return found
 
 
-def chunks_of(path: Path, embedder: Embedder) -> list[Chunk]:
-    """All passages of one document."""
+def chunks_of(path: Path, embedder: Embedder, pages: Counter[str] | None = None) -> list[Chunk]:
+    """All passages of one document; counts its pages, and those with a table, into `pages`."""
     limits = ChunkLimits(max_tokens=embedder.max_tokens)
+
+    def counted(extraction: Iterable[Page]) -> Iterator[Page]:
+        for page in extraction:
+            if pages is not None:
+                pages["all"] += 1
+                pages["table"] += any(is_body(row) for row in rows_of(page))
+            yield page
+
     with open_file(path) as file, open_extraction(file, Limits(), stop=Event()) as extraction:
-        return list(chunk_pages(extraction, embedder.token_offsets, limits, bookmarks=extraction.info.outline))
+        read = chunk_pages(counted(extraction), embedder.token_offsets, limits, bookmarks=extraction.info.outline)
+        return list(read)
 
 
 def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:

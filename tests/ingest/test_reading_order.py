@@ -69,7 +69,9 @@ def test_a_list_stays_with_what_introduces_it() -> None:
     for length in range(3, 9):
         before = prose(*(f"Sentence {n} is about pump {n} here." for n in range(length)), y=60)
         intro = prose("These parts are needed:", y=300, block=1)
-        items = [cell for n in range(5) for cell in (L("•", 50, 330 + 14 * n), L(f"a bolt of length {n}", 70, 330 + 14 * n))]
+        items = [
+            cell for n in range(5) for cell in (L("•", 50, 330 + 14 * n), L(f"a bolt of length {n}", 70, 330 + 14 * n))
+        ]
         for chunk in chunks(page(1, [*before, *intro, *items]), limits=small):
             assert not chunk.text.endswith(":")
 
@@ -102,7 +104,9 @@ def test_bookmarks_make_headings_of_the_rows_they_name_and_nest_them() -> None:
 
 def test_a_line_of_its_own_below_the_running_header_runs_too() -> None:
     names = {"Item 1": "north", "Item 2": "south", "Items 3, 4": "west", "Item 7": "east"}
-    body = [prose(f"The {word} valve is red.", f"It has a {word} key.", f"See {word}.", y=80) for word in names.values()]
+    body = [
+        prose(f"The {word} valve is red.", f"It has a {word} key.", f"See {word}.", y=80) for word in names.values()
+    ]
     pages = [
         page(n, [L("PART I", 300, 20), L(name, 300, 31), *lines])
         for n, (name, lines) in enumerate(zip(names, body, strict=True), 1)

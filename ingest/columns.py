@@ -23,6 +23,10 @@ class TableHead:
         self._complete = False
         self._marked = False
 
+    def is_headed_by(self, rows: Sequence[str]) -> bool:
+        """Whether just these rows, and rows below them, have been seen."""
+        return self._complete and self._rows == rows
+
     def add(self, row: str, *, head: bool = False) -> str:
         """The column headings that `row` stands under; empty while it is one of them, as one marked `head` always is."""
         if head:

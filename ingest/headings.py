@@ -39,6 +39,7 @@ _NUMBERED = (
 _NUMBER_CELL = re.compile(
     r"(?:(?:part|item|note|section|chapter|article|appendix)\s+)?[\dIVXA-Z]{1,4}(?:\.\d+)*\s?[.:)]?", re.I
 )
+_SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})+\.?")
 _ANNOUNCED = re.compile(
     r"(?:part|item|note|section|chapter|article|appendix|annex|schedule)\s+[\dIVXA-Z]{1,4}[a-z]?\s?(?:[:—–]|[.-]\s)\s?\S",
     re.I,
@@ -53,6 +54,8 @@ class Heading:
     text: str
     size: float
     bold: bool
+    bookmark: int | None = None
+    """Its level in the document's own outline, None if that does not name it."""
 
     @property
     def level(self) -> int | None:
@@ -130,7 +133,7 @@ def _looks_alone(row: Row, body: BodySize) -> bool:
         return False
     if _is_larger(row, body) or announces_itself(text):
         return True
-    if row.size < body.points * _SMALLER or row.is_table:
+    if row.size < body.points * _SMALLER or (row.is_table and not _SECTION.fullmatch(row.cells[0].pieces[0].text)):
         return False
     return (row.bold and not body.bold) or (row.marked and not body.marked and _is_titled(words))
 
@@ -186,6 +189,8 @@ def nested(path: tuple[Heading, ...], heading: Heading, *, at_once: bool = False
 
 def _holds(outer: Heading, inner: Heading) -> bool:
     outer_level, inner_level = outer.level, inner.level
+    if outer.bookmark is not None and inner.bookmark is not None:
+        return outer.bookmark < inner.bookmark
     if inner_level is not None and outer_level is not None and min(inner_level, outer_level) <= 1:
         return outer_level < inner_level
     if inner_level is not None and inner_level <= 1:

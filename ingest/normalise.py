@@ -1,12 +1,15 @@
 """A page's own word -> the form in which it is embedded, searched and read.
 
-Canonical composition and expanded ligatures, nothing more: compatibility forms (NFKC) would turn "10²" into "102" and
-"½" into "1⁄2". What cannot be read is removed: control and format characters, private-use glyphs of symbol fonts.
+Canonical composition, and those compatibility forms that only look different: ligatures, full and half width, letters
+of mathematical alphabets, Arabic presentation forms, Roman numerals. Not the others of NFKC, which would turn "10²" into
+"102" and "½" into "1⁄2". What cannot be read is removed: control and format characters, private-use glyphs of symbol fonts.
 """
 
 import unicodedata
+from functools import lru_cache
 
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+_SAME = ("<font>", "<wide>", "<narrow>", "<compat>", "<initial>", "<medial>", "<final>", "<isolated>")
+_KEPT = "…‥"
 _REMOVED_CATEGORIES = frozenset(("Cc", "Cf", "Co", "Cs", "Cn"))
 BULLETS = frozenset("•‣◦●○▪▫■□◆◇►▸❖✓✔➢➤→∙·*–—-")
 
@@ -15,10 +18,19 @@ def normalised(word: str) -> str:
     """The readable form of a word; empty when nothing of it can be read."""
     if word.isascii():
         return word if word.isprintable() else "".join(filter(str.isprintable, word))
-    word = unicodedata.normalize("NFC", word.translate(_LIGATURES))
+    word = unicodedata.normalize("NFC", "".join(map(_plain, word)))
     if word.isprintable():
         return word
     return "".join(c for c in word if unicodedata.category(c) not in _REMOVED_CATEGORIES)
+
+
+@lru_cache(maxsize=1024)
+def _plain(character: str) -> str:
+    """What a character only looks different from; itself otherwise, and where that were more than one word."""
+    if character.isascii() or character in _KEPT or not unicodedata.decomposition(character).startswith(_SAME):
+        return character
+    plain = unicodedata.normalize("NFKC", character)
+    return character if " " in plain else plain
 
 
 def is_bullet(word: str) -> bool:

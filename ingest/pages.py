@@ -81,7 +81,7 @@ def _words(message: Mapping[str, object], length: int, limits: Limits) -> list[W
     if any(start < end for end, start in zip(ends, starts[1:], strict=False)):
         raise ProtocolError("words overlap")
     boxes = _boxes(message, "boxes", len(starts))
-    return [Word(start, end, box) for start, end, box in zip(starts, ends, boxes, strict=True)]
+    return list(map(Word, starts, ends, boxes))
 
 
 def _lines(message: Mapping[str, object], words: list[Word]) -> tuple[Line, ...]:
@@ -104,7 +104,7 @@ def _lines(message: Mapping[str, object], words: list[Word]) -> tuple[Line, ...]
 
 def _boxes(message: Mapping[str, object], key: str, count: int) -> list[tuple[float, float, float, float]]:
     values = _column(message, key, 4 * count, -_FAR, _FAR)
-    floats = (np.asarray(values, dtype=np.int64) / 100).tolist()
+    floats = [value / 100 for value in values]
     return list(zip(floats[0::4], floats[1::4], floats[2::4], floats[3::4], strict=True))
 
 

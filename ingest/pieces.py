@@ -1,10 +1,13 @@
 """Words on their way from a page to a chunk: normalised, with their source and what stands before them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ingest.types import Box
 
 _HYPHENS = ("-", "\u2010")
+_BEFORE_WORD = "([\"“‘'"
+_SHORTEST_WORD = 4
 _AFTER_WORD = ".,;:)”\"'’"
 # A hyphen after one of these is the word's own more often than the line's.
 _PREFIXES = """
@@ -24,6 +27,10 @@ up value weighted wide winning woven year
 _KEPT_TAILS = frozenset(_TAILS.split())
 
 
+Known = Callable[[str], bool]
+"""Whether something in small letters is a word."""
+
+
 class Piece(NamedTuple):
     """A normalised word, what stands before it (nothing, a space, a cell's gap), and its source."""
 
@@ -40,12 +47,15 @@ def render(pieces: list[Piece]) -> str:
     return "".join([piece.gap + piece.text for piece in pieces])[len(pieces[0].gap) :] if pieces else ""
 
 
-def append_line(pieces: list[Piece], line: list[Piece]) -> None:
-    """Go on with the next line of the same text; a word hyphenated at the end of the line before is joined."""
+def append_line(pieces: list[Piece], line: list[Piece], known: Known | None = None) -> None:
+    """Go on with the next line of the same text; a word hyphenated at the end of the line before is joined.
+
+    With `known`, two known words that make no known one keep their hyphen ("mixed-mode").
+    """
     first = line[0]
     if not pieces:
         gap = first.gap
-    elif _is_hyphenated(pieces[-1].text, first.text):
+    elif _is_hyphenated(pieces[-1].text, first.text, known):
         pieces[-1] = pieces[-1]._replace(text=pieces[-1].text[:-1])
         gap = ""
     else:
@@ -54,13 +64,14 @@ def append_line(pieces: list[Piece], line: list[Piece]) -> None:
     pieces += line[1:]
 
 
-def _is_hyphenated(word: str, following: str) -> bool:
+def _is_hyphenated(word: str, following: str, known: Known | None) -> bool:
+    """Whether the hyphen at a line's end is the line's, and not the word's own."""
     stem = word[:-1]
-    return (
-        word.endswith(_HYPHENS)
-        and stem[-1:].isalpha()
-        and following[0].islower()
-        and "-" not in stem
-        and stem.lower() not in _KEPT_PREFIXES
-        and following.rstrip(_AFTER_WORD) not in _KEPT_TAILS
-    )
+    if not (word.endswith(_HYPHENS) and stem[-1:].isalpha() and following[0].islower() and "-" not in stem):
+        return False
+    head, tail = stem.lstrip(_BEFORE_WORD).lower(), following.rstrip(_AFTER_WORD)
+    if known is not None and known(head + tail):
+        return True
+    if head in _KEPT_PREFIXES or tail in _KEPT_TAILS:
+        return False
+    return known is None or min(len(head), len(tail)) < _SHORTEST_WORD or not (known(head) and known(tail))

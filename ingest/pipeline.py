@@ -187,7 +187,8 @@ class _Drafts:
     def _drafts(self) -> Iterator[_Draft]:
         read: deque[Page] = deque()
         draft, size, began = _Draft(), min(_FIRST_CHUNKS, self._size), self._clock()
-        for chunk in chunk_pages(self._remembered(read), self._embedder.token_offsets, self._limits):
+        pages, bookmarks = self._remembered(read), self._extraction.info.outline
+        for chunk in chunk_pages(pages, self._embedder.token_offsets, self._limits, bookmarks=bookmarks):
             _check(self._stop, self._extraction.what)
             self.chunks_seen += 1
             if chunk.ordinal >= self._done.chunks_done:

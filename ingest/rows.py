@@ -16,6 +16,7 @@ _SIDEWAYS = 3.0
 _SAME_CELL_GAP = 0.6
 _CURRENCIES = frozenset("$€£¥")
 _LABELS_BEFORE = _CURRENCIES | {"("}
+_NUMBER_ENDS = frozenset("0123456789)%—–-")
 _LABELS_AFTER = frozenset((")", "%", ")%"))
 
 
@@ -45,8 +46,10 @@ class Row:
     block: int
     is_item: bool = False
     """Whether it begins a list item; the bullet itself is gone."""
+    left: float = 0.0
+    """Where the lines of its column begin."""
     right: float = 0.0
-    """How far the lines of its column reach."""
+    """How far they reach."""
     marked: bool = False
     """Whether all of it is italic or coloured."""
     head: bool = False
@@ -120,7 +123,7 @@ def _cells(page: Page, line: Line) -> list[Cell]:
         readable = normalised(text[word.start : word.end])
         if not readable:
             continue
-        if not runs or (readable in _CURRENCIES and runs[-1][-1].text[-1] in "0123456789)%—"):
+        if not runs or (readable in _CURRENCIES and runs[-1][-1].text[-1] in _NUMBER_ENDS):
             runs.append([])
         runs[-1].append(Piece(readable, " ", number, word.start, word.end, word.box))
     if len(runs) == 1:
@@ -161,6 +164,6 @@ def _extend(row: Row, cell: Cell, line: Line) -> None:
 
 def _gap(before: list[Piece], first: Piece) -> str:
     """A currency sign or a closing bracket in a cell of its own belongs to the number beside it."""
-    if before[-1].text in _LABELS_BEFORE or first.text in _LABELS_AFTER:
+    if before[-1].text in _LABELS_BEFORE or (first.text in _LABELS_AFTER and before[-1].text[-1] in _NUMBER_ENDS):
         return ""
     return CELL_GAP

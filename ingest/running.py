@@ -25,6 +25,9 @@ _ENOUGH_OF_FEW = 2
 _LONGEST_WORDS = 20
 _MOST_NUMBERS = 8
 _SAME_ROW_OVERLAP = 0.5
+_HEAD_GAP = 0.8
+_HANGING_WORDS = 6
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,4}(?!\d|[.,]\d)")
 _COUNTING = re.compile(r"(\d{1,4})\W*$|^\W*(\d{1,4})\b")
 _PAGE_NUMBER = re.compile(
@@ -39,6 +42,8 @@ class EdgeRow(NamedTuple):
     lines: tuple[int, ...]
     keys: tuple[str, ...]
     page_number: bool
+    hangs: bool = False
+    """Whether it stands close to the row further out and far from the one further in."""
 
 
 def without_running(pages: Iterable[Page], look_ahead: int = LOOK_AHEAD) -> Iterator[tuple[Page, frozenset[int]]]:
@@ -59,7 +64,11 @@ def _decided(behind: deque[list[EdgeRow]], window: deque[tuple[Page, list[EdgeRo
     enough = _ENOUGH if len(around) > _FEW_PAGES else _ENOUGH_OF_FEW
     page, rows = window.popleft()
     behind.append(rows)
-    running = [row for row in rows if row.page_number or any(counts[key] >= enough for key in row.keys)]
+    running: list[EdgeRow] = []
+    for before, row in zip([None, *rows], rows, strict=False):
+        repeats = row.page_number or any(counts[key] >= enough for key in row.keys)
+        if repeats or (row.hangs and before is not None and before in running[-1:]):
+            running.append(row)
     return page, frozenset(index for row in running for index in row.lines)
 
 
@@ -68,11 +77,64 @@ def edge_rows(page: Page) -> list[EdgeRow]:
     rows = _by_height(page.lines)
     top = rows[:_EDGE_ROWS]
     bottom = rows[len(top) :][-_EDGE_ROWS:]
-    found = [_edge_row(page, row, "top", outermost=rank == 0) for rank, row in enumerate(top)]
-    found += [_edge_row(page, row, "bottom", outermost=rank == 0) for rank, row in enumerate(reversed(bottom))]
+    kept = _table_head(page, rows)
+    found = [
+        _edge_row(page, row, "top", outermost=rank == 0)._replace(hangs=_hangs(page, rows[: _EDGE_ROWS + 1], rank))
+        for rank, row in enumerate(top)
+        if rank not in kept
+    ]
+    upwards = rows[::-1][: len(bottom) + 1]
+    found += [
+        _edge_row(page, row, "bottom", outermost=rank == 0)._replace(hangs=_hangs(page, upwards, rank))
+        for rank, row in enumerate(reversed(bottom))
+    ]
     if not bottom and top:  # a page of a few rows: its last may be a footer as well
         found.append(_edge_row(page, top[-1], "bottom", outermost=True))
     return found
+
+
+def _hangs(page: Page, rows: list[list[int]], rank: int) -> bool:
+    """Whether a short row belongs to the one further out rather than to the page's text."""
+    if not 0 < rank < len(rows) - 1:
+        return False
+    outer, row, inner = ([page.lines[index] for index in rows[rank + step]] for step in (-1, 0, 1))
+    height = row[0].box[3] - row[0].box[1]
+    words = sum(len(line.words) for line in row)
+    return words <= _HANGING_WORDS and _distance(outer, row) <= height / 2 and _distance(row, inner) >= 1.5 * height
+
+
+def _distance(one: list[Line], other: list[Line]) -> float:
+    """Empty height between two rows, whichever stands higher."""
+    return max(
+        min(line.box[1] for line in other) - max(line.box[3] for line in one),
+        min(line.box[1] for line in one) - max(line.box[3] for line in other),
+    )
+
+
+def _table_head(page: Page, rows: list[list[int]]) -> frozenset[int]:
+    """Which of the uppermost rows head the columns of a table right below: they are the table's, though on every page."""
+    heading: list[int] = []
+    for rank in reversed(range(min(_EDGE_ROWS, len(rows) - 1))):
+        above, below = ([page.lines[index] for index in row] for row in rows[rank : rank + 2])
+        heads = rank + 1 in heading or (len(below) > 1 and sum(_is_number(page, line) for line in below) > 0)
+        if heads and _stand_over(above, below) and not any(_is_number(page, line) for line in above):
+            heading.append(rank)
+    return frozenset(heading)
+
+
+def _is_number(page: Page, line: Line) -> bool:
+    text = page.text[line.words[0].start : line.words[-1].end]
+    return not any(c.isalpha() for c in text) and any(c.isdigit() for c in text) and not _YEAR.fullmatch(text)
+
+
+def _stand_over(above: list[Line], below: list[Line]) -> bool:
+    """Whether lines side by side stand closely above others, each over at least one of them."""
+    bottom, top = max(line.box[3] for line in above), min(line.box[1] for line in below)
+    height = above[0].box[3] - above[0].box[1]
+    near = len(above) > 1 and top - bottom <= _HEAD_GAP * height
+    return near and all(
+        any(one.box[0] < other.box[2] and other.box[0] < one.box[2] for other in below) for one in above
+    )
 
 
 def _edge_row(page: Page, row: list[int], edge: str, *, outermost: bool) -> EdgeRow:

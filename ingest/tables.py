@@ -44,9 +44,11 @@ def with_heads(rows: Sequence[Row]) -> list[Row]:
 
 
 def is_body(row: Row) -> bool:
-    """Whether a row has an amount that is no year, beside something else."""
-    amounts = [cell for cell in row.cells if is_amount(cell)]
-    return row.is_table and not row.head and any(not _YEAR.fullmatch(_text(cell)) for cell in amounts)
+    """Whether a row has an amount that is no year, and more than a sign of currency, beside something else."""
+    if len(row.cells) < 2 or row.head:
+        return False
+    texts = [_text(cell) for cell in row.cells if is_amount(cell)]
+    return any(text not in _CURRENCY and not _YEAR.fullmatch(text) for text in texts)
 
 
 def is_amount(cell: Cell) -> bool:
@@ -62,15 +64,17 @@ def _text(cell: Cell) -> str:
 def _body_end(rows: Sequence[Row], begin: int) -> int:
     """Index after the last row of the table whose first is at `begin`."""
     end = begin + 1
-    reach = _reach(rows[begin:end])
+    reach: Reach | None = None
     for index in range(begin + 1, len(rows)):
         row, above = rows[index], rows[index - 1]
         if row.y0 < above.y0 - 1 or row.y0 - above.bottom > _BODY_GAP * row.height:
             break
         if is_body(row):
             end = index + 1
-            reach = _reach(rows[begin:end])
-        elif not _is_label(row, reach) or index - end >= _LABELS_BETWEEN:
+            reach = None
+            continue
+        reach = reach or _reach(rows[begin:end])
+        if not _is_label(row, reach) or index - end >= _LABELS_BETWEEN:
             break
     return end
 

@@ -18,6 +18,7 @@ from ingest.rows import Row
 _ALIGNED_POINTS = 2.5
 _WRAPPED_GAP = 0.6
 _STACKED_GAP = 0.25
+_STACKED_WORDS = 5
 _REMARK_WORDS = 6
 _SMALL = 0.8
 _COLUMN_POINTS = 20.0
@@ -88,6 +89,8 @@ def _stack(above: Row, row: Row) -> bool:
     pairs = list(zip(above.cells, row.cells, strict=True))
     if any(upper.x1 < lower.x0 or lower.x1 < upper.x0 or not upper.has_letters for upper, lower in pairs):
         return False
+    if any(len(upper.pieces) + len(lower.pieces) > _STACKED_WORDS for upper, lower in pairs):
+        return False
     if _AMOUNT.search(above.text()) or _AMOUNT.search(row.text()):
         return False
     for upper, lower in pairs:
@@ -120,10 +123,14 @@ def _is_floating_mark(row: Row, usual: float) -> bool:
 
 def _measure_columns(rows: list[Row]) -> None:
     """How far text reaches in the column of each row: rows with about the same left edge share one."""
-    reach: dict[int, float] = {}
+    left: dict[int, float] = {}
+    right: dict[int, float] = {}
+    for row in rows:
+        x0, x1 = row.x0, row.x1
+        column = round(x0 / _COLUMN_POINTS)
+        for near in (column - 1, column, column + 1):
+            left[near] = min(left.get(near, x0), x0)
+            right[near] = max(right.get(near, 0.0), x1)
     for row in rows:
         column = round(row.x0 / _COLUMN_POINTS)
-        for near in (column - 1, column, column + 1):
-            reach[near] = max(reach.get(near, 0.0), row.x1)
-    for row in rows:
-        row.right = reach[round(row.x0 / _COLUMN_POINTS)]
+        row.left, row.right = left[column], right[column]

@@ -7,7 +7,7 @@ ligatures and white space resolved), and `Chunk.words` maps each of its words ba
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,15 @@ Source = Literal["text", "ocr", "skipped", "empty"]
 EXTRACTOR_VERSION = 3
 """Raised whenever the same file would give other pages."""
 
-CHUNKER_VERSION = 2
+CHUNKER_VERSION = 3
 """Raised whenever the same pages would give other chunks."""
 
-TEMPLATE_VERSION = 1
+TEMPLATE_VERSION = 2
 """Raised whenever the same chunk would give another embedded text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word of a page: `page.text[start:end]` and where it stands."""
+class Word(NamedTuple):
+    """One word of a page: `page.text[start:end]` and where it stands. A tuple, as thousands a second are made."""
 
     start: int
     end: int
@@ -103,8 +102,7 @@ class PageImage:
     dpi: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkWord:
+class ChunkWord(NamedTuple):
     """A word of `Chunk.text[start:end]` and its source, `page.text[source_start:source_end]` of page `page`.
 
     A hyphenated word that spans two lines has two entries with adjoining ranges.

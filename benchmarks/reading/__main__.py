@@ -2,7 +2,7 @@
 
     python -m benchmarks.reading FOLDER [--expectations FILE] [-v]
 
-The documents lie in FOLDER under the names that the expectations use. They are read and cut into passages by the very
+The documents lie in FOLDER, or below it, under the names that the expectations use. They are read and cut into passages by the very
 code of the service, without its database. README.md beside this file says what each kind of expectation means.
 """
 
@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,8 +19,10 @@ from typing import Any
 from ingest.chunk import ChunkLimits, chunk_pages
 from ingest.identity import open_file
 from ingest.limits import Limits
+from ingest.rows import rows_of
 from ingest.sandbox import open_extraction
-from ingest.types import Chunk
+from ingest.tables import is_body
+from ingest.types import Chunk, Page
 from models.embedder import BUILTIN, Embedder
 
 _BETWEEN_CELLS = r"[\s|$€£¥;:%\t]*"
@@ -31,8 +34,10 @@ def main() -> int:
     options = _options()
     lines = options.expectations.read_text(encoding="utf-8").splitlines()
     expectations = [json.loads(line) for line in lines if line.strip()]
+    pages: Counter[str] = Counter()
     with Embedder.open(BUILTIN) as embedder:
-        documents = {name: chunks_of(options.folder / name, embedder) for name in {e["document"] for e in expectations}}
+        names = {expectation["document"] for expectation in expectations}
+        documents = {name: chunks_of(located(options.folder, name), embedder, pages) for name in names}
     held: Counter[str] = Counter()
     for expectation in expectations:
         if holds(expectation, documents[expectation["document"]]):
@@ -43,14 +48,32 @@ def main() -> int:
     for kind, count in asked.items():
         print(f"{kind:<10} {held[kind]:>3} of {count}")
     print(f"{'all':<10} {held.total():>3} of {asked.total()}")
+    print(f"{pages['table']} of {pages['all']} pages hold a table ({pages['table'] / pages['all']:.0%})")
     return 0 if held.total() == asked.total() else 1
 
 
-def chunks_of(path: Path, embedder: Embedder) -> list[Chunk]:
-    """All passages of one document."""
+def located(folder: Path, name: str) -> Path:
+    """The file of that name in the folder or below it; exits where there is none."""
+    found = next(iter(sorted(folder.rglob(name))), None)
+    if found is None:
+        sys.exit(f"{folder} holds no {name}")
+    return found
+
+
+def chunks_of(path: Path, embedder: Embedder, pages: Counter[str] | None = None) -> list[Chunk]:
+    """All passages of one document; counts its pages, and those with a table, into `pages`."""
     limits = ChunkLimits(max_tokens=embedder.max_tokens)
+
+    def counted(extraction: Iterable[Page]) -> Iterator[Page]:
+        for page in extraction:
+            if pages is not None:
+                pages["all"] += 1
+                pages["table"] += any(is_body(row) for row in rows_of(page))
+            yield page
+
     with open_file(path) as file, open_extraction(file, Limits(), stop=Event()) as extraction:
-        return list(chunk_pages(extraction, embedder.token_offsets, limits))
+        read = chunk_pages(counted(extraction), embedder.token_offsets, limits, bookmarks=extraction.info.outline)
+        return list(read)
 
 
 def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:
@@ -63,6 +86,9 @@ def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:
             return not any(_plain(expectation["text"]) in _on_page(chunk, page) for chunk in near)
         case "unbroken":
             return any(_plain(expectation["text"]) in _plain(chunk.text) for chunk in near)
+        case "together":
+            texts = [_plain(text) for text in expectation["texts"]]
+            return any(_in_text_order(texts, _plain(chunk.text)) for chunk in near)
         case "heading":
             return any(
                 _in_order(expectation["path"], chunk.heading)
@@ -72,6 +98,15 @@ def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:
         case "row":
             return any(_has_row(expectation, chunk) for chunk in near)
     raise ValueError(f"unknown kind {expectation['kind']!r}")
+
+
+def _in_text_order(texts: list[str], whole: str) -> bool:
+    position = 0
+    for text in texts:
+        position = whole.find(text, position)
+        if position < 0:
+            return False
+    return True
 
 
 def _has_row(expectation: dict[str, Any], chunk: Chunk) -> bool:

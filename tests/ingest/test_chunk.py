@@ -62,10 +62,10 @@ def test_a_sentence_goes_on_over_the_page() -> None:
 
 
 def test_a_hyphenated_word_keeps_both_its_places() -> None:
-    (chunk,) = chunks(page(1, prose("The mainte-", "nance plan.")))
+    (chunk,) = chunks(page(1, prose("The maintenan-", "ce plan.")))
     assert chunk.text == "The maintenance plan."
     first, second = chunk.words[1:3]
-    assert (first.end, first.source_end - first.source_start) == (second.start, len("mainte-"))
+    assert (first.end, first.source_end - first.source_start) == (second.start, len("maintenan-"))
     assert chunk.text[first.start : second.end] == "maintenance"
 
 
@@ -110,7 +110,7 @@ def test_a_chunk_from_the_middle_of_a_table_carries_the_columns_headings() -> No
 
 def test_the_embedded_text_is_path_and_text_without_repeating_the_heading() -> None:
     chunk = Chunk(0, 1, 1, ("Part I", "Pumps"), "Pumps\nThey pump.", ())
-    assert embedded_text(chunk) == "Part I\nPumps\nThey pump."
+    assert embedded_text(chunk) == "Part I\nPumps They pump."
     assert embedded_text(replace(chunk, text="They pump.")) == "Part I > Pumps\nThey pump."
     assert embedded_text(replace(chunk, heading=(), text="They pump.")) == "They pump."
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.normalise import is_bullet, normalised
-from ingest.pieces import Piece, append_line, render
+from ingest.pieces import Known, Piece, append_line, render
 from ingest.sentences import sentence_lengths
 
 
@@ -16,6 +16,10 @@ from ingest.sentences import sentence_lengths
         ("eﬃcient", "efficient"),
         ("ﬁnal", "final"),
         ("cafe\u0301", "café"),
+        ("Ｐｕｍｐ", "Pump"),
+        ("𝐱", "x"),
+        ("Ⅳ", "IV"),
+        ("wait…", "wait…"),
         ("10²", "10²"),
         ("½", "½"),
         ("co\u00adop", "coop"),
@@ -64,10 +68,10 @@ def test_no_word_is_lost_between_sentences(words: list[str]) -> None:
     assert all(length > 0 for length in lengths)
 
 
-def joined(first: str, second: str) -> str:
+def joined(first: str, second: str, known: Known | None = None) -> str:
     pieces: list[Piece] = []
     for line in (first, second):
-        append_line(pieces, [Piece(word, " ", 1, 0, len(word), (0, 0, 0, 0)) for word in line.split()])
+        append_line(pieces, [Piece(word, " ", 1, 0, len(word), (0, 0, 0, 0)) for word in line.split()], known)
     return render(pieces)
 
 
@@ -85,3 +89,18 @@ def joined(first: str, second: str) -> str:
 )
 def test_hyphens_at_line_ends_are_undone_only_where_they_split_a_word(first: str, second: str, whole: str) -> None:
     assert joined(first, second) == whole
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole"),
+    [
+        ("a mixed-", "mode plan", "a mixed-mode plan"),
+        ("the ware-", "house plan", "the warehouse plan"),
+        ("the mainte-", "nance plan", "the maintenance plan"),
+        ("an anti-", "trust plan", "an antitrust plan"),
+        ("(mixed-", "mode).", "(mixed-mode)."),
+    ],
+)
+def test_two_words_that_make_no_known_one_keep_their_hyphen(first: str, second: str, whole: str) -> None:
+    known = frozenset("mixed mode ware house warehouse anti trust antitrust".split())
+    assert joined(first, second, known.__contains__) == whole

@@ -19,7 +19,7 @@ import sqlite_vec
 _KEYS = {"id", "document", "revision", "embedder", "collection", "serving", "building"}
 _FILE = {"device", "inode", "size", "mtime_ns", "ctime_ns"}
 _DOCUMENT_LEFT_OUT = _KEYS | _FILE | {"sequence", "failed_key", "attempts", "next_attempt", "not_before", "priority"}
-_SHADOWS = ("_data", "_idx", "_content", "_docsize", "_config", "_chunks", "_rowids", "_info")
+_SHADOWS = ("_data", "_idx", "_content", "_docsize", "_config", "_chunks", "_rowids", "_info", "chunks00")
 _COMPARED = {"documents", "revisions", "pages", "chunks", "vectors", "name_vectors", "collections", "embedders"}
 
 
@@ -46,7 +46,7 @@ def differences(one: Path, other: Path) -> list[str]:
     """In what two stores differ, in words; empty if they hold the same."""
     first, second = read(one).facts, read(other).facts
     told = []
-    for key in sorted({*first, *second}, key=repr):
+    for key in sorted({*first, *second}, key=lambda key: (key[0] == "term", key[0] == "rows", repr(key))):
         if key not in first or key not in second:
             told.append(f"{_shown(key)} is only in {other if key in second else one}")
         elif first[key] != second[key]:

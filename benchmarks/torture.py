@@ -1,6 +1,7 @@
 """Kills, full disks, disk errors and power cuts while a library changes: is the store the same in the end?
 
-    python -m benchmarks.torture [--kills 200] [--seed 1] [--interval-every 25] [--mutate] [--keep FOLDER]
+    python -m benchmarks.torture [--kills 200] [--seed 1] [--interval-every 25] [--keep FOLDER]
+    python -m benchmarks.torture --aimed-only [--mutate] --kills 12
 
 A real `docent serve` on a small ext4 disk, and a library to which something happens all the time (`library_life`). Every
 kill is drawn from the seed. Half of them are aimed: at the moment when the write-ahead log is written (into a commit),
@@ -11,7 +12,9 @@ said so). In the end the library is copied and read by an undisturbed service, w
 stores are compared: by `Store.digest()` and by `contents`, which reads the tables by itself. Exit code 1 if they
 differ, or if anything is unsound.
 
-`--mutate` puts a fault in (`progress_apart`), and then the exit code is 0 only if the proof finds it.
+`--mutate` puts a fault in (`progress_apart`), and then the exit code is 0 only if the proof finds it. It goes with
+`--aimed-only` (no children are killed, the disk is left in peace), so that nothing else can be what is found; the same
+run without `--mutate` is the control.
 """
 
 import argparse
@@ -41,7 +44,7 @@ from models.embedder import BUILTIN, Embedder
 
 MUTANT = (sys.executable, "-m", "benchmarks.progress_apart", "serve")
 _DISK_BYTES = 512 << 20
-_AIM_SECONDS = 6.0
+_AIM_SECONDS = 15.0
 _INTERVAL_SECONDS = 6.0
 _DONE_SECONDS = 1800.0
 
@@ -60,11 +63,12 @@ class Outcome:
 class Torture:
     """One run on one home."""
 
-    def __init__(self, service: Service, life: Life, seed: int, disk: SmallDisk | None) -> None:
+    def __init__(self, service: Service, life: Life, seed: int, disk: SmallDisk | None, aimed_only: bool) -> None:
         self._service = service
         self._life = life
         self._random = Random(f"kills {seed}")
         self._disk = disk
+        self._aimed_only = aimed_only
         self.outcome = Outcome()
 
     def run(self, kills: int, interval_every: int) -> None:
@@ -78,12 +82,13 @@ class Torture:
             if number % 25 == 0:
                 print(f"{number} kills: {dict(self.outcome.done)}", file=sys.stderr, flush=True)
         self._up()
+        self._end()
+        self._up()  # what waits for its next attempt is tried again at a start
         self._service.wait_done(_DONE_SECONDS)
-        if self._service.stop() != 0:
-            self.outcome.faults.append("the service did not end well at last")
+        self._end()
 
     def _one(self, number: int) -> None:
-        if number % 2:
+        if number % 2 and not self._aimed_only:
             self._anywhere()
         elif number % 4:
             self._commit()
@@ -237,6 +242,10 @@ class Torture:
 
     # Life between
 
+    def _end(self) -> None:
+        if self._service.stop() != 0:
+            self.outcome.faults.append("the service did not end well")
+
     def _change(self) -> None:
         self.outcome.changes[self._life.something()] += 1
 
@@ -286,17 +295,19 @@ def _sync(disk: SmallDisk) -> None:
     subprocess.run(["sync", "--file-system", disk.path], check=True)
 
 
-def torture(folder: Path, kills: int, seed: int, interval_every: int, mutate: bool) -> Outcome:
+def torture(
+    folder: Path, kills: int, seed: int, interval_every: int, *, aimed_only: bool = False, mutate: bool = False
+) -> Outcome:
     """Run it all in an empty folder."""
     command = MUTANT if mutate else SERVE
     scratch = folder / "scratch"
     scratch.mkdir()
     with contextlib.ExitStack() as stack:
-        disk = None if mutate or unavailable_because() else stack.enter_context(small_disk(folder, _DISK_BYTES))
+        disk = None if aimed_only or unavailable_because() else stack.enter_context(small_disk(folder, _DISK_BYTES))
         home = disk.path / "home" if disk else folder / "home"
         home.mkdir()
         service = Service(home, folder / "tortured.log", command=command, DOCENT_INGEST_BATCH_CHUNKS="8")
-        run = Torture(service, Life(home / "library", scratch, seed), seed, disk)
+        run = Torture(service, Life(home / "library", scratch, seed), seed, disk, aimed_only)
         try:
             run.run(kills, interval_every)
         except (DiedError, TimeoutError) as error:
@@ -317,6 +328,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--interval-every", type=int, default=25, help="kills between two troubles of the disk")
+    parser.add_argument(
+        "--aimed-only", action="store_true", help="only kills of the service in commits and replacements"
+    )
     parser.add_argument("--mutate", action="store_true", help="put a fault in, and see that it is found")
     parser.add_argument("--keep", type=Path, help="an empty folder for everything, kept afterwards")
     options = parser.parse_args()
@@ -325,7 +339,14 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-", dir="/tmp")))
         began = time.monotonic()
-        outcome = torture(folder, options.kills, options.seed, options.interval_every, options.mutate)
+        outcome = torture(
+            folder,
+            options.kills,
+            options.seed,
+            options.interval_every,
+            aimed_only=options.aimed_only or options.mutate,
+            mutate=options.mutate,
+        )
         seconds = time.monotonic() - began
         others = read(folder / "undisturbed" / "docent.db").other_tables
     report(outcome, seconds, others)

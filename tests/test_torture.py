@@ -19,7 +19,7 @@ from tests.live import short_home
 @pytest.mark.timeout(300)
 def test_a_service_that_is_killed_again_and_again_ends_like_one_that_was_not() -> None:
     with short_home() as folder:
-        outcome = torture(Path(folder), kills=6, seed=3, interval_every=1000, mutate=False)
+        outcome = torture(Path(folder), kills=6, seed=3, interval_every=1000)
     assert outcome.faults == []
     assert sum(outcome.done.values()) >= 6
     assert outcome.documents["indexed"] > 3

@@ -31,8 +31,7 @@ class Life:
         """The library as it is found at the start: of everything something, and two papers that are the same."""
         for kind in ("small", "small", "small", "long", "broken", "encrypted", "drawing", "empty", "text", "headed"):
             self._add(kind)
-        first = self._files()[0]
-        shutil.copy(first, self._library / "twin.pdf")
+        shutil.copy(self._some_paper(), self._library / "twin.pdf")
 
     def something(self) -> str:
         """One change; says which."""

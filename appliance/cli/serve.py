@@ -5,6 +5,7 @@ The service is loaded only when it runs: it brings every heavy library, and its 
 
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.config import find_places, load
+from appliance.heaps import keep_few_heaps
 
 app = command_group()
 
@@ -17,6 +18,7 @@ def serve(json: JsonOption = False) -> None:
     """
     from appliance.service import serve as run_service
 
+    keep_few_heaps()
     del json  # errors at the start are printed as JSON by the root command
     places = find_places()
     run_service(places, load(places))

@@ -12,13 +12,15 @@ import apsw
 import sqlite_vec
 
 BUSY_MS = 5_000
-_CACHE_KIB = 32 * 1024
+_WRITER_CACHE_KIB, _READER_CACHE_KIB = 8 * 1024, 32 * 1024
 _MMAP_BYTES = 1 << 30
 _WAL_LIMIT = 64 << 20
 
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | dict[str, Any]
 
+# The writer's cache fills as a document grows, so it is what reading a long one costs more than a short one; more than
+# this made nothing faster. The readers look at the mapped file, and their caches stay small by themselves.
 # auto_vacuum counts only before the first table. secure_delete and FULL are needed anew on each connection: without
 # FULL, a power cut could take back a batch that was reported as committed.
 _WRITER = (
@@ -28,13 +30,17 @@ _WRITER = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA recursive_triggers=ON",
+    f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}",
+    "PRAGMA mmap_size=0",
 )
-_READER = ("PRAGMA query_only=ON",)
+_READER = (
+    "PRAGMA query_only=ON",
+    f"PRAGMA cache_size=-{_READER_CACHE_KIB}",
+    f"PRAGMA mmap_size={_MMAP_BYTES}",
+)
 _BOTH = (
     "PRAGMA trusted_schema=OFF",
     "PRAGMA temp_store=MEMORY",
-    f"PRAGMA cache_size=-{_CACHE_KIB}",
-    f"PRAGMA mmap_size={_MMAP_BYTES}",
 )
 
 

@@ -38,6 +38,7 @@ _WAIT_SECONDS = 120.0
 _VACUUM_PAGES = 256
 _SCRUB_BUSY_MS = 50
 _SCRUB_RETRY_SECONDS = 0.5
+_SCRUB_AFTER_FAULT_SECONDS = 30.0
 
 
 def soil(connection: apsw.Connection) -> None:
@@ -54,8 +55,15 @@ class _Job:
 class Database:
     """The connections to one database file; a context manager, closed by `close`."""
 
-    def __init__(self, path: Path, prepare: Callable[[apsw.Connection], None]) -> None:
-        """Open and `prepare` (migrate) the file, then start the writer thread.
+    def __init__(
+        self,
+        path: Path,
+        prepare: Callable[[apsw.Connection], None],
+        *,
+        clean_again_seconds: float = _SCRUB_AFTER_FAULT_SECONDS,
+    ) -> None:
+        """Open and `prepare` (migrate) the file, then start the writer thread. A cleaning that failed, on a full disk
+        say, is tried again after `clean_again_seconds`.
 
         Raises:
             StoreError: one of its kinds; nothing stays open then.
@@ -73,7 +81,11 @@ class Database:
                 self._connection.close()
                 raise
         self._connection.create_scalar_function(_SOIL, self._soil, 0)
-        self._dirty = True  # only touched by the writer thread; a crash may have left a scrub undone
+        self._dirty = (
+            True  # only touched by the writer thread, as are the next two; a crash may have left a scrub undone
+        )
+        self._scrub_not_before = 0.0
+        self._clean_again_seconds = clean_again_seconds
         self._readers = Readers(path)
         self._thread = threading.Thread(target=self._loop, name="docent-store-writer", daemon=True)
         self._thread.start()
@@ -181,14 +193,14 @@ class Database:
     def _loop(self) -> None:
         while not self._abandon.is_set():
             try:
-                job = self._jobs.get(timeout=_SCRUB_RETRY_SECONDS if self._dirty else None)
+                job = self._jobs.get(timeout=self._scrub_wait() if self._dirty else None)
             except queue.Empty:
                 self._scrub()
                 continue
             if job is None:
                 break
             self._perform(job)
-            if self._dirty and self._jobs.empty():
+            if self._dirty and self._jobs.empty() and time.monotonic() >= self._scrub_not_before:
                 self._scrub()
         self._refuse_rest()
         self._readers.close()  # first: SQLite folds the write-ahead log into the file only when the last one closes
@@ -236,6 +248,9 @@ class Database:
     def _soil(self, *_: object) -> None:
         self._dirty = True
 
+    def _scrub_wait(self) -> float:
+        return max(_SCRUB_RETRY_SECONDS, self._scrub_not_before - time.monotonic())
+
     def _scrub(self) -> None:
         """Clean until done or until somebody wants to write; what is left is done at the next chance."""
         try:
@@ -249,7 +264,7 @@ class Database:
         except apsw.BusyError:
             pass  # a reader holds an older snapshot; the loop comes back
         except apsw.Error as error:
-            self._dirty = False
-            _log.warning("cleaning %s failed: %s", self.path, error)
+            self._scrub_not_before = time.monotonic() + self._clean_again_seconds
+            _log.warning("cleaning %s failed, it is tried again: %s", self.path, error)
         finally:
             self._connection.set_busy_timeout(BUSY_MS)

@@ -86,6 +86,15 @@ def test_readers_are_lent_to_one_thread_each_and_refused_in_time(database: Datab
         pass
 
 
+def test_the_writers_memory_does_not_grow_with_what_it_writes(database: Database) -> None:
+    def held(connection: apsw.Connection) -> int:
+        return connection.status(apsw.SQLITE_DBSTATUS_CACHE_USED)[0]
+
+    for _ in range(32):
+        database.write(lambda connection: run(connection, "INSERT INTO t VALUES (randomblob(1000000))"))
+    assert database.write(held) < 10 << 20
+
+
 def test_a_write_whose_turn_does_not_come_is_withdrawn(database: Database) -> None:
     begun, go_on = threading.Event(), threading.Event()
 

@@ -4,10 +4,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 
 from appliance.store import Store
+from appliance.store.connection import run
+from appliance.store.database import Database, soil
 from tests.appliance.store.filling import EMBEDDER, add, embed, fill, identity, key
+from tests.live import wait_until
 
 # No stem is taken from it and no other word begins like it, so its bytes stand in every form of the index as they are.
 PLANTED = b"qzvbrtk"
@@ -86,3 +90,31 @@ def test_deleting_gives_the_disk_its_space_back(store: Store, tmp_path: Path) ->
         while path.stat().st_size > full / 2 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert path.stat().st_size <= full / 2
+
+
+def test_a_cleaning_that_failed_is_made_up_for(tmp_path: Path) -> None:
+    """As on a disk that is full or read-only for a while."""
+    path, barred, refused = tmp_path / "a.db", [True], []
+
+    def bar(operation: int, name: str | None, *_: object) -> int:
+        if operation == apsw.SQLITE_PRAGMA and name == "wal_checkpoint" and barred:
+            refused.append(name)
+            return apsw.SQLITE_DENY
+        return apsw.SQLITE_OK
+
+    def plant(connection: apsw.Connection) -> None:
+        connection.authorizer = bar
+        run(connection, "INSERT INTO t VALUES (?)", (PLANTED,))
+
+    def clear(connection: apsw.Connection) -> None:
+        soil(connection)
+        run(connection, "DELETE FROM t")
+
+    create = "CREATE TABLE t (x)"
+    with Database(path, lambda connection: run(connection, create), clean_again_seconds=0.05) as database:
+        database.write(plant)
+        database.write(clear)
+        wait_until(lambda: refused, "the cleaning to be refused")
+        assert _traces(path)
+        barred.clear()
+        assert _vanishes(path)

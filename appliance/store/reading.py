@@ -22,7 +22,10 @@ def revision(connection: apsw.Connection, document: int) -> RevisionRow | None:
         f" {_REVISION} WHERE d.id = ?",
         (document,),
     )
-    return None if found is None else RevisionRow(*found[:-1], complete=bool(found[-1]))
+    if found is None:
+        return None
+    *numbers, complete = found
+    return RevisionRow(*numbers, bool(complete))
 
 
 def reading(connection: apsw.Connection, document: int) -> ReadingRow | None:

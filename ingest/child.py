@@ -15,7 +15,7 @@ from collections.abc import Mapping
 for _unneeded in ("pymupdf.layout", "pymupdf4llm", "onnxruntime", "numpy", "networkx", "tabulate"):
     sys.modules.setdefault(_unneeded, None)  # type: ignore[arg-type]  # None makes the import fail quickly
 
-from ingest import frames, landlock, limits, pdf, seccomp  # noqa: E402  # only after the lines above
+from ingest import filetype, frames, landlock, limits, pdf, seccomp  # noqa: E402  # only after the lines above
 from ingest.errors import IngestError, ParserLimit  # noqa: E402
 
 _MOST_WILLING_TO_DIE = "1000"
@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> None:
     """`arguments`: the parent's process id, the limits as JSON, and whether pictures of scanned pages are wanted."""
     bounds = limits.Limits(**json.loads(arguments[1]))
     output = _claim_stdout()
+    filetype.warm_up()
     pdf.warm_up()
     content = pdf.mapped(0)
     sandbox = _lock_in(bounds, output)
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> None:
 
 def _serve(output: int, content: memoryview, bounds: limits.Limits, sandbox: dict[str, int], pictures: bool) -> None:
     try:
-        reader = pdf.PdfReader(content)
+        reader = pdf.PdfReader(content, filetype.kind_of(content))
         info = reader.info(bounds.bookmarks)
         if info["pages"] > bounds.pages:
             raise ParserLimit("", f"it has more than {bounds.pages} pages")

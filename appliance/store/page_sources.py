@@ -4,7 +4,7 @@
 
 import apsw
 
-from appliance.store.connection import rows, value
+from appliance.store.connection import rows, run, value
 from appliance.store.rows import PagesRead
 
 _REVISION = "(SELECT coalesce(building, serving) FROM documents WHERE id = ?)"
@@ -28,4 +28,14 @@ def pages_read(connection: apsw.Connection, document: int, most_warnings: int) -
         empty=counts.get("empty", 0),
         warnings=tuple((number, warning) for number, warning in warnings),
         warned=total,
+    )
+
+
+def forget_skipped(connection: apsw.Connection, document: int) -> None:
+    """Let a document that answers with pages skipped be read anew when it is next looked at, answering meanwhile."""
+    run(
+        connection,
+        "UPDATE revisions SET extractor = 0 WHERE id = (SELECT serving FROM documents WHERE id = ?)"
+        " AND EXISTS (SELECT 1 FROM pages p WHERE p.revision = revisions.id AND p.source = 'skipped')",
+        (document,),
     )

@@ -133,7 +133,7 @@ class Store:
         return document_id(self._database.write(lambda connection: documents.enqueue(connection, path, identity)))
 
     def requeue(self, document: str) -> None:
-        """Try a document again, whatever became of it before.
+        """Try a document again, whatever became of it before; one that answers only if pages of it were skipped.
 
         Raises:
             UnknownDocument: there is none.
@@ -143,6 +143,7 @@ class Store:
         def job(connection: apsw.Connection) -> None:
             documents.get(connection, number)
             documents.clear_failure(connection, number)
+            page_sources.forget_skipped(connection, number)
             documents.requeue(connection, number)
 
         self._database.write(job)

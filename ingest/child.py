@@ -16,7 +16,7 @@ from collections.abc import Mapping
 for _unneeded in ("pymupdf.layout", "pymupdf4llm", "onnxruntime", "numpy", "networkx", "tabulate"):
     sys.modules.setdefault(_unneeded, None)  # type: ignore[arg-type]  # None makes the import fail quickly
 
-from ingest import frames, landlock, limits, pdf, seccomp  # noqa: E402  # only after the lines above
+from ingest import filetype, frames, landlock, limits, pdf, seccomp  # noqa: E402  # only after the lines above
 from ingest.errors import IngestError, ParserLimit  # noqa: E402
 
 _MOST_WILLING_TO_DIE = "1000"
@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> None:
     bounds = limits.Limits(**json.loads(arguments[1]))
     drawing: pdf.RawDrawing | None = json.loads(arguments[3]) if len(arguments) > 3 else None
     output = _claim_stdout()
+    filetype.warm_up()
     if drawing is None:
         pdf.warm_up()
     else:
@@ -51,7 +52,7 @@ def _serve(
     drawing: pdf.RawDrawing | None,
 ) -> None:
     try:
-        reader = pdf.PdfReader(content)
+        reader = pdf.PdfReader(content, filetype.kind_of(content))
         info = reader.info(bounds.bookmarks)
         if info["pages"] > bounds.pages:
             raise ParserLimit("", f"it has more than {bounds.pages} pages")

@@ -2,11 +2,11 @@
 
 IngestError
 ├── PermanentError          trying again without a change of the file gives the same result
-│   ├── NotAPdf             the content is not a PDF, whatever its name says
+│   ├── UnsupportedType     the content is of no kind that is read, whatever its name says
 │   ├── EmptyFile           zero bytes
 │   ├── BrokenPdf           damaged beyond what the reader can repair
 │   ├── EncryptedPdf        needs a password
-│   ├── NoText              no page carries text (a scan or drawings)
+│   ├── NoText              no page carries text, nor was any recognised
 │   ├── ParserCrashed       the parser's process died on it
 │   └── ParserLimit         a limit on time, memory or output was reached
 └── TransientError          worth another try
@@ -36,10 +36,10 @@ class PermanentError(IngestError):
     """Trying again without a change of the file gives the same result."""
 
 
-class NotAPdf(PermanentError):
-    """The content is not a PDF, whatever its name says."""
+class UnsupportedType(PermanentError):
+    """The content is of no kind that is read, whatever its name says."""
 
-    code = "not_a_pdf"
+    code = "unsupported_type"
 
 
 class EmptyFile(PermanentError):
@@ -49,7 +49,7 @@ class EmptyFile(PermanentError):
 
 
 class BrokenPdf(PermanentError):
-    """The PDF is damaged beyond what the reader can repair."""
+    """The file is damaged beyond what the reader can repair; PDFs were the first, hence the name and the code."""
 
     code = "broken_pdf"
 

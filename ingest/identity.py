@@ -12,17 +12,17 @@ from threading import Event
 from types import TracebackType
 from typing import Self
 
-from ingest.errors import EmptyFile, FileChanged, NotAPdf, Stopped, Unreadable
+from ingest.errors import EmptyFile, FileChanged, Stopped, Unreadable, UnsupportedType
+from ingest.filetype import BEGINNING, refused
 from ingest.types import FileIdentity
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FOLDER_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
-_MAGIC_WITHIN = 1024
 
 UNREADABLE_HINT = "give the service's group the right to read it, then it is tried again by itself"
 LINK_HINT = "put the file itself there; links are not followed"
-NOT_A_PDF_HINT = "convert it to PDF, or remove it from the folder"
+UNSUPPORTED_HINT = "put the document itself there, or remove it from the folder"
 FOLDER_HINT = "rename the folder so that it does not end in .pdf"
 CHANGED_HINT = "it is read again once it has settled"
 
@@ -64,12 +64,14 @@ class OpenedFile:
         self.check_unchanged()
         return digest.hexdigest()
 
-    def check_pdf(self) -> None:
-        """Raises EmptyFile, or NotAPdf when the mark of a PDF is not near the start."""
+    def check_type(self) -> None:
+        """Raises EmptyFile, or UnsupportedType when the first bytes tell that it cannot be read."""
         if self.identity.size == 0:
             raise EmptyFile(self.what, "it has zero bytes", "copy it again; the copying may have failed")
-        if b"%PDF-" not in self._read(_MAGIC_WITHIN, 0):
-            raise NotAPdf(self.what, "its content is not a PDF", NOT_A_PDF_HINT)
+        try:
+            refused(self._read(BEGINNING, 0))
+        except UnsupportedType as error:
+            raise UnsupportedType(self.what, error.why, error.hint) from None
 
     def check_unchanged(self) -> None:
         """Raises FileChanged when it was written to since it was opened."""
@@ -101,7 +103,7 @@ def open_file(path: bytes | Path, *, beneath: bytes | Path | None = None) -> Ope
     """Open a regular file for reading.
 
     With `beneath`, `path` is relative to that folder and no component of it may be a link. Raises Unreadable
-    (missing, permission, I/O; a link) and NotAPdf for what is no regular file.
+    (missing, permission, I/O; a link) and UnsupportedType for what is no regular file.
     """
     what = f"reading {shown(path)}"
     try:
@@ -112,8 +114,10 @@ def open_file(path: bytes | Path, *, beneath: bytes | Path | None = None) -> Ope
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         if stat.S_ISDIR(mode):
-            raise NotAPdf(what, "it is a folder, though named like a PDF; the files in it are read", FOLDER_HINT)
-        raise NotAPdf(what, "it is not a regular file", NOT_A_PDF_HINT)
+            raise UnsupportedType(
+                what, "it is a folder, though named like a PDF; the files in it are read", FOLDER_HINT
+            )
+        raise UnsupportedType(what, "it is not a regular file", UNSUPPORTED_HINT)
     return OpenedFile(path, descriptor)
 
 

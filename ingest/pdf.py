@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypedDict
 import pymupdf as untyped
 
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
+from ingest.filetype import PDF, Kind, as_utf8
 from ingest.highlight import mark
 from ingest.raw import RawPage, empty_page, hundredths
 from ingest.scanned import is_scanned, resolution
@@ -36,7 +37,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
 
+_LAYOUT_WIDTH, _LAYOUT_HEIGHT, _LAYOUT_SIZE = 400, 600, 11
+"""Points, for text without pages of its own: always the same, so that its pages are."""
+
 ENCRYPTED_HINT = "remove the password, e.g. `qpdf --decrypt in.pdf out.pdf`, and drop the file again"
+BROKEN_OTHER_HINT = "open and save it again with the program it comes from, or export it as PDF"
 BROKEN_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, or export it anew"
 
 CUT_OFF_HINT = "copy or download it again; an interrupted copy is the usual cause"
@@ -100,25 +105,26 @@ def mapped(descriptor: int) -> memoryview:
 
 
 class PdfReader:
-    """An open PDF; nothing else is opened while it is read.
+    """An open document; nothing else is opened while it is read. Text without pages is laid out on pages of one size.
 
     Raises EncryptedPdf, BrokenPdf and ParserLimit (too much memory), their `what` empty for the caller to fill in.
     """
 
-    def __init__(self, content: memoryview) -> None:
+    def __init__(self, content: memoryview, kind: Kind = PDF) -> None:
+        cut_off = kind is PDF and _lacks_end(content)
         try:
-            self._document = pymupdf.open(stream=content, filetype="pdf")
+            self._document = _opened(content, kind)
             locked = bool(self._document.needs_pass)
             self._pages = 0 if locked else int(self._document.page_count)
-            self._has_labels = not locked and bool(self._document.get_page_labels())
+            self._has_labels = not locked and kind is PDF and bool(self._document.get_page_labels())
         except Exception as error:  # pymupdf raises a dozen unrelated types, Exception itself among them
-            raise (_cut_off() if _lacks_end(content) else translated(error)) from error
+            raise (_cut_off() if cut_off else _translated_for(error, kind)) from error
         if locked:
             raise EncryptedPdf("", "it needs a password", ENCRYPTED_HINT)
-        if self._document.is_repaired and _lacks_end(content):
+        if cut_off and self._document.is_repaired:
             raise _cut_off()  # what is left could be read, but nobody would know what is missing
         if self._pages < 1:
-            raise BrokenPdf("", "it has no pages", BROKEN_HINT)
+            raise BrokenPdf("", "it has no pages", BROKEN_HINT if kind is PDF else BROKEN_OTHER_HINT)
 
     def info(self, most_bookmarks: int) -> RawInfo:
         """The number of pages, what the metadata say, and the outline."""
@@ -185,6 +191,14 @@ class PdfReader:
         return raw, _picture(page, picture_pixels) if raw["scanned"] and picture_pixels else None
 
 
+def _opened(content: memoryview, kind: Kind) -> Any:
+    stream = as_utf8(content) if kind.filetype in ("txt", "md") else content
+    document = pymupdf.open(stream=stream, filetype=kind.filetype)
+    if document.is_reflowable:
+        document.layout(width=_LAYOUT_WIDTH, height=_LAYOUT_HEIGHT, fontsize=_LAYOUT_SIZE)
+    return document
+
+
 def translated(error: BaseException) -> IngestError:
     """pymupdf's exceptions as ours."""
     text = str(error)
@@ -193,6 +207,11 @@ def translated(error: BaseException) -> IngestError:
     if "encrypt" in text or "password" in text:
         return EncryptedPdf("", f"it is encrypted in a way that cannot be read ({_brief(text)})", ENCRYPTED_HINT)
     return BrokenPdf("", f"it is damaged ({_brief(text)})", BROKEN_HINT)
+
+
+def _translated_for(error: BaseException, kind: Kind) -> IngestError:
+    found = translated(error)
+    return BrokenPdf("", found.why, BROKEN_OTHER_HINT) if isinstance(found, BrokenPdf) and kind is not PDF else found
 
 
 @contextlib.contextmanager
@@ -216,6 +235,9 @@ def warm_up() -> None:
     PdfReader(memoryview(document.tobytes())).info(1)
     page.get_bboxlog()
     _picture(page, 1000)
+    for kind, content in (("html", b"<h1>warm</h1><p>up</p>"), ("txt", b"warm up"), ("md", b"# warm up")):
+        laid_out = PdfReader(memoryview(content), Kind("", kind))
+        _read(laid_out._document.load_page(0), 1, "")
     page.set_rotation(90)
     _read(page, 1, str(page.get_label()))
     pymupdf.TOOLS.store_shrink(_STORE_PERCENT)

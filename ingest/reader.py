@@ -34,7 +34,7 @@ class PdfReader:
         self._ocr = ocr
 
     def open(self, path: bytes, stop: Event) -> "Reading":
-        """Open `path`, relative to the folder; raises Unreadable, NotAPdf."""
+        """Open `path`, relative to the folder; raises Unreadable, UnsupportedType."""
         return Reading(self, open_file(path, beneath=self._root), stop)
 
     def read(self, file: OpenedFile, sink: Sink, stop: Event) -> None:

@@ -36,7 +36,9 @@ CHILD = launch.command("child")
 _PIPE_BYTES = 1 << 20
 _SLICE_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
-_ERRORS = {kind.code: kind for kind in (errors.BrokenPdf, errors.EncryptedPdf, errors.ParserLimit, errors.NotAPdf)}
+_ERRORS = {
+    kind.code: kind for kind in (errors.BrokenPdf, errors.EncryptedPdf, errors.ParserLimit, errors.UnsupportedType)
+}
 _CRASH_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, then drop it again"
 _START_HINT = "see whether memory and processes are left (`docent doctor`); it is tried again"
 _DISK_HINT = "check the disk (dmesg); it is tried again by itself"
@@ -61,7 +63,7 @@ def open_extraction(
     """Start reading a document. A given OpenedFile stays the caller's to close. Pages without text are read by `ocr`.
     With `drawing`, no page is read; that one is drawn.
 
-    Raises the errors of `ingest.errors`, here or while iterating: NotAPdf, EmptyFile, Unreadable, EncryptedPdf,
+    Raises the errors of `ingest.errors`, here or while iterating: UnsupportedType, EmptyFile, Unreadable, EncryptedPdf,
     BrokenPdf, ParserCrashed, ParserLimit, ParserKilled, FileChanged, Stopped.
     """
     owned = not isinstance(source, OpenedFile)
@@ -97,7 +99,7 @@ class Extraction:
         self.damaged: list[int] = []
         """Numbers of the pages that could not be read; complete after the last page."""
         self.recognition = Recognition(ocr, limits, self._stop)
-        file.check_pdf()
+        file.check_type()
         if file.identity.size > limits.file_bytes:
             raise errors.ParserLimit(file.what, f"it is larger than {limits.file_bytes} bytes", _LIMIT_HINT)
         try:

@@ -35,7 +35,7 @@ def mixed_pdf(path: Path, *texts: str, scanned: tuple[int, ...]) -> Path:
     """One paragraph a page; the pages of these numbers, from 1, are scans."""
     copy: Any = pymupdf.open()
     for number, text in enumerate(texts, 1):
-        data = PdfBuilder(width=300, height=160).paragraph(text, size=11).data()
+        data = PdfBuilder(width=400, height=190).paragraph(text, size=11).data()
         copy.insert_pdf(pymupdf.open(stream=scanned_copy(data) if number in scanned else data))
     path.write_bytes(copy.tobytes(garbage=1, no_new_id=True))
     return path

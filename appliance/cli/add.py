@@ -1,7 +1,7 @@
 """`docent add`: files into the library, each on its own.
 
-A file that is refused does not stop the others; the exit code is the highest of theirs. A folder stands for the PDFs
-below it, hidden ones left out. `--wait` returns when each new document is indexed or has failed.
+A file that is refused does not stop the others; the exit code is the highest of theirs. A folder stands for the
+documents below it, told by their names, hidden ones left out. `--wait` returns when each new document is indexed or has failed.
 """
 
 import os
@@ -25,6 +25,36 @@ from appliance.errors import EXIT_FAILED, DocentError, InvalidRequest, NotFound,
 from appliance.wire import Document, DocumentAdded
 
 app = command_group()
+_SUFFIXES = frozenset(
+    [
+        ".pdf",
+        ".epub",
+        ".xps",
+        ".oxps",
+        ".mobi",
+        ".azw",
+        ".fb2",
+        ".cbz",
+        ".txt",
+        ".md",
+        ".html",
+        ".htm",
+        ".xhtml",
+        ".docx",
+        ".xlsx",
+        ".pptx",
+        ".svg",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".bmp",
+        ".jp2",
+    ]
+)
+"""Of what is taken from a folder; a file that is named itself is sent whatever its name."""
 
 
 @dataclass
@@ -52,7 +82,7 @@ class _Added:
     )
 )
 def add(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="PDF files, or folders of PDF files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Documents, or folders of documents.")],
     collection: Annotated[
         str,
         typer.Option(
@@ -63,7 +93,7 @@ def add(
     wait: Annotated[bool, typer.Option("--wait", help="Return when they are indexed or have failed.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Copy PDF files into the library, where the service reads them."""
+    """Copy documents into the library, where the service reads them."""
     with connect() as client:
         results = [_add_one(client, path, collection, replace, quiet=json) for path in _expand(files)]
         if wait:
@@ -76,16 +106,16 @@ def add(
 def _expand(paths: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
-        found += _pdfs_below(path) if path.is_dir() else [path]
+        found += _documents_below(path) if path.is_dir() else [path]
     return found
 
 
-def _pdfs_below(folder: Path) -> list[Path]:
-    inside = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".pdf")
+def _documents_below(folder: Path) -> list[Path]:
+    inside = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.suffix.lower() in _SUFFIXES)
     visible = [folder / path for path in inside if not any(part.startswith(".") for part in path.parts)]
     files = [path for path in visible if path.is_file()]
     if not files:
-        raise InvalidRequest(f"adding {folder}", "there is no PDF in this folder", "name PDF files or their folder")
+        raise InvalidRequest(f"adding {folder}", "there is no document in this folder", "name files or their folder")
     return files
 
 

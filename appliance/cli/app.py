@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "serve": "Run the service in the foreground.",
-    "add": "Put PDF files into the library.",
+    "add": "Put documents into the library.",
     "status": "Show how the service is doing.",
     "documents": "List, show, remove and retry documents.",
     "search": "Find passages in the documents.",

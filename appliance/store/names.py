@@ -34,7 +34,10 @@ __all__ = [
 _SEPARATORS = re.compile(r"[\s_./\\+~,;:()\[\]{}-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _YEAR = re.compile(r"(?<=[^\W\d_])(?=(?:19|20)\d\d(?!\d))|(?<=(?<!\d)(?:19|20)\d\d)(?=[^\W\d_])")
-_EXTENSION = re.compile(r"\.pdf$", re.IGNORECASE)
+_EXTENSION = re.compile(
+    r"\.(?:pdf|epub|x?html?|oxps|xps|mobi|azw|fb2|cbz|txt|md|docx|xlsx|pptx|svg|png|jpe?g|tiff?|gif|bmp)$",
+    re.IGNORECASE,
+)
 
 
 def collection_of(path: bytes) -> bytes:

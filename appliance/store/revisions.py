@@ -228,6 +228,16 @@ def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> 
     _delete(connection, serving)
 
 
+def forget_skipped(connection: apsw.Connection, document: int) -> None:
+    """Let a document that answers with pages skipped be read anew when it is next looked at, answering meanwhile."""
+    run(
+        connection,
+        "UPDATE revisions SET extractor = 0 WHERE id = (SELECT serving FROM documents WHERE id = ?)"
+        " AND EXISTS (SELECT 1 FROM pages p WHERE p.revision = revisions.id AND p.source = 'skipped')",
+        (document,),
+    )
+
+
 def renamed(
     connection: apsw.Connection, index: VectorIndex, document: int, before: bytes, known_names: names.KnownNames
 ) -> None:

@@ -170,7 +170,7 @@ class Store(Viewed):
         return self._database.write(job)
 
     def requeue(self, document: str) -> None:
-        """Try a document again, whatever became of it before.
+        """Try a document again, whatever became of it before; one that answers only if pages of it were skipped.
 
         Raises:
             UnknownDocument: there is none.
@@ -180,6 +180,7 @@ class Store(Viewed):
         def job(connection: apsw.Connection) -> None:
             documents.get(connection, number)
             documents.clear_failure(connection, number)
+            revisions.forget_skipped(connection, number)
             documents.requeue(connection, number)
 
         self._database.write(job)

@@ -76,7 +76,7 @@ def test_what_changed_while_the_service_was_down_is_followed_at_the_start() -> N
 
 
 BAD = {
-    "text.pdf": (b"just some notes\n", "not_a_pdf"),
+    "song.pdf": (b"ID3\x04\x00 la la la", "unsupported_type"),
     "empty.pdf": (b"", "empty"),
     "truncated.pdf": (POLICY[:400], "broken"),
 }

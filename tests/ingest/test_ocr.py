@@ -50,11 +50,11 @@ def test_a_scanned_page_between_others_is_read_with_its_words_in_their_places(mi
     valve = next(
         word for line in pages[0].lines for word in line.words if pages[0].text[word.start : word.end] == "valve"
     )
-    again = PdfBuilder(width=300, height=160).paragraph(TEXTS[0], size=11).data()
+    again = PdfBuilder(width=400, height=190).paragraph(TEXTS[0], size=11).data()
     expected = pymupdf.open(stream=again)[0].search_for("valve")[0]
     assert valve.box[0] == pytest.approx(expected.x0, abs=3)
     assert valve.box[3] == pytest.approx(expected.y1, abs=5)
-    assert (pages[0].width, pages[0].height) == (300, 160)
+    assert (pages[0].width, pages[0].height) == (400, 190)
     assert pages[0].lines[0].size == pytest.approx(11, abs=1.5)
 
 
@@ -85,7 +85,7 @@ def test_a_scan_becomes_passages_whose_words_are_the_pages_own(mixed: Path) -> N
 
 @needs_tesseract
 def test_a_stamp_over_a_scan_does_not_hide_its_words(tmp_path: Path) -> None:
-    data = scanned_copy(PdfBuilder(width=300, height=160).paragraph(TEXTS[0], size=11).data())
+    data = scanned_copy(PdfBuilder(width=400, height=190).paragraph(TEXTS[0], size=11).data())
     document = pymupdf.open(stream=data)
     document[0].insert_text((200, 20), "Received", fontsize=9)
     (tmp_path / "a.pdf").write_bytes(document.tobytes())

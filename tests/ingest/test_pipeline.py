@@ -101,5 +101,5 @@ def test_a_document_without_text_is_refused_with_a_hint(tmp_path: Path) -> None:
     sink = FakeSink()
     with pytest.raises(NoText) as caught:
         ingest(image_only_pdf(tmp_path / "scan.pdf", pages=3), sink)
-    assert "ocrmypdf" in caught.value.hint
+    assert 'ocr = "auto"' in caught.value.hint
     assert not sink.completed

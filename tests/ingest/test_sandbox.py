@@ -17,11 +17,11 @@ from ingest.errors import (
     EncryptedPdf,
     FileChanged,
     IngestError,
-    NotAPdf,
     ParserCrashed,
     ParserLimit,
     Stopped,
     Unreadable,
+    UnsupportedType,
 )
 from ingest.identity import open_file
 from ingest.limits import MIB, Limits
@@ -92,8 +92,8 @@ def test_page_labels_are_carried(tmp_path: Path) -> None:
     ("content", "error"),
     [
         (b"", EmptyFile),
-        (b"just some notes", NotAPdf),
-        (b"PK\x03\x04 a zip", NotAPdf),
+        (b"\x7fELF a program", UnsupportedType),
+        (b"PK\x03\x04 a zip", UnsupportedType),
         (b"%PDF-1.7\nand nothing else", BrokenPdf),
         (b"%PDF-1.4\n" + b"1 0 obj << /Type /Catalog /Pages 1 0 R >> endobj\n" * 3, BrokenPdf),
     ],
@@ -126,7 +126,7 @@ def test_links_folders_and_fifos_are_refused_without_waiting(tmp_path: Path, pdf
     with pytest.raises(Unreadable, match="link"):
         read(tmp_path / "link.pdf")
     for name in ("folder.pdf", "fifo.pdf"):
-        with pytest.raises(NotAPdf, match=r"not a regular file|a folder"):
+        with pytest.raises(UnsupportedType, match=r"not a regular file|a folder"):
             read(tmp_path / name)
     with pytest.raises(Unreadable, match="no such file"):
         read(tmp_path / "gone.pdf")
@@ -269,6 +269,6 @@ def test_no_child_and_no_descriptor_is_left_behind(pdf: Path) -> None:
         process = extraction._process
         next(iter(extraction))
     assert process.returncode is not None
-    with pytest.raises(NotAPdf):
-        read(HOSTILE)
+    with pytest.raises(UnsupportedType):
+        read(Path(sys.executable))
     assert len(os.listdir("/proc/self/fd")) == before

@@ -147,7 +147,7 @@ def test_a_touch_without_a_change_costs_nothing(store: Store) -> None:
 
 def test_an_unreadable_content_is_not_tried_again_until_asked_for(store: Store) -> None:
     document = store.queue_file(b"pump.pdf", identity())
-    store.fail(document, "not_a_pdf", "it is a picture", key=key("picture"))
+    store.fail(document, "unsupported_type", "it is a picture", key=key("picture"))
     store.queue_file(b"pump.pdf", identity(2))
     assert store.get(document).reason == ""
     assert store.settle(document, key("picture"), identity(2))

@@ -170,10 +170,12 @@ def next_pending(
     By age: one that was interrupted, else the one that has waited longest. By size: the smallest of both, of less than
     `below` bytes if that is given.
     """
+    ready: tuple[tuple[str, State], ...] = (
+        ("documents_by_state", "indexing"),
+        (f"documents_ready_by_{order}", "pending"),
+    )
     found = [
-        one
-        for ready in ("d.state = 'indexing'", "d.state = 'pending' AND d.next_attempt IS NULL")
-        if (one := _first(connection, ready, exclude, order, below)) is not None
+        one for index, state in ready if (one := _first(connection, index, state, exclude, order, below)) is not None
     ]
     if order == "size":
         found.sort(key=lambda one: (one.identity.size, one.ticket))
@@ -181,11 +183,17 @@ def next_pending(
 
 
 def _first(
-    connection: apsw.Connection, ready: str, exclude: Collection[int], order: Order, below: int | None
+    connection: apsw.Connection, index: str, state: State, exclude: Collection[int], order: Order, below: int | None
 ) -> DocumentRow | None:
-    by = "d.sequence" if order == "age" else "d.size, d.sequence"
-    where = f"{ready} AND d.id NOT IN {in_list(exclude)} AND (?1 IS NULL OR d.size < ?1)"
-    found = row(connection, f"{_SELECT} WHERE {where} ORDER BY {by} LIMIT 1", (below,))
+    """The index is named, as SQLite would rather sort the whole queue than walk a partial one."""
+    by = "sequence" if order == "age" else "size, sequence"
+    limit = "" if below is None else f" AND size < {int(below)}"
+    ready = f"state = '{state}'" if state == "indexing" else f"state = '{state}' AND next_attempt IS NULL"
+    found = row(
+        connection,
+        f"{_SELECT} WHERE d.id = (SELECT id FROM documents INDEXED BY {index} WHERE {ready}"
+        f" AND id NOT IN {in_list(exclude)}{limit} ORDER BY {by} LIMIT 1)",
+    )
     return None if found is None else _document(found)
 
 

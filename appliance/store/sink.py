@@ -27,7 +27,10 @@ class WriteNamed(Protocol):
 
 
 class RevisionSink:
-    """One building revision. May be used from any one thread at a time."""
+    """One building revision. May be used from any one thread at a time.
+
+    What `begin` is told travels with the next write: a transaction less for each of many small documents.
+    """
 
     def __init__(
         self, database: Database, write_named: WriteNamed, embedder: int, revision: int, ticket: int | None
@@ -38,6 +41,7 @@ class RevisionSink:
         self._embedder = embedder
         self._revision = revision
         self._ticket = ticket
+        self._info: DocumentInfo | None = None  # not yet written
 
     def progress(self) -> Progress:
         """What is already committed of this revision."""
@@ -52,17 +56,23 @@ class RevisionSink:
         return {text: known[key] for text, key in keys.items() if key in known}
 
     def begin(self, info: DocumentInfo) -> None:
-        """Record the number of pages before the first batch."""
-        self._database.write(lambda connection: revisions.begin(connection, self._revision, info))
+        """Record the number of pages, with the first batch."""
+        self._info = info
 
     def commit(self, batch: Batch) -> None:
         """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
 
         def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
+            self._begin(connection)
             document = revisions.append(connection, self._index(connection), self._revision, batch, known_names)
             documents.progressed(connection, document)
 
         self._write_named(job)
+        self._info = None
+
+    def _begin(self, connection: apsw.Connection) -> None:
+        if self._info is not None:
+            revisions.begin(connection, self._revision, self._info)
 
     def copy_some(self, most: int = _COPIED_AT_ONCE) -> bool | None:
         """Copy the next chunks from another document of the same content; whether these were the last.
@@ -87,6 +97,7 @@ class RevisionSink:
         """
 
         def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
+            self._begin(connection)
             document = revisions.complete(connection, self._index(connection), self._revision, known_names)
             documents.clear_failure(connection, document)
             if documents.is_current(connection, document, self._ticket):

@@ -243,6 +243,11 @@ class Store(Viewed):
                     documents.set_identity(connection, number, identity)
             return True
 
+        with self._database.read() as connection:  # a transaction less for the many that do need work
+            documents.is_current(connection, number, ticket)
+            known = revisions.serves(connection, number, key)
+            if not known and not documents.failed_with(connection, number, revisions.failed_key(key)):
+                return False
         return self._database.write(job)
 
     def open_revision(

@@ -142,7 +142,7 @@ def test_without_the_old_model_the_full_text_answers_until_the_new_vectors_are_t
             seen = status_of(live.client)
             assert "/nowhere" in (seen.remark or "")
             assert live.client.search(QUESTIONS[0]).results[0].document == "tideline-400-watermaker-manual.pdf"
-            assert live.client.ask(QUESTIONS[0]).citations
+            assert live.client.ask(wire.AskRequest(question=QUESTIONS[0])).citations
             wait_until(lambda: status_of(live.client).model == "new", "the new vectors")
             assert live.context.store.check() == []
             assert live.client.search(QUESTIONS[0]).results[0].document == "tideline-400-watermaker-manual.pdf"
@@ -172,5 +172,5 @@ def test_a_reload_switches_a_kill_does_no_harm_and_a_wrong_folder_changes_nothin
         with served(home) as service:
             wait_until(lambda: answers_alone(service.client, "other"), "the rest", 120)
             assert service.client.search(QUESTIONS[0]).results
-            assert service.terminate() == 0
+            assert service.terminate(60) == 0
         assert [name for name, _ in vectors(home)] == ["other"]

@@ -8,7 +8,7 @@ from functools import cache
 from ingest.types import Page
 from tests.ingest.page_builder import L, page
 
-LINES = 22
+LINES = 12
 """Lines of text on a page."""
 
 _WIDTH = 80

@@ -16,17 +16,17 @@ Document = list[Block]
 
 def prose_without_headings(gap: int) -> tuple[Document, int]:
     writer = Writer(1)
-    return [Block("text", writer.paragraph()) for _ in range(650 if gap else 760)], gap
+    return [Block("text", writer.paragraph()) for _ in range(360 if gap else 430)], gap
 
 
 def one_endless_paragraph() -> tuple[Document, int]:
-    return [Block("text", Writer(2).paragraph(4050))], 0
+    return [Block("text", Writer(2).paragraph(2250))], 0
 
 
 def headed() -> tuple[Document, int]:
     writer = Writer(3)
     blocks = []
-    for chapter in range(1, 151):
+    for chapter in range(1, 84):
         blocks.append(Block("heading", f"{chapter} {writer.sentence(4).rstrip('.')}"))
         blocks += [Block("text", writer.paragraph()) for _ in range(4)]
     return blocks, 1
@@ -34,7 +34,7 @@ def headed() -> tuple[Document, int]:
 
 def one_table(*, repeated: bool) -> tuple[Document, int]:
     writer = Writer(4)
-    rows = tuple(writer.row() for _ in range(4200 if repeated else 4390))
+    rows = tuple(writer.row() for _ in range(2200 if repeated else 2400))
     head = ("Item", "March 2022", "March 2021", "Change")
     return [Block("text", writer.paragraph()), Block("table", "", rows, head, repeated)], 1
 
@@ -101,7 +101,7 @@ def written(name: str) -> tuple[Document, int]:
 
 def texts(document: Document, gap: int) -> list[str]:
     pages = laid_out(document, gap=gap)
-    assert len(pages) >= 195
+    assert len(pages) >= 180
     return [embedded_text(chunk) for chunk in chunk_pages(pages, token_offsets, LIMITS)]
 
 

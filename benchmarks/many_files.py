@@ -10,6 +10,7 @@ peak up to the first `base` files. Exit code 1 if not.
 
 import argparse
 import contextlib
+import math
 import os
 import re
 import sys
@@ -79,7 +80,7 @@ class Drop:
         self._prose = Prose(seed)
         numbers = list(range(count))
         self._random.shuffle(numbers)
-        slow, touched, renamed = (int(count * share) for share in (_SHARE_SLOW, _SHARE_TOUCHED, _SHARE_RENAMED))
+        slow, touched, renamed = (math.ceil(count * share) for share in (_SHARE_SLOW, _SHARE_TOUCHED, _SHARE_RENAMED))
         self._slow, rest = numbers[:slow], numbers[slow:]
         self._touched, rest = rest[:touched], rest[touched:]
         self._renamed = rest[:renamed]

@@ -245,7 +245,7 @@ class Store(Viewed):
 
         with self._database.read() as connection:  # a transaction less for the many that do need work
             documents.is_current(connection, number, ticket)
-            known = revisions.serves(connection, number, key)
+            known = revisions.serves(connection, embedders.writing(connection), number, key)
             if not known and not documents.failed_with(connection, number, revisions.failed_key(key)):
                 return False
         return self._database.write(job)

@@ -124,7 +124,7 @@ def test_a_bomb_in_an_archive_ends_in_an_error(tmp_path: Path, bomb: Callable[[]
     content = bomb()
     assert len(content) < 2 * MIB
     with pytest.raises(IngestError) as caught:
-        read(tmp_path / "x.epub", content, Limits(memory_bytes=256 * MIB))
+        read(tmp_path / "x.epub", content, Limits(memory_bytes=256 * MIB, page_seconds=5.0))
     assert isinstance(caught.value, ParserLimit | BrokenPdf) or "died" in caught.value.why
 
 

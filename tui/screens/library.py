@@ -132,4 +132,4 @@ def detail(document: wire.Document) -> Content:
 def _nothing(chosen: int) -> str:
     if chosen:
         return "None. f shows others."
-    return "No documents yet. Copy PDF files into the library folder, or use `docent add FILE`."
+    return "No documents yet. Copy files into the library folder, or use `docent add FILE`."

@@ -94,7 +94,7 @@ def test_deleting_removes_the_file_and_the_document(live: Live) -> None:
 
 def test_the_list_pages_through_all_documents_once(live: Live) -> None:
     for number in range(7):
-        (live.library / f"{number}.pdf").write_bytes(b"no pdf")
+        (live.library / f"{number}.pdf").write_bytes(b"\x7fELF")
     wait_until(lambda: live.client.status().documents.failed == 7, "seven failed documents")
     seen, cursor = [], None
     while True:

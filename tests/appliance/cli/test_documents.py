@@ -72,7 +72,7 @@ def test_an_unreadable_file_ends_with_1(run: Run, service: FakeService, tmp_path
 
 
 def test_a_folder_stands_for_its_visible_pdfs(run: Run, service: FakeService, tmp_path: Path) -> None:
-    for name in ("b.pdf", "sub/a.PDF", ".hidden/c.pdf", "sub/.d.pdf", "e.txt"):
+    for name in ("b.pdf", "sub/a.PDF", ".hidden/c.pdf", "sub/.d.pdf", "e.bin"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")

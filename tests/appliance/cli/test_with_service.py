@@ -60,10 +60,10 @@ def test_a_document_is_added_replaced_and_removed(changing: Run, tmp_path: Path)
     assert changing("documents", "remove", "it.pdf", "--yes").code == 0
 
 
-def test_a_file_that_is_no_pdf_fails_with_reason_and_hint(changing: Run, tmp_path: Path) -> None:
+def test_a_file_of_an_unknown_kind_fails_with_reason_and_hint(changing: Run, tmp_path: Path) -> None:
     path = tmp_path / "no.pdf"
-    path.write_text("hello")
+    path.write_bytes(b"\x7fELF")
     result = changing("add", str(path), "--wait")
     assert result.code == 1
-    assert "not a PDF" in result.err
+    assert "it is a program" in result.err
     assert "  → " in result.err

@@ -473,6 +473,7 @@ class Store(Viewed):
             return digest(connection, embedders.writing(connection))
 
     def _remove(self, connection: apsw.Connection, number: int) -> None:
+        documents.get(connection, number)
         revisions.drop_all(connection, embedders.writing(connection), number)
         documents.delete(connection, number)
 

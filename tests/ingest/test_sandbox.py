@@ -271,5 +271,5 @@ def test_no_child_and_no_descriptor_is_left_behind(pdf: Path) -> None:
         next(iter(extraction))
     assert process.returncode is not None
     with pytest.raises(UnsupportedType):
-        read(Path(sys.executable))
+        read(Path(sys.executable).resolve())
     assert len(os.listdir("/proc/self/fd")) == before

@@ -109,7 +109,7 @@ def test_a_file_that_changed_since_is_refused_and_nothing_old_is_marked_on_it() 
 
 
 def test_a_document_that_could_not_be_read_has_no_pages_to_show(live: Live) -> None:
-    document = live.drop("broken.pdf", b"no pdf")
+    document = live.drop("broken.pdf", b"%PDF-1.7 and no more")
     assert refusal(live, document, PageView(1))[:2] == (409, "conflict")
 
 

@@ -19,7 +19,7 @@ from tests.fake_service import FakeService, serving
 
 SHARED = {
     "app", "embedding", "interrupts", "output", "options", "files", "waiting", "wrapping", "checks", "temporary",
-    "importing", "model_folder", "pulling", "versions",
+    "importing", "model_folder", "picture", "pulling", "versions", "watching",
 }  # fmt: skip
 
 

@@ -56,6 +56,9 @@ class TextReading:
     file: OpenedFile
     stop: threading.Event
 
+    embedder = EMBEDDER.identity
+    chunking = "lines"
+
     @property
     def identity(self) -> FileIdentity:
         return self.file.identity

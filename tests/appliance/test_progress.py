@@ -38,6 +38,8 @@ def row(
         pages_done=done,
         chunks=0,
         ticket=1,
+        attempts=0,
+        next_attempt=None,
     )
 
 

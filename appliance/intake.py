@@ -105,9 +105,12 @@ class Intake:
         What the store cannot take now, on a full disk say, is looked at again by the worker until it can.
         """
         with self._lock:
+            # A worker may look at these before the moves below are followed: what has a new name must be met first,
+            # or its document would be taken for deleted.
             for path in (
-                *(path for pair in changes.moved for path in pair),
+                *(new for _, new in changes.moved),
                 *(settled.path for settled in changes.settled),
+                *(old for old, _ in changes.moved),
                 *changes.deleted,
             ):
                 self._owed[path] = None

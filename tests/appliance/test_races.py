@@ -163,3 +163,29 @@ def test_hundreds_of_files_reported_at_once_are_each_read_once(tmp_path: Path) -
 
 def _settled(root: Path, name: str) -> Settled:
     return Settled(name.encode(), identity_of((root / name).lstat()), Kind.FILE)
+
+
+def test_moves_reported_together_keep_their_documents_also_if_a_worker_looks_before_they_are_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number}.pdf" for number in range(5)]
+    with (
+        Store.open(tmp_path / "docent.db", embedder=EMBEDDER, embed_name=embed) as store,
+        driving(tmp_path, store) as driver,
+    ):
+        for name in names:
+            driver.write(name, *LINES, name)
+        driver.idle()
+        before = {driver.row(name).id for name in names}
+        follow = driver.intake.moved
+
+        def late(old: bytes, new: bytes) -> None:
+            driver.intake._look_at_owed()  # as a worker does between two documents
+            follow(old, new)
+
+        monkeypatch.setattr(driver.intake, "moved", late)
+        for name in names:
+            (driver.root / name).rename(driver.root / f"new-{name}")
+        driver.intake.changed(Changes(moved=[(name.encode(), b"new-" + name.encode()) for name in names]))
+        driver.idle()
+        assert {driver.row(f"new-{name}").id for name in names} == before

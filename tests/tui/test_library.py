@@ -110,7 +110,15 @@ async def test_a_wide_terminal_shows_more_columns(app: DocentApp, service: FakeS
     service.put(document("a.pdf"))
     async with app.run_test(size=(200, 50)) as pilot:
         found = await rows(pilot, 1)
-        assert [cell.strip() for cell in found[0]] == ["a.pdf", "indexed", "10", "42", "12.1 KiB", "2026-03-01 10:00"]
+        assert [cell.strip() for cell in found[0]] == [
+            "a.pdf",
+            "indexed",
+            "10",
+            "",
+            "42",
+            "12.1 KiB",
+            "2026-03-01 10:00",
+        ]
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: len(cells(pilot)[0]) == 3)
 

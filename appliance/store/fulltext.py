@@ -18,6 +18,7 @@ from appliance.store.texts import storable
 from appliance.store.vectors import in_list
 
 _SECURE_DELETE = "INSERT INTO passages (passages, rank) VALUES ('secure-delete', ?)"
+_OPTIMIZE = "INSERT INTO passages (passages) VALUES ('optimize')"
 _ROWS_KEPT_PER_ROW_DELETED = 200
 
 COLUMNS = ("name", "about", "heading", "text")
@@ -38,15 +39,19 @@ def unindex_revision(connection: apsw.Connection, revision: int) -> None:
     """Take the revision's chunks out of the full text, leaving no trace of their words in the index's pages.
 
     FTS5's secure deletion takes milliseconds a row, as it edits every word's list. Where many rows go, it is faster
-    to delete without it and to write the whole index anew, which costs some microseconds for each row that stays.
+    to delete without it and to write the whole index anew, which costs some microseconds for each row that stays. A merge
+    that FTS5 has begun is ended first, else the marks of what was deleted, words and all, outlive the writing anew.
     """
     soil(connection)
     count = value(connection, "SELECT count(*) FROM chunks WHERE revision = ?", (revision,))
     anew = count * _ROWS_KEPT_PER_ROW_DELETED > value(connection, "SELECT count(*) FROM passages_docsize")
+    if anew:
+        for _ in range(2):  # the first may only end the merge that was begun
+            run(connection, _OPTIMIZE)
     run(connection, _SECURE_DELETE, (0 if anew else 1,))
     run(connection, "DELETE FROM passages WHERE rowid IN (SELECT id FROM chunks WHERE revision = ?)", (revision,))
     if anew:
-        run(connection, "INSERT INTO passages (passages) VALUES ('optimize')")
+        run(connection, _OPTIMIZE)
         run(connection, _SECURE_DELETE, (1,))
 
 

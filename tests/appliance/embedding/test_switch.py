@@ -104,7 +104,7 @@ def test_turning_back_and_a_third_model(parts: Parts) -> None:
     with parts.running(parts.new) as (switch, models, store):
         parts.go.set()
         switch.change(str(parts.old))
-        assert switch.view().target is None
+        assert switch.view().target in (None, "old")  # the old one if the new one had taken over by then
         switch.change(str(parts.third))
         wait_until(lambda: names(models) == {"third"}, "the third")
         assert store.check() == []

@@ -102,9 +102,14 @@ def test_a_stop_half_way_costs_nothing_but_time(parts: Parts) -> None:
 def test_turning_back_and_a_third_model(parts: Parts) -> None:
     parts.go.clear()
     with parts.running(parts.new) as (switch, models, store):
-        parts.go.set()
-        switch.change(str(parts.old))
-        assert switch.view().target in (None, "old")  # the old one if the new one had taken over by then
+        rebuilding = switch._rebuilding
+        assert rebuilding is not None
+        turning = threading.Thread(target=switch.change, args=(str(parts.old),))
+        turning.start()
+        wait_until(rebuilding._stop.is_set, "the rebuild to be told to stop")
+        parts.go.set()  # only now may it go on: it could have finished before it was told
+        turning.join()
+        assert (switch.view().model, switch.view().target) == ("old", None)
         switch.change(str(parts.third))
         wait_until(lambda: names(models) == {"third"}, "the third")
         assert store.check() == []

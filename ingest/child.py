@@ -1,8 +1,8 @@
 """The parser's process: descriptor 0 is the document, descriptor 1 takes messages, 2 takes complaints.
 
-Started by `sandbox` with exec. It loads what it needs, locks itself in, and only then looks at the document. Its
-messages: one `info`, one `page` for each page, its picture's pixels after it where there is one, then `end`; or, where a page
-is to be drawn, one `info` and one `image`; or an `error` at any point. It dies with its parent.
+Forked from a process that has loaded what parsers need (`forkserver_child`), it locks itself in, and only then looks at
+the document. Its messages: one `info`, one `page` for each page, its picture's pixels after it where there is one, then
+`end`; or, where a page is to be drawn, one `info` and one `image`; or an `error` at any point. It dies with its parent.
 
 Never import this elsewhere: pymupdf pulls in layout models, onnxruntime and numpy when they are installed, none of which
 reading text needs, so they are hidden from this process (0.10 s and 52 MB to start instead of 0.53 s and 138 MB).
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from typing import NoReturn
 
 for _unneeded in ("pymupdf.layout", "pymupdf4llm", "onnxruntime", "numpy", "networkx", "tabulate"):
     sys.modules.setdefault(_unneeded, None)  # type: ignore[arg-type]  # None makes the import fail quickly
@@ -19,24 +20,24 @@ for _unneeded in ("pymupdf.layout", "pymupdf4llm", "onnxruntime", "numpy", "netw
 from ingest import filetype, frames, landlock, limits, pdf, seccomp  # noqa: E402  # only after the lines above
 from ingest.errors import IngestError, ParserLimit  # noqa: E402
 
-_MOST_WILLING_TO_DIE = "1000"
 
-
-def main(arguments: list[str]) -> None:
-    """`arguments`: the parent's process id, the limits as JSON, and whether pictures of scanned pages are wanted; then, if
-    one page is to be drawn and nothing else, which and how."""
-    bounds = limits.Limits(**json.loads(arguments[1]))
-    drawing: pdf.RawDrawing | None = json.loads(arguments[3]) if len(arguments) > 3 else None
-    output = _claim_stdout()
+def load() -> None:
+    """Load and run once whatever reading and drawing need: after the lock-in nothing can be opened any more."""
     filetype.warm_up()
-    if drawing is None:
-        pdf.warm_up()
-    else:
-        pdf.warm_up_drawing()
+    pdf.warm_up()
+    pdf.warm_up_drawing()
+
+
+def read(arguments: list[str]) -> NoReturn:
+    """Read the document, after `load`. `arguments`: the limits as JSON, and whether pictures of scanned pages are wanted;
+    then, if one page is to be drawn and nothing else, which and how."""
+    bounds = limits.Limits(**json.loads(arguments[0]))
+    drawing: pdf.RawDrawing | None = json.loads(arguments[2]) if len(arguments) > 2 else None
+    output = _claim_stdout()
     content = pdf.mapped(0)
     sandbox = _lock_in(bounds, output)
     try:
-        _serve(output, content, bounds, sandbox, bool(arguments[2]), drawing)
+        _serve(output, content, bounds, sandbox, bool(arguments[1]), drawing)
     except BrokenPipeError:
         os._exit(1)
     # Nothing is worth cleaning up, and libraries' exit handlers would run into the filter.

@@ -6,9 +6,11 @@ from threading import Event
 
 from ingest.drawn import Drawing
 from ingest.errors import FileChanged
+from ingest.forkserver import PARSERS
 from ingest.identity import open_file
+from ingest.launch import Starter
 from ingest.limits import MIB, Limits
-from ingest.sandbox import CHILD, open_extraction
+from ingest.sandbox import open_extraction
 from ingest.types import Box, PageImage
 
 _MESSAGE_BYTES = 48 * MIB
@@ -18,10 +20,10 @@ CHANGED_HINT = "its new content is read as soon as it has settled; ask again the
 class PageDrawer:
     """Opens files below one folder for drawing; the deadline for one page is that for all of it."""
 
-    def __init__(self, root: bytes, limits: Limits, child: Sequence[str] = CHILD) -> None:
+    def __init__(self, root: bytes, limits: Limits, start: Starter = PARSERS.start) -> None:
         self._root = root
         self._limits = replace(limits, document_seconds=limits.page_seconds, message_bytes=_MESSAGE_BYTES)
-        self._child = child
+        self._start = start
 
     def draw(self, path: bytes, sha256: str, number: int, dpi: int, boxes: Sequence[Box], stop: Event) -> PageImage:
         """Draw a page of the file at `path`, relative to the folder, provided that its content has this hash.
@@ -32,5 +34,5 @@ class PageDrawer:
         with open_file(path, beneath=self._root) as file:
             if file.sha256(stop) != sha256:
                 raise FileChanged(file.what, "its content is not the one that was indexed", CHANGED_HINT)
-            with open_extraction(file, self._limits, stop=stop, child=self._child, drawing=drawing) as extraction:
+            with open_extraction(file, self._limits, stop=stop, start=self._start, drawing=drawing) as extraction:
                 return extraction.image()

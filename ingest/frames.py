@@ -8,6 +8,10 @@ import struct
 from collections.abc import Mapping
 
 HEADER = struct.Struct(">I")
+NUMBER = struct.Struct("=i")
+"""Between the process that parsers are forked from and the service: a process id, or how one ended."""
+ORDER_BYTES = 128 * 1024
+"""The longest order to that process."""
 
 
 class ProtocolError(ValueError):

@@ -1,10 +1,12 @@
 """Starting a process that reads what a stranger wrote: by exec, with a clean environment and three descriptors."""
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 _PACKAGE = Path(__file__).resolve().parent
 # The child runs this very copy of the package, be it installed, editable or a checkout; -I ignores the folder it
@@ -18,6 +20,8 @@ from ingest.orphan import die_with
 die_with(int(sys.argv[3]))
 importlib.import_module("ingest." + sys.argv[2]).main(sys.argv[3:])
 """
+GRACE_SECONDS = 5.0
+"""Within which a killed process ends."""
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
@@ -33,26 +37,97 @@ def command(module: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-c", _BOOT, str(_PACKAGE), module)
 
 
-def start(child: Sequence[str], arguments: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
+class Child(Protocol):
+    """A started process that reads one document."""
+
+    pid: int
+    output: int
+    """The descriptor that brings its messages."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, once `wait` has told."""
+
+    def kill(self) -> None:
+        """End it, from any thread."""
+
+    def wait(self, seconds: float) -> int | None:
+        """How it ended (minus a signal's number where by that), or None if it has not by then."""
+
+    def complaint(self, most: int) -> str:
+        """What it has written to its descriptor 2, at most so many bytes."""
+
+    def close(self) -> None:
+        """Kill it, wait for its end, free the descriptors; a second call does nothing."""
+
+
+Starter = Callable[[Sequence[str], int], Child]
+"""(arguments, descriptor of the document) -> the process that reads it. Raises OSError."""
+
+
+class Executed:
+    """One that a command starts by exec. It belongs to the thread that started it: the kernel kills it when that ends."""
+
+    def __init__(self, command: Sequence[str], arguments: Sequence[str], document: int) -> None:
+        self._process = start(command, arguments, document)
+        assert self._process.stdout is not None
+        self.pid = self._process.pid
+        self.output = self._process.stdout.fileno()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def wait(self, seconds: float) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+    def complaint(self, most: int) -> str:
+        assert self._process.stderr is not None
+        return complaint(self._process.stderr.fileno(), most)
+
+    def close(self) -> None:
+        self.kill()
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def executed(*command: str) -> Starter:
+    """Starts each process by exec; see `start` for what follows the command."""
+    return lambda arguments, document: Executed(command, arguments, document)
+
+
+def start(
+    child: Sequence[str], arguments: Sequence[str], stdin: int, stdout: int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
     """Start it in a session of its own; `arguments` follow this process's id. Raises OSError."""
     process = subprocess.Popen(
         [*child, str(os.getpid()), *arguments],
         stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.PIPE if stdout == subprocess.PIPE else None,
         bufsize=0,
         close_fds=True,
         cwd="/",
         env=_ENVIRONMENT,
         start_new_session=True,
     )
-    assert process.stderr is not None
-    os.set_blocking(process.stderr.fileno(), False)
+    if process.stderr is not None:
+        os.set_blocking(process.stderr.fileno(), False)
     return process
 
 
-def complaint(process: subprocess.Popen[bytes], most: int) -> str:
-    """What it has written to its descriptor 2, at most so many bytes."""
-    assert process.stderr is not None
-    data = process.stderr.read(most) or b""
+def complaint(descriptor: int, most: int) -> str:
+    """What a process has written to the pipe that takes its complaints, at most so many bytes."""
+    try:
+        data = os.read(descriptor, most)
+    except BlockingIOError:
+        data = b""
     return data.decode("utf-8", "backslashreplace").strip()

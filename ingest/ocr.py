@@ -12,7 +12,6 @@ import os
 import re
 import select
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from threading import BoundedSemaphore, Event
 from typing import NoReturn, Self
 
 from ingest import frames, launch
+from ingest.deadline import Deadline
 from ingest.errors import Stopped
 from ingest.frames import ProtocolError
 from ingest.limits import MIB, Limits
@@ -36,8 +36,6 @@ _LANGUAGE = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_]+)?")
 _DEBIAN_ENGLISH = "tesseract-ocr"
 _SLICE_SECONDS = 0.1
 _START_SECONDS = 60.0
-_PATIENCE = 10
-"""Times its processor time is how long one page may take by the clock."""
 _MOST_FAILURES = 3
 """In a row; then no further page of the document is tried."""
 
@@ -90,24 +88,6 @@ class Ocr:
     def recogniser(self, limits: Limits, stop: Event) -> "Recogniser":
         """For one document."""
         return Recogniser(self.settings, self.child, self._turn, limits, stop)
-
-
-class _Deadline:
-    """An end to one page: by the process's processor time, and much later by the clock."""
-
-    def __init__(self, process: int, seconds: float) -> None:
-        self._clock = (~process << 3) | 2  # the process's CPU clock: clock_getcpuclockid(3)
-        self._cpu = self._spent() + seconds
-        self._wall = time.monotonic() + _PATIENCE * seconds
-
-    def is_over(self) -> bool:
-        return time.monotonic() > self._wall or self._spent() > self._cpu
-
-    def _spent(self) -> float:
-        try:
-            return time.clock_gettime(self._clock)
-        except OSError:  # it has ended, which its pipe tells
-            return 0.0
 
 
 class Recogniser:
@@ -182,7 +162,8 @@ class Recogniser:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         process.wait()
-        if said := launch.complaint(process, self._limits.stderr_bytes):
+        assert process.stderr is not None
+        if said := launch.complaint(process.stderr.fileno(), self._limits.stderr_bytes):
             _log.debug("text recognition complained: %s", said)
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
@@ -206,7 +187,7 @@ class Recogniser:
             raise OcrFailed("recognising its words takes more memory than is allowed")
         return message
 
-    def _send(self, data: bytes, deadline: _Deadline) -> None:
+    def _send(self, data: bytes, deadline: Deadline) -> None:
         process = self._running()
         assert process.stdin is not None
         pipe, rest = process.stdin.fileno(), memoryview(data)
@@ -219,7 +200,7 @@ class Recogniser:
             except BrokenPipeError:
                 self._died()
 
-    def _receive(self, deadline: _Deadline) -> dict[str, object]:
+    def _receive(self, deadline: Deadline) -> dict[str, object]:
         (length,) = frames.HEADER.unpack(self._read(frames.HEADER.size, deadline))
         if length > self._limits.message_bytes:
             raise OcrFailed("text recognition sent more than is allowed")
@@ -228,7 +209,7 @@ class Recogniser:
         except ProtocolError as error:
             raise OcrFailed("text recognition sent nonsense") from error
 
-    def _read(self, size: int, deadline: _Deadline) -> bytes:
+    def _read(self, size: int, deadline: Deadline) -> bytes:
         process = self._running()
         assert process.stdout is not None
         data = bytearray()
@@ -240,18 +221,18 @@ class Recogniser:
             data += piece
         return bytes(data)
 
-    def _wait(self, descriptor: int, event: int, deadline: _Deadline) -> None:
+    def _wait(self, descriptor: int, event: int, deadline: Deadline) -> None:
         poll = select.poll()
         poll.register(descriptor, event)
         while True:
             self._check_stop()
-            if deadline.is_over():
+            if deadline.is_spent() or deadline.is_missed():
                 raise OcrFailed("recognising its words takes longer than is allowed")
             if poll.poll(_SLICE_SECONDS * 1000):
                 return
 
-    def _deadline(self, seconds: float) -> _Deadline:
-        return _Deadline(self._running().pid, seconds)
+    def _deadline(self, seconds: float) -> Deadline:
+        return Deadline(self._running().pid, seconds)
 
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None

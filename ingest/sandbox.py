@@ -1,11 +1,10 @@
 """Untrusted parsing in a process of its own: a file -> its pages, or one of `errors`, whatever the file does.
 
-The process is started by exec with a clean environment and three descriptors: the opened document, a pipe for
-messages, a pipe for complaints. It locks itself in (`child`, `limits`, `landlock`, `seccomp`); this side holds the
-deadlines, checks every message (`pages`), and kills it on the first odd one. It may run ahead by what the pipe holds.
+The process has a clean environment and three descriptors: the opened document, a pipe for messages, a pipe for
+complaints (`forkserver`). It locks itself in (`child`, `limits`, `landlock`, `seccomp`); this side holds the deadlines,
+checks every message (`pages`), and kills it on the first odd one. It may run ahead by what the pipe holds.
 
-Threads: an Extraction belongs to the thread that opened it, which must live as long as it does: the kernel kills
-the parser's process when that thread ends. Another thread may set the stop event.
+Threads: an Extraction belongs to one thread at a time. Another one may set the stop event, or call `abort`.
 """
 
 import contextlib
@@ -14,28 +13,28 @@ import json
 import os
 import select
 import signal
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from types import TracebackType
 from typing import NoReturn, Self
 
-from ingest import errors, frames, landlock, launch, seccomp
+from ingest import errors, frames, landlock, seccomp
+from ingest.deadline import PATIENCE, Deadline
 from ingest.drawn import Drawing, decode_image
+from ingest.forkserver import PARSERS
 from ingest.frames import ProtocolError
 from ingest.identity import OpenedFile, open_file
+from ingest.launch import GRACE_SECONDS, Child, Starter
 from ingest.limits import Limits
 from ingest.ocr import Ocr, Picture
 from ingest.pages import DAMAGED, decode_info, decode_page, decode_picture_size
 from ingest.recognition import Recognition
 from ingest.types import DocumentInfo, FileIdentity, Page, PageImage
 
-CHILD = launch.command("child")
 _PIPE_BYTES = 1 << 20
 _SLICE_SECONDS = 0.1
-_GRACE_SECONDS = 5.0
 _ERRORS = {
     kind.code: kind for kind in (errors.BrokenPdf, errors.EncryptedPdf, errors.ParserLimit, errors.UnsupportedType)
 }
@@ -43,6 +42,7 @@ _CRASH_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pd
 _START_HINT = "see whether memory and processes are left (`docent doctor`); it is tried again"
 _DISK_HINT = "check the disk (dmesg); it is tried again by itself"
 _KILLED_HINT = "see whether memory is left (`docent doctor`); it is tried again by itself"
+_STUCK_HINT = "see whether the disk answers and the machine is not overloaded; it is tried again by itself"
 _LIMIT_HINT = "split it into smaller files, or print it to PDF anew"
 
 
@@ -56,7 +56,7 @@ def open_extraction(
     limits: Limits | None = None,
     *,
     stop: Event | None = None,
-    child: Sequence[str] = CHILD,
+    start: Starter = PARSERS.start,
     ocr: Ocr | None = None,
     drawing: Drawing | None = None,
 ) -> "Extraction":
@@ -69,7 +69,7 @@ def open_extraction(
     owned = not isinstance(source, OpenedFile)
     file = source if isinstance(source, OpenedFile) else open_file(source)
     try:
-        extraction = Extraction(file, limits or Limits(), stop or Event(), child, owned, ocr, drawing)
+        extraction = Extraction(file, limits or Limits(), stop or Event(), start, owned, ocr, drawing)
     except BaseException:
         if owned:
             file.close()
@@ -86,7 +86,7 @@ class Extraction:
         file: OpenedFile,
         limits: Limits,
         stop: Event,
-        child: Sequence[str],
+        start: Starter,
         owned: bool,
         ocr: Ocr | None,
         drawing: Drawing | None,
@@ -95,7 +95,7 @@ class Extraction:
         self._owned = owned
         self._limits = limits
         self._stop = stop
-        self._left = limits.document_seconds
+        self._left = PATIENCE * limits.document_seconds
         self.damaged: list[int] = []
         """Numbers of the pages that could not be read; complete after the last page."""
         self.recognition = Recognition(ocr, limits, self._stop)
@@ -103,11 +103,12 @@ class Extraction:
         if file.identity.size > limits.file_bytes:
             raise errors.ParserLimit(file.what, f"it is larger than {limits.file_bytes} bytes", _LIMIT_HINT)
         try:
-            self._process, self._pipe = _start(file.descriptor, limits, child, self.recognition.is_possible, drawing)
+            self._process = _started(start, file.descriptor, limits, self.recognition.is_possible, drawing)
         except OSError as error:  # no memory or no process left: not the file's fault
             raise errors.Unreadable(
                 file.what, f"its reader cannot be started ({error.strerror})", _START_HINT
             ) from error
+        self._pipe = self._process.output
         try:
             message = self._receive()
             self._expect(message, "info")
@@ -152,7 +153,7 @@ class Extraction:
         if size is None:
             return page if page.source != "skipped" else self.recognition.skipped(page)
         width, height, dpi = size
-        pixels = self._timed(width * height)
+        pixels = self._timed(width * height, self._deadline())
         return self.recognition.read(page, Picture(number, width, height, dpi, pixels))
 
     def image(self) -> PageImage:
@@ -169,17 +170,13 @@ class Extraction:
     def abort(self) -> None:
         """End the parser's process, from any thread; a reader waiting for a page gets an error. `close()` is still due."""
         self.recognition.abort()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
 
     def close(self) -> None:
         """End the parser's process and free its descriptors; a second call does nothing."""
-        self.abort()
-        self._process.wait()
+        self.recognition.abort()
+        self._process.close()
         self.recognition.close()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
         if self._owned:
             self._file.close()
 
@@ -211,7 +208,7 @@ class Extraction:
 
     def _receive(self) -> dict[str, object]:
         """The next message. Time spent in here counts against the deadlines, time the caller takes does not."""
-        deadline = time.monotonic() + min(self._limits.page_seconds, self._left)
+        deadline = self._deadline()
         (length,) = frames.HEADER.unpack(self._timed(frames.HEADER.size, deadline))
         if length > self._limits.message_bytes:
             self._nonsense(ProtocolError("a message over the limit"))
@@ -221,14 +218,19 @@ class Extraction:
         except ProtocolError as error:
             self._nonsense(error)
 
-    def _timed(self, size: int, deadline: float | None = None) -> bytes:
+    def _deadline(self) -> Deadline:
+        """For one page; the processor time for the whole document is limited by the kernel."""
+        seconds = self._limits.page_seconds
+        return Deadline(self._process.pid, seconds, min(PATIENCE * seconds, self._left))
+
+    def _timed(self, size: int, deadline: Deadline) -> bytes:
         """So many bytes of the child's, the wait for them counted."""
         began = time.monotonic()
-        data = self._read(size, deadline or began + min(self._limits.page_seconds, self._left))
+        data = self._read(size, deadline)
         self._left -= time.monotonic() - began
         return data
 
-    def _read(self, size: int, deadline: float) -> bytes:
+    def _read(self, size: int, deadline: Deadline) -> bytes:
         data = bytearray()
         while len(data) < size:
             self._wait(deadline)
@@ -238,26 +240,25 @@ class Extraction:
             data += piece
         return bytes(data)
 
-    def _wait(self, deadline: float) -> None:
+    def _wait(self, deadline: Deadline) -> None:
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
         while True:
             # Checked even when there is something to read: a hostile child may send a byte now and then.
             if self._stop.is_set():
                 raise errors.Stopped(self.what, "the service is stopping")
-            if time.monotonic() > deadline:
+            if deadline.is_spent():
                 raise errors.ParserLimit(self.what, "reading it takes longer than is allowed", _LIMIT_HINT)
+            if deadline.is_missed():
+                raise errors.ParserKilled(self.what, "its reader does not get on", _STUCK_HINT)
             if poll.poll(_SLICE_SECONDS * 1000):
                 return
 
     def _died(self) -> NoReturn:
         """The pipe closed before the end: say why."""
-        try:
-            status = self._process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            status = 0
+        status = self._process.wait(GRACE_SECONDS) or 0
         self._file.check_unchanged()
-        complaint = launch.complaint(self._process, self._limits.stderr_bytes)
+        complaint = self._process.complaint(self._limits.stderr_bytes)
         if -status == signal.SIGBUS:  # the file is mapped: a page of it could not be read
             raise errors.Unreadable(self.what, "the disk reported an error while it was read", _DISK_HINT)
         if -status == signal.SIGKILL:  # its own limits end it by other signals
@@ -271,17 +272,14 @@ class Extraction:
         raise error
 
 
-def _start(
-    document: int, limits: Limits, child: Sequence[str], pictures: bool, drawing: Drawing | None
-) -> tuple[subprocess.Popen[bytes], int]:
+def _started(start: Starter, document: int, limits: Limits, pictures: bool, drawing: Drawing | None) -> Child:
     arguments = [json.dumps(limits.as_dict()), "pictures" if pictures else ""]
     if drawing is not None:
         arguments.append(json.dumps(drawing.as_message()))
-    process = launch.start(child, arguments, document)
-    assert process.stdout is not None
+    process = start(arguments, document)
     with contextlib.suppress(OSError):
-        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return process, process.stdout.fileno()
+        fcntl.fcntl(process.output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return process
 
 
 def _line(value: object) -> str:

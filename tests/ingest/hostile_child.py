@@ -49,6 +49,9 @@ def send(message: object) -> None:
 def main(way: str) -> None:
     if way == "silent":
         time.sleep(600)
+    if way == "busy":
+        while True:
+            pass
     if way == "complaining":
         os.set_blocking(2, False)
         try:

@@ -11,9 +11,11 @@ import pytest
 
 from ingest.drawing import PageDrawer
 from ingest.errors import BrokenPdf, FileChanged, ParserCrashed, ParserLimit, Stopped, Unreadable
+from ingest.forkserver import PARSERS
 from ingest.highlight import mark
+from ingest.launch import Starter, executed
 from ingest.limits import Limits
-from ingest.sandbox import CHILD, open_extraction
+from ingest.sandbox import open_extraction
 from ingest.types import Box, PageImage
 from tests.pdf_builder import PdfBuilder
 
@@ -21,10 +23,10 @@ HOSTILE = (sys.executable, str(Path(__file__).with_name("hostile_child.py")))
 
 
 def draw(
-    path: Path, boxes: Sequence[Box] = (), *, page: int = 1, dpi: int = 72, child: Sequence[str] = CHILD,
+    path: Path, boxes: Sequence[Box] = (), *, page: int = 1, dpi: int = 72, start: Starter = PARSERS.start,
     limits: Limits | None = None, sha256: str | None = None, stop: Event | None = None,
 ) -> PageImage:  # fmt: skip
-    drawer = PageDrawer(bytes(path.parent), limits or Limits(), child)
+    drawer = PageDrawer(bytes(path.parent), limits or Limits(), start)
     content = sha256 or hashlib.sha256(path.read_bytes()).hexdigest()
     return drawer.draw(path.name.encode(), content, page, dpi, boxes, stop or Event())
 
@@ -126,13 +128,13 @@ def test_a_drawing_that_takes_too_much_memory_is_given_up(tmp_path: Path) -> Non
 def test_a_parser_that_sends_another_picture_than_asked_is_ended(tmp_path: Path, way: str) -> None:
     path = PdfBuilder().line("one").save(tmp_path / "a.pdf")
     with pytest.raises(ParserCrashed, match="nonsense"):
-        draw(path, child=(*HOSTILE, way))
+        draw(path, start=executed(*HOSTILE, way))
 
 
 def test_a_drawing_ends_when_it_is_told_to(tmp_path: Path) -> None:
     path = PdfBuilder().line("one").save(tmp_path / "a.pdf")
     with pytest.raises(Stopped):
-        draw(path, child=(*HOSTILE, "silent"), stop=SetLater())
+        draw(path, start=executed(*HOSTILE, "silent"), stop=SetLater())
 
 
 def test_where_marks_overlap_the_colour_is_laid_on_once_and_black_stays_black() -> None:

@@ -12,6 +12,7 @@ batches of 32) then embeds a sample of the same chunks too.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -119,9 +120,13 @@ def new_chunks(database: Path, after: int) -> tuple[int, list[str], int]:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """What a process and its children that have ended have used."""
-    times = process.cpu_times()
-    return float(times.user + times.system + times.children_user + times.children_system)
+    """What a process and all that it has started have used; of children, those that have ended count too."""
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            times = one.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def table_pages(files: Sequence[Path]) -> tuple[int, int]:

@@ -26,6 +26,7 @@ COMMAND = launch.command("forkserver_child")
 _IDLE_SECONDS = 60.0
 _START_SECONDS = 120.0
 _KILLED = -9
+_NOBODY_THERE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN)
 
 
 class Forked:
@@ -78,7 +79,8 @@ class ForkServer:
         self._command = command
         self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
-        self._control: socket.socket | None = None  # guarded by _lock
+        self._control: socket.socket | None = None  # guarded by _lock, as is the next
+        self._watcher: threading.Thread | None = None
 
     def start(self, arguments: Sequence[str], document: int) -> Forked:
         """A parser of the opened document. Raises OSError."""
@@ -92,6 +94,15 @@ class ForkServer:
                 return forked
             self._forget(control)  # it ended, for want of work or killed, before it took the order
         raise OSError(errno.ECHILD, "the process that readers are forked from does not start")
+
+    def close(self) -> None:
+        """End the template process and the parsers it has; the next `start` starts another."""
+        with self._lock:
+            control, self._control, watcher = self._control, None, self._watcher
+        if control is not None:
+            control.close()
+        if watcher is not None:
+            watcher.join(launch.GRACE_SECONDS)
 
     def _ordered(self, control: socket.socket, order: bytes, document: int) -> Forked | None:
         """None: there is nobody to take orders any more."""
@@ -112,10 +123,8 @@ class ForkServer:
                 theirs.close()
                 teller.settimeout(_START_SECONDS)
                 answer = teller.recv(NUMBER.size)
-            except TimeoutError:
-                raise
             except OSError as error:
-                if error.errno in (errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN):
+                if error.errno in _NOBODY_THERE:
                     return None
                 raise
             if not answer:
@@ -142,9 +151,10 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         started: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
         # The kernel kills it when the thread that started it ends, so that thread waits for its end.
-        threading.Thread(
+        self._watcher = threading.Thread(
             target=self._watch, args=(ours, theirs, started), name="docent-forkserver", daemon=True
-        ).start()
+        )
+        self._watcher.start()
         error = started.get()
         if error is not None:
             ours.close()

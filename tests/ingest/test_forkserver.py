@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
@@ -30,6 +31,13 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return simple_pdf(tmp_path_factory.mktemp("pdf") / "long.pdf", *pages)
 
 
+@pytest.fixture
+def server() -> Iterator[ForkServer]:
+    made = ForkServer()
+    yield made
+    made.close()
+
+
 def templates() -> set[int]:
     """The template processes of this one."""
     return {child.pid for child in psutil.Process().children() if "forkserver_child" in child.cmdline()}
@@ -40,24 +48,25 @@ def texts(pdf: Path, server: ForkServer) -> list[str]:
         return [page.text for page in extraction]
 
 
-def test_many_readers_at_once_share_one_template(pdf: Path) -> None:
-    server, before = ForkServer(), templates()
+def test_many_readers_at_once_share_one_template(pdf: Path, server: ForkServer) -> None:
+    before = templates()
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: texts(pdf, server), range(24)))
     assert found == [["First page.\n", "Second page.\n"]] * 24
     assert len(templates() - before) == 1
 
 
-def test_a_parser_has_its_document_two_pipes_and_nothing_else(pdf: Path, long: Path) -> None:
-    server = ForkServer()
+def test_a_parser_has_its_document_two_pipes_and_nothing_else(pdf: Path, long: Path, server: ForkServer) -> None:
     with open_extraction(pdf, start=server.start), open_extraction(long, start=server.start) as second:
         held = {os.readlink(number) for number in Path(f"/proc/{second._process.pid}/fd").iterdir()}
     assert held - {str(long)} == {name for name in held if name.startswith("pipe:")}
     assert len(held) == 3
 
 
-def test_a_killed_template_takes_its_parsers_along_and_another_is_started(pdf: Path, long: Path) -> None:
-    server, before = ForkServer(), templates()
+def test_a_killed_template_takes_its_parsers_along_and_another_is_started(
+    pdf: Path, long: Path, server: ForkServer
+) -> None:
+    before = templates()
     with open_extraction(long, start=server.start) as extraction:
         (template,) = templates() - before
         os.kill(template, signal.SIGKILL)
@@ -75,17 +84,27 @@ def test_a_template_without_work_ends_by_itself_and_leaves_no_zombie(pdf: Path) 
     assert len(texts(pdf, server)) == 2
 
 
-def test_a_reader_outlives_the_thread_that_opened_it(pdf: Path) -> None:
+def test_a_reader_outlives_the_thread_that_opened_it(pdf: Path, server: ForkServer) -> None:
     opened = []
-    thread = Thread(target=lambda: opened.append(open_extraction(pdf, start=ForkServer().start)))
+    thread = Thread(target=lambda: opened.append(open_extraction(pdf, start=server.start)))
     thread.start()
     thread.join()
     with opened[0] as extraction:
         assert len(list(extraction)) == 2
 
 
-def test_giving_up_a_reader_ends_its_process(pdf: Path) -> None:
-    extraction = open_extraction(pdf, start=ForkServer().start)
+def test_closing_ends_the_template_and_whoever_is_reading(pdf: Path, long: Path, server: ForkServer) -> None:
+    before = templates()
+    with open_extraction(long, start=server.start) as extraction:
+        server.close()
+        assert not templates() - before
+        with pytest.raises(ParserKilled):
+            list(extraction)
+    assert len(texts(pdf, server)) == 2
+
+
+def test_giving_up_a_reader_ends_its_process(pdf: Path, server: ForkServer) -> None:
+    extraction = open_extraction(pdf, start=server.start)
     pid = extraction._process.pid
     extraction.close()
     assert not psutil.pid_exists(pid)

@@ -1,4 +1,4 @@
-"""Documents: the rows for the files of the library, and their queue.
+"""Documents: the rows for the files of the library; their queue is in `queue.py`.
 
 A document keeps its number through rename and replacement. `serving` is the revision that answers, `building` the one
 being read; with no serving revision, the building one answers as it grows (`searchable`).
@@ -14,11 +14,11 @@ from typing import Any
 import apsw
 
 from appliance.errors import InvalidRequest
-from appliance.store.connection import Row, row, rows, run, value
+from appliance.store.connection import Bindings, Row, row, rows, run, value
 from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.names import collection_of, from_display
-from appliance.store.rows import STATES, DocumentRow, KnownFile, Order, State, Trouble, WorkLeft
+from appliance.store.rows import STATES, DocumentRow, KnownFile, State, WorkLeft
 from appliance.store.texts import told
 from appliance.store.vectors import in_list
 from ingest.types import FileIdentity
@@ -32,28 +32,32 @@ _SELECT = (
 )
 
 
+def select(connection: apsw.Connection, condition: str, values: Bindings = ()) -> list[DocumentRow]:
+    """The documents, called `d`, for which this SQL holds; `ORDER BY` and `LIMIT` may stand behind it."""
+    return [_document(one) for one in rows(connection, f"{_SELECT} WHERE {condition}", values)]
+
+
 def get(connection: apsw.Connection, number: int) -> DocumentRow:
     """The document of this number.
 
     Raises:
         UnknownDocument: there is none.
     """
-    found = row(connection, f"{_SELECT} WHERE d.id = ?", (number,))
-    if found is None:
+    found = select(connection, "d.id = ?", (number,))
+    if not found:
         raise unknown_document(document_id(number))
-    return _document(found)
+    return found[0]
 
 
 def by_path(connection: apsw.Connection, path: bytes) -> DocumentRow | None:
     """The document at this path."""
-    found = row(connection, f"{_SELECT} WHERE d.path = ?", (path,))
-    return None if found is None else _document(found)
+    found = select(connection, "d.path = ?", (path,))
+    return found[0] if found else None
 
 
 def by_inode(connection: apsw.Connection, device: int, inode: int) -> list[DocumentRow]:
     """The documents whose file was last seen as this inode: more than one where it has several names."""
-    columns = (_any(device), _any(inode))
-    return [_document(one) for one in rows(connection, f"{_SELECT} WHERE d.inode = ?2 AND d.device = ?1", columns)]
+    return select(connection, "d.inode = ?2 AND d.device = ?1", (_any(device), _any(inode)))
 
 
 def paths_under(connection: apsw.Connection, path: bytes) -> list[bytes]:
@@ -84,12 +88,12 @@ def page(
     Raises:
         InvalidRequest: the cursor is not one that came from here.
     """
-    found = rows(
+    found = select(
         connection,
-        f"{_SELECT} WHERE d.path > ?{_within(collections)} AND (?2 IS NULL OR d.state = ?2) ORDER BY d.path LIMIT ?",
+        f"d.path > ?{_within(collections)} AND (?2 IS NULL OR d.state = ?2) ORDER BY d.path LIMIT ?",
         (b"" if cursor is None else _path_of(cursor), state, limit + 1),
     )
-    documents = [_document(one) for one in found[:limit]]
+    documents = found[:limit]
     return documents, _cursor_of(documents[-1].path) if len(found) > limit else None
 
 
@@ -136,128 +140,15 @@ def known_files(connection: apsw.Connection) -> dict[bytes, KnownFile]:
     }
 
 
-def enqueue(connection: apsw.Connection, path: bytes, identity: FileIdentity) -> int:
-    """Note a new or changed file; what it said before goes on answering, and its attempts are counted anew."""
-    number = value(connection, "SELECT id FROM documents WHERE path = ?", (path,))
-    if number is None:
-        run(
-            connection,
-            "INSERT INTO documents (path, collection, state, sequence, device, inode, size, mtime_ns, ctime_ns)"
-            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?)",
-            (path, collection_number(connection, path), _next_sequence(connection), *_columns(identity)),
-        )
-        return connection.last_insert_rowid()
-    set_identity(connection, number, identity)
-    requeue(connection, number)
-    assert isinstance(number, int)
-    return number
-
-
-def requeue(connection: apsw.Connection, number: int) -> None:
-    """Put the document at the end of the queue, as if it had never been tried."""
+def insert(connection: apsw.Connection, path: bytes, identity: FileIdentity, sequence: int) -> int:
+    """A new document, pending at this place of the queue; its number."""
     run(
         connection,
-        "UPDATE documents SET state = 'pending', sequence = ?, attempts = 0, next_attempt = NULL WHERE id = ?",
-        (_next_sequence(connection), number),
+        "INSERT INTO documents (path, collection, state, sequence, device, inode, size, mtime_ns, ctime_ns)"
+        " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?)",
+        (path, collection_number(connection, path), sequence, *_columns(identity)),
     )
-
-
-def next_pending(
-    connection: apsw.Connection, exclude: Collection[int], order: Order = "age", below: int | None = None
-) -> DocumentRow | None:
-    """The document to read next.
-
-    By age: one that was interrupted, else the one that has waited longest. By size: the smallest of both, of less than
-    `below` bytes if that is given.
-    """
-    ready: tuple[tuple[str, State], ...] = (
-        ("documents_by_state", "indexing"),
-        (f"documents_ready_by_{order}", "pending"),
-    )
-    found = [
-        one for index, state in ready if (one := _first(connection, index, state, exclude, order, below)) is not None
-    ]
-    if order == "size":
-        found.sort(key=lambda one: (one.identity.size, one.ticket))
-    return found[0] if found else None
-
-
-def _first(
-    connection: apsw.Connection, index: str, state: State, exclude: Collection[int], order: Order, below: int | None
-) -> DocumentRow | None:
-    """The index is named, as SQLite would rather sort the whole queue than walk a partial one."""
-    by = "sequence" if order == "age" else "size, sequence"
-    limit = "" if below is None else f" AND size < {int(below)}"
-    ready = f"state = '{state}'" if state == "indexing" else f"state = '{state}' AND next_attempt IS NULL"
-    found = row(
-        connection,
-        f"{_SELECT} WHERE d.id = (SELECT id FROM documents INDEXED BY {index} WHERE {ready}"
-        f" AND id NOT IN {in_list(exclude)}{limit} ORDER BY {by} LIMIT 1)",
-    )
-    return None if found is None else _document(found)
-
-
-def begin_attempt(connection: apsw.Connection, number: int) -> None:
-    """The document is being read: `indexing`, and one attempt more."""
-    run(connection, "UPDATE documents SET state = 'indexing', attempts = attempts + 1 WHERE id = ?", (number,))
-
-
-def progressed(connection: apsw.Connection, number: int) -> None:
-    """The attempt at hand has committed something: it does not count."""
-    run(connection, "UPDATE documents SET attempts = 0 WHERE id = ? AND attempts > 0", (number,))
-
-
-def postpone(
-    connection: apsw.Connection, number: int, state: State, trouble: Trouble, attempts: int, next_attempt: float | None
-) -> None:
-    """Leave the document until `next_attempt`, or, at None, until somebody asks for it; remember why."""
-    run(
-        connection,
-        "UPDATE documents SET state = ?, reason_code = ?, reason = ?, hint = ?, failed_key = '', attempts = ?,"
-        " next_attempt = ? WHERE id = ?",
-        (state, told(trouble.code), told(trouble.reason), told(trouble.hint), attempts, next_attempt, number),
-    )
-
-
-def release(connection: apsw.Connection, until: float, but: float, except_code: str = "") -> list[int]:
-    """Put at the end of the queue what waits for a time up to `until` or, absurdly, beyond `but`; gives their numbers."""
-    found = rows(
-        connection,
-        "SELECT id FROM documents WHERE next_attempt IS NOT NULL AND (next_attempt <= ? OR next_attempt > ?)"
-        " AND reason_code <> ? ORDER BY next_attempt, sequence",
-        (until, but, except_code),
-    )
-    for (number,) in found:
-        run(
-            connection,
-            "UPDATE documents SET state = 'pending', next_attempt = NULL, sequence = ? WHERE id = ?",
-            (_next_sequence(connection), number),
-        )
-    return [number for (number,) in found]
-
-
-def next_due(connection: apsw.Connection) -> float | None:
-    """When the next document is to be tried again; None if none waits for a time."""
-    found = value(connection, "SELECT min(next_attempt) FROM documents WHERE next_attempt IS NOT NULL")
-    return None if found is None else float(found)
-
-
-def interrupted(connection: apsw.Connection, attempts: int) -> list[int]:
-    """The documents that have been begun this many times or more and never got on."""
-    found = rows(connection, "SELECT id FROM documents WHERE state = 'indexing' AND attempts >= ?", (attempts,))
-    return [number for (number,) in found]
-
-
-def is_current(connection: apsw.Connection, number: int, ticket: int | None) -> bool:
-    """Whether the file was not queued again since the ticket was given; without a ticket, whether it is there.
-
-    Raises:
-        UnknownDocument: there is no such document any more.
-    """
-    sequence = value(connection, "SELECT sequence FROM documents WHERE id = ?", (number,))
-    if sequence is None:
-        raise unknown_document(document_id(number))
-    return ticket is None or bool(sequence == ticket)
+    return connection.last_insert_rowid()
 
 
 def failed_with(connection: apsw.Connection, number: int, failed_key: str) -> bool:
@@ -343,10 +234,6 @@ def collections(connection: apsw.Connection) -> set[bytes]:
 def drop_empty_collections(connection: apsw.Connection) -> None:
     """Forget collections without documents."""
     run(connection, "DELETE FROM collections WHERE id NOT IN (SELECT collection FROM documents)")
-
-
-def _next_sequence(connection: apsw.Connection) -> int:
-    return int(value(connection, "SELECT coalesce(max(sequence), 0) + 1 FROM documents"))
 
 
 def _within(collections: Collection[int] | None) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import apsw
 
-from appliance.store import documents
+from appliance.store import queue
 from appliance.store.connection import row, rows, run, value
 from appliance.store.database import soil
 from appliance.store.rows import EmbedderKey, Standing
@@ -90,7 +90,7 @@ def switch(connection: apsw.Connection, embedder: int) -> list[int] | None:
     index.index_all(connection)
     outgrown = [number for (number,) in rows(connection, _OUTGROWN, (embedder,))]
     for number in outgrown:
-        documents.requeue(connection, number)
+        queue.requeue(connection, number)
     return outgrown
 
 

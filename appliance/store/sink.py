@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import apsw
 
-from appliance.store import documents, embedders, names, revisions, twins
+from appliance.store import documents, embedders, names, queue, revisions, twins
 from appliance.store.database import Database
 from appliance.store.vectors import VectorIndex, text_hash
 from ingest.errors import Stopped
@@ -65,7 +65,7 @@ class RevisionSink:
         def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
             self._begin(connection)
             document = revisions.append(connection, self._index(connection), self._revision, batch, known_names)
-            documents.progressed(connection, document)
+            queue.progressed(connection, document)
 
         self._write_named(job)
         self._info = None
@@ -85,7 +85,7 @@ class RevisionSink:
             copied = twins.copy_some(connection, self._index(connection), self._revision, most, known_names)
             if copied is None:
                 return None
-            documents.progressed(connection, copied[0])
+            queue.progressed(connection, copied[0])
             return copied[1]
 
         return self._write_named(job)
@@ -100,7 +100,7 @@ class RevisionSink:
             self._begin(connection)
             document = revisions.complete(connection, self._index(connection), self._revision, known_names)
             documents.clear_failure(connection, document)
-            if documents.is_current(connection, document, self._ticket):
+            if queue.is_current(connection, document, self._ticket):
                 documents.set_state(connection, document, "indexed")
 
         self._write_named(job)

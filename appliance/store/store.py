@@ -14,7 +14,7 @@ from typing import Literal, Self, TypeVar
 
 import apsw
 
-from appliance.store import documents, embedders, integrity, names, passages, reading, revisions
+from appliance.store import documents, embedders, integrity, names, passages, queue, reading, revisions
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import chunk_number, document_id, document_number
@@ -165,7 +165,7 @@ class Store(Viewed):
         """`queue_file` for many in one transaction; the ids in the order of the files."""
 
         def job(connection: apsw.Connection) -> list[str]:
-            return [document_id(documents.enqueue(connection, path, identity)) for path, identity in files]
+            return [document_id(queue.enqueue(connection, path, identity)) for path, identity in files]
 
         return self._database.write(job)
 
@@ -181,7 +181,7 @@ class Store(Viewed):
             documents.get(connection, number)
             documents.clear_failure(connection, number)
             revisions.forget_skipped(connection, number)
-            documents.requeue(connection, number)
+            queue.requeue(connection, number)
 
         self._database.write(job)
 
@@ -195,25 +195,25 @@ class Store(Viewed):
         """
         numbers = [document_number(one) for one in exclude]
         with self._database.read() as connection:
-            return documents.next_pending(connection, numbers, order, below)
+            return queue.next_pending(connection, numbers, order, below)
 
     def next_due(self) -> float | None:
         """When the next document is to be tried again, in Unix seconds; None if none waits for a time."""
         with self._database.read() as connection:
-            return documents.next_due(connection)
+            return queue.next_due(connection)
 
     def release(self, until: float, *, but: float = math.inf, except_code: str = "") -> list[str]:
         """Queue what waits for a time up to `until`, or beyond `but` (a clock was set back); gives the ids.
 
         What waits for the reason `except_code` goes on waiting.
         """
-        job = lambda connection: documents.release(connection, until, but, except_code)  # noqa: E731
+        job = lambda connection: queue.release(connection, until, but, except_code)  # noqa: E731
         return [document_id(number) for number in self._database.write(job)]
 
     def interrupted(self, attempts: int) -> list[DocumentRow]:
         """The documents that were begun this many times or more, never got on and were never said to have failed."""
         with self._database.read() as connection:
-            return [documents.get(connection, number) for number in documents.interrupted(connection, attempts)]
+            return [documents.get(connection, number) for number in queue.interrupted(connection, attempts)]
 
     def settle(
         self, document: str, key: RevisionKey, identity: FileIdentity | None = None, *, ticket: int | None = None
@@ -229,7 +229,7 @@ class Store(Viewed):
         number = document_number(document)
 
         def job(connection: apsw.Connection) -> bool:
-            current = documents.is_current(connection, number, ticket)
+            current = queue.is_current(connection, number, ticket)
             index = embedders.writing(connection)
             served = revisions.serves(connection, index, number, key)
             if not served and not documents.failed_with(connection, number, revisions.failed_key(key)):
@@ -244,7 +244,7 @@ class Store(Viewed):
             return True
 
         with self._database.read() as connection:  # a transaction less for the many that do need work
-            documents.is_current(connection, number, ticket)
+            queue.is_current(connection, number, ticket)
             known = revisions.serves(connection, embedders.writing(connection), number, key)
             if not known and not documents.failed_with(connection, number, revisions.failed_key(key)):
                 return False
@@ -274,8 +274,8 @@ class Store(Viewed):
             index = embedders.writing(connection)
             if embedder not in (None, index.identity):
                 raise Stopped(f"reading {document}", "the embedding model was changed meanwhile")
-            if documents.is_current(connection, number, ticket):
-                documents.begin_attempt(connection, number)
+            if queue.is_current(connection, number, ticket):
+                queue.begin_attempt(connection, number)
                 if identity is not None:
                     documents.set_identity(connection, number, identity)
             return index.embedder, revisions.open_building(connection, index, number, key)
@@ -304,7 +304,7 @@ class Store(Viewed):
         number = document_number(document)
 
         def job(connection: apsw.Connection) -> None:
-            if not documents.is_current(connection, number, ticket):
+            if not queue.is_current(connection, number, ticket):
                 return
             revisions.drop_all(connection, embedders.writing(connection), number)
             documents.set_failure(connection, number, code, reason, hint, revisions.failed_key(key) if key else "")
@@ -334,14 +334,14 @@ class Store(Viewed):
         number = document_number(document)
 
         def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
-            if not documents.is_current(connection, number, ticket):
+            if not queue.is_current(connection, number, ticket):
                 return
             index = embedders.writing(connection)
             if withdrawn == "everything":
                 revisions.drop_all(connection, index, number)
             elif withdrawn == "outdated":
                 revisions.drop_outdated(connection, index, number, known_names)
-            documents.postpone(connection, number, state, trouble, attempts, next_attempt)
+            queue.postpone(connection, number, state, trouble, attempts, next_attempt)
 
         self._write_named(job)
 

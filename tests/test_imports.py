@@ -96,8 +96,11 @@ def test_concrete_classes_of_models_and_ingest_are_made_in_the_composition_root_
     assert not offenders
 
 
-def test_wire_imports_nothing_of_ours() -> None:
-    assert not [name for name in imported(FILES["appliance/wire.py"]) if name.split(".")[0] in PACKAGES]
+def test_wire_imports_nothing_of_ours_but_itself() -> None:
+    trees = [tree for path, tree in FILES.items() if path.startswith("appliance/wire/")]
+    assert trees
+    ours = {name for tree in trees for name in imported(tree) if name.split(".")[0] in PACKAGES}
+    assert all(name.startswith("appliance.wire.") for name in ours)
 
 
 def test_openais_shapes_import_nothing_of_ours_but_wire() -> None:

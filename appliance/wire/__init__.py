@@ -1,0 +1,93 @@
+"""The shapes of the socket API, shared by `api/` and `client.py`: a file for each resource, every name to be had here.
+
+Imports nothing of ours from outside itself. Those of OpenAI's routes are in `openai_wire`.
+"""
+
+from appliance.wire.answers import (
+    AdapterUse,
+    Answer,
+    AskEvent,
+    AskRequest,
+    Citation,
+    DoneEvent,
+    ErrorEvent,
+    Fallback,
+    FinishReason,
+    PassagesEvent,
+    PromptDetails,
+    Seed,
+    Stop,
+    TokenEvent,
+    Usage,
+)
+from appliance.wire.base import Reply, Request
+from appliance.wire.documents import (
+    LEAST_DPI,
+    MAX_QUOTE_CHARS,
+    MOST_DPI,
+    USUAL_DPI,
+    Document,
+    DocumentAdded,
+    DocumentList,
+    DocumentState,
+    Reading,
+    Sources,
+)
+from appliance.wire.errors import ErrorBody, ErrorReply, Told
+from appliance.wire.events import Event
+from appliance.wire.memory import Memory, MemoryAdapter, MemoryDecision, MemoryDevice, MemoryHolder, MemoryPart
+from appliance.wire.models import Model, ModelList
+from appliance.wire.search import MAX_QUERY_CHARS, MAX_RESULTS, Passage, Query, SearchReply, SearchRequest
+from appliance.wire.status import DocumentCounts, Embedding, Progress, Status
+
+__all__ = [
+    "LEAST_DPI",
+    "MAX_QUERY_CHARS",
+    "MAX_QUOTE_CHARS",
+    "MAX_RESULTS",
+    "MOST_DPI",
+    "USUAL_DPI",
+    "AdapterUse",
+    "Answer",
+    "AskEvent",
+    "AskRequest",
+    "Citation",
+    "Document",
+    "DocumentAdded",
+    "DocumentCounts",
+    "DocumentList",
+    "DocumentState",
+    "DoneEvent",
+    "Embedding",
+    "ErrorBody",
+    "ErrorEvent",
+    "ErrorReply",
+    "Event",
+    "Fallback",
+    "FinishReason",
+    "Memory",
+    "MemoryAdapter",
+    "MemoryDecision",
+    "MemoryDevice",
+    "MemoryHolder",
+    "MemoryPart",
+    "Model",
+    "ModelList",
+    "Passage",
+    "PassagesEvent",
+    "Progress",
+    "PromptDetails",
+    "Query",
+    "Reading",
+    "Reply",
+    "Request",
+    "SearchReply",
+    "SearchRequest",
+    "Seed",
+    "Sources",
+    "Status",
+    "Stop",
+    "TokenEvent",
+    "Told",
+    "Usage",
+]

@@ -1,0 +1,15 @@
+"""What all shapes share. Requests forbid unknown fields, so that a misspelt option is an error and not silently dropped."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Reply(BaseModel):
+    """Base of everything the service sends; a client tolerates fields of a newer service."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Request(BaseModel):
+    """Base of everything the service takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

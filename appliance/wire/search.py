@@ -1,0 +1,41 @@
+"""Searches, and the passages they find."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from appliance.wire.base import Reply, Request
+
+MAX_QUERY_CHARS = 16_384
+MAX_RESULTS = 200
+
+Query = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARS)]
+
+
+class SearchRequest(Request):
+    """A search over all collections the caller may see, or one of them."""
+
+    query: Query
+    k: int = Field(default=5, ge=1, le=MAX_RESULTS)
+    collection: str | None = None
+
+
+class Passage(Reply):
+    """One passage found; the higher the score the better, comparable within one reply only."""
+
+    document: str
+    collection: str
+    page: int
+    page_last: int
+    heading: list[str]
+    text: str
+    score: float
+    chunk_id: str
+
+
+class SearchReply(Reply):
+    """Passages, best first; `timings` in seconds."""
+
+    query: str
+    results: list[Passage]
+    timings: dict[str, float]

@@ -5,15 +5,10 @@
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-_TEXT = b"BT /F 12 Tf 72 720 Td (A page of plain words about the harbour and its valves.) Tj ET"
-_FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
-_RESOURCES = b"/Resources<</Font<</F 4 0 R>>>>"
-_PAGE = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]%b/Contents 5 0 R%%b>>" % _RESOURCES
-
-Objects = dict[int, bytes]
+from benchmarks.pdf_objects import FONT, TEXT, pdf, plain, squeezed, stream
 
 
 def bombs(marker: Path) -> Iterator[tuple[str, bytes]]:
@@ -24,48 +19,8 @@ def bombs(marker: Path) -> Iterator[tuple[str, bytes]]:
         yield make_acting.__name__.replace("_", "-"), make_acting(str(marker).encode())
 
 
-def pdf(objects: Mapping[int, bytes], trailer: bytes = b"", size: int | None = None) -> bytes:
-    """A PDF of these objects with 1 as its root, the offsets right."""
-    out = bytearray(b"%PDF-1.7\n")
-    offsets = {}
-    for number, body in objects.items():
-        offsets[number] = len(out)
-        out += b"%d 0 obj\n%b\nendobj\n" % (number, body)
-    start = len(out)
-    out += b"xref\n"
-    for number, offset in sorted(offsets.items()):
-        out += b"%d 1\n%010d 00000 n \n" % (number, offset)
-    out += b"trailer\n<</Size %d/Root 1 0 R%b>>\n" % (size or max(objects) + 1, trailer)
-    return bytes(out + b"startxref\n%d\n%%%%EOF\n" % start)
-
-
-def stream(data: bytes, entries: bytes = b"") -> bytes:
-    """A stream object."""
-    return b"<</Length %d%b>>stream\n%b\nendstream" % (len(data), entries, data)
-
-
-def squeezed(pieces: Iterable[bytes], times: int = 1) -> bytes:
-    """A stream that unpacks to all of these bytes, packed so many times over."""
-    packer = zlib.compressobj(9)
-    data = b"".join(packer.compress(piece) for piece in pieces) + packer.flush()
-    for _ in range(times - 1):
-        data = zlib.compress(data, 9)
-    return stream(data, b"/Filter[%b]" % (b"/FlateDecode " * times))
-
-
-def _plain(content: bytes | None = None, page: bytes = b"", catalogue: bytes = b"") -> Objects:
-    """One page of text, to be spoilt."""
-    return {
-        1: b"<</Type/Catalog/Pages 2 0 R%b>>" % catalogue,
-        2: b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        3: _PAGE % page,
-        4: _FONT,
-        5: content or stream(_TEXT),
-    }
-
-
 def deep_page_tree() -> bytes:
-    objects = _plain()
+    objects = plain()
     depth = 20_000
     objects[2] = b"<</Type/Pages/Kids[10 0 R]/Count 1>>"
     for level in range(10, 10 + depth):
@@ -75,28 +30,28 @@ def deep_page_tree() -> bytes:
 
 
 def cyclic_page_tree() -> bytes:
-    return pdf(_plain() | {2: b"<</Type/Pages/Kids[2 0 R 3 0 R 2 0 R]/Count 3>>"})
+    return pdf(plain() | {2: b"<</Type/Pages/Kids[2 0 R 3 0 R 2 0 R]/Count 3>>"})
 
 
 def page_tree_of_two_in_a_circle() -> bytes:
     tree = {2: b"<</Type/Pages/Kids[6 0 R]/Count 9>>", 6: b"<</Type/Pages/Parent 2 0 R/Kids[2 0 R]/Count 9>>"}
-    return pdf(_plain() | tree)
+    return pdf(plain() | tree)
 
 
 def billions_of_pages_declared() -> bytes:
-    return pdf(_plain() | {2: b"<</Type/Pages/Kids[3 0 R]/Count 2147483647>>"})
+    return pdf(plain() | {2: b"<</Type/Pages/Kids[3 0 R]/Count 2147483647>>"})
 
 
 def negative_page_count() -> bytes:
-    return pdf(_plain() | {2: b"<</Type/Pages/Kids[3 0 R]/Count -7>>"})
+    return pdf(plain() | {2: b"<</Type/Pages/Kids[3 0 R]/Count -7>>"})
 
 
 def one_page_two_hundred_thousand_times() -> bytes:
-    return pdf(_plain() | {2: b"<</Type/Pages/Kids[%b]/Count 200000>>" % (b"3 0 R " * 200_000)})
+    return pdf(plain() | {2: b"<</Type/Pages/Kids[%b]/Count 200000>>" % (b"3 0 R " * 200_000)})
 
 
 def exponential_page_tree() -> bytes:
-    objects = _plain() | {2: b"<</Type/Pages/Kids[10 0 R]/Count 100000000>>"}
+    objects = plain() | {2: b"<</Type/Pages/Kids[10 0 R]/Count 100000000>>"}
     for level in range(10, 18):
         objects[level] = b"<</Type/Pages/Kids[%b]/Count %d>>" % (b"%d 0 R " % (level + 1) * 10, 10 ** (18 - level))
     objects[18] = objects[3]
@@ -107,7 +62,7 @@ def giant_image_of_no_data() -> bytes:
     image = stream(
         b"\0", b"/Type/XObject/Subtype/Image/Width 200000/Height 200000/BitsPerComponent 8/ColorSpace/DeviceRGB"
     )
-    objects = _plain(stream(b"q 612 0 0 792 0 0 cm /I Do Q")) | {6: image}
+    objects = plain(stream(b"q 612 0 0 792 0 0 cm /I Do Q")) | {6: image}
     objects[3] = objects[3].replace(b"/Font<<", b"/XObject<</I 6 0 R>>/Font<<")
     return pdf(objects)
 
@@ -115,7 +70,7 @@ def giant_image_of_no_data() -> bytes:
 def giant_image_of_packed_zeros() -> bytes:
     entries = b"/Type/XObject/Subtype/Image/Width 30000/Height 30000/BitsPerComponent 8/ColorSpace/DeviceGray"
     image = squeezed([bytes(1 << 20)] * 860).replace(b"/Filter", entries + b"/Filter", 1)
-    objects = _plain(stream(b"q 612 0 0 792 0 0 cm /I Do Q")) | {6: image}
+    objects = plain(stream(b"q 612 0 0 792 0 0 cm /I Do Q")) | {6: image}
     objects[3] = objects[3].replace(b"/Font<<", b"/XObject<</I 6 0 R>>/Font<<")
     return pdf(objects)
 
@@ -123,60 +78,60 @@ def giant_image_of_packed_zeros() -> bytes:
 def many_images() -> bytes:
     entries = b"/Type/XObject/Subtype/Image/Width 4000/Height 4000/BitsPerComponent 8/ColorSpace/DeviceGray"
     image = squeezed([bytes(1 << 20)] * 16).replace(b"/Filter", entries + b"/Filter", 1)
-    objects = _plain(stream(b"q 612 0 0 792 0 0 cm /I Do Q " * 2000)) | {6: image}
+    objects = plain(stream(b"q 612 0 0 792 0 0 cm /I Do Q " * 2000)) | {6: image}
     objects[3] = objects[3].replace(b"/Font<<", b"/XObject<</I 6 0 R>>/Font<<")
     return pdf(objects)
 
 
 def a_gigabyte_of_blanks_as_content() -> bytes:
-    return pdf(_plain(squeezed([b" " * (1 << 20)] * 1024, 2)))
+    return pdf(plain(squeezed([b" " * (1 << 20)] * 1024, 2)))
 
 
 def endless_text() -> bytes:
     words = b"(harbour) Tj 0 -1 Td " * 50_000
-    return pdf(_plain(squeezed([b"BT /F 1 Tf 72 720 Td ", *[words] * 400, b"ET"], 2)))
+    return pdf(plain(squeezed([b"BT /F 1 Tf 72 720 Td ", *[words] * 400, b"ET"], 2)))
 
 
 def endless_graphics() -> bytes:
-    return pdf(_plain(squeezed([_TEXT, *[b" 0 0 m 9 9 l S" * 70_000] * 100], 2)))
+    return pdf(plain(squeezed([TEXT, *[b" 0 0 m 9 9 l S" * 70_000] * 100], 2)))
 
 
 def nested_filters() -> bytes:
-    data = _TEXT
+    data = TEXT
     for _ in range(200):
         data = zlib.compress(data, 0)
-    return pdf(_plain(stream(data, b"/Filter[%b]" % (b"/FlateDecode " * 200))))
+    return pdf(plain(stream(data, b"/Filter[%b]" % (b"/FlateDecode " * 200))))
 
 
 def unclosed_graphics_states() -> bytes:
-    return pdf(_plain(squeezed([b"q " * 500_000] * 20)))
+    return pdf(plain(squeezed([b"q " * 500_000] * 20)))
 
 
 def objects_without_number() -> bytes:
     body = b"".join(b"%d %d " % (number, number % 7) for number in range(10, 2_000_000, 2))
     stored = zlib.compress(body + b"<<>> " * 10)
     entries = b"/Type/ObjStm/N 10000000/First %d/Filter/FlateDecode" % len(body)
-    return pdf(_plain() | {6: stream(stored, entries)}, size=2_000_000)
+    return pdf(plain() | {6: stream(stored, entries)}, size=2_000_000)
 
 
 def object_stream_in_itself() -> bytes:
-    return pdf(_plain() | {6: stream(b"6 0 <</Type/ObjStm>>", b"/Type/ObjStm/N 1/First 4/Extends 6 0 R")})
+    return pdf(plain() | {6: stream(b"6 0 <</Type/ObjStm>>", b"/Type/ObjStm/N 1/First 4/Extends 6 0 R")})
 
 
 def form_in_itself() -> bytes:
     form = stream(
-        _TEXT + b" /X Do",
+        TEXT + b" /X Do",
         b"/Type/XObject/Subtype/Form/BBox[0 0 612 792]/Resources<</XObject<</X 6 0 R>>/Font<</F 4 0 R>>>>",
     )
-    objects = _plain(stream(b"/X Do")) | {6: form}
+    objects = plain(stream(b"/X Do")) | {6: form}
     objects[3] = objects[3].replace(b"/Font<<", b"/XObject<</X 6 0 R>>/Font<<")
     return pdf(objects)
 
 
 def forms_ten_to_the_tenth() -> bytes:
-    objects = _plain(stream(b"/X Do"))
+    objects = plain(stream(b"/X Do"))
     for level in range(6, 16):
-        inner = b"/X Do " * 10 if level < 15 else _TEXT
+        inner = b"/X Do " * 10 if level < 15 else TEXT
         entries = b"/Type/XObject/Subtype/Form/BBox[0 0 612 792]/Resources<</XObject<</X %d 0 R>>/Font<</F 4 0 R>>>>"
         objects[level] = stream(inner, entries % (level + 1))
     objects[3] = objects[3].replace(b"/Font<<", b"/XObject<</X 6 0 R>>/Font<<")
@@ -189,7 +144,7 @@ def pattern_in_itself() -> bytes:
         b"/Resources<</Pattern<</P 6 0 R>>>>"
     )
     paint = b"/Pattern cs /P scn 0 0 600 700 re f"
-    objects = _plain(stream(_TEXT + b" " + paint)) | {6: stream(paint, entries)}
+    objects = plain(stream(TEXT + b" " + paint)) | {6: stream(paint, entries)}
     objects[3] = objects[3].replace(b"/Font<<", b"/Pattern<</P 6 0 R>>/Font<<")
     return pdf(objects)
 
@@ -199,14 +154,14 @@ def font_whose_letters_use_it() -> bytes:
         b"<</Type/Font/Subtype/Type3/FontBBox[0 0 9 9]/FontMatrix[1 0 0 1 0 0]/CharProcs<</a 6 0 R>>"
         b"/Encoding<</Differences[65/a]>>/FirstChar 65/LastChar 65/Widths[9]/Resources<</Font<</F 4 0 R>>>>>>"
     )
-    return pdf(_plain(stream(b"BT /F 12 Tf (AAAA) Tj ET")) | {4: font, 6: stream(b"9 0 d0 BT /F 1 Tf (AA) Tj ET")})
+    return pdf(plain(stream(b"BT /F 12 Tf (AAAA) Tj ET")) | {4: font, 6: stream(b"9 0 d0 BT /F 1 Tf (AA) Tj ET")})
 
 
 def giant_font_program() -> bytes:
     font = b"<</Type/Font/Subtype/TrueType/BaseFont/X/FirstChar 0/LastChar 255/Widths 7 0 R/FontDescriptor 8 0 R>>"
     widths = b"[%b]" % (b"500 " * 2_000_000)
     descriptor = b"<</Type/FontDescriptor/FontName/X/Flags 4/FontBBox[0 0 9 9]/FontFile2 9 0 R>>"
-    return pdf(_plain() | {4: font, 7: widths, 8: descriptor, 9: squeezed([b"\0\1\0\0" + bytes(1 << 20)] * 700, 2)})
+    return pdf(plain() | {4: font, 7: widths, 8: descriptor, 9: squeezed([b"\0\1\0\0" + bytes(1 << 20)] * 700, 2)})
 
 
 def letters_that_stand_for_novels() -> bytes:
@@ -216,9 +171,9 @@ def letters_that_stand_for_novels() -> bytes:
         b"begincmap\n1 begincodespacerange <00> <ff> endcodespacerange\n256 beginbfrange\n%b\nendbfrange\nendcmap"
         % ranges
     )
-    font = _FONT.replace(b">>", b"/ToUnicode 7 0 R>>")
+    font = FONT.replace(b">>", b"/ToUnicode 7 0 R>>")
     return pdf(
-        _plain(stream(b"BT /F 1 Tf 72 720 Td (%b) Tj ET" % (b"abcdefgh" * 4000))) | {4: font, 7: squeezed([table])}
+        plain(stream(b"BT /F 1 Tf 72 720 Td (%b) Tj ET" % (b"abcdefgh" * 4000))) | {4: font, 7: squeezed([table])}
     )
 
 
@@ -226,32 +181,32 @@ def character_map_in_itself() -> bytes:
     font = b"<</Type/Font/Subtype/Type0/BaseFont/X/Encoding 7 0 R/DescendantFonts[8 0 R]/ToUnicode 7 0 R>>"
     table = stream(b"begincmap /M usecmap endcmap", b"/Type/CMap/CMapName/M/UseCMap 7 0 R")
     inner = b"<</Type/Font/Subtype/CIDFontType2/BaseFont/X/CIDSystemInfo<</Registry(A)/Ordering(B)/Supplement 0>>>>"
-    return pdf(_plain() | {4: font, 7: table, 8: inner})
+    return pdf(plain() | {4: font, 7: table, 8: inner})
 
 
 def nested_arrays() -> bytes:
-    return pdf(_plain(page=b"/Deep " + b"[" * 1_000_000 + b"]" * 1_000_000))
+    return pdf(plain(page=b"/Deep " + b"[" * 1_000_000 + b"]" * 1_000_000))
 
 
 def nested_dictionaries() -> bytes:
-    return pdf(_plain(catalogue=b"/Deep " + b"<</A" * 500_000 + b" 0 " + b">>" * 500_000))
+    return pdf(plain(catalogue=b"/Deep " + b"<</A" * 500_000 + b" 0 " + b">>" * 500_000))
 
 
 def nested_arrays_in_content() -> bytes:
-    return pdf(_plain(squeezed([_TEXT, b"BT ", b"[" * 3_000_000, b" TJ"])))
+    return pdf(plain(squeezed([TEXT, b"BT ", b"[" * 3_000_000, b" TJ"])))
 
 
 def vast_cross_references() -> bytes:
-    return pdf(_plain(), size=2_147_483_647)
+    return pdf(plain(), size=2_147_483_647)
 
 
 def cross_references_of_a_billion() -> bytes:
-    good = pdf(_plain())
+    good = pdf(plain())
     return good.replace(b"xref\n1 1\n", b"xref\n0 999999999\n", 1)
 
 
 def cross_reference_stream_of_a_billion() -> bytes:
-    good = pdf(_plain())
+    good = pdf(plain())
     entries = b"/Type/XRef/Size 999999999/Index[0 999999999]/W[8 8 8]/Root 1 0 R/Filter/FlateDecode"
     at = good.index(b"xref\n")
     table = b"9 0 obj\n%b\nendobj\n" % stream(zlib.compress(bytes(24 << 20), 9), entries)
@@ -259,79 +214,79 @@ def cross_reference_stream_of_a_billion() -> bytes:
 
 
 def cross_references_in_a_circle() -> bytes:
-    good = pdf(_plain())
+    good = pdf(plain())
     at = good.index(b"xref\n")
     return good.replace(b"/Root 1 0 R", b"/Root 1 0 R/Prev %d" % at)
 
 
 def length_that_is_itself() -> bytes:
-    return pdf(_plain(b"<</Length 5 0 R>>stream\n%b\nendstream" % _TEXT))
+    return pdf(plain(b"<</Length 5 0 R>>stream\n%b\nendstream" % TEXT))
 
 
 def references_in_a_circle() -> bytes:
-    return pdf(_plain() | {4: b"6 0 R", 6: b"7 0 R", 7: b"6 0 R"})
+    return pdf(plain() | {4: b"6 0 R", 6: b"7 0 R", 7: b"6 0 R"})
 
 
 def outline_in_a_circle() -> bytes:
     outline = {6: b"<</Type/Outlines/First 7 0 R/Last 7 0 R/Count 2000000000>>"}
     outline[7] = b"<</Title(Chapter)/Parent 6 0 R/Next 8 0 R/First 7 0 R/Dest[3 0 R/Fit]>>"
     outline[8] = b"<</Title(Another)/Parent 7 0 R/Next 7 0 R/First 6 0 R/Dest[3 0 R/Fit]>>"
-    return pdf(_plain(catalogue=b"/Outlines 6 0 R") | outline)
+    return pdf(plain(catalogue=b"/Outlines 6 0 R") | outline)
 
 
 def deep_outline() -> bytes:
-    objects = _plain(catalogue=b"/Outlines 6 0 R") | {6: b"<</Type/Outlines/First 7 0 R/Last 7 0 R/Count 1>>"}
+    objects = plain(catalogue=b"/Outlines 6 0 R") | {6: b"<</Type/Outlines/First 7 0 R/Last 7 0 R/Count 1>>"}
     for level in range(7, 30_000):
         objects[level] = b"<</Title(x)/Parent %d 0 R/First %d 0 R/Last %d 0 R>>" % (level - 1, level + 1, level + 1)
     return pdf(objects)
 
 
 def page_labels_in_a_circle() -> bytes:
-    return pdf(_plain(catalogue=b"/PageLabels 6 0 R") | {6: b"<</Kids[6 0 R 6 0 R]/Limits[0 9]>>"})
+    return pdf(plain(catalogue=b"/PageLabels 6 0 R") | {6: b"<</Kids[6 0 R 6 0 R]/Limits[0 9]>>"})
 
 
 def a_million_notes() -> bytes:
     note = b"<</Type/Annot/Subtype/Text/Rect[0 0 9 9]/Contents(word)>>"
-    return pdf(_plain(page=b"/Annots[%b]" % (b"6 0 R " * 1_000_000)) | {6: note})
+    return pdf(plain(page=b"/Annots[%b]" % (b"6 0 R " * 1_000_000)) | {6: note})
 
 
 def endless_title() -> bytes:
-    return pdf(_plain() | {6: b"<</Title(%b)/Author(%b)>>" % (b"A" * 9_000_000, b"\x1b[2J" * 100_000)}, b"/Info 6 0 R")
+    return pdf(plain() | {6: b"<</Title(%b)/Author(%b)>>" % (b"A" * 9_000_000, b"\x1b[2J" * 100_000)}, b"/Info 6 0 R")
 
 
 def page_larger_than_the_world() -> bytes:
     return pdf(
-        {number: body.replace(b"612 792", b"1e38 1e38") for number, body in _plain(page=b"/UserUnit 1e30").items()}
+        {number: body.replace(b"612 792", b"1e38 1e38") for number, body in plain(page=b"/UserUnit 1e30").items()}
     )
 
 
 def page_of_no_size() -> bytes:
-    return pdf({number: body.replace(b"612 792", b"0 0") for number, body in _plain(page=b"/Rotate 37").items()})
+    return pdf({number: body.replace(b"612 792", b"0 0") for number, body in plain(page=b"/Rotate 37").items()})
 
 
 def text_at_no_place() -> bytes:
-    return pdf(_plain(stream(b"BT /F 1e38 Tf 1e38 -1e38 1e38 1e38 1e38 1e38 Tm (nowhere) Tj /F 0 Tf (nothing) Tj ET")))
+    return pdf(plain(stream(b"BT /F 1e38 Tf 1e38 -1e38 1e38 1e38 1e38 1e38 Tm (nowhere) Tj /F 0 Tf (nothing) Tj ET")))
 
 
 def inline_image_without_end() -> bytes:
-    return pdf(_plain(stream(_TEXT + b" BI /W 100000 /H 100000 /BPC 8 /CS /RGB ID " + b"x" * 100)))
+    return pdf(plain(stream(TEXT + b" BI /W 100000 /H 100000 /BPC 8 /CS /RGB ID " + b"x" * 100)))
 
 
 def numbers_without_end() -> bytes:
-    return pdf(_plain(stream(b"9" * 3_000_000 + b" " + _TEXT)))
+    return pdf(plain(stream(b"9" * 3_000_000 + b" " + TEXT)))
 
 
 def a_name_of_megabytes() -> bytes:
-    return pdf(_plain(page=b"/" + b"N" * 4_000_000 + b" 1"))
+    return pdf(plain(page=b"/" + b"N" * 4_000_000 + b" 1"))
 
 
 def unknown_encryption() -> bytes:
-    return pdf(_plain(), b"/Encrypt<</Filter/Nobody/V 99/R 99/Length 999999/O(x)/U(y)/P -1>>/ID[(a)(b)]")
+    return pdf(plain(), b"/Encrypt<</Filter/Nobody/V 99/R 99/Length 999999/O(x)/U(y)/P -1>>/ID[(a)(b)]")
 
 
 def encryption_of_nonsense() -> bytes:
     return pdf(
-        _plain(), b"/Encrypt<</Filter/Standard/V 5/R 6/Length 256/O(%b)/U()/OE()/UE()/P 0>>/ID[()()]" % (b"x" * 999)
+        plain(), b"/Encrypt<</Filter/Standard/V 5/R 6/Length 256/O(%b)/U()/OE()/UE()/P 0>>/ID[()()]" % (b"x" * 999)
     )
 
 
@@ -344,7 +299,7 @@ def header_and_garbage() -> bytes:
 
 
 def two_in_one() -> bytes:
-    return pdf(_plain()) + pdf(_plain(stream(_TEXT.replace(b"plain", b"other"))))
+    return pdf(plain()) + pdf(plain(stream(TEXT.replace(b"plain", b"other"))))
 
 
 def runs_a_program(marker: bytes) -> bytes:
@@ -352,7 +307,7 @@ def runs_a_program(marker: bytes) -> bytes:
         marker,
         marker,
     )
-    return pdf(_plain(page=b"/AA<</O 6 0 R>>", catalogue=b"/OpenAction 6 0 R") | {6: action})
+    return pdf(plain(page=b"/AA<</O 6 0 R>>", catalogue=b"/OpenAction 6 0 R") | {6: action})
 
 
 def runs_a_script(marker: bytes) -> bytes:
@@ -361,7 +316,7 @@ def runs_a_script(marker: bytes) -> bytes:
     names = b"/OpenAction 6 0 R/Names<</JavaScript<</Names[(a) 6 0 R]>>>>/AA<</WC 6 0 R>>"
     field = b"<</FT/Tx/T(a)/V(b)/Rect[0 0 9 9]/Subtype/Widget/AA<</C 6 0 R/F 6 0 R>>>>"
     return pdf(
-        _plain(catalogue=names + b"/AcroForm<</Fields[7 0 R]/CO[7 0 R]/XFA(<xml/>)>>", page=b"/Annots[7 0 R]")
+        plain(catalogue=names + b"/AcroForm<</Fields[7 0 R]/CO[7 0 R]/XFA(<xml/>)>>", page=b"/Annots[7 0 R]")
         | {6: action, 7: field}
     )
 
@@ -369,15 +324,15 @@ def runs_a_script(marker: bytes) -> bytes:
 def carries_files(marker: bytes) -> bytes:
     names = b"/Names<</EmbeddedFiles<</Names[(a) 6 0 R]>>>>"
     spec = b"<</Type/Filespec/F(../../../../../../..%b)/UF(%b)/EF<</F 7 0 R>>>>" % (marker, marker)
-    inner = stream(pdf(_plain()), b"/Type/EmbeddedFile")
+    inner = stream(pdf(plain()), b"/Type/EmbeddedFile")
     note = b"<</Type/Annot/Subtype/FileAttachment/Rect[0 0 9 9]/FS 6 0 R>>"
-    return pdf(_plain(catalogue=names, page=b"/Annots[8 0 R]") | {6: spec, 7: inner, 8: note})
+    return pdf(plain(catalogue=names, page=b"/Annots[8 0 R]") | {6: spec, 7: inner, 8: note})
 
 
 def reads_other_files(marker: bytes) -> bytes:
     outside = b"<</Length 0/F<</Type/Filespec/F(/etc/passwd)>>/FFilter[]>>stream\n\nendstream"
     form = stream(b"", b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Ref<</F(%b)/Page 0>>" % marker)
-    objects = _plain(page=b"/B 7 0 R") | {6: form, 7: outside}
+    objects = plain(page=b"/B 7 0 R") | {6: form, 7: outside}
     objects[3] = objects[3].replace(b"/Contents 5 0 R", b"/Contents[5 0 R 7 0 R]")
     return pdf(objects)
 
@@ -385,7 +340,7 @@ def reads_other_files(marker: bytes) -> bytes:
 def calls_the_network(marker: bytes) -> bytes:
     action = b"<</S/SubmitForm/F<</FS/URL/F(http://127.0.0.1:9/%b)>>/Flags 4>>" % marker
     stranger = b"<</S/URI/URI(http://127.0.0.1:9/)>>"
-    return pdf(_plain(catalogue=b"/OpenAction 6 0 R", page=b"/AA<</O 7 0 R>>") | {6: action, 7: stranger})
+    return pdf(plain(catalogue=b"/OpenAction 6 0 R", page=b"/AA<</O 7 0 R>>") | {6: action, 7: stranger})
 
 
 _MAKERS: tuple[Callable[[], bytes], ...] = (

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from appliance import wire
 from appliance.errors import InvalidRequest
 from appliance.memory_view import memory_view
+from appliance.model_views import damaged_view, embedding_view, model_view, provider_view, usage_view
 from models.adapters import AdapterRef
-from models.catalog import Problem
 from models.errors import UnknownModel
 from models.lease import FinalPiece, TextPiece
-from models.protocol import ChatMessage, Sampling, TokenLogprob, Usage
+from models.protocol import ChatMessage, Sampling, TokenLogprob
 
 if TYPE_CHECKING:
-    from models.manager import Manager, ModelState
-    from models.providers.registry import Providers, ProviderState
+    from models.manager import Manager
+    from models.providers.registry import Providers
 
 DEFAULT_TEMPERATURE = 0.8
 _EMBEDDING = "embedding"
@@ -153,7 +153,7 @@ class ModelDesk:
         await asyncio.to_thread(self.manager.catalog.rescan)
         usable = (model_view(state) for state in self.manager.states())
         damaged = map(damaged_view, self.manager.catalog.damaged())
-        return [self._embedding_view(), *usable, *damaged, *map(provider_view, self._providers.list())]
+        return [embedding_view(self._embedder), *usable, *damaged, *map(provider_view, self._providers.list())]
 
     def loaded(self) -> list[str]:
         """Ids of the models in memory, the embedding model first; from any thread."""
@@ -262,86 +262,3 @@ class ModelDesk:
                 why = f"{dimensions} dimensions were asked for, and it has {embedder.dimensions}"
                 raise InvalidRequest(f"embedding with {name}", why, "leave `dimensions` out")
             yield EmbeddingJob(embedder)
-
-    def _embedding_view(self) -> wire.Model:
-        return wire.Model(
-            id=self._embedder.name,
-            kind=_EMBEDDING,
-            state="loaded",
-            architecture="onnx",
-            size=self._embedder.size,
-            licence=self._embedder.licence or None,
-            context=self._embedder.max_tokens,
-            sha256=self._embedder.identity,
-        )
-
-
-def model_view(state: "ModelState") -> wire.Model:
-    """An installed GGUF model and its state."""
-    spec = state.spec
-    return wire.Model(
-        id=spec.id,
-        kind="gguf",
-        state=state.state,
-        architecture=spec.header.architecture,
-        size=spec.size,
-        context=spec.header.context_length,
-        quantisation=spec.header.quantisation,
-        licence=spec.licence or None,
-        sha256=spec.sha256,
-        version=spec.version,
-        versions=[one.version for one in spec.versions],
-        source=spec.source,
-        revision=spec.revision or None,
-        pinned=state.pinned,
-        memory=state.measured,
-        reason=state.reason,
-    )
-
-
-def provider_view(state: "ProviderState") -> wire.Model:
-    """A configured provider as a model; what it really is, its own end knows."""
-    spec = state.spec
-    return wire.Model(
-        id=spec.id,
-        kind="remote",
-        state=state.state,
-        architecture=spec.kind,
-        size=0,
-        context=spec.context,
-        sha256="",
-        source=f"{spec.model} at {spec.place}",
-        reason=state.reason,
-    )
-
-
-def damaged_view(problem: Problem) -> wire.Model:
-    """A model in the folder that cannot be used, with what is known of it and why."""
-    spec = problem.spec
-    return wire.Model(
-        id=problem.id,
-        kind="gguf",
-        state="failed",
-        architecture=spec.header.architecture if spec else "?",
-        size=spec.size if spec else 0,
-        context=spec.header.context_length if spec else None,
-        quantisation=spec.header.quantisation if spec else None,
-        licence=(spec.licence or None) if spec else None,
-        sha256=spec.sha256 if spec else "",
-        version=spec.version if spec else None,
-        versions=[one.version for one in spec.versions] if spec else [],
-        source=spec.source if spec else None,
-        revision=(spec.revision or None) if spec else None,
-        reason=problem.why,
-    )
-
-
-def usage_view(usage: Usage) -> wire.Usage:
-    """Token counts as OpenAI names them."""
-    prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    return wire.Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=prompt + completion,
-        prompt_tokens_details=wire.PromptDetails(cached_tokens=usage.cached_tokens),
-    )

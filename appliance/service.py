@@ -32,8 +32,9 @@ from appliance.home import bind_socket, check_socket_path, locked, make_folders,
 from appliance.intake import Intake, Publish
 from appliance.library import Library
 from appliance.memory_view import decision_view
-from appliance.model_desk import ModelDesk, model_view
+from appliance.model_desk import ModelDesk
 from appliance.model_options import model_defaults, unknown_models
+from appliance.model_views import model_view
 from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
 from appliance.notify import notify, watchdog_seconds

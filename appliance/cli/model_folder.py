@@ -56,27 +56,10 @@ def told(models: list[Model], model_id: str) -> Model | None:
 
 def view(spec: "ModelSpec | Problem") -> Model:
     """A model of the folder as the API shows it where no service runs."""
-    from appliance.model_desk import damaged_view
+    from appliance.model_views import damaged_view, spec_view
     from models.catalog import Problem
 
-    if isinstance(spec, Problem):
-        return damaged_view(spec)
-    header = spec.header
-    return Model(
-        id=spec.id,
-        kind="gguf",
-        state="installed",
-        architecture=header.architecture,
-        size=spec.size,
-        context=header.context_length,
-        quantisation=header.quantisation,
-        licence=spec.licence or None,
-        sha256=spec.sha256,
-        version=spec.version,
-        versions=[one.version for one in spec.versions],
-        source=spec.source,
-        revision=spec.revision or None,
-    )
+    return damaged_view(spec) if isinstance(spec, Problem) else spec_view(spec)
 
 
 def kept_before(spec: "ModelSpec") -> str:

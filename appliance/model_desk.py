@@ -11,13 +11,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from appliance import wire
+from appliance.embedding.models import Embedder
 from appliance.errors import InvalidRequest
 from appliance.memory_view import memory_view
 from appliance.model_views import damaged_view, embedding_view, model_view, provider_view, usage_view
+from ingest.types import Vector
 from models.adapters import AdapterRef
 from models.errors import UnknownModel
 from models.lease import FinalPiece, TextPiece
@@ -29,25 +28,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TEMPERATURE = 0.8
 _EMBEDDING = "embedding"
-
-
-class Embedder(Protocol):
-    """What the desk needs of an embedding model."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def identity(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def licence(self) -> str: ...
-    @property
-    def dimensions(self) -> int: ...
-    @property
-    def max_tokens(self) -> int: ...
-    def embed_passage(self, text: str) -> NDArray[np.float32]: ...
-    def count_tokens(self, text: str) -> int: ...
 
 
 class Embedders(Protocol):
@@ -108,7 +88,7 @@ class EmbeddingJob:
         """
         return sum(self._checked_length(i, text) for i, text in enumerate(texts))
 
-    def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+    def embed(self, texts: Sequence[str]) -> list[Vector]:
         """Embed texts that `count_tokens` let pass; vectors of shape (dimensions,)."""
         return [self._embedder.embed_passage(text) for text in texts]
 

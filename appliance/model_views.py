@@ -7,7 +7,7 @@ from models.catalog import ModelSpec, Problem
 from models.protocol import Usage
 
 if TYPE_CHECKING:
-    from appliance.model_desk import Embedder
+    from appliance.embedding.models import Embedder
     from models.manager import ModelState
     from models.providers.registry import ProviderState
 

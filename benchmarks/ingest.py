@@ -15,15 +15,13 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +31,7 @@ import pymupdf
 
 from appliance.client import Client
 from benchmarks.papers import Prose, paper
+from benchmarks.served import served
 from ingest.chunk import embedded_text
 from ingest.types import Chunk
 from models.cpu import effective_cpus
@@ -69,24 +68,6 @@ class Round:
     @property
     def ratio(self) -> float:
         return self.bare_seconds / self.ingest_seconds
-
-
-@contextmanager
-def service(home: Path) -> Iterator[tuple[Client, psutil.Process]]:
-    """A running `docent serve` on `home`, and a client of it."""
-    environment = {**os.environ, "DOCENT_HOME": str(home), "DOCENT_LIBRARY_SETTLE_SECONDS": "0.5"}
-    process = subprocess.Popen([sys.executable, "-m", "appliance", "serve"], env=environment)
-    client = Client(home / "docent.sock")
-    try:
-        while not client.ready():
-            if process.poll() is not None:
-                sys.exit("docent serve did not start")
-            time.sleep(0.1)
-        yield client, psutil.Process(process.pid)
-    finally:
-        client.close()
-        process.terminate()
-        process.wait()
 
 
 def ingest(client: Client, library: Path, files: Sequence[Path]) -> float:
@@ -172,7 +153,8 @@ def measure(files: Sequence[Path], rounds: int) -> tuple[list[Round], list[str]]
     everything: list[str] = []
     with tempfile.TemporaryDirectory(prefix="docent-bench-", dir="/tmp") as folder, Embedder.open(BUILTIN) as embedder:
         home = Path(folder)
-        with service(home) as (client, process):
+        with served(home) as service:
+            client, process = service.client, psutil.Process(service.process.pid)
             highest = pages_before = 0
             for number in range(rounds):
                 before = cpu_seconds(process)

@@ -69,17 +69,7 @@ async def measure(bench: Bench, batch: int) -> dict[str, float]:
 
 async def main() -> None:
     model, setup = Path(sys.argv[1]), Setup(**json.loads(sys.argv[2]))
-    settings = LoadSettings.model_validate(
-        {
-            "context": setup.cells,
-            "cells": setup.cells,
-            "batch": setup.batch,
-            "threads": setup.threads,
-            "kv_type": setup.kv_type,
-            "parallel": max(PLAN.sequences),
-            "cache_bytes": setup.cache_bytes,
-        }
-    )
+    settings = LoadSettings.model_validate({**setup.engine(), "cache_bytes": setup.cache_bytes})
     with Spawner() as spawner:
         child = await Child.start("bench", model, settings, spawner, deadline_s=300)
         bench = Bench(child)

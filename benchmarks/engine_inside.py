@@ -85,16 +85,7 @@ class Case:
 
 def main() -> None:
     model, setup, random = Path(sys.argv[1]), Setup(**json.loads(sys.argv[2])), Random(1)
-    settings = LoadSettings.model_validate(
-        {
-            "context": setup.cells,
-            "cells": setup.cells,
-            "batch": setup.batch,
-            "threads": setup.threads,
-            "kv_type": setup.kv_type,
-            "parallel": max(PLAN.sequences),
-        }
-    )
+    settings = LoadSettings.model_validate(setup.engine())
     engine = Timed(path_text(model), settings)
     Case(engine, 16, 1, random, 1000).steady(4)
     figures: dict[str, float] = {}

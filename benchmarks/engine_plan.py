@@ -1,7 +1,7 @@
 """What `benchmarks.engine` measures on every candidate, and how each figure is called."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,17 @@ class Setup:
     kv_type: str
     cache_bytes: int = 256 << 20
     """Where kept prompts may go, behind the process's socket alone."""
+
+    def engine(self) -> dict[str, Any]:
+        """What Docent's own engine is loaded with: its `LoadSettings`, but for the cache."""
+        return {
+            "context": self.cells,
+            "cells": self.cells,
+            "batch": self.batch,
+            "threads": self.threads,
+            "kv_type": self.kv_type,
+            "parallel": max(PLAN.sequences),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def put_in() -> None:
         first: list[tuple[str, Any]] = []
 
         def rehearse(connection: apsw.Connection, known: Any) -> None:
-            revisions.append(connection, self._index, self._revision, batch, known)
+            revisions.append(connection, self._index(connection), self._revision, batch, known)
             first.append(kept.pop())
             raise _RehearsedError
 

@@ -111,6 +111,7 @@ class PdfReader:
     """
 
     def __init__(self, content: memoryview, kind: Kind = PDF) -> None:
+        self._content = content
         cut_off = kind is PDF and _lacks_end(content)
         try:
             self._document = _opened(content, kind)
@@ -173,8 +174,16 @@ class PdfReader:
         """Every page, with its picture if it is scanned and pictures of so many pixels (0: none) are wanted."""
         for index in range(self._pages):
             if index % _PAGES_PER_SHRINK == _PAGES_PER_SHRINK - 1:
-                pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
+                self._forget_what_was_read()
             yield self._page(index, picture_pixels)
+
+    def _forget_what_was_read(self) -> None:
+        """Give back memory: fonts and pictures that MuPDF keeps, and the pages of the mapped file, which the kernel
+        brings again when they are needed."""
+        pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
+        file = self._content.obj
+        if isinstance(file, mmap.mmap):
+            file.madvise(mmap.MADV_DONTNEED)
 
     def _page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawPicture | None"]:
         """One page; a damaged one comes back empty and marked, so that the others can still be read."""

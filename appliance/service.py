@@ -28,6 +28,7 @@ from appliance.embedding.reading import MakeReader, ModelReader
 from appliance.embedding.switch import EmbeddingSwitch
 from appliance.errors import ConfigError, DocentError
 from appliance.events import EventBus
+from appliance.garbage import collect_seldom
 from appliance.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
 from appliance.intake import Intake, Publish
 from appliance.library import Library
@@ -98,6 +99,7 @@ async def _serve(places: Places, settings: Settings) -> None:
         loop.add_signal_handler(number, on_stop, number)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     async with running(places, settings) as context:
+        collect_seldom()
         notify(READY=1, STATUS="Answering")
         _log.info("answering on %s, watching %s", places.socket, places.library)
         reloading = asyncio.create_task(_reload_whenever(reload, places, context), name="reload")

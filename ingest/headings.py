@@ -21,6 +21,7 @@ LONGEST = 160
 _LARGER = 1.12
 _SMALLER = 0.95
 _MOST_WORDS = 22
+_LEAST_LETTERS = 3
 _PROSE_WORDS = 6
 _MARKED_WORDS = 10
 _SHORT_WORD = 3
@@ -127,12 +128,14 @@ def _looks_alone(row: Row, body: BodySize) -> bool:
         return False
     words = [piece.text for cell in row.cells for piece in cell.pieces]
     text = " ".join(words)
-    if len(words) > _MOST_WORDS or text.endswith(_SENTENCE_ENDS) or sum(c.isalpha() for c in text) < 3:
+    if len(words) > _MOST_WORDS or text.endswith(_SENTENCE_ENDS) or text[0].islower() or text[0] in "([":
         return False
-    if text[0].islower() or text[0] in "([":
-        return False
-    if _is_larger(row, body) or announces_itself(text):
-        return True
+    stands_out = _is_larger(row, body) or announces_itself(text) or _is_set_apart(row, words, body)
+    return stands_out and sum(map(str.isalpha, text)) >= _LEAST_LETTERS
+
+
+def _is_set_apart(row: Row, words: list[str], body: BodySize) -> bool:
+    """Whether it is of the body's size, and bold, italic or coloured where the body is not."""
     if row.size < body.points * _SMALLER or (row.is_table and not _SECTION.fullmatch(row.cells[0].pieces[0].text)):
         return False
     return (row.bold and not body.bold) or (row.marked and not body.marked and _is_titled(words))

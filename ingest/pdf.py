@@ -17,7 +17,7 @@ import pymupdf as untyped
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
 from ingest.filetype import PDF, Kind, as_utf8
 from ingest.highlight import mark
-from ingest.raw import RawPage, empty_page, hundredths
+from ingest.raw import MAX_COORDINATE, RawPage, empty_page, hundredths
 from ingest.scanned import is_scanned, resolution
 
 pymupdf: Any = untyped  # its annotations are partial: Any, rather than an ignore on each call
@@ -191,7 +191,7 @@ class PdfReader:
             page = self._document.load_page(index)
             label = _clean(str(page.get_label()))[:64] if self._has_labels else ""
             raw = _read(page, index + 1, label)
-            raw["scanned"] = is_scanned(len(raw["starts"]), page.get_bboxlog(), page.rect.width, page.rect.height)
+            raw["scanned"] = is_scanned(len(raw["starts"]), page.get_bboxlog, page.rect.width, page.rect.height)
         except Exception as error:  # as above
             found = translated(error)
             if isinstance(found, ParserLimit):
@@ -350,6 +350,9 @@ def _is_coloured(colour: int) -> bool:
 def _box(box: tuple[float, float, float, float], matrix: Any) -> list[int]:
     if matrix is not None:
         box = tuple(pymupdf.Rect(box) * matrix)
+    x0, y0, x1, y1 = box
+    if 0 <= x0 <= x1 < MAX_COORDINATE // 100 and 0 <= y0 <= y1 < MAX_COORDINATE // 100:  # nearly every word
+        return [round(x0 * 100), round(y0 * 100), round(x1 * 100), round(y1 * 100)]
     return [hundredths(value) for value in box]
 
 

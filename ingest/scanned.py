@@ -1,6 +1,6 @@
 """Which pages show more than their text says, and how finely to render them for recognition. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 Drawn = tuple[str, Sequence[float]]
 """What was painted ("fill-image", "fill-path", ...) and its box."""
@@ -14,12 +14,13 @@ _MANY_PATHS = 30
 _USUAL_DPI, _COARSEST_DPI, _FINEST_DPI = 200, 150, 300
 
 
-def is_scanned(words: int, drawn: Iterable[Drawn], width: float, height: float) -> bool:
-    """Whether a page with so few words is to be looked at; a page with more has a text layer."""
+def is_scanned(words: int, drawn: Callable[[], Iterable[Drawn]], width: float, height: float) -> bool:
+    """Whether a page with so few words is to be looked at; a page with more has a text layer, and what is drawn on it,
+    as costly to find out as its text, is not asked for."""
     if words > _FEW_WORDS or width <= 0 or height <= 0:
         return False
     images, paths, letters = 0.0, 0, 0
-    for kind, box in drawn:
+    for kind, box in drawn():
         if kind in ("fill-image", "fill-imgmask"):
             images += _share(box, width, height)
         elif kind in ("fill-path", "stroke-path"):

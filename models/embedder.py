@@ -11,7 +11,7 @@ Passages are made shorter than that by the chunker; a question that long loses i
 import functools
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,6 +27,7 @@ from tokenizers import Encoding, Tokenizer
 from models.cpu import effective_cpus
 from models.errors import InvalidModelFile, ModelError, ModelLoadFailed
 from models.manifest import EmbedderManifest
+from models.word_offsets import Spans, WordOffsets, splits_at_spaces
 
 Vector = NDArray[np.float32]
 
@@ -69,6 +70,9 @@ class Embedder:
         self._threads = threads
         self._inputs = {i.name for i in session.get_inputs()}
         self._output = _choose_output(manifest, session)
+        self._offsets: Callable[[str], Spans] = self._encoded_offsets
+        if splits_at_spaces(tokenizer):
+            self._offsets = WordOffsets(self._encoded_offsets)
         self._special = tokenizer.num_special_tokens_to_add(False)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
         self._behind = ThreadPoolExecutor(threads, thread_name_prefix="embed-behind")
@@ -161,7 +165,7 @@ class Embedder:
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """First and last-plus-one character of each token of `text`, however long it is."""
-        return self._encode(text).offsets
+        return self._offsets(text)
 
     def close(self) -> None:
         """Wait for running texts, then free the model; embedding afterwards raises RuntimeError."""
@@ -176,6 +180,9 @@ class Embedder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _encoded_offsets(self, text: str) -> Spans:
+        return self._encode(text).offsets
 
     def _encode(self, text: str) -> Encoding:
         # The tokenizer refuses lone surrogates; one replacement for each keeps the offsets true.

@@ -42,8 +42,8 @@ class LibrarySettings(_Section):
 class IngestSettings(_Section):
     """Reading documents."""
 
-    page_seconds: float = Field(60.0, gt=0, description="deadline for one page")
-    document_seconds: float = Field(7200.0, gt=0, description="deadline for one document")
+    page_seconds: float = Field(60.0, gt=0, description="processor time for reading one page")
+    document_seconds: float = Field(7200.0, gt=0, description="processor time for reading one document")
     parser_memory_bytes: int = Field(2 << 30, ge=256 << 20, description="memory limit of the parser's process")
     ocr: OcrMode = Field(
         "auto", description="auto: words of pages without text are recognised; off: such pages are skipped"

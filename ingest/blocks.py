@@ -4,8 +4,10 @@ A unit is a heading, a sentence, or one row of a table. Words hyphenated at the 
 keeping its own place on the page. The head of a table that goes on over pages is taken once.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from ingest.columns import TableHead
 from ingest.groups import Group, Kind, groups_of, is_deliberate_break
@@ -181,13 +183,7 @@ def _is_title(heading: Heading, page: int, largest: float) -> bool:
 
 def _weights(pieces: list[Piece], offsets: Offsets) -> list[int]:
     """Tokens of each piece in the text of all."""
-    weights = [0] * len(pieces)
-    tokens = iter(offsets(render(pieces)))
-    begin, _ = next(tokens, (None, None))
-    end = -len(pieces[0].gap)
-    for index, piece in enumerate(pieces):
-        end += len(piece.gap) + len(piece.text)
-        while begin is not None and begin < end:
-            weights[index] += 1
-            begin, _ = next(tokens, (None, None))
-    return weights
+    begins = [begin for begin, _ in offsets(render(pieces))]
+    ends = accumulate((len(piece.gap) + len(piece.text) for piece in pieces), initial=-len(pieces[0].gap))
+    reached = [bisect_left(begins, end) for end in ends]
+    return [reached_here - before for before, reached_here in pairwise(reached)]

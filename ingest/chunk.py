@@ -7,6 +7,8 @@ a passage found twice takes a place among the results and in the context from an
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from operator import add, sub
 
 from ingest.blocks import Offsets, Unit, units_of
 from ingest.groups import Kind
@@ -18,7 +20,7 @@ from ingest.rows import Row, rows_of
 from ingest.running import without_running
 from ingest.tables import with_heads
 from ingest.tidy import tidied
-from ingest.types import Bookmark, Chunk, ChunkWord, Page
+from ingest.types import Bookmark, Chunk, ChunkWord, Page, made_of
 
 __all__ = ["BODY_LOOK_AHEAD", "ChunkLimits", "chunk_pages", "embedded_text"]
 
@@ -74,22 +76,17 @@ def _rows(pages: Iterable[Page]) -> Iterator[tuple[list[Row], BodySize]]:
 
 
 def _chunk(ordinal: int, units: list[Unit]) -> Chunk:
-    texts: list[str] = []
-    words: list[ChunkWord] = []
-    position = 0
-    for unit in units:
-        for index, piece in enumerate(unit.pieces):
-            gap = "\n" if unit.opens and index == 0 else piece.gap
-            if words:
-                texts.append(gap)
-                position += len(gap)
-            texts.append(piece.text)
-            end = position + len(piece.text)
-            words.append(ChunkWord(position, end, piece.page, piece.start, piece.end, piece.box))
-            position = end
-    pages = [word.page for word in words]
+    pieces = [piece for unit in units for piece in unit.pieces]
+    gaps = [
+        gap for unit in units for gap in ("\n" if unit.opens else unit.pieces[0].gap, *[p.gap for p in unit.pieces[1:]])
+    ]
+    gaps[0] = ""
+    texts, _, pages, sources, source_ends, boxes = zip(*pieces, strict=True)
+    ends = list(accumulate(map(len, map(add, gaps, texts))))
+    starts = map(sub, ends, map(len, texts))
+    words = made_of(ChunkWord, zip(starts, ends, pages, sources, source_ends, boxes, strict=True))
     rows = sum(unit.kind is Kind.TABLE_ROW for unit in units)
-    return Chunk(ordinal, min(pages), max(pages), _path_of(units), "".join(texts), tuple(words), rows)
+    return Chunk(ordinal, min(pages), max(pages), _path_of(units), "".join(map(add, gaps, texts)), tuple(words), rows)
 
 
 def _path_of(units: list[Unit]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from ingest.frames import ProtocolError
 from ingest.limits import Limits
 from ingest.metadata import date_of, language_of
-from ingest.types import Bookmark, DocumentInfo, Line, Page, Source, Word
+from ingest.types import Bookmark, DocumentInfo, Line, Page, Source, Word, made_of
 
 DAMAGED = "it is damaged and could not be read, or not to its end"
 TITLE_CHARACTERS = 1000
@@ -81,7 +81,7 @@ def _words(message: Mapping[str, object], length: int, limits: Limits) -> list[W
     if any(start < end for end, start in zip(ends, starts[1:], strict=False)):
         raise ProtocolError("words overlap")
     boxes = _boxes(message, "boxes", len(starts))
-    return list(map(Word, starts, ends, boxes))
+    return made_of(Word, zip(starts, ends, boxes, strict=True))
 
 
 def _lines(message: Mapping[str, object], words: list[Word]) -> tuple[Line, ...]:
@@ -104,7 +104,7 @@ def _lines(message: Mapping[str, object], words: list[Word]) -> tuple[Line, ...]
 
 def _boxes(message: Mapping[str, object], key: str, count: int) -> list[tuple[float, float, float, float]]:
     values = _column(message, key, 4 * count, -_FAR, _FAR)
-    floats = [value / 100 for value in values]
+    floats = (np.array(values, dtype=np.float64) / 100).tolist()
     return list(zip(floats[0::4], floats[1::4], floats[2::4], floats[3::4], strict=True))
 
 

@@ -34,6 +34,7 @@ _FARTHEST_WORD = 400
 POINTS = 72
 MOST_DOTS = 16_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CODE = re.compile(r"^code=\d+: ")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
 
@@ -362,7 +363,8 @@ def _clean(text: str) -> str:
 
 
 def _brief(text: str) -> str:
-    return " ".join(_clean(text).split())[:200]
+    """MuPDF's message without the number of its kind."""
+    return _CODE.sub("", " ".join(_clean(text).split()))[:200]
 
 
 def warm_up_drawing() -> None:

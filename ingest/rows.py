@@ -5,10 +5,11 @@ height that follow each other in reading order become one `Row` (`tidy` then men
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ingest.normalise import normalised
 from ingest.pieces import Piece, render
-from ingest.types import Line, Page
+from ingest.types import Line, Page, made_of
 
 CELL_GAP = "  "
 _SAME_ROW_OVERLAP = 0.5
@@ -117,15 +118,20 @@ def vertical_overlap(one: tuple[float, float], other: tuple[float, float]) -> fl
 
 def _cells(page: Page, line: Line) -> list[Cell]:
     """A line's words: one cell, or one more wherever the currency sign of the next amount stands at the end of it."""
-    runs: list[list[Piece]] = []
     text, number = page.text, page.number
-    for word in line.words:
-        readable = normalised(text[word.start : word.end])
-        if not readable:
-            continue
-        if not runs or (readable in _CURRENCIES and runs[-1][-1].text[-1] in _NUMBER_ENDS):
-            runs.append([])
-        runs[-1].append(Piece(readable, " ", number, word.start, word.end, word.box))
+    readable = [normalised(text[start:end]) for start, end, _ in line.words]
+    pieces = made_of(
+        Piece,
+        ((word, " ", number, *source) for word, source in zip(readable, line.words, strict=True) if word),
+    )
+    if not pieces:
+        return []
+    borders = [
+        index
+        for index, word in enumerate(pieces)
+        if word.text in _CURRENCIES and index and pieces[index - 1].text[-1] in _NUMBER_ENDS
+    ]
+    runs = [pieces[begin:end] for begin, end in pairwise([0, *borders, len(pieces)])]
     if len(runs) == 1:
         return [Cell(runs[0], line.box[0], line.box[2])]
     return [Cell(run, run[0].box[0], run[-1].box[2]) for run in runs]

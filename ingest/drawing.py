@@ -18,11 +18,12 @@ CHANGED_HINT = "its new content is read as soon as it has settled; ask again the
 
 
 class PageDrawer:
-    """Opens files below one folder for drawing; the deadline for one page is that for all of it."""
+    """Opens files below one folder for drawing; the deadline for one page is that for all of it, by the clock as well:
+    somebody is waiting."""
 
     def __init__(self, root: bytes, limits: Limits, start: Starter = PARSERS.start) -> None:
         self._root = root
-        self._limits = replace(limits, document_seconds=limits.page_seconds, message_bytes=_MESSAGE_BYTES)
+        self._limits = replace(limits, document_seconds=limits.page_seconds, patience=1, message_bytes=_MESSAGE_BYTES)
         self._start = start
 
     def draw(self, path: bytes, sha256: str, number: int, dpi: int, boxes: Sequence[Box], stop: Event) -> PageImage:

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import socket
 import subprocess
 import threading
@@ -24,7 +25,7 @@ from ingest.frames import NUMBER, ORDER_BYTES
 _log = logging.getLogger(__name__)
 COMMAND = launch.command("forkserver_child")
 _IDLE_SECONDS = 60.0
-_START_SECONDS = 120.0
+_ANSWER_SECONDS = 60.0
 _KILLED = -9
 _NOBODY_THERE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN)
 
@@ -75,11 +76,19 @@ class Forked:
 class ForkServer:
     """Starts parsers; the template process behind it comes and goes."""
 
-    def __init__(self, command: Sequence[str] = COMMAND, idle_seconds: float = _IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        command: Sequence[str] = COMMAND,
+        idle_seconds: float = _IDLE_SECONDS,
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
+        """A template that does not answer an order within `answer_seconds` is ended."""
         self._command = command
         self._idle_seconds = idle_seconds
+        self._answer_seconds = answer_seconds
         self._lock = threading.Lock()
         self._control: socket.socket | None = None  # guarded by _lock, as is the next
+        self._process: subprocess.Popen[bytes] | None = None
         self._watcher: threading.Thread | None = None
 
     def start(self, arguments: Sequence[str], document: int) -> Forked:
@@ -93,16 +102,19 @@ class ForkServer:
             if forked is not None:
                 return forked
             self._forget(control)  # it ended, for want of work or killed, before it took the order
-        raise OSError(errno.ECHILD, "the process that readers are forked from does not start")
+        raise OSError(errno.ECHILD, "the process that readers are forked from ended twice before it took the order")
 
     def close(self) -> None:
         """End the template process and the parsers it has; the next `start` starts another."""
         with self._lock:
-            control, self._control, watcher = self._control, None, self._watcher
+            control, self._control, watcher, process = self._control, None, self._watcher, self._process
         if control is not None:
             control.close()
-        if watcher is not None:
+        if watcher is not None and process is not None:
             watcher.join(launch.GRACE_SECONDS)
+            if watcher.is_alive():
+                process.kill()
+                watcher.join(launch.GRACE_SECONDS)
 
     def _ordered(self, control: socket.socket, order: bytes, document: int) -> Forked | None:
         """None: there is nobody to take orders any more."""
@@ -121,8 +133,11 @@ class ForkServer:
             try:
                 socket.send_fds(control, [order], [document, output_end, complaints_end, told.fileno()])
                 theirs.close()
-                teller.settimeout(_START_SECONDS)
+                teller.settimeout(self._answer_seconds)
                 answer = teller.recv(NUMBER.size)
+            except TimeoutError:
+                self._end(control)
+                raise OSError(errno.ETIMEDOUT, "the process that readers are forked from does not answer") from None
             except OSError as error:
                 if error.errno in _NOBODY_THERE:
                     return None
@@ -141,6 +156,14 @@ class ForkServer:
                 self._control = self._started()
             return self._control
 
+    def _end(self, control: socket.socket) -> None:
+        """Kill the template behind this connection, and with it its parsers."""
+        with self._lock:
+            process = self._process if self._control is control else None
+        if process is not None:
+            process.kill()
+        self._forget(control)
+
     def _forget(self, control: socket.socket) -> None:
         with self._lock:
             if self._control is control:
@@ -149,29 +172,40 @@ class ForkServer:
 
     def _started(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        started: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+        ours.settimeout(self._answer_seconds)  # for sending: the buffer of one that takes no orders fills up
+        started: queue.SimpleQueue[subprocess.Popen[bytes] | BaseException] = queue.SimpleQueue()
         # The kernel kills it when the thread that started it ends, so that thread waits for its end.
-        self._watcher = threading.Thread(
+        watcher = threading.Thread(
             target=self._watch, args=(ours, theirs, started), name="docent-forkserver", daemon=True
         )
-        self._watcher.start()
-        error = started.get()
-        if error is not None:
+        try:
+            watcher.start()
+            found = started.get()
+        except RuntimeError as error:
+            theirs.close()
+            found = OSError(errno.EAGAIN, str(error))
+        if isinstance(found, BaseException):
             ours.close()
-            raise error
+            raise found
+        self._process, self._watcher = found, watcher
         return ours
 
-    def _watch(self, ours: socket.socket, theirs: socket.socket, started: "queue.SimpleQueue[OSError | None]") -> None:
+    def _watch(
+        self,
+        ours: socket.socket,
+        theirs: socket.socket,
+        started: "queue.SimpleQueue[subprocess.Popen[bytes] | BaseException]",
+    ) -> None:
         with theirs:
             try:
                 process = launch.start(self._command, (str(self._idle_seconds),), theirs.fileno(), subprocess.DEVNULL)
-            except OSError as error:
+            except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits for the start
                 started.put(error)
                 return
-        started.put(None)
-        status = process.wait()
-        if status:
-            _log.warning("the process that readers are forked from ended (%s); it is started again when needed", status)
+        started.put(process)
+        if status := process.wait():
+            ending = signal.Signals(-status).name if status < 0 else f"status {status}"
+            _log.warning("the process that readers are forked from ended (%s); it is started again when needed", ending)
         self._forget(ours)
 
 

@@ -53,7 +53,8 @@ class Parsers:
             events = self._poll.poll(None if self._watched else idle * 1000)
             if not events and not self._watched:
                 return
-            for descriptor, _ in events:
+            # In the order of registration, the signal last: a number of a teller that was reaped may be another's by then.
+            for descriptor, _ in sorted(events, key=lambda event: event[0] == self._woken):
                 if descriptor == self._woken:
                     self._reap()
                 elif descriptor == self._control.fileno():

@@ -6,6 +6,8 @@ The parent enforces time and message sizes (see `sandbox`); what is set here hol
 import resource
 from dataclasses import asdict, dataclass
 
+from ingest.deadline import PATIENCE
+
 MIB = 1024 * 1024
 _CPU_GRACE_SECONDS = 5
 
@@ -15,9 +17,11 @@ class Limits:
     """Bounds on reading one document. The defaults are far above any honest document."""
 
     page_seconds: float = 60.0
-    """Longest wait for one page."""
+    """Processor time for one page."""
     document_seconds: float = 1800.0
-    """Longest wait for all pages together; time in which the reader itself is waited for does not count."""
+    """Processor time for all pages together."""
+    patience: float = PATIENCE
+    """Times these is how long it may take by the clock; time in which the reader itself is waited for does not count."""
     memory_bytes: int = 1024 * MIB
     """Memory of the parser's process, the mapped file not counted."""
     file_bytes: int = 4096 * MIB

@@ -30,10 +30,11 @@ _BOLD = pymupdf.TEXT_FONT_BOLD
 _ITALIC = 2
 _COLOURED = 48
 _FARTHEST_WORD = 400
-"""A word farther than this from the one before is not looked for: it was clipped out of the text."""
+"""Characters from the end of the white space behind a word; one that begins farther away was clipped out of the text."""
 POINTS = 72
 MOST_DOTS = 16_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SPACE = re.compile(r"\s*")
 _CODE = re.compile(r"^code=\d+: ")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
@@ -290,7 +291,10 @@ def _add_words(
     line: tuple[int, int] | None = None
     starts, ends, boxes, line_words = raw["starts"], raw["ends"], raw["boxes"], raw["line_words"]
     for x0, y0, x1, y1, word, block, row, _ in words:
-        start = text.find(word, position, position + _FARTHEST_WORD)
+        start = text.find(word, position, position + len(word) + _FARTHEST_WORD)
+        if start < 0:
+            position = _SPACE.match(text, position).end()  # type: ignore[union-attr]  # it always matches
+            start = text.find(word, position, position + len(word) + _FARTHEST_WORD)
         if start < 0:
             continue
         position = start + len(word)

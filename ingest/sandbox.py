@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from ingest import errors, frames, landlock, seccomp
-from ingest.deadline import PATIENCE, Deadline
+from ingest.deadline import Deadline
 from ingest.drawn import Drawing, decode_image
 from ingest.forkserver import PARSERS
 from ingest.frames import ProtocolError
@@ -42,6 +42,7 @@ _CRASH_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pd
 _START_HINT = "see whether memory and processes are left (`docent doctor`); it is tried again"
 _DISK_HINT = "check the disk (dmesg); it is tried again by itself"
 _KILLED_HINT = "see whether memory is left (`docent doctor`); it is tried again by itself"
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _STUCK_HINT = "see whether the disk answers and the machine is not overloaded; it is tried again by itself"
 _LIMIT_HINT = "split it into smaller files, or print it to PDF anew"
 
@@ -95,7 +96,7 @@ class Extraction:
         self._owned = owned
         self._limits = limits
         self._stop = stop
-        self._left = PATIENCE * limits.document_seconds
+        self._left = limits.patience * limits.document_seconds
         self.damaged: list[int] = []
         """Numbers of the pages that could not be read; complete after the last page."""
         self.recognition = Recognition(ocr, limits, self._stop)
@@ -221,7 +222,7 @@ class Extraction:
     def _deadline(self) -> Deadline:
         """For one page; the processor time for the whole document is limited by the kernel."""
         seconds = self._limits.page_seconds
-        return Deadline(self._process.pid, seconds, min(PATIENCE * seconds, self._left))
+        return Deadline(self._process.pid, seconds, min(self._limits.patience * seconds, self._left))
 
     def _timed(self, size: int, deadline: Deadline) -> bytes:
         """So many bytes of the child's, the wait for them counted."""
@@ -261,7 +262,7 @@ class Extraction:
         complaint = self._process.complaint(self._limits.stderr_bytes)
         if -status == signal.SIGBUS:  # the file is mapped: a page of it could not be read
             raise errors.Unreadable(self.what, "the disk reported an error while it was read", _DISK_HINT)
-        if -status == signal.SIGKILL:  # its own limits end it by other signals
+        if -status in _FROM_OUTSIDE:  # its own limits end it by other signals
             raise errors.ParserKilled(self.what, "its reader was killed, perhaps as memory was short", _KILLED_HINT)
         if -status == signal.SIGXCPU or "alloc" in complaint or "MemoryError" in complaint:
             raise errors.ParserLimit(self.what, "reading it takes more memory or time than is allowed", _LIMIT_HINT)

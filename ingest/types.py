@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 Source = Literal["text", "ocr", "skipped", "empty"]
 """How a page was read: its own text; its picture's words recognised; not at all, though it shows something; nothing on it."""
 
-EXTRACTOR_VERSION = 3
+EXTRACTOR_VERSION = 4
 """Raised whenever the same file would give other pages."""
 
 CHUNKER_VERSION = 3

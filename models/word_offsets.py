@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from tokenizers import Tokenizer
 
-_WORDS = 1 << 14
-"""Kept of them; a few megabytes."""
+_WORDS, _LONGEST = 1 << 14, 32
+"""Kept of them, and characters of one that is kept: some ten megabytes at most."""
 
 Spans = list[tuple[int, int]]
 
@@ -20,13 +20,15 @@ class WordOffsets:
     """The offsets that `encode(text)` gives for texts of any length, put together from those of their words."""
 
     def __init__(self, encode: Callable[[str], Spans]) -> None:
+        self._encode = encode
         self._known = lru_cache(maxsize=_WORDS)(encode)
 
     def __call__(self, text: str) -> Spans:
         found: Spans = []
         at = 0
         for word in text.split(" "):
-            for begin, end in self._known(word):
+            known = self._known if len(word) <= _LONGEST else self._encode
+            for begin, end in known(word):
                 found.append((begin + at, end + at))
             at += len(word) + 1
         return found

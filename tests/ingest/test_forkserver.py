@@ -11,7 +11,8 @@ from threading import Thread
 import psutil
 import pytest
 
-from ingest.errors import ParserKilled
+from ingest import launch
+from ingest.errors import ParserKilled, Unreadable
 from ingest.forkserver import ForkServer
 from ingest.launch import executed
 from ingest.sandbox import open_extraction
@@ -103,12 +104,58 @@ def test_closing_ends_the_template_and_whoever_is_reading(pdf: Path, long: Path,
     assert len(texts(pdf, server)) == 2
 
 
-def test_giving_up_a_reader_ends_its_process(pdf: Path, server: ForkServer) -> None:
-    extraction = open_extraction(pdf, start=server.start)
+def test_giving_up_a_reader_ends_its_process(long: Path, server: ForkServer) -> None:
+    extraction = open_extraction(long, start=server.start)
     pid = extraction._process.pid
     extraction.close()
     assert not psutil.pid_exists(pid)
-    assert extraction._process.returncode in (0, -signal.SIGKILL)
+    assert extraction._process.returncode == -signal.SIGKILL
+
+
+def test_a_template_that_does_not_answer_is_ended_and_another_started(pdf: Path) -> None:
+    server, before = ForkServer(answer_seconds=0.5), templates()
+    assert len(texts(pdf, server)) == 2
+    (template,) = templates() - before
+    os.kill(template, signal.SIGSTOP)
+    with pytest.raises(Unreadable, match="does not answer"):
+        texts(pdf, server)
+    wait_until(lambda: not psutil.pid_exists(template), "the stopped template to end")
+    assert len(texts(pdf, ForkServer())) == 2
+    server.close()
+
+
+def test_closing_ends_a_template_that_is_stopped(
+    pdf: Path, server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "GRACE_SECONDS", 0.2)
+    before = templates()
+    assert len(texts(pdf, server)) == 2
+    (template,) = templates() - before
+    os.kill(template, signal.SIGSTOP)
+    server.close()
+    wait_until(lambda: not psutil.pid_exists(template), "the stopped template to end")
+
+
+def test_whatever_prevents_a_start_is_told_and_prevents_no_later_one(
+    pdf: Path, server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing_left(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "start", nothing_left)
+        with pytest.raises(MemoryError):
+            texts(pdf, server)
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", _no_thread)
+        with pytest.raises(Unreadable, match="new thread"):
+            texts(pdf, server)
+    server.close()
+    assert len(texts(pdf, server)) == 2
+
+
+def _no_thread(self: Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_template_that_does_not_start_is_told(pdf: Path) -> None:
@@ -116,7 +163,7 @@ def test_a_template_that_does_not_start_is_told(pdf: Path) -> None:
         (ForkServer(("/no/such/python",)), errno.ENOENT),
         (ForkServer(("/bin/false",)), errno.ECHILD),
     ):
-        with pytest.raises(OSError, match=r"No such|does not start") as caught, pdf.open() as file:
+        with pytest.raises(OSError, match=r"No such|ended twice") as caught, pdf.open() as file:
             server.start(["{}", ""], file.fileno())
         assert caught.value.errno == error
 

@@ -72,6 +72,22 @@ def test_text_without_pages_is_laid_out_the_same_each_time(tmp_path: Path) -> No
     assert {(page.width, page.height) for page in first} == {(400, 600)}
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        pytest.param(("\n" + " " * 79) * 12 + "\n", id="padded lines"),
+        pytest.param(" " * 900, id="spaces"),
+        pytest.param(" " + "A1," * 300 + " ", id="a word longer than a line"),
+    ],
+)
+def test_nothing_is_lost_behind_wide_gaps_and_long_words(tmp_path: Path, between: str) -> None:
+    content = f"MONTHLY REPORT{between}The boiler was cleaned.\n".encode()
+    pages = read(tmp_path / "report.txt", content)
+    words = [page.text[word.start : word.end] for page in pages for line in page.lines for word in line.words]
+    assert words[:2] == ["MONTHLY", "REPORT"]
+    assert words[-4:] == ["The", "boiler", "was", "cleaned."]
+
+
 @pytest.mark.skipif(bool(Ocr().missing()), reason="Tesseract is not installed")
 @pytest.mark.parametrize("way", ["png", "cbz"])
 def test_a_picture_is_read_by_text_recognition(tmp_path: Path, way: str) -> None:

@@ -1,6 +1,7 @@
 """Whatever a file or the process that reads it does, the caller gets pages or one of ingest's errors."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from threading import Event, Timer
@@ -211,14 +212,32 @@ def test_a_child_that_computes_for_longer_than_is_allowed_is_ended(pdf: Path) ->
         read_by("busy", pdf, Limits(page_seconds=0.3))
 
 
-def test_the_reader_of_pages_may_take_longer_than_the_deadline(pdf: Path) -> None:
-    limits = Limits(page_seconds=2.0, document_seconds=4.0)
-    with open_extraction(pdf, limits) as extraction:
-        extraction._left = 0.5  # as if it had been slow before
+def test_only_the_wait_for_the_parser_counts_against_the_deadline_by_the_clock(
+    pdf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with open_extraction(pdf, Limits(page_seconds=2.0, document_seconds=4.0, patience=1)) as extraction:
         pages = iter(extraction)
-        first = next(pages)
-        assert first.number == 1
+        assert next(pages).number == 1
+        now[0] += 3600.0  # as if the embedder had taken an hour
         assert [page.number for page in pages] == [2]
+    child = (sys.executable, "-I", str(HOSTILE), "idle after info")
+    with open_extraction(pdf, Limits(page_seconds=2.0, patience=1), start=executed(*child)) as extraction:
+        late = Timer(0.3, lambda: now.__setitem__(0, now[0] + 3.0))
+        late.start()
+        with pytest.raises(ParserKilled, match="not get on"):
+            list(extraction)
+        late.join()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_child_that_somebody_ends_is_worth_another_try(pdf: Path, number: signal.Signals) -> None:
+    child = (sys.executable, "-I", str(HOSTILE), "idle after info")
+    with open_extraction(pdf, start=executed(*child)) as extraction:
+        os.kill(extraction._process.pid, number)
+        with pytest.raises(ParserKilled):
+            list(extraction)
 
 
 def test_stopping_ends_a_wait_at_once(pdf: Path) -> None:

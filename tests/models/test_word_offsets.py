@@ -9,6 +9,7 @@ from models.word_offsets import WordOffsets, splits_at_spaces
 
 TOKENIZER = Tokenizer.from_file(str(BUILTIN / "tokenizer.json"))
 TOKENIZER.no_truncation()
+TOKENIZER.encode_special_tokens = True
 
 
 def encoded(text: str) -> list[tuple[int, int]]:
@@ -54,7 +55,10 @@ def test_others_are_not_taken_for_such() -> None:
     assert not any(map(splits_at_spaces, (metaspace, lower, spaced, stripping, short)))
 
 
-def test_the_cache_is_bounded() -> None:
+def test_the_cache_is_bounded_in_words_and_in_their_length() -> None:
     offsets = WordOffsets(lambda word: [(0, len(word))])
     assert offsets(" ".join(map(str, range(40_000))))[-1][1] > 0
     assert offsets._known.cache_info().currsize <= 1 << 14
+    asked = offsets._known.cache_info().misses
+    assert offsets("x" * 1000 + " " + "y" * 33) == [(0, 1000), (1001, 1034)]
+    assert offsets._known.cache_info().misses == asked

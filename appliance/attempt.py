@@ -18,8 +18,8 @@ from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow, Trouble
 from appliance.store.sink import RevisionSink
-from ingest.errors import IngestError, ParserKilled, PermanentError, Stopped, Unreadable
-from ingest.types import Batch, DocumentInfo, FileIdentity, Progress, RevisionKey, Sink, Vector
+from ingest.errors import IngestError, ParserKilled, PermanentError, ReadOtherwise, Stopped, Unreadable
+from ingest.types import Batch, DocumentInfo, FileIdentity, Page, Progress, RevisionKey, Sink, Vector
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,12 @@ class Attempt:
             StoreError, NotReady: nothing could be noted; the document stays in the queue.
         """
         try:
-            self._read(reader)
+            try:
+                self._read(reader)
+            except ReadOtherwise as error:
+                _log.info("%s; it is begun anew", error)
+                self._store.begin_anew(self._row.id)
+                self._read(reader)
         except (Stopped, UnknownDocument):
             _log.debug("reading %s was interrupted", display(self._row.path))
         except IngestError as error:
@@ -190,6 +195,9 @@ class _Watched:
 
     def progress(self) -> Progress:
         return self._sink.progress()
+
+    def holds(self, page: Page) -> bool:
+        return self._sink.holds(page)
 
     def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
         return self._sink.known_vectors(texts)

@@ -138,7 +138,16 @@ def _group(name: str) -> Iterator[Path | None]:
         yield folder
     finally:
         if folder is not None:
-            folder.rmdir()
+            _remove(folder)
+
+
+def _remove(group: Path) -> None:
+    """Once the last process in it has gone: those that a service has started end a moment after it."""
+    deadline = time.monotonic() + 10.0
+    while group.exists() and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        time.sleep(0.1)
 
 
 def _in(group: Path | None) -> Sequence[str]:

@@ -13,6 +13,7 @@ IngestError
     ├── Unreadable          permission denied or an I/O error
     ├── ParserKilled        the parser's process was killed from outside
     ├── FileChanged         the file changed while it was being read
+    ├── ReadOtherwise       what was committed before an interruption is read otherwise now
     └── Stopped             the service is stopping
 
 Every error says what was attempted on which file (`what`), the cause in plain words (`why`) and what to do next
@@ -98,6 +99,13 @@ class FileChanged(TransientError):
     """The file changed while it was being read."""
 
     code = "file_changed"
+
+
+class ReadOtherwise(TransientError):
+    """A page that was committed before an interruption is read otherwise now, as text recognition was changed say: what
+    is there and what would come do not fit, so the document is to be begun anew."""
+
+    code = "read_otherwise"
 
 
 class Stopped(TransientError):

@@ -4,9 +4,10 @@ Three things overlap: the parser's process and the chunker run ahead in a thread
 embedder works on up to two batches; the calling thread asks the sink, and commits a batch while the next is embedded.
 Only the calling thread touches the sink.
 
-After a restart everything is read and chunked again from the first page, which always gives the same chunks, and what
-the sink has already is passed over without embedding: chunks by their number, pages by theirs. The first batches are
-small and none waits long for its last chunk, so that work which is stopped again and again gets on all the same.
+After a restart everything is read and chunked again from the first page. The same pages always give the same chunks, and
+what the sink has already is passed over without embedding: chunks by their number, pages once they have been compared,
+as text recognition may have been changed meanwhile. The first batches are small and none waits long for its last chunk,
+so that work which is stopped again and again gets on all the same.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 
 from ingest.chunk import ChunkLimits, chunk_pages, embedded_text
-from ingest.errors import NoText, Stopped
+from ingest.errors import NoText, ReadOtherwise, Stopped
 from ingest.sandbox import Extraction
 from ingest.title import best_title
 from ingest.types import Batch, Chunk, EmbeddedChunk, Embedder, Page, Sink, Vector
@@ -37,6 +38,8 @@ class _Draft:
     """A batch before its vectors are known."""
 
     pages: list[Page] = field(default_factory=list)
+    again: list[Page] = field(default_factory=list)
+    """Pages that the sink has already."""
     chunks: list[tuple[Chunk, str]] = field(default_factory=list)
     pages_done: int = 0
     title: str = ""
@@ -54,8 +57,9 @@ def run(
 ) -> None:
     """Bring one document into the sink; what the sink already has is kept.
 
-    `batch_chunks` are committed together, fewer of them at first and where they come slowly. Raises NoText, Stopped once `stop` is set, and whatever the extraction, the embedder and the sink raise. What was
-    committed before stays committed.
+    `batch_chunks` are committed together, fewer of them at first and where they come slowly. Raises NoText, Stopped once
+    `stop` is set, ReadOtherwise, and whatever the extraction, the embedder and the sink raise. What was committed before
+    stays committed.
     """
     limits = limits or ChunkLimits(max_tokens=embedder.max_tokens)
     sink.begin(extraction.info)
@@ -64,6 +68,8 @@ def run(
         with ThreadPoolExecutor(_EMBEDDED_AT_ONCE, thread_name_prefix="embed-batch") as pool:
             for draft in drafts:
                 if draft is not None:
+                    _compare(sink, draft.again, extraction.what)
+                if draft is not None and (draft.pages or draft.chunks):
                     texts = [text for _, text in draft.chunks]
                     known = sink.known_vectors(texts) if texts else {}
                     missing = [text for text in dict.fromkeys(texts) if text not in known]
@@ -75,6 +81,12 @@ def run(
     if drafts.chunks_seen == 0:
         raise _no_text(extraction)
     sink.complete()
+
+
+def _compare(sink: Sink, pages: list[Page], what: str) -> None:
+    for page in pages:
+        if not sink.holds(page):
+            raise ReadOtherwise(what, f"page {page.number} is read otherwise than before", "it is begun anew by itself")
 
 
 def _embed(embedder: Embedder, texts: list[str], stop: Event, what: str) -> list[Vector]:
@@ -195,12 +207,12 @@ class _Drafts:
                 draft.chunks.append((chunk, embedded_text(chunk)))
             self._take(read, chunk.page_last, draft)
             slow = bool(draft.chunks) and self._clock() - began >= _BATCH_SECONDS
-            if slow or len(draft.chunks) >= size or len(draft.pages) >= _BATCH_PAGES:
+            if slow or len(draft.chunks) >= size or len(draft.pages) + len(draft.again) >= _BATCH_PAGES:
                 yield draft
                 draft, size = _Draft(pages_done=draft.pages_done, title=draft.title), min(2 * size, self._size)
                 began = self._clock()
         self._take(read, self._extraction.info.pages, draft)
-        if draft.pages or draft.chunks:
+        if draft.pages or draft.again or draft.chunks:
             yield draft
 
     def _remembered(self, read: deque[Page]) -> Iterator[Page]:
@@ -211,13 +223,12 @@ class _Drafts:
             yield page
 
     def _take(self, read: deque[Page], last: int, draft: _Draft) -> None:
-        """Move the pages up to `last` into the batch, but for those that the sink has already."""
+        """Move the pages up to `last` into the batch."""
         while read and read[0].number <= last:
             page = read.popleft()
             if page.number == 1:
                 self._title = best_title(self._extraction.info.title, page)
-            if page.number > self._done.pages_done:
-                draft.pages.append(page)
+            (draft.pages if page.number > self._done.pages_done else draft.again).append(page)
             draft.pages_done = max(page.number, self._done.pages_done)
         draft.title = self._title
 

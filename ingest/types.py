@@ -211,6 +211,9 @@ class Sink(Protocol):
     def progress(self) -> Progress:
         """What is already committed of this revision."""
 
+    def holds(self, page: Page) -> bool:
+        """Whether this page was committed with the same text, read in the same way."""
+
     def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
         """Vectors that the store already has for these embedded texts."""
 

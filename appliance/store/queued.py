@@ -156,6 +156,20 @@ class Queued:
         model, revision = self._database.write(job)
         return RevisionSink(self._database, self._write_named, model, revision, ticket)
 
+    def begin_anew(self, document: str) -> None:
+        """Go on with nothing that was begun of a document; it answers as before until it is read.
+
+        Raises:
+            UnknownDocument: there is none.
+        """
+        number = document_number(document)
+
+        def job(connection: apsw.Connection) -> None:
+            documents.get(connection, number)
+            revisions.begin_anew(connection, embedders.writing(connection), number)
+
+        self._database.write(job)
+
     def fail(
         self,
         document: str,

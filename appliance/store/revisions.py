@@ -75,7 +75,7 @@ def open_building(connection: apsw.Connection, index: VectorIndex, document: int
         if tuple(columns) == _columns(key) and chunking == key.chunking:
             return int(revision)
         if tuple(columns) == _columns(key) and alone:
-            run(connection, "UPDATE documents SET serving = building, building = NULL WHERE id = ?", (document,))
+            _keep_answering(connection, document)
         else:
             drop_building(connection, index, document)
     run(
@@ -86,6 +86,35 @@ def open_building(connection: apsw.Connection, index: VectorIndex, document: int
     revision = connection.last_insert_rowid()
     run(connection, "UPDATE documents SET building = ? WHERE id = ?", (revision, document))
     return revision
+
+
+def begin_anew(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
+    """Let nothing of the building revision be gone on with; where it is all that answers, it answers until the next one."""
+    held = row(
+        connection,
+        "SELECT d.serving IS NULL AND r.chunks > 0 FROM documents d JOIN revisions r ON r.id = d.building WHERE d.id = ?",
+        (document,),
+    )
+    if held is not None and held[0]:
+        _keep_answering(connection, document)
+    else:
+        drop_building(connection, index, document)
+
+
+def _keep_answering(connection: apsw.Connection, document: int) -> None:
+    """An unfinished revision stays what answers, and is not gone on with."""
+    run(connection, "UPDATE documents SET serving = building, building = NULL WHERE id = ?", (document,))
+
+
+def holds(connection: apsw.Connection, revision: int, page: Page) -> bool:
+    """Whether the revision has this page with the same text, read in the same way."""
+    return bool(
+        value(
+            connection,
+            "SELECT count(*) FROM pages WHERE revision = ? AND number = ? AND source = ? AND text = ?",
+            (revision, page.number, page.source, storable(page.text)),
+        )
+    )
 
 
 def progress(connection: apsw.Connection, revision: int) -> Progress:

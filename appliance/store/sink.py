@@ -14,7 +14,7 @@ from appliance.store import documents, embedders, names, queue, revisions, twins
 from appliance.store.database import Database
 from appliance.store.vectors import VectorIndex, text_hash
 from ingest.errors import Stopped
-from ingest.types import Batch, DocumentInfo, Progress, Vector
+from ingest.types import Batch, DocumentInfo, Page, Progress, Vector
 
 T = TypeVar("T")
 _COPIED_AT_ONCE = 256
@@ -47,6 +47,11 @@ class RevisionSink:
         """What is already committed of this revision."""
         with self._database.read() as connection:
             return revisions.progress(connection, self._revision)
+
+    def holds(self, page: Page) -> bool:
+        """Whether this page was committed with the same text, read in the same way."""
+        with self._database.read() as connection:
+            return revisions.holds(connection, self._revision, page)
 
     def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
         """Vectors that the store already has for these embedded texts."""

@@ -62,11 +62,15 @@ def copy_some(
 
 
 def _twin(connection: apsw.Connection, revision: int) -> tuple[int, str, int, int] | None:
+    """One with every page read, and those that the revision has already read alike."""
     found = row(
         connection,
         "SELECT t.id, t.title, t.pages, t.chunks FROM revisions r JOIN revisions t ON t.sha256 = r.sha256 AND t.complete = 1"
         " AND t.extractor = r.extractor AND t.chunker = r.chunker AND t.template = r.template AND t.chunking = r.chunking"
-        " JOIN documents d ON d.serving = t.id WHERE r.id = ? AND t.id <> r.id ORDER BY t.id LIMIT 1",
+        " JOIN documents d ON d.serving = t.id WHERE r.id = ? AND t.id <> r.id"
+        " AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.revision = t.id AND p.source = 'skipped')"
+        " AND NOT EXISTS (SELECT 1 FROM pages p JOIN pages o ON o.revision = r.id AND o.number = p.number"
+        " WHERE p.revision = t.id AND (o.source <> p.source OR o.text <> p.text)) ORDER BY t.id LIMIT 1",
         (revision,),
     )
     return None if found is None else (found[0], found[1], found[2], found[3])

@@ -43,7 +43,7 @@ class TextReader:
         return TextReading(self, path, open_file(path, beneath=self.root), stop)
 
     def hold(self, path: bytes) -> threading.Event:
-        """Let readings of a path wait after their first batch until the event is set."""
+        """Let readings of a path wait after their first batch (if that does not fail) until the event is set."""
         return self.gates.setdefault(path, threading.Event())
 
 

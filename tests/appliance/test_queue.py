@@ -11,7 +11,7 @@ from appliance.lanes import SMALL_BYTES
 from appliance.store import Store
 from appliance.store.connection import open_writer, run
 from appliance.store.migrations import MIGRATIONS, migrate
-from ingest.errors import BrokenPdf, ParserKilled, Unreadable
+from ingest.errors import BrokenPdf, ParserKilled, ReadOtherwise, Unreadable
 from tests.appliance.intake_driver import Driver, driving
 from tests.appliance.store.filling import EMBEDDER, embed, identity, key, texts_of
 from tests.live import wait_until
@@ -70,6 +70,18 @@ def test_failures_are_counted_from_the_last_progress(driver: Driver) -> None:
         driver.wait_for_attempts("a.pdf", 1)
         driver.turn(DELAYS[0] * 1.2)
     driver.wait_for("a.pdf", "indexed")
+
+
+def test_what_is_read_otherwise_after_an_interruption_is_begun_anew_and_answers_meanwhile(driver: Driver) -> None:
+    driver.reader.failures[b"a.pdf"] = [ReadOtherwise("reading", "page 1 is read otherwise than before")]
+    gate = driver.reader.hold(b"a.pdf")
+    driver.write("a.pdf", *LINES)
+    driver.wait_until_begun("a.pdf", 2)
+    assert len(texts_of(driver.store, "lamp")) == 2  # of the first reading: the second is not complete
+    gate.set()
+    driver.wait_for("a.pdf", "indexed")
+    assert texts_of(driver.store, "lamp") == sorted(LINES)
+    assert driver.reader.embedded[LINES[0]] == 2
 
 
 def test_a_failure_that_stays_is_told_and_the_outdated_text_goes(driver: Driver) -> None:

@@ -49,6 +49,9 @@ class FakeSink:
         chunks = sum(len(batch.chunks) for batch in self.batches)
         return Progress(self.batches[-1].pages_done if self.batches else 0, chunks)
 
+    def holds(self, page: Page) -> bool:
+        return any((one.number, one.source, one.text) == (page.number, page.source, page.text) for one in self.pages)
+
     def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
         return {text: self.known[text] for text in texts if text in self.known}
 

@@ -1,14 +1,20 @@
 """The pipeline brings whole documents into a sink, in batches, and resumes where it was stopped."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from ingest import pipeline
-from ingest.errors import NoText, Stopped
+from ingest.errors import NoText, ReadOtherwise, Stopped
 from ingest.sandbox import open_extraction
+from ingest.types import DocumentInfo, Page
 from tests.ingest.fakes import FakeEmbedder, FakeSink
+from tests.ingest.flow import Block, laid_out
 from tests.pdf_builder import PdfBuilder, image_only_pdf
 
 SENTENCE = "Page {page} says that pump {n} needs oil of grade {n} before the season begins in earnest. "
@@ -63,6 +69,48 @@ def test_resuming_gives_the_same_as_never_having_been_stopped(manual: Path, batc
     assert resumed.texts == whole.texts
     assert resumed.pages == whole.pages
     assert len(embedder.embedded) == len(whole.texts) - sum(len(batch.chunks) for batch in whole.batches[:batches])
+
+
+class Recognised:
+    """An extraction of scanned pages."""
+
+    what = "reading scan.pdf"
+    recognition = SimpleNamespace(skipped_pages=0)
+
+    def __init__(self, pages: list[Page]) -> None:
+        self.info = DocumentInfo(len(pages), "")
+        self._pages = pages
+
+    def __iter__(self) -> Iterator[Page]:
+        return iter(self._pages)
+
+    def abort(self) -> None:
+        """Nothing runs."""
+
+
+def scanned(without: int = 0) -> list[Page]:
+    """Twelve pages of a few sentences; one of them is not recognised."""
+    paragraphs = ["".join(SENTENCE.format(page=page, n=n) for n in range(9)) for page in range(1, 40)]
+    read = [replace(page, source="ocr") for page in laid_out([Block("p", text) for text in paragraphs])]
+    return [replace(p, lines=(), text="", source="skipped") if p.number == without else p for p in read]
+
+
+@pytest.mark.parametrize(("before", "now"), [(2, 0), (0, 2)])
+def test_what_is_read_otherwise_after_an_interruption_is_not_gone_on_with(before: int, now: int) -> None:
+    def run(pages: list[Page]) -> None:
+        extraction: Any = Recognised(pages)
+        pipeline.run(extraction, embedder=FakeEmbedder(), sink=sink, batch_chunks=4, stop=Event())
+
+    sink = FakeSink(fail_at=3)
+    with pytest.raises(OSError, match="full"):
+        run(scanned(before))
+    sink.fail_at = -1
+    held = sink.texts
+    with pytest.raises(ReadOtherwise, match="page 2"):
+        run(scanned(now))
+    assert sink.texts == held
+    run(scanned(before))
+    assert sink.completed
 
 
 def test_vectors_that_the_sink_has_are_not_computed_again(manual: Path) -> None:

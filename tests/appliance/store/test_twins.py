@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from appliance.store import Store
+from appliance.store.connection import open_writer, run
 from ingest.types import DocumentInfo
 from tests.appliance.store.filling import EMBEDDER, add, batches, embed, fill, identity, key, texts_of
 
@@ -96,3 +97,19 @@ def test_a_copy_replaces_what_answered_before_at_once(store: Store) -> None:
     assert copy(store, b"b.pdf")
     assert texts_of(store, "older") == []
     assert store.check() == []
+
+
+def test_what_was_read_in_part_is_never_copied(store: Store) -> None:
+    first = add(store, b"a.pdf", TEXTS, "Cranes")
+    with open_writer(store._database.path) as connection:
+        run(connection, "UPDATE pages SET source = 'skipped' WHERE number = 3")
+    assert copy(store, b"b/copy.pdf") is None
+    store.remove(first)
+
+
+def test_a_copy_does_not_go_on_from_pages_that_were_read_otherwise(store: Store) -> None:
+    add(store, b"a.pdf", TEXTS, "Cranes")
+    assert copy(store, b"b/copy.pdf", steps=1) is False
+    with open_writer(store._database.path) as connection:
+        run(connection, "UPDATE pages SET text = 'otherwise' WHERE number = 1 AND revision = 2")
+    assert copy(store, b"b/copy.pdf") is None

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,10 +105,12 @@ class Attempt:
                 self._read(reader)
         except (Stopped, UnknownDocument):
             _log.debug("reading %s was interrupted", display(self._row.path))
+            self._take_back()
         except IngestError as error:
             if not self._stop.is_set():
                 self._failed(error)
         except (StoreError, NotReady):
+            self._take_back()
             raise
         except Exception as error:  # noqa: BLE001 - one document must not hold up the others, whatever happens to it
             _log.exception("reading %s failed", display(self._row.path))
@@ -132,6 +135,12 @@ class Attempt:
             reading.close()
         done = self._store.get(row.id)
         _log.info("read %s: %d pages, %d passages", display(done.path), done.pages, done.chunks)
+
+    def _take_back(self) -> None:
+        """What ended the attempt had nothing to do with the document; only a process that vanished counts against it."""
+        if self._sink is not None and not self._sink.commits:
+            with suppress(StoreError, NotReady):
+                self._store.take_back_attempt(self._row.id, self._row.ticket)
 
     def _copied(self, sink: "_Watched") -> bool:
         """Whether another document of the same content gave all there is."""

@@ -26,6 +26,7 @@ _STORE_SECONDS = (5.0, 60.0)  # first and longest wait for a store that takes no
 _AWAY_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60.0
 _MOST_PARKED = 64
+_OUTDATED_AT_ONCE = 16
 _ENDED = "interrupted"
 
 
@@ -54,6 +55,7 @@ class Workers:
         self._current: dict[str, _Taken] = {}  # by document
         self._claims: dict[RevisionKey, str] = {}  # which document is read for a content
         self._parked: dict[str, RevisionKey] = {}  # documents that wait for another of the same content
+        self._outdated_left = True  # only touched by the first lane
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(lane,), name=f"docent-reader-{lane.name}", daemon=True)
@@ -146,6 +148,8 @@ class Workers:
         self._release_due()
         taken = self._take(lane) if self._around.there() else None
         if taken is None:
+            if lane is LANES[0] and self._around.there() and self._read_outdated():
+                return
             self._wait(lane, seen)
             return
         row, stop = taken
@@ -153,6 +157,20 @@ class Workers:
             Attempt(self._store, row, stop, self._around, lambda key: self._claim(row.id, key, stop)).run(self.reader)
         finally:
             self._give_back(row.id)
+
+    def _read_outdated(self) -> bool:
+        """With nothing else to do: queue some of what an older version of the code has read. Whether there was any."""
+        if not self._outdated_left:
+            return False
+        found = self._store.requeue_outdated(_OUTDATED_AT_ONCE)
+        self._outdated_left = len(found) == _OUTDATED_AT_ONCE
+        if found:
+            _log.info(
+                "%d documents were read by an older version; they are read again and answer meanwhile", len(found)
+            )
+        for document in found:
+            self._around.tell(document)
+        return bool(found)
 
     def _release_due(self) -> None:
         """Queue what is to be tried again by now. A time that lies absurdly far ahead is from a clock since put back."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ importlib.import_module("ingest." + sys.argv[2]).main(sys.argv[3:])
 """
 GRACE_SECONDS = 5.0
 """Within which a killed process ends."""
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""Signals that end a process for no fault of the document's: its own limits and mistakes end it by others."""
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",

@@ -1,7 +1,9 @@
 """Pages without text: their pictures go to a process of its own that recognises the words (`ocr_child`, `tesseract`).
 
 The process is started for the first picture of a document, reads all of them and ends with the document. A picture that
-it dies on, or takes too long for, costs that page alone: `OcrFailed`, and the next one gets a new process.
+it dies on, or takes too long for, costs that page alone: `OcrFailed`, and the next one gets a new process. Where it is
+killed, cannot be started or does not get on, the page is tried again, and then the document later (`ParserKilled`): a
+machine without memory must not cost pages.
 
 Threads: a Recogniser belongs to the thread that uses it first; the kernel kills the process when that thread ends.
 """
@@ -20,7 +22,7 @@ from typing import NoReturn, Self
 
 from ingest import frames, launch
 from ingest.deadline import Deadline
-from ingest.errors import Stopped
+from ingest.errors import ParserKilled, Stopped
 from ingest.frames import ProtocolError
 from ingest.limits import MIB, Limits
 
@@ -36,6 +38,7 @@ _LANGUAGE = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_]+)?")
 _DEBIAN_ENGLISH = "tesseract-ocr"
 _SLICE_SECONDS = 0.1
 _START_SECONDS = 60.0
+_KILLS_ALLOWED = 2
 _MOST_FAILURES = 3
 """In a row; then no further page of the document is tried."""
 
@@ -110,13 +113,13 @@ class Recogniser:
         self.version = ""
 
     def read(self, picture: Picture) -> dict[str, object]:
-        """The page's message, not yet checked (`pages.decode_page`). Raises OcrFailed, Stopped."""
+        """The page's message, not yet checked (`pages.decode_page`). Raises OcrFailed, ParserKilled, Stopped."""
         if self._given_up:
             raise OcrFailed(self._given_up)
         while not self._turn.acquire(timeout=_SLICE_SECONDS):
             self._check_stop()
         try:
-            message = self._ask(picture)
+            message = self._ask_patiently(picture)
         except OcrFailed as error:
             self.close()
             self._failures += 1
@@ -129,7 +132,7 @@ class Recogniser:
         return message
 
     def start(self) -> None:
-        """Start the process, if it does not run. Raises OcrFailed, Stopped."""
+        """Start the process, if it does not run. Raises OcrFailed, ParserKilled, Stopped."""
         if self._process is not None:
             return
         languages, folders = self._settings.languages, self._settings.folders
@@ -140,7 +143,7 @@ class Recogniser:
             numbers = (str(self._settings.memory_bytes), str(self._settings.niceness))
             self._process = launch.start(self._child, (folder, "+".join(languages), *numbers), subprocess.PIPE)
         except OSError as error:
-            raise OcrFailed(f"text recognition cannot be started ({error.strerror})") from error
+            raise _killed(f"text recognition cannot be started ({error.strerror})") from error
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
         message = self._receive(self._deadline(_START_SECONDS))
@@ -175,6 +178,15 @@ class Recogniser:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _ask_patiently(self, picture: Picture) -> dict[str, object]:
+        for _ in range(_KILLS_ALLOWED):
+            try:
+                return self._ask(picture)
+            except ParserKilled as error:
+                _log.warning("%s: page %d; it is tried again", error.why, picture.number)
+                self.close()
+        return self._ask(picture)
 
     def _ask(self, picture: Picture) -> dict[str, object]:
         self.start()
@@ -226,8 +238,10 @@ class Recogniser:
         poll.register(descriptor, event)
         while True:
             self._check_stop()
-            if deadline.is_spent() or deadline.is_missed():
+            if deadline.is_spent():
                 raise OcrFailed("recognising its words takes longer than is allowed")
+            if deadline.is_missed():
+                raise _killed("text recognition does not get on")
             if poll.poll(_SLICE_SECONDS * 1000):
                 return
 
@@ -239,6 +253,9 @@ class Recogniser:
         return self._process
 
     def _died(self) -> NoReturn:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if -self._running().wait(launch.GRACE_SECONDS) in launch.FROM_OUTSIDE:
+                raise _killed("text recognition was killed, perhaps as memory was short")
         raise OcrFailed("text recognition died on it")
 
     def _give_up(self, why: str) -> NoReturn:
@@ -248,6 +265,12 @@ class Recogniser:
     def _check_stop(self) -> None:
         if self._stop.is_set() or self._aborted.is_set():
             raise Stopped("recognising text", "the service is stopping")
+
+
+def _killed(why: str) -> ParserKilled:
+    return ParserKilled(
+        "recognising text", why, "see whether memory is left (`docent doctor`); it is tried again by itself"
+    )
 
 
 def probe(ocr: Ocr) -> tuple[str, object]:

@@ -26,7 +26,7 @@ from ingest.drawn import Drawing, decode_image
 from ingest.forkserver import PARSERS
 from ingest.frames import ProtocolError
 from ingest.identity import OpenedFile, open_file
-from ingest.launch import GRACE_SECONDS, Child, Starter
+from ingest.launch import FROM_OUTSIDE, GRACE_SECONDS, Child, Starter
 from ingest.limits import Limits
 from ingest.ocr import Ocr, Picture
 from ingest.pages import DAMAGED, decode_info, decode_page, decode_picture_size
@@ -42,7 +42,6 @@ _CRASH_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pd
 _START_HINT = "see whether memory and processes are left (`docent doctor`); it is tried again"
 _DISK_HINT = "check the disk (dmesg); it is tried again by itself"
 _KILLED_HINT = "see whether memory is left (`docent doctor`); it is tried again by itself"
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _STUCK_HINT = "see whether the disk answers and the machine is not overloaded; it is tried again by itself"
 _LIMIT_HINT = "split it into smaller files, or print it to PDF anew"
 
@@ -262,7 +261,7 @@ class Extraction:
         complaint = self._process.complaint(self._limits.stderr_bytes)
         if -status == signal.SIGBUS:  # the file is mapped: a page of it could not be read
             raise errors.Unreadable(self.what, "the disk reported an error while it was read", _DISK_HINT)
-        if -status in _FROM_OUTSIDE:  # its own limits end it by other signals
+        if -status in FROM_OUTSIDE:
             raise errors.ParserKilled(self.what, "its reader was killed, perhaps as memory was short", _KILLED_HINT)
         if -status == signal.SIGXCPU or "alloc" in complaint or "MemoryError" in complaint:
             raise errors.ParserLimit(self.what, "reading it takes more memory or time than is allowed", _LIMIT_HINT)

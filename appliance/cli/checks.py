@@ -21,6 +21,7 @@ from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
 from ingest import sandbox
+from ingest.errors import ParserKilled
 from ingest.ocr import Ocr, OcrFailed, OcrSettings, packages, probe
 from models.psi import Probe
 
@@ -125,6 +126,8 @@ def text_recognition(places: Places) -> Finding:
         version, _ = probe(reader)
     except OcrFailed as error:
         return Finding("ocr", "warning", f"{error}: scanned pages are skipped", hint)
+    except ParserKilled as error:
+        return Finding("ocr", "warning", error.why, error.hint)
     return Finding("ocr", "ok", f"Tesseract {version}, {', '.join(settings.ocr_languages)}")
 
 

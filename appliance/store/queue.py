@@ -16,7 +16,7 @@ from appliance.store.ids import document_id, unknown_document
 from appliance.store.rows import DocumentRow, Order, State, Trouble
 from appliance.store.texts import told
 from appliance.store.vectors import in_list
-from ingest.types import FileIdentity
+from ingest.types import FileIdentity, RevisionKey
 
 
 def enqueue(connection: apsw.Connection, path: bytes, identity: FileIdentity) -> int:
@@ -37,6 +37,19 @@ def requeue(connection: apsw.Connection, number: int) -> None:
         "UPDATE documents SET state = 'pending', sequence = ?, attempts = 0, next_attempt = NULL WHERE id = ?",
         (_next_sequence(connection), number),
     )
+
+
+def requeue_outdated(connection: apsw.Connection, current: RevisionKey, most: int) -> list[int]:
+    """Put documents that answer with what older code made of them at the end of the queue; gives their numbers."""
+    found = rows(
+        connection,
+        "SELECT d.id FROM documents d JOIN revisions r ON r.id = d.serving WHERE d.state = 'indexed'"
+        " AND (r.extractor, r.chunker, r.template) <> (?, ?, ?) ORDER BY d.sequence LIMIT ?",
+        (current.extractor, current.chunker, current.template, most),
+    )
+    for (number,) in found:
+        requeue(connection, number)
+    return [number for (number,) in found]
 
 
 def next_pending(
@@ -62,6 +75,15 @@ def next_pending(
 def begin_attempt(connection: apsw.Connection, number: int) -> None:
     """The document is being read: `indexing`, and one attempt more."""
     run(connection, "UPDATE documents SET state = 'indexing', attempts = attempts + 1 WHERE id = ?", (number,))
+
+
+def take_back_attempt(connection: apsw.Connection, number: int, ticket: int) -> None:
+    """The attempt at hand was ended for no reason of the document's: it does not count."""
+    run(
+        connection,
+        "UPDATE documents SET attempts = attempts - 1 WHERE id = ? AND sequence = ? AND attempts > 0",
+        (number, ticket),
+    )
 
 
 def progressed(connection: apsw.Connection, number: int) -> None:

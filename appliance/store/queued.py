@@ -58,6 +58,15 @@ class Queued:
 
         self._database.write(job)
 
+    def requeue_outdated(self, most: int, current: RevisionKey | None = None) -> list[str]:
+        """Queue up to `most` documents that answer with what other versions of the code made of them, for reading again;
+        gives their ids. They answer meanwhile."""
+        key = current or RevisionKey("")
+        return [
+            document_id(number)
+            for number in self._database.write(lambda connection: queue.requeue_outdated(connection, key, most))
+        ]
+
     def next_pending(
         self, exclude: Collection[str] = (), order: Order = "age", below: int | None = None
     ) -> DocumentRow | None:
@@ -155,6 +164,11 @@ class Queued:
 
         model, revision = self._database.write(job)
         return RevisionSink(self._database, self._write_named, model, revision, ticket)
+
+    def take_back_attempt(self, document: str, ticket: int) -> None:
+        """Let an attempt that began with this ticket not count: it was ended for no reason of the document's."""
+        number = document_number(document)
+        self._database.write(lambda connection: queue.take_back_attempt(connection, number, ticket))
 
     def begin_anew(self, document: str) -> None:
         """Go on with nothing that was begun of a document; it answers as before until it is read.

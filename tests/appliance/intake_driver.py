@@ -34,6 +34,9 @@ class TextReader:
     begun: Counter[bytes] = field(default_factory=Counter)
     embedded: Counter[str] = field(default_factory=Counter)
 
+    hindrances: dict[bytes, list[Exception]] = field(default_factory=dict)
+    """Raised one after the other by the readings of a path, before their first batch."""
+
     refusals: dict[bytes, list[IngestError]] = field(default_factory=dict)
     """Raised one after the other when a path is opened."""
 
@@ -70,6 +73,8 @@ class TextReading:
         self.reader.begun[self.path] += 1
         texts = self.file._read(1 << 20, 0).decode().splitlines()
         sink.begin(DocumentInfo(len(texts), "A title"))
+        if hindrances := self.reader.hindrances.get(self.path):
+            raise hindrances.pop(0)
         for batch in batches(texts, "A title", first=sink.progress().chunks_done):
             self.reader.embedded.update(one.embedded_text for one in batch.chunks)
             sink.commit(batch)

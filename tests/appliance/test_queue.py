@@ -2,16 +2,20 @@
 
 import errno
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from appliance.attempt import Attempt, Surroundings
 from appliance.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, TOLD_AT
+from appliance.errors import StoreFull
 from appliance.lanes import SMALL_BYTES
 from appliance.store import Store
 from appliance.store.connection import open_writer, run
 from appliance.store.migrations import MIGRATIONS, migrate
-from ingest.errors import BrokenPdf, ParserKilled, ReadOtherwise, Unreadable
+from ingest.errors import BrokenPdf, ParserKilled, ReadOtherwise, Stopped, Unreadable
 from tests.appliance.intake_driver import Driver, driving
 from tests.appliance.store.filling import EMBEDDER, embed, identity, key, texts_of
 from tests.live import wait_until
@@ -177,6 +181,41 @@ def test_a_document_that_ends_the_service_lets_the_others_go_first(tmp_path: Pat
     driver.turn(DELAYS[0] * 1.2)
     driver.wait_for("bad.pdf", "indexed")
     driver.intake.stop()
+
+
+@pytest.mark.parametrize("hindrance", [Stopped("reading", "the service is stopping"), StoreFull("writing", "full", "")])
+def test_a_stop_or_a_full_disk_is_not_taken_for_the_documents_fault(
+    tmp_path: Path, store: Store, hindrance: Exception
+) -> None:
+    driver = Driver(tmp_path, store)
+    driver.write("a.pdf", *LINES)
+    driver.reader.hindrances[b"a.pdf"] = [hindrance] * (ENDINGS_ALLOWED + 1)
+    around = Surroundings(tell=lambda _: None, mend=lambda _: "", there=lambda: True)
+    for _ in range(ENDINGS_ALLOWED + 1):
+        with suppress(StoreFull):
+            Attempt(store, driver.row("a.pdf"), Event(), around, lambda _: True).run(driver.reader)
+    assert not driver.reader.hindrances[b"a.pdf"]
+    assert store.interrupted(1) == []
+
+
+def test_what_an_older_version_has_read_is_read_again_when_nothing_else_is_to_do(driver: Driver) -> None:
+    driver.write("old.pdf", *LINES)
+    driver.write("other.pdf", "other")
+    old = driver.wait_for("old.pdf", "indexed")
+    driver.wait_for("other.pdf", "indexed")
+    with open_writer(driver.store._database.path) as connection:
+        run(connection, "UPDATE revisions SET chunker = chunker - 1 WHERE document = ?", (old.number,))
+    driver.intake.stop()
+    again = Driver(driver.root.parent, driver.store)
+    gate = again.reader.hold(b"old.pdf")
+    again.intake.start()
+    wait_until(lambda: again.reader.begun[b"old.pdf"], "the document to be read again")
+    assert texts_of(driver.store, "lamp") == sorted(LINES)  # of the older reading
+    gate.set()
+    again.wait_for("old.pdf", "indexed")
+    wait_until(lambda: not driver.store.requeue_outdated(1), "nothing old to be left")
+    assert again.reader.begun == {b"old.pdf": 1}
+    again.intake.stop()
 
 
 def test_while_the_librarys_disk_is_away_nothing_fails_and_nothing_is_deleted(driver: Driver) -> None:

@@ -8,7 +8,7 @@ import pymupdf
 import pytest
 
 from ingest import pipeline, sandbox
-from ingest.errors import NoText, Stopped
+from ingest.errors import NoText, ParserKilled, Stopped
 from ingest.limits import MIB, Limits
 from ingest.ocr import Ocr, OcrFailed, OcrSettings, Picture, packages, probe
 from ingest.sandbox import open_extraction
@@ -122,7 +122,6 @@ def test_a_scan_without_recognition_fails_with_the_packages_to_install(tmp_path:
     ("way", "why"),
     [
         ("dies", "died"),
-        ("silent", "longer"),
         ("spinning", "longer"),
         ("nonsense", "nonsense"),
         ("odd words", "nonsense"),
@@ -135,6 +134,21 @@ def test_whatever_recognition_does_only_its_page_is_lost(mixed: Path, tmp_path: 
     pages = read(mixed, hostile(way, page_seconds=0.2, folders=(str(tmp_path),)))  # type: ignore[arg-type]
     assert [page.source for page in pages] == ["skipped", "text", "skipped"]
     assert why in pages[0].warning
+
+
+@pytest.mark.parametrize(("way", "why"), [("killed", "killed"), ("silent", "not get on")])
+def test_a_recogniser_that_somebody_ends_costs_no_page_but_another_attempt(
+    mixed: Path, tmp_path: Path, way: str, why: str
+) -> None:
+    (tmp_path / "eng.traineddata").touch()
+    with pytest.raises(ParserKilled, match=why):
+        read(mixed, hostile(way, page_seconds=0.2, folders=(str(tmp_path),)))  # type: ignore[arg-type]
+
+
+def test_one_kill_of_the_recogniser_is_not_noticed(mixed: Path, tmp_path: Path) -> None:
+    (tmp_path / "eng.traineddata").touch()
+    pages = read(mixed, hostile("killed once", folders=(str(tmp_path),)))  # type: ignore[arg-type]
+    assert [page.source for page in pages] == ["ocr", "text", "ocr"]
 
 
 def test_after_three_failures_in_a_row_the_rest_is_not_tried(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def reading_view(row: ReadingRow) -> wire.Reading:
         tables=row.table_rows,
         author=row.author or None,
         language=row.language or None,
+        period=row.period or None,
         created=row.created or None,
         modified=row.modified or None,
         warnings=[f"{pages_named(numbers)}: {trouble}" for trouble, numbers in row.troubles.items()],

@@ -19,10 +19,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
+from ingest.about import About
 from ingest.chunk import ChunkLimits, chunk_pages, embedded_text
 from ingest.errors import NoText, ReadOtherwise, Stopped
 from ingest.sandbox import Extraction
-from ingest.title import best_title
 from ingest.types import Batch, Chunk, EmbeddedChunk, Embedder, Page, Sink, Vector
 
 BATCH_CHUNKS = 32
@@ -42,7 +42,7 @@ class _Draft:
     """Pages that the sink has already."""
     chunks: list[tuple[Chunk, str]] = field(default_factory=list)
     pages_done: int = 0
-    title: str = ""
+    about: About = field(default_factory=About)
 
 
 def run(
@@ -106,7 +106,7 @@ def _commit(sink: Sink, draft: _Draft, known: dict[str, Vector], future: Future[
         if text not in vectors:
             vectors[text] = next(fresh)
         embedded.append(EmbeddedChunk(chunk, text, vectors[text]))
-    sink.commit(Batch(tuple(draft.pages), tuple(embedded), draft.pages_done, draft.title))
+    sink.commit(Batch(tuple(draft.pages), tuple(embedded), draft.pages_done, *draft.about))
 
 
 def _no_text(extraction: Extraction) -> NoText:
@@ -144,7 +144,7 @@ class _Drafts:
         self._done = sink.progress()
         self._abandoned = Event()
         self._queue: queue.Queue[_Draft | BaseException | None] = queue.Queue(maxsize=1)
-        self._title = ""
+        self._about = About()
         self._thread = Thread(target=self._run, name="chunker", daemon=True)
         self.chunks_seen = 0
         """Chunks of the whole document; only to be read after the iteration ended."""
@@ -209,7 +209,7 @@ class _Drafts:
             slow = bool(draft.chunks) and self._clock() - began >= _BATCH_SECONDS
             if slow or len(draft.chunks) >= size or len(draft.pages) + len(draft.again) >= _BATCH_PAGES:
                 yield draft
-                draft, size = _Draft(pages_done=draft.pages_done, title=draft.title), min(2 * size, self._size)
+                draft, size = _Draft(pages_done=draft.pages_done, about=draft.about), min(2 * size, self._size)
                 began = self._clock()
         self._take(read, self._extraction.info.pages, draft)
         if draft.pages or draft.again or draft.chunks:
@@ -226,11 +226,10 @@ class _Drafts:
         """Move the pages up to `last` into the batch."""
         while read and read[0].number <= last:
             page = read.popleft()
-            if page.number == 1:
-                self._title = best_title(self._extraction.info.title, page)
+            self._about = self._about.after(page, self._extraction.info)
             (draft.pages if page.number > self._done.pages_done else draft.again).append(page)
             draft.pages_done = max(page.number, self._done.pages_done)
-        draft.title = self._title
+        draft.about = self._about
 
 
 class _AbandonedError(Exception):

@@ -158,6 +158,10 @@ class Batch:
     pages_done: int
     title: str
     """The document's title as far as known: metadata, else the first page's most prominent lines."""
+    language: str = ""
+    """Guessed from the first page with enough words; what the document says itself goes before it."""
+    period: str = ""
+    """What its first pages say the report is about: the day on which the period ended ("2023-06-24"), else its year."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ def _how_read(reading: Reading) -> Iterator[tuple[str, str]]:
 def _of_itself(reading: Reading) -> Iterator[tuple[str, str]]:
     yield "author", clean_line(reading.author or "")
     yield "language", clean_line(reading.language or "")
+    yield "period", clean_line(reading.period or "")
     yield "created", clean_line(reading.created or "")
     yield "changed", clean_line(reading.modified or "")
     versions = f"extractor {reading.extractor}, chunker {reading.chunker}, template {reading.template}"

@@ -185,7 +185,17 @@ _EMBEDDING_SWITCH: Sequence[str] = (
     "DROP TABLE old_name_vectors",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _PAGE_SOURCES, _HOW_IT_WAS_READ, _DURABLE_QUEUE, _EMBEDDING_SWITCH)
+_PERIOD: Sequence[str] = ("ALTER TABLE revisions ADD COLUMN period TEXT NOT NULL DEFAULT ''",)
+"""What a report says it is about."""
+
+MIGRATIONS: Sequence[Sequence[str]] = (
+    _FIRST,
+    _PAGE_SOURCES,
+    _HOW_IT_WAS_READ,
+    _DURABLE_QUEUE,
+    _EMBEDDING_SWITCH,
+    _PERIOD,
+)
 
 
 def migrate(connection: apsw.Connection, path: Path, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:

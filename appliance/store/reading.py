@@ -30,7 +30,9 @@ def reading(connection: apsw.Connection, document: int) -> ReadingRow | None:
     held = revision(connection, document)
     if held is None:
         return None
-    said = row(connection, "SELECT author, language, created, modified FROM revisions WHERE id = ?", (held.number,))
+    said = row(
+        connection, "SELECT author, language, period, created, modified FROM revisions WHERE id = ?", (held.number,)
+    )
     assert said is not None
     found = rows(connection, "SELECT source, count(*) FROM pages WHERE revision = ? GROUP BY source", (held.number,))
     counted = value(

@@ -128,9 +128,10 @@ def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> Non
     standing_of(connection, revision)
     run(
         connection,
-        "UPDATE revisions SET pages = ?, author = ?, language = ?, created = ?, modified = ?,"
+        "UPDATE revisions SET pages = ?, author = ?, created = ?, modified = ?,"
+        " language = CASE language WHEN '' THEN ? ELSE language END,"
         " title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
-        (info.pages, *map(storable, (info.author, info.language, info.created, info.modified, info.title)), revision),
+        (info.pages, *map(storable, (info.author, info.created, info.modified, info.language, info.title)), revision),
     )
 
 
@@ -152,8 +153,9 @@ def append(
     index.store(connection, ((text_hash(chunk.embedded_text), chunk.vector) for chunk in batch.chunks))
     run(
         connection,
-        "UPDATE revisions SET pages_done = ?, chunks = chunks + ?, title = ? WHERE id = ?",
-        (batch.pages_done, len(batch.chunks), title, revision),
+        "UPDATE revisions SET pages_done = ?, chunks = chunks + ?, title = ?,"
+        " language = CASE language WHEN '' THEN ? ELSE language END, period = ? WHERE id = ?",
+        (batch.pages_done, len(batch.chunks), title, batch.language, batch.period, revision),
     )
     first = batch.chunks[0].chunk.ordinal if batch.chunks else None
     grown(connection, index, revision, standing, title, first)

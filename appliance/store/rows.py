@@ -172,5 +172,6 @@ class ReadingRow:
     """None where some passages were made before these were counted."""
     author: str
     language: str
+    period: str
     created: str
     modified: str

@@ -27,8 +27,9 @@ class Sources(Reply):
 class Reading(Reply):
     """How a document was read: its content and the versions of the code that read it, and what was found.
 
-    `tables` counts the table rows in its passages, null where that was not counted yet. Author, language and dates are
-    what the document says of itself.
+    `tables` counts the table rows in its passages, null where that was not counted yet. Author and dates are
+    what the document says of itself; so is the language, which is guessed where it says none. `period` is the day on which
+    the period that it reports on ended, else its year.
     """
 
     sha256: str
@@ -40,6 +41,7 @@ class Reading(Reply):
     tables: int | None = None
     author: str | None = None
     language: str | None = None
+    period: str | None = None
     created: str | None = None
     modified: str | None = None
     warnings: list[str] = Field(default_factory=list)

@@ -24,7 +24,7 @@ import psutil
 
 from benchmarks.contents import made_in_all
 from benchmarks.papers import Prose, paper
-from benchmarks.serving import Service, place, serving
+from benchmarks.serving import Service, cpu_seconds, place, serving
 from tests.pdf_builder import PdfBuilder
 
 PROOFS = ("edits", "moves", "words")
@@ -232,8 +232,7 @@ def _reading(database: Path) -> Iterator[apsw.Connection]:
 
 
 def _cpu(service: Service) -> float:
-    times = psutil.Process(service.pid).cpu_times()
-    return float(times.user + times.system + times.children_user + times.children_system)
+    return cpu_seconds(psutil.Process(service.pid))
 
 
 def _until(condition: Callable[[], bool], what: str, seconds: float) -> list[str]:

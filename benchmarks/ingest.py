@@ -13,7 +13,6 @@ that has sentence-transformers: its default pipeline (fp32, batches of 32) then 
 """
 
 import argparse
-import contextlib
 import itertools
 import json
 import shutil
@@ -33,6 +32,7 @@ import pymupdf
 from appliance.client import Client
 from benchmarks.papers import Prose, paper
 from benchmarks.served import served
+from benchmarks.serving import cpu_seconds
 from ingest.chunk import embedded_text
 from ingest.types import Chunk
 from models.cpu import effective_cpus
@@ -104,16 +104,6 @@ def new_chunks(database: Path, after: int) -> tuple[int, list[str], int]:
     assert pages is not None
     texts = [embedded_text(Chunk(0, 1, 1, tuple(json.loads(str(heading))), str(text), ())) for _, heading, text in rows]
     return max([after, *(int(str(row[0])) for row in rows)]), texts, int(str(pages[0]))
-
-
-def cpu_seconds(process: psutil.Process) -> float:
-    """What a process and all that it has started have used; of children, those that have ended count too."""
-    total = 0.0
-    for one in (process, *process.children(recursive=True)):
-        with contextlib.suppress(psutil.Error):
-            times = one.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
 
 
 def table_pages(files: Sequence[Path]) -> tuple[int, int]:

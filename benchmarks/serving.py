@@ -169,3 +169,13 @@ def place(data: bytes, target: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     hidden.rename(target)
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """What a process and all that it has started have used; of children, those that have ended count too."""
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            times = one.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total

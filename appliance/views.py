@@ -10,11 +10,13 @@ from appliance.store.names import display
 from appliance.store.rows import DocumentRow, PassageRow, ReadingRow
 
 _MOST_RUNS = 20
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999, all that RFC 3339 can write
 
 
 def rfc3339(nanoseconds: int) -> str:
-    """A file time as RFC 3339 in UTC, whole seconds."""
-    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
+    """A file time as RFC 3339 in UTC, whole seconds; an absurd one as the nearest that has a date."""
+    seconds = min(max(nanoseconds // 1_000_000_000, _FIRST_SECOND), _LAST_SECOND)
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def document_view(row: DocumentRow, pace: DocumentPace = STANDING) -> wire.Document:

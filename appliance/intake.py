@@ -163,7 +163,10 @@ class Intake:
         self._publish(document_id, row)
 
     def _catch_up(self) -> None:
-        """Follow renames and deletions from before the start; new files are the watch's, once they have settled."""
+        """Follow renames and deletions from before the start; new files are the watch's, once they have settled.
+
+        What the store cannot take now, on a full disk say, the workers try again: questions are answered meanwhile.
+        """
         known = self._store.known_files()
         there = dict(self._library.walk())
         if known and not there and self._library.device() not in {file.identity.device for file in known.values()}:
@@ -171,12 +174,14 @@ class Intake:
             _log.warning("the library's disk seems not to be mounted; no document is taken for deleted")
             self._presence.is_not()
             return
-        for path, identity in there.items():
-            if path not in known and (source := self._moved_from(identity)) is not None:
-                self._move(source.path, path)
+        moved = [path for path, found in there.items() if path not in known and self._moved_from(found) is not None]
+        changed = [path for path, file in known.items() if file.identity != there.get(path)]
         with self._lock:
-            self._owed.update(dict.fromkeys(path for path, file in known.items() if file.identity != there.get(path)))
-        self._look_at_owed()
+            self._owed.update(dict.fromkeys([*moved, *changed]))  # new names first, as in `changed`
+        try:
+            self._look_at_owed()
+        except StoreError as error:
+            _log.error("%s; %s", error, error.hint)
 
     def moved(self, old: bytes, new: bytes) -> None:
         """A file or folder was renamed."""

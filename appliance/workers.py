@@ -56,6 +56,8 @@ class Workers:
         self._claims: dict[RevisionKey, str] = {}  # which document is read for a content
         self._parked: dict[str, RevisionKey] = {}  # documents that wait for another of the same content
         self._outdated_left = True  # only touched by the first lane
+        self._preparing = threading.Lock()
+        self._prepared = False  # guarded by _preparing
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(lane,), name=f"docent-reader-{lane.name}", daemon=True)
@@ -63,9 +65,14 @@ class Workers:
         ]
 
     def start(self) -> None:
-        """Begin to work on the queue; what waited for a time is tried at once, as a start often mends something."""
-        self._slow_down_what_ends_us()
-        self._store.release(math.inf, except_code=_ENDED)
+        """Begin to work on the queue; what waited for a time is tried at once, as a start often mends something.
+
+        What cannot be noted of that now, on a full disk, the threads note before they take a document.
+        """
+        try:
+            self._prepare()
+        except StoreError as error:
+            _log.error("%s; %s", error, error.hint)
         for thread in self._threads:
             thread.start()
 
@@ -101,6 +108,19 @@ class Workers:
             if thread.is_alive():
                 _log.warning("%s did not stop in %s s; its last batch will be done again", thread.name, _STOP_SECONDS)
 
+    def _prepare(self) -> None:
+        """Once after a start: what it changes about the queue.
+
+        Raises:
+            StoreError: it is to be tried again.
+        """
+        with self._preparing:
+            if self._prepared:
+                return
+            self._slow_down_what_ends_us()
+            self._store.release(math.inf, except_code=_ENDED)
+            self._prepared = True
+
     def _slow_down_what_ends_us(self) -> None:
         """Let a document wait during whose reading the service ends again and again: it may be why."""
         for row in self._store.interrupted(ENDINGS_ALLOWED + 1):
@@ -128,6 +148,7 @@ class Workers:
         wait, longest = _STORE_SECONDS
         while not self._stopping.is_set():
             try:
+                self._prepare()
                 self._first()
                 self._read_next(lane)
                 wait = _STORE_SECONDS[0]

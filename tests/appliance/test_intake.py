@@ -1,0 +1,91 @@
+"""What the intake owes is not lost: to a store that takes nothing for a while, or a file that cannot be looked at."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance import workers
+from appliance.backoff import ENDINGS_ALLOWED
+from appliance.store import Store
+from appliance.store.connection import run
+from tests.appliance.intake_driver import Driver
+from tests.appliance.store.filling import EMBEDDER, embed, key
+from tests.live import wait_until
+
+LINES = [f"pump {number} lifts {number} litres" for number in range(5)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "docent.db", embedder=EMBEDDER, embed_name=embed) as opened:
+        yield opened
+        assert opened.check() == []
+
+
+@pytest.fixture
+def driver(tmp_path: Path, store: Store) -> Iterator[Driver]:
+    """Not started yet."""
+    made = Driver(tmp_path, store)
+    yield made
+    made.intake.stop()
+
+
+def refuse(store: Store) -> None:
+    """Let no change of a document be noted, as on a full disk."""
+    for change in ("INSERT", "UPDATE", "DELETE"):
+        trigger = f"CREATE TRIGGER full_{change} BEFORE {change} ON documents BEGIN SELECT RAISE(ABORT, 'full'); END"
+        store._database.write(lambda connection, trigger=trigger: run(connection, trigger))  # type: ignore[misc]
+
+
+def take_again(store: Store) -> None:
+    for change in ("INSERT", "UPDATE", "DELETE"):
+        store._database.write(lambda connection, change=change: run(connection, f"DROP TRIGGER full_{change}"))  # type: ignore[misc]
+
+
+def test_a_start_on_a_full_disk_succeeds_and_what_is_owed_is_noted_once_there_is_room(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_STORE_SECONDS", (0.02, 0.02))
+    for name in ("gone", "old", "changed"):
+        driver.write(f"{name}.pdf", name, *LINES)
+    moved = driver.row("old.pdf").id
+    (driver.root / "gone.pdf").unlink()
+    (driver.root / "old.pdf").rename(driver.root / "new.pdf")
+    (driver.root / "changed.pdf").write_text("other")
+    refuse(driver.store)
+    driver.intake.start()
+    assert sorted(driver.listing()) == ["changed.pdf", "gone.pdf", "old.pdf"]
+    take_again(driver.store)
+    driver.wait_for("new.pdf", "indexed")
+    driver.wait_for("changed.pdf", "indexed")
+    assert sorted(driver.listing()) == ["changed.pdf", "new.pdf"]
+    assert driver.row("new.pdf").id == moved
+    assert driver.reader.embedded["other"] == 1
+
+
+def test_what_ends_the_service_waits_also_after_a_start_on_a_full_disk(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_STORE_SECONDS", (0.02, 0.02))
+    driver.write("bad.pdf", *LINES)
+    for _ in range(ENDINGS_ALLOWED + 1):
+        driver.store.open_revision(driver.row("bad.pdf").id, key("bad"))
+    refuse(driver.store)
+    driver.intake.start()
+    take_again(driver.store)
+    wait_until(lambda: driver.row("bad.pdf").next_attempt, "the document to wait")
+    assert driver.reader.begun[b"bad.pdf"] == 0
+
+
+def test_what_waits_for_a_time_is_tried_at_once_also_after_a_start_on_a_full_disk(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_STORE_SECONDS", (0.02, 0.02))
+    driver.write("a.pdf", *LINES)
+    why = workers.Trouble("unreadable", "input/output error", "check the disk")
+    driver.store.postpone(driver.row("a.pdf").id, why, attempts=4, next_attempt=driver.now + 3600)
+    refuse(driver.store)
+    driver.intake.start()
+    take_again(driver.store)
+    driver.wait_for("a.pdf", "indexed")

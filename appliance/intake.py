@@ -33,6 +33,9 @@ from ingest.watch import Changes
 _log = logging.getLogger(__name__)
 _SLICE = 256  # paths looked at in one transaction, while readers of the folder's reports wait
 
+LOOK_AGAIN_SECONDS = 20.0
+"""Until a path that could not be looked at, by an error of the disk say, is looked at again."""
+
 Publish = Callable[[str, DocumentRow | None], None]
 """Called with a document's id and its new row, None once it is gone."""
 
@@ -65,6 +68,8 @@ class Intake:
         self._group = group
         self._lock = threading.RLock()
         self._owed: dict[bytes, None] = {}  # paths to look at, in the order of their reports; guarded by _lock
+        self._unseen: dict[bytes, float] = {}  # paths to look at again, and when; guarded by _lock
+        self._clock = clock
         self._presence = Presence(library)
         self._watch: Watch | None = None
         self._stopping = threading.Event()
@@ -124,6 +129,7 @@ class Intake:
 
     def _look_at_owed(self) -> None:
         """Look at all that was reported; a path is done with only once the store has taken it."""
+        self._owe_unseen()
         while not self._stopping.is_set():
             with self._lock:
                 some = list(islice(self._owed, _SLICE))
@@ -133,6 +139,19 @@ class Intake:
                 for path in some:
                     del self._owed[path]
 
+    def _owe_unseen(self) -> None:
+        """What could not be looked at is owed again by now; a time that lies far ahead is from a clock since put back."""
+        with self._lock:
+            now = self._clock()
+            due = [path for path, then in self._unseen.items() if not now < then <= now + LOOK_AGAIN_SECONDS]
+            self._owed.update(dict.fromkeys(due))
+
+    def _look_later(self, path: bytes, why: object) -> None:
+        """Nothing can be said about this path now, and its report does not come a second time."""
+        if path not in self._unseen:
+            _log.warning("looking at %s: %s; it is looked at again", display(path), why)
+        self._unseen[path] = self._clock() + LOOK_AGAIN_SECONDS
+
     def _look(self, path: bytes) -> list[tuple[bytes, FileIdentity]]:
         """Make the store agree with what is at `path`, but for a new content, which is given to be queued."""
         try:
@@ -141,8 +160,9 @@ class Intake:
             self._gone(path)
             return []
         except OSError as error:
-            _log.warning("looking at %s: %s", display(path), error)
+            self._look_later(path, error.strerror)
             return []
+        self._unseen.pop(path, None)
         if _is_plain_folder(path, found):
             self._gone(path)
             return []
@@ -246,7 +266,9 @@ class Intake:
 
     def _gone(self, path: bytes) -> None:
         if not self._presence.there():
-            return  # nothing is known of it; the watch and the next start look again
+            self._look_later(path, "the library is not there")
+            return
+        self._unseen.pop(path, None)
         for known in self._store.paths_under(path):
             row = self._store.by_path(known)
             if row is not None and not self._stands(known):

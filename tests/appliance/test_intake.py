@@ -7,8 +7,11 @@ import pytest
 
 from appliance import workers
 from appliance.backoff import ENDINGS_ALLOWED
+from appliance.intake import LOOK_AGAIN_SECONDS
 from appliance.store import Store
 from appliance.store.connection import run
+from ingest.identity import identity_of
+from ingest.stability import Changes, Kind, Settled
 from tests.appliance.intake_driver import Driver
 from tests.appliance.store.filling import EMBEDDER, embed, key
 from tests.live import wait_until
@@ -88,4 +91,52 @@ def test_what_waits_for_a_time_is_tried_at_once_also_after_a_start_on_a_full_dis
     refuse(driver.store)
     driver.intake.start()
     take_again(driver.store)
+    driver.wait_for("a.pdf", "indexed")
+
+
+def blind(driver: Driver) -> None:
+    """Let nothing in the folder `sub` be looked at: its name is a link to itself."""
+    (driver.root / "sub").rename(driver.root.with_name("kept"))
+    (driver.root / "sub").symlink_to("sub")
+
+
+def let_see(driver: Driver) -> None:
+    (driver.root / "sub").unlink()
+    driver.root.with_name("kept").rename(driver.root / "sub")
+
+
+def test_a_file_that_could_not_be_looked_at_is_looked_at_again(driver: Driver) -> None:
+    (driver.root / "sub").mkdir()
+    (driver.root / "sub" / "a.pdf").write_text("text")
+    blind(driver)
+    driver.intake.start()
+    seen = identity_of((driver.root.with_name("kept") / "a.pdf").stat())
+    driver.intake.changed(Changes(settled=[Settled(b"sub/a.pdf", seen, Kind.FILE)]))
+    assert driver.listing() == {}
+    let_see(driver)
+    driver.turn(LOOK_AGAIN_SECONDS)
+    driver.wait_for("sub/a.pdf", "indexed")
+
+
+def test_a_document_that_cannot_be_looked_at_stays_until_it_is_known_to_be_gone(driver: Driver) -> None:
+    driver.intake.start()
+    driver.write("sub/a.pdf", "text")
+    driver.wait_for("sub/a.pdf", "indexed")
+    blind(driver)
+    driver.intake.changed(Changes(deleted=[b"sub/a.pdf"]))
+    assert driver.listing() == {"sub/a.pdf": "indexed"}
+    let_see(driver)
+    (driver.root / "sub" / "a.pdf").unlink()
+    driver.turn(LOOK_AGAIN_SECONDS)
+    wait_until(lambda: driver.listing() == {}, "the document to go")
+
+
+def test_what_was_reported_while_the_librarys_disk_is_away_is_looked_at_when_it_is_back(driver: Driver) -> None:
+    (driver.root / "a.pdf").write_text("text")
+    seen = identity_of((driver.root / "a.pdf").stat())
+    driver.intake.start()
+    driver.root.rename(driver.root.with_name("away"))
+    driver.intake.changed(Changes(settled=[Settled(b"a.pdf", seen, Kind.FILE)]))
+    driver.root.with_name("away").rename(driver.root)
+    driver.turn(LOOK_AGAIN_SECONDS)
     driver.wait_for("a.pdf", "indexed")

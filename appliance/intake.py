@@ -70,7 +70,7 @@ class Intake:
         self._owed: dict[bytes, None] = {}  # paths to look at, in the order of their reports; guarded by _lock
         self._unseen: dict[bytes, float] = {}  # paths to look at again, and when; guarded by _lock
         self._clock = clock
-        self._presence = Presence(library)
+        self._presence = Presence(library, store.known_files)
         self._watch: Watch | None = None
         self._stopping = threading.Event()
         around = Surroundings(self._tell, self._mend, self._presence.there, clock)
@@ -103,6 +103,14 @@ class Intake:
     def unsettled(self) -> int:
         """Files that are seen but not yet settled."""
         return self._watch.unsettled() if self._watch else 0
+
+    def there(self) -> bool:
+        """Whether the library is there, and not away with its disk."""
+        return self._presence.there()
+
+    def seen_there(self) -> bool:
+        """What the last look at that said, some seconds ago at most."""
+        return self._presence.last
 
     def changed(self, changes: Changes) -> None:
         """The watch's callback. Moves come first: what follows then finds their documents in place.

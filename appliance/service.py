@@ -255,7 +255,7 @@ def _assemble(
         retriever=retriever,
         answerer=Answerer(retriever, store, embedding.models, providers, settings),
         models=models,
-        monitor=Monitor(store, intake.unsettled, models.loaded, embedding.switch.view, pace),
+        monitor=Monitor(store, intake.unsettled, models.loaded, embedding.switch.view, pace, intake.seen_there),
         pace=pace,
         renderer=PageRenderer(store, PageDrawer(library.root, _limits(settings))),
         events=events,
@@ -338,6 +338,7 @@ def _start_intake(stack: AsyncExitStack, context: Context, settings: Settings) -
         settle_s=settings.library.settle_seconds,
         rescan_s=settings.library.rescan_seconds,
         on_change=intake.changed,
+        there=intake.there,
     )
     intake.watch(watcher)
     stack.callback(intake.stop)

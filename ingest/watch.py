@@ -46,6 +46,7 @@ _EVENTS: list[type[FileSystemEvent]] = [
 ]
 _POLL_NETWORK_SECONDS = 10.0
 _TICK_SECONDS = 0.25
+_THERE_SECONDS = 5.0  # between looks whether the folder is still there
 _MANY_HINTS = 1000
 
 
@@ -53,7 +54,8 @@ class Watcher:
     """Watches the tree below `root` and calls `on_change` from its own thread; `start()`, then `stop()`.
 
     Paths are relative to `root`. If `on_change` raises, what it was given is told again later. While the folder is
-    missing, or another file system is mounted over it or gone from under it, nothing is reported as deleted.
+    missing, or its file system is gone from under it, nothing is reported. It is back once it is where it was, or files
+    are there on another file system; then everything is looked at. `there()` may say that it is not back all the same.
     """
 
     def __init__(
@@ -63,15 +65,17 @@ class Watcher:
         settle_s: float,
         rescan_s: float,
         on_change: Callable[[Changes], None],
+        there: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = os.fsencode(root)
         self._on_change = on_change
+        self._there = there
         self._clock = clock
         self._tick_s = min(_TICK_SECONDS, settle_s / 2)
-        self._network = is_network(self._root)
-        self._rescan_s = min(rescan_s, _POLL_NETWORK_SECONDS) if self._network else rescan_s
-        self._device: int | None = None  # only touched by the watcher's thread, as are the next two
+        self._wanted_rescan_s = self._rescan_s = rescan_s
+        self._device: int | None = None  # only touched by the watcher's thread, as are the next three
+        self._away = False
         self._stability = Stability(settle_s)
         self._scanned_at: float | None = None
         self._lock = threading.Lock()
@@ -79,13 +83,12 @@ class Watcher:
         self._rescan = True  # guarded by _lock
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._observer: Any = None
+        self._observer: Any = None  # touched by the watcher's thread while that runs
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def start(self) -> None:
         """Begin with a full scan. Without inotify (no watches left) it goes on by scans, more of them."""
-        if not self._network:
-            self._observe()
+        self._observe()
         self._thread.start()
 
     def stop(self) -> None:
@@ -94,10 +97,7 @@ class Watcher:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join()
-            self._observer = None
+        self._observe_no_more()
 
     def unsettled(self) -> int:
         """Files that are seen but not settled. From any thread."""
@@ -121,10 +121,13 @@ class Watcher:
         with self._lock:
             hints, self._hints = self._hints, set()
             rescan, self._rescan = self._rescan, False
+        if not self._is_there():
+            return
         late = self._scanned_at is None or now - self._scanned_at >= self._rescan_s
         if rescan or late or len(hints) > _MANY_HINTS:
             self._scan_all(now)
-        if not self._is_there():
+        if self._found() != self._device:
+            self._away = True  # it went while it was looked at: nothing of that look is to be told
             return
         for path in hints:
             self._look(path, now)
@@ -136,7 +139,8 @@ class Watcher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.step()
-            wait = self._tick_s if self._stability.waiting else self._rescan_s
+            waiting = self._stability.waiting and not self._away
+            wait = self._tick_s if waiting else min(self._rescan_s, _THERE_SECONDS)
             if self._wake.wait(wait):
                 # Events come in bursts; one look serves them all.
                 self._stopping.wait(self._tick_s / 2)
@@ -154,25 +158,39 @@ class Watcher:
 
     def _scan_all(self, now: float) -> None:
         self._scanned_at = now
-        if not self._is_there():
-            _log.warning(
-                "the library %s is not there or not mounted; nothing is taken for deleted", os.fsdecode(self._root)
-            )
-            return
         found = scan(self._root)
         if found.unreadable:
             _log.warning("%d folders in the library cannot be read", len(found.unreadable))
         self._stability.observe_all(found.entries, now, found.unseen)
 
     def _is_there(self) -> bool:
-        """Whether the library is on the file system where it was first seen."""
+        """Whether the library is there. When it is back, it is scanned and observed anew before anything is told."""
+        device = self._found()
+        if device is None:
+            if not self._away:
+                shown = os.fsdecode(self._root)
+                _log.warning("the library %s is not there or not mounted; nothing is taken for deleted", shown)
+            self._away = True
+            return False
+        if self._away or self._device not in (None, device):
+            _log.info("the library %s is there again: all of it is looked at", os.fsdecode(self._root))
+            self._away = False
+            self._scanned_at = None
+            if self._thread.is_alive():
+                self._observe_no_more()
+                self._observe()
+        self._device = device
+        return True
+
+    def _found(self) -> int | None:
+        """The file system that the library is on, None while it is away."""
         try:
             device = os.stat(self._root).st_dev  # bytes
         except OSError:
-            return False
-        if self._device is None:
-            self._device = device
-        return device == self._device
+            return None
+        if not self._there() or (self._device not in (None, device) and not scan(self._root).entries):
+            return None
+        return device
 
     def _look(self, path: bytes, now: float) -> None:
         if is_folder(self._root, path):
@@ -190,23 +208,34 @@ class Watcher:
                 self._stability.observe(gone, None, now)
 
     def _observe(self) -> None:
+        """Begin to take events; where they don't tell all, scans come more often."""
+        self._rescan_s = min(self._wanted_rescan_s, _POLL_NETWORK_SECONDS)
+        if is_network(self._root):
+            return
         observer: Any = Observer()
+        place = os.path.realpath(self._root)  # inotify does not follow a link, which the library may be
         try:
-            observer.schedule(_Hints(self), os.fsdecode(self._root), recursive=True, event_filter=_EVENTS)
+            observer.schedule(_Hints(self, place), os.fsdecode(place), recursive=True, event_filter=_EVENTS)
             observer.start()
         except OSError as error:
             _log.warning("watching by inotify failed (%s); scanning every %s s instead", error, _POLL_NETWORK_SECONDS)
-            self._rescan_s = min(self._rescan_s, _POLL_NETWORK_SECONDS)
             return
+        self._rescan_s = self._wanted_rescan_s
         self._observer = observer
+
+    def _observe_no_more(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
 
 
 class _Hints(FileSystemEventHandler):
-    """Hands each event's paths on, relative to the root."""
+    """Hands each event's paths on, relative to the folder that is observed."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: Watcher, place: bytes) -> None:
         self._watcher = watcher
-        self._prefix = watcher._root.rstrip(b"/") + b"/"  # one class in two parts
+        self._prefix = place.rstrip(b"/") + b"/"
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by the observer's thread."""

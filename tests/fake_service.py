@@ -92,6 +92,7 @@ class FakeService:
         self.cancelled = threading.Event()
         self.events_broken = False
         self.progress: wire.Progress | None = None
+        self.library_away = False
         self.page = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 1190, 1684)
         """The begin of a picture, which is all that clients look at."""
         self._added = 0
@@ -122,6 +123,7 @@ class FakeService:
             models_loaded=loaded,
             version="0.1.0",
             progress=self.progress,
+            library_away=self.library_away,
         )
 
     def _publish(self, event: wire.Event) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.cli.output import amount
-from appliance.cli.status import embedding_line
+from appliance.cli.status import LIBRARY_AWAY, embedding_line
 from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
@@ -249,6 +249,19 @@ def service(places: Places) -> Finding:
     return Finding("service", "ok", f"ready, version {status.version}")
 
 
+def library(places: Places) -> Finding:
+    """The library is there, not only the empty place where its disk is mounted."""
+    try:
+        with Client(places.socket) as client:
+            away = client.status().library_away
+    except DocentError:
+        return Finding("library", "warning", "not known without the service", "start it first")
+    if away:
+        hint = f"mount it at {places.library}; if another disk is the library from now on, start the service again"
+        return Finding("library", "error", LIBRARY_AWAY, hint)
+    return Finding("library", "ok", str(places.library))
+
+
 def embedding(places: Places) -> Finding:
     """The embedding model that is configured is the one that answers."""
     try:
@@ -295,6 +308,7 @@ CHECKS: tuple[Callable[[Places], Finding], ...] = (
     socket_path,
     group,
     service,
+    library,
     embedding,
     models,
 )

@@ -7,6 +7,8 @@ from appliance.wire import Embedding, Status
 
 app = command_group()
 
+LIBRARY_AWAY = "away, its disk is not mounted: nothing new is read, what was read goes on answering"
+
 
 @app.command(epilog=examples("docent status", "docent status --json | jq .queue"))
 def status(json: JsonOption = False) -> None:
@@ -33,6 +35,8 @@ def _fields(reply: Status) -> list[tuple[str, str]]:
         ("reading", reading),
         ("models", ", ".join(reply.models_loaded) or "none loaded"),
     ]
+    if reply.library_away:
+        fields.insert(1, ("library", LIBRARY_AWAY))
     embedding = [("embedding", embedding_line(reply.embedding))] if reply.embedding else []
     return [(name, value) for name, value in fields if value] + embedding
 

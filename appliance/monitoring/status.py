@@ -24,12 +24,14 @@ class Monitor:
         loaded: Callable[[], list[str]],
         embedding: Callable[[], wire.Embedding],
         pace: ReadingPace,
+        library_there: Callable[[], bool],
     ) -> None:
         self._store = store
         self._pace = pace
         self._unsettled = unsettled
         self._loaded = loaded
         self._embedding = embedding
+        self._library_there = library_there
         self.ready = False
         """Set by the composition root: true between the end of the start and the begin of the stop."""
 
@@ -46,6 +48,7 @@ class Monitor:
             version=__version__,
             progress=self._pace.overall(self._store.work_left(collections), collections) if busy else None,
             embedding=self._embedding(),
+            library_away=not self._library_there(),
         )
 
     def metrics(self, collections: frozenset[bytes] | None = None) -> bytes:
@@ -75,6 +78,8 @@ class _Gauges(Collector):
         if status.embedding:
             left = status.embedding.total - status.embedding.done
             yield GaugeMetricFamily("docent_embedding_left", "Passages to embed with the next model.", value=left)
+        there = int(not status.library_away)
+        yield GaugeMetricFamily("docent_library_there", "0 while the library's disk is away.", value=there)
         yield GaugeMetricFamily("docent_ready", "1 while the service takes work.", value=int(status.ready))
 
     def describe(self) -> Iterator[Metric]:

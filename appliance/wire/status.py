@@ -49,3 +49,5 @@ class Status(Reply):
     embedding: Embedding | None = None
     progress: Progress | None = None
     """While something is queued."""
+    library_away: bool = False
+    """The library's disk is not mounted: nothing new is read, what was read goes on answering."""

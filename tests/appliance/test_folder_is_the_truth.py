@@ -13,6 +13,7 @@ from appliance.naming import display
 from appliance.store.rows import Trouble
 from tests.conftest import SAMPLES
 from tests.live import FAST, Live, live_service, short_home, wait_until
+from tests.mounts import Mounts
 from tests.permissions import modes_count
 
 POLICY = (SAMPLES / "cold-store-safety-policy.pdf").read_bytes()
@@ -197,6 +198,25 @@ def test_a_library_whose_disk_is_not_mounted_deletes_nothing() -> None:
                 assert live.wait_for("policy.pdf").state == "indexed"
         finally:
             shutil.rmtree(elsewhere)
+
+
+def test_a_library_whose_disk_comes_back_under_another_number_goes_on() -> None:
+    with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
+        mounts = Mounts(Path(home), Path(shm) / "empty")
+        with live_service(Path(home)) as live:
+            before = live.drop("policy.pdf", POLICY)
+            mounts.mount(mounts.other)
+            wait_until(lambda: live.client.status().library_away, "the library to be away")
+            assert live.document("policy.pdf") == before
+            again = Path(shm) / "again"
+            shutil.copytree(mounts.first, again)
+            (again / "manual.pdf").write_bytes(MANUAL)
+            mounts.mount(again)
+            live.wait_for("manual.pdf", "indexed")
+            assert live.wait_for("policy.pdf", "indexed").id == before.id
+            assert not live.client.status().library_away
+            (again / "policy.pdf").rename(again / "rules.pdf")  # found by its event
+            assert wait_until(lambda: live.document("rules.pdf"), "the new name").id == before.id
 
 
 class _Unforeseen:

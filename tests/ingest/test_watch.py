@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from ingest.scan import filesystem, scan
 from ingest.watch import Changes, Kind, Watcher
+from tests.mounts import Mounts
 
 
 class Clock:
@@ -25,11 +27,13 @@ class Clock:
 class Folder:
     """A watcher driven by hand: `after(seconds)` lets time pass and gives what was reported."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, there: Callable[[], bool] = lambda: True) -> None:
         self.root = root
         self.clock = Clock()
         self.reports: list[Changes] = []
-        self.watcher = Watcher(root, settle_s=2.0, rescan_s=60.0, on_change=self.reports.append, clock=self.clock)
+        self.watcher = Watcher(
+            root, settle_s=2.0, rescan_s=60.0, on_change=self.reports.append, there=there, clock=self.clock
+        )
 
     def after(self, seconds: float, *, rescan: bool = True) -> Changes:
         self.clock.now += seconds
@@ -136,6 +140,67 @@ def test_when_the_library_itself_is_gone_nothing_is_deleted(folder: Folder) -> N
     folder.root.rename(folder.root.with_name("elsewhere"))
     folder.after(1)
     assert not folder.after(10)
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> Iterator[Mounts]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        yield Mounts(tmp_path, Path(other))
+
+
+def test_a_library_that_comes_back_on_another_disk_is_looked_at_and_its_empty_place_is_not(mounts: Mounts) -> None:
+    (mounts.first / "a.pdf").write_bytes(b"1")
+    (mounts.first / "b.pdf").write_bytes(b"2")
+    folder = Folder(mounts.library)
+    assert folder.settled() == [b"a.pdf", b"b.pdf"]
+    mounts.mount(mounts.other)
+    (mounts.other / ".hidden.pdf").write_bytes(b"")
+    folder.after(1)
+    assert not folder.after(10)
+    (mounts.other / "a.pdf").write_bytes(b"1")
+    (mounts.other / "c.pdf").write_bytes(b"3")
+    folder.after(1, rescan=False)
+    changes = folder.after(2, rescan=False)
+    assert sorted(found.path for found in changes.settled) == [b"a.pdf", b"c.pdf"]
+    assert changes.deleted == [b"b.pdf"]
+    (mounts.other / "a.pdf").unlink()
+    folder.after(1)
+    assert folder.after(1).deleted == [b"a.pdf"]
+
+
+def test_what_happened_while_the_library_was_away_is_told_once_it_is_back(folder: Folder) -> None:
+    (folder.root / "a.pdf").write_bytes(b"1")
+    folder.settled()
+    away = folder.root.rename(folder.root.with_name(f"{folder.root.name}-away"))
+    assert not folder.after(1)
+    (away / "a.pdf").rename(away / "b.pdf")
+    away.rename(folder.root)
+    assert folder.after(1, rescan=False).moved == [(b"a.pdf", b"b.pdf")]
+
+
+def test_the_library_is_away_as_long_as_its_owner_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"1")
+    there = [True]
+    folder = Folder(tmp_path, there=lambda: there[0])
+    folder.settled()
+    there[0] = False
+    (tmp_path / "a.pdf").unlink()
+    folder.after(1)
+    assert not folder.after(10)
+    there[0] = True
+    folder.after(0)
+    assert folder.after(1).deleted == [b"a.pdf"]
+
+
+def test_a_library_that_goes_while_it_is_looked_at_is_not_taken_for_emptied(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"1")
+    asked = iter([True, True, True, True, True, False])  # twice a round: the third finds nothing, and then it is away
+    folder = Folder(tmp_path, there=lambda: next(asked, True))
+    assert folder.settled() == [b"a.pdf"]
+    (tmp_path / "a.pdf").rename(tmp_path / ".a.pdf")
+    assert not folder.after(5)
+    (tmp_path / ".a.pdf").rename(tmp_path / "a.pdf")
+    assert not folder.after(5, rescan=False).deleted
 
 
 def test_a_report_that_raises_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -136,6 +136,15 @@ def test_the_doctor_is_content_with_a_service(run: Run, service: FakeService) ->
     assert next(entry["state"] for entry in findings if entry["check"] == "service") == "ok"
 
 
+def test_a_library_that_is_away_is_told(run: Run, service: FakeService) -> None:
+    service.library_away = True
+    finding = next(entry for entry in run("doctor", "--json").json["checks"] if entry["check"] == "library")
+    assert finding["state"] == "error"
+    assert "mount it" in finding["hint"]
+    assert "not mounted" in run("status").out
+    assert run("status", "--json").json["library_away"] is True
+
+
 def test_a_service_of_ones_own_is_not_started_by_systemd(run: Run) -> None:
     assert run("status").err.endswith("  → start it: `docent serve`\n")
 

@@ -1,14 +1,14 @@
 """The library folder as files: the two cases in which Docent itself writes there, adding and removing.
 
 Everything here is relative to the library and never follows a link out of it. A file appears under its real name
-complete or not at all.
+complete or not at all; without hard links, as on exFAT, an empty file may be seen in its place for a moment.
 """
 
 import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from appliance.errors import Conflict, DocumentExists, InvalidRequest, StoreFull, UnknownDocument
@@ -19,6 +19,8 @@ from ingest.types import FileIdentity
 _MAX_NAME_BYTES = 255
 _FILE_MODE = 0o640
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_MODES = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 _NO_FOLDER = {errno.ENOTDIR, errno.ELOOP}
 
 
@@ -39,8 +41,10 @@ def _check_name(name: bytes, kind: str) -> None:
 class Library:
     """The watched folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, link: Callable[..., None] = os.link) -> None:
+        """`link` makes a hard link as `os.link` does."""
         self._root = os.fsencode(root)
+        self._link = link
 
     @property
     def root(self) -> bytes:
@@ -74,12 +78,40 @@ class Library:
         what = f"adding {os.fsdecode(path)!r}"
         folder, name = os.path.split(path)
         with _told(what):
-            os.chmod(temporary, _FILE_MODE)
+            _chmod(temporary, _FILE_MODE)
             self._make_folder(folder)
             with self._opened(folder, what) as descriptor:
-                replaced = _rename(temporary, descriptor, name, what, replace)
+                replaced = self._rename(temporary, descriptor, name, what, replace)
                 os.fsync(descriptor)
         return replaced
+
+    def _rename(self, temporary: bytes, folder: int, name: bytes, what: str, replace: bool) -> bool:
+        if not replace:
+            try:
+                self._rename_new(temporary, folder, name)
+            except FileExistsError:
+                hint = "`--replace` (or the field `replace`) replaces it; or choose another name or collection"
+                raise DocumentExists(what, "a file of this name is already in the library", hint) from None
+            return False
+        try:
+            existed = stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            os.rename(temporary, name, dst_dir_fd=folder)
+            return False
+        if not existed:
+            raise DocumentExists(what, "something that is not a file has this name", "choose another name")
+        os.rename(temporary, name, dst_dir_fd=folder)
+        return True
+
+    def _rename_new(self, temporary: bytes, folder: int, name: bytes) -> None:
+        try:
+            self._link(temporary, name, dst_dir_fd=folder, follow_symlinks=False)  # unlike rename, never overwrites
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _rename_where_no_links_are(temporary, folder, name)
+        else:
+            os.unlink(temporary)
 
     def _make_folder(self, folder: bytes) -> None:
         if not folder:
@@ -87,7 +119,7 @@ class Library:
         made = self.absolute(folder)
         with contextlib.suppress(FileExistsError):
             os.mkdir(made)
-            os.chmod(made, stat.S_IMODE(os.stat(self._root).st_mode))  # as open as the library, setgid included
+            _chmod(made, stat.S_IMODE(os.stat(self._root).st_mode))  # as open as the library, setgid included
 
     @contextlib.contextmanager
     def _opened(self, folder: bytes, what: str) -> Iterator[int]:
@@ -153,24 +185,27 @@ class Library:
                     os.unlink(entry.path)
 
 
-def _rename(temporary: bytes, folder: int, name: bytes, what: str, replace: bool) -> bool:
-    if not replace:
-        try:
-            os.link(temporary, name, dst_dir_fd=folder, follow_symlinks=False)  # unlike rename, never overwrites
-        except FileExistsError:
-            hint = "`--replace` (or the field `replace`) replaces it; or choose another name or collection"
-            raise DocumentExists(what, "a file of this name is already in the library", hint) from None
-        os.unlink(temporary)
-        return False
+def _chmod(path: bytes, mode: int) -> None:
+    """Set the mode, where the file system has any."""
     try:
-        existed = stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except FileNotFoundError:
+        os.chmod(path, mode)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
+
+
+def _rename_where_no_links_are(temporary: bytes, folder: int, name: bytes) -> None:
+    """Give a file a name that nothing has: an empty file takes it, which nobody else can then, and is replaced.
+
+    Raises:
+        FileExistsError: something has it.
+    """
+    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _FILE_MODE, dir_fd=folder))
+    try:
         os.rename(temporary, name, dst_dir_fd=folder)
-        return False
-    if not existed:
-        raise DocumentExists(what, "something that is not a file has this name", "choose another name")
-    os.rename(temporary, name, dst_dir_fd=folder)
-    return True
+    except OSError:
+        os.unlink(name, dir_fd=folder)
+        raise
 
 
 @contextlib.contextmanager

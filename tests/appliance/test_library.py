@@ -1,12 +1,13 @@
 """The library folder as files."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from appliance.errors import Conflict, DocumentExists, InvalidRequest, UnknownDocument
+from appliance.errors import Conflict, DocumentExists, InvalidRequest, StoreFull, UnknownDocument
 from appliance.library import Library
 
 
@@ -110,3 +111,37 @@ def test_no_descriptor_is_left_open(library: Library) -> None:
     for descriptor in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # other threads open and close theirs
             assert not os.readlink(f"/proc/self/fd/{descriptor}").startswith(os.fsdecode(library.root))
+
+
+def without_links(root: Path, refusal: int) -> Library:
+    """A library on a file system without hard links, such as exFAT."""
+
+    def link(*_: object, **__: object) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    return Library(root, link)
+
+
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
+def test_a_file_is_added_where_there_are_no_hard_links(tmp_path: Path, refusal: int) -> None:
+    library = without_links(tmp_path, refusal)
+    assert not library.publish(upload(library, b"old"), b"law/a.pdf", replace=False)
+    assert (tmp_path / "law" / "a.pdf").read_bytes() == b"old"
+    with pytest.raises(DocumentExists):
+        library.publish(upload(library), b"law/a.pdf", replace=False)
+    assert (tmp_path / "law" / "a.pdf").read_bytes() == b"old"
+    assert library.publish(upload(library), b"law/a.pdf", replace=True)
+
+
+def test_what_the_disk_refuses_leaves_no_empty_file_behind(tmp_path: Path) -> None:
+    def vanishes(temporary: bytes, *_: object, **__: object) -> None:
+        os.unlink(temporary)
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    library = Library(tmp_path, vanishes)
+    with pytest.raises(StoreFull):
+        library.publish(upload(library), b"a.pdf", replace=False)
+    library = without_links(tmp_path, errno.ENOSPC)
+    with pytest.raises(StoreFull, match="No space"):
+        library.publish(upload(library), b"b.pdf", replace=False)
+    assert sorted(tmp_path.glob("*.pdf")) == []

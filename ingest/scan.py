@@ -27,6 +27,11 @@ class Found:
     entries: dict[bytes, Entry] = field(default_factory=dict)
     unreadable: list[bytes] = field(default_factory=list)
 
+    def add(self, other: "Found") -> None:
+        """Take what a look at another folder found."""
+        self.entries.update(other.entries)
+        self.unreadable.extend(other.unreadable)
+
     def unseen(self, path: bytes) -> bool:
         """Whether a path lies in a folder that could not be read."""
         return any(not folder or path.startswith(folder + b"/") for folder in self.unreadable)
@@ -76,6 +81,11 @@ def is_folder(root: bytes, path: bytes) -> bool:
         return stat.S_ISDIR(os.lstat(os.path.join(root, path)).st_mode)
     except OSError:
         return False
+
+
+def is_passed_over(path: bytes) -> bool:
+    """Whether a scan of everything does not come by: it looks into no folder with a document's name."""
+    return _DOCUMENT_SUFFIX + b"/" in path.lower()
 
 
 def is_network(path: bytes) -> bool:

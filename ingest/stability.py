@@ -5,7 +5,7 @@ for the quiet period, also when it was there before the first look. A settled pa
 case it turns up under another name: then it moved. Everything else is deleted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -104,9 +104,16 @@ class Stability:
         for path, entry in entries.items():
             self.observe(path, entry, now)
 
-    def under(self, folder: bytes) -> list[bytes]:
-        """The paths known inside a folder."""
-        return [path for path in {**self._settled, **self._pending} if path.startswith(folder + b"/")]
+    def under(self, folders: Collection[bytes]) -> list[bytes]:
+        """The paths known inside any of these folders: one look at all that are known."""
+        if not folders:
+            return []
+        return [path for path in {**self._settled, **self._pending} if any(up in folders for up in _above(path))]
+
+    def is_file(self, path: bytes) -> bool:
+        """Whether this is known, or was until a moment ago, as something that holds no other paths."""
+        found = self._settled.get(path) or (self._pending.get(path) or self._missing.get(path) or (None,))[0]
+        return found is not None and found.kind is not Kind.FOLDER
 
     def touched(self, path: bytes, now: float) -> None:
         """Something happened to a path: its quiet period begins anew."""
@@ -146,3 +153,11 @@ class Stability:
                 del self._missing[old]
                 self._settled[new] = self._pending.pop(new)[0]
                 changes.moved.append((old, new))
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """The folders that a path lies in, the innermost first."""
+    end = path.rfind(b"/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind(b"/", 0, end)

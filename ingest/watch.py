@@ -27,7 +27,8 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from ingest.scan import entry_at, is_folder, is_network, scan
+from ingest.ignored import is_ignored
+from ingest.scan import Found, entry_at, is_folder, is_network, is_passed_over, scan
 from ingest.stability import Changes, Kind, Settled, Stability
 
 __all__ = ["Changes", "Kind", "Settled", "Watcher"]
@@ -110,7 +111,9 @@ class Watcher:
         self._wake.set()
 
     def hint(self, path: bytes) -> None:
-        """Look at a path, relative to the root, soon. From any thread."""
+        """Look at a path, relative to the root, soon, unless its name is ignored. From any thread."""
+        if is_ignored(path):
+            return
         with self._lock:
             self._hints.add(path)
         self._wake.set()
@@ -126,11 +129,13 @@ class Watcher:
         late = self._scanned_at is None or now - self._scanned_at >= self._rescan_s
         if rescan or late or len(hints) > _MANY_HINTS:
             self._scan_all(now)
+            self._look({path for path in hints if is_passed_over(path)}, now)
+        else:
+            self._look(hints, now)
         if self._found() != self._device:
             self._away = True  # it went while it was looked at: nothing of that look is to be told
             return
         for path in hints:
-            self._look(path, now)
             self._stability.touched(path, now)
         for path in self._stability.due(now):
             self._stability.observe(path, entry_at(self._root, path), now)
@@ -192,20 +197,25 @@ class Watcher:
             return None
         return device
 
-    def _look(self, path: bytes, now: float) -> None:
-        if is_folder(self._root, path):
-            found = scan(self._root, path)
-            self._stability.observe(path, entry_at(self._root, path), now)  # a document may have had this name
-            for gone in self._stability.under(path):
-                if gone not in found.entries and not found.unseen(gone):
-                    self._stability.observe(gone, None, now)
-            for inner, entry in found.entries.items():
-                self._stability.observe(inner, entry, now)
-            return
-        self._stability.observe(path, entry_at(self._root, path), now)
-        if not os.path.lexists(os.path.join(self._root, path)):
-            for gone in self._stability.under(path):
-                self._stability.observe(gone, None, now)
+    def _look(self, paths: set[bytes], now: float) -> None:
+        """Look at these, into those that are folders, and at what is known of folders that are gone."""
+        within, folders = Found(), set()
+        for path in paths:
+            here = entry_at(self._root, path)
+            if is_folder(self._root, path):
+                within.add(scan(self._root, path))
+                folders.add(path)
+            elif here is None and not self._stability.is_file(path) and not self._stands(path):
+                folders.add(path)
+            self._stability.observe(path, here, now)  # a document may have had a folder's name
+        for path in self._stability.under(folders):
+            if path not in within.entries and not within.unseen(path):
+                self._stability.observe(path, None, now)
+        for path, entry in within.entries.items():
+            self._stability.observe(path, entry, now)
+
+    def _stands(self, path: bytes) -> bool:
+        return os.path.lexists(os.path.join(self._root, path))
 
     def _observe(self) -> None:
         """Begin to take events; where they don't tell all, scans come more often."""

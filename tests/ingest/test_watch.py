@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest.identity import identity_of
 from ingest.scan import filesystem, scan
+from ingest.stability import Entry
 from ingest.watch import Changes, Kind, Watcher
 from tests.mounts import Mounts
 
@@ -48,9 +50,9 @@ class Folder:
         self.reports.clear()
         return merged
 
-    def settled(self) -> list[bytes]:
+    def settled(self, *, rescan: bool = True) -> list[bytes]:
         self.after(0)
-        return sorted(found.path for found in self.after(2.0).settled)
+        return sorted(found.path for found in self.after(2.0, rescan=rescan).settled)
 
 
 @pytest.fixture
@@ -140,6 +142,68 @@ def test_when_the_library_itself_is_gone_nothing_is_deleted(folder: Folder) -> N
     folder.root.rename(folder.root.with_name("elsewhere"))
     folder.after(1)
     assert not folder.after(10)
+
+
+@pytest.fixture
+def large(folder: Folder) -> Folder:
+    """As if 50,000 more files were known."""
+    folder.settled()
+    seen = Entry(identity_of(folder.root.stat()))
+    for number in range(50_000):
+        folder.watcher._stability.observe(b"many/%d.pdf" % number, seen, folder.clock.now)
+    folder.watcher._stability.changes(folder.clock.now + 2)
+    return folder
+
+
+def seconds_of(step: Callable[[], object]) -> float:
+    """Processor time, which a busy machine does not lengthen."""
+    before = time.thread_time()
+    step()
+    return time.thread_time() - before
+
+
+@pytest.mark.parametrize("names", [b"many/%d.pdf", b"many/%d", b"new/%d"])
+def test_many_files_gone_from_among_very_many_cost_one_look_at_those(large: Folder, names: bytes) -> None:
+    for number in range(1000):
+        large.watcher.hint(names % number)
+    assert seconds_of(lambda: large.after(0, rescan=False)) < 3
+
+
+def test_many_new_folders_among_very_many_files_cost_one_look_at_those(large: Folder) -> None:
+    for number in range(500):
+        (large.root / f"{number}").mkdir()
+        large.watcher.hint(b"%d" % number)
+    assert seconds_of(lambda: large.after(0, rescan=False)) < 3
+
+
+def test_a_folder_that_is_gone_with_hints_of_all_that_was_in_it_deletes_each_file_once(folder: Folder) -> None:
+    (folder.root / "a" / "b").mkdir(parents=True)
+    for name in ("a/1.pdf", "a/b/2.pdf", "a.pdf"):
+        (folder.root / name).write_bytes(name.encode())
+    folder.settled()
+    shutil.rmtree(folder.root / "a")
+    for path in (b"a", b"a/1.pdf", b"a/b", b"a/b/2.pdf"):
+        folder.watcher.hint(path)
+    folder.after(0, rescan=False)
+    assert sorted(folder.after(1, rescan=False).deleted) == [b"a/1.pdf", b"a/b/2.pdf"]
+
+
+def test_what_was_in_a_folder_named_like_a_document_goes_with_it(folder: Folder) -> None:
+    (folder.root / "x.pdf").mkdir()
+    (folder.root / "x.pdf" / "1.pdf").write_bytes(b"1")
+    folder.watcher.hint(b"x.pdf/1.pdf")
+    assert folder.settled(rescan=False) == [b"x.pdf", b"x.pdf/1.pdf"]
+    shutil.rmtree(folder.root / "x.pdf")
+    folder.watcher.hint(b"x.pdf")
+    folder.after(0, rescan=False)
+    assert sorted(folder.after(1, rescan=False).deleted) == [b"x.pdf", b"x.pdf/1.pdf"]
+
+
+def test_events_of_ignored_names_are_not_kept(folder: Folder) -> None:
+    folder.settled()
+    for path in (b".docent-upload-1", b"law/a.pdf.part"):
+        folder.watcher.hint(path)
+    assert not folder.watcher._hints
 
 
 @pytest.fixture

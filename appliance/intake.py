@@ -5,7 +5,8 @@ system what is there now and makes the store agree; so a report too many costs n
 no harm. Queued documents are then the workers' (`workers.py`).
 
 Threads: everything may be called from any thread; `_lock` makes what one report leads to whole. Many reports at once
-are taken in slices, each of them one transaction.
+are taken in slices: the new contents of a slice are queued in one transaction, each rename and each deletion is one of
+its own.
 """
 
 import logging
@@ -31,7 +32,7 @@ from ingest.types import FileIdentity
 from ingest.watch import Changes
 
 _log = logging.getLogger(__name__)
-_SLICE = 256  # paths looked at in one transaction, while readers of the folder's reports wait
+_SLICE = 256  # paths looked at while others who report wait; their new contents are queued in one transaction
 
 LOOK_AGAIN_SECONDS = 20.0
 """Until a path that could not be looked at, by an error of the disk say, is looked at again."""

@@ -29,6 +29,7 @@ from appliance.embedding.switch import EmbeddingSwitch
 from appliance.errors import ConfigError, DocentError
 from appliance.events import EventBus
 from appliance.garbage import collect_seldom
+from appliance.heaps import give_back_freed
 from appliance.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
 from appliance.intake import Intake, Publish
 from appliance.library import Library
@@ -67,6 +68,7 @@ from models.providers.registry import Providers
 
 _log = logging.getLogger("docent")
 _STATUS_SECONDS = 1.0
+_GIVE_BACK_SECONDS = 5.0
 _KEPT_DECISIONS = 64  # that a slow watcher of the events can lag behind
 
 
@@ -352,6 +354,7 @@ async def _serving(context: Context, listener: socket.socket) -> AsyncIterator[N
         asyncio.create_task(server.serve_on(listener), name="server"),
         asyncio.create_task(_tell_status(context), name="status"),
         asyncio.create_task(_pet_watchdog(), name="watchdog"),
+        asyncio.create_task(_give_back_memory(), name="memory"),
     ]
     try:
         await server.wait_started(tasks[0])
@@ -381,6 +384,13 @@ async def _tell_status(context: Context) -> None:
                 context.events.publish(("status", ""), Event(type="status", status=status))
                 last = status
         await asyncio.sleep(_STATUS_SECONDS)
+
+
+async def _give_back_memory() -> None:
+    """What reading and embedding have freed."""
+    while True:
+        await asyncio.to_thread(give_back_freed)
+        await asyncio.sleep(_GIVE_BACK_SECONDS)
 
 
 async def _pet_watchdog() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.backoff import Cause, plan
-from appliance.errors import NotReady, StoreError, UnknownDocument
+from appliance.errors import NotReady, StoreError, StoreRefused, UnknownDocument
 from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow, Trouble
@@ -109,14 +109,15 @@ class Attempt:
         except IngestError as error:
             if not self._stop.is_set():
                 self._failed(error)
+        except StoreRefused as error:
+            with suppress(UnknownDocument):
+                self._store.begin_anew(self._row.id)
+            self._unforeseen(error)
         except (StoreError, NotReady):
             self._take_back()
             raise
         except Exception as error:  # noqa: BLE001 - one document must not hold up the others, whatever happens to it
-            _log.exception("reading %s failed", display(self._row.path))
-            why = f"{type(error).__name__}: {error}"
-            hint = f"the service's log has the details; `docent documents retry {self._row.id}` tries again at once"
-            self._postpone(Cause.SUSPECT, Trouble("internal_error", why, hint))
+            self._unforeseen(error)
         self._around.tell(self._row.id)
 
     def _read(self, reader: Reader) -> None:
@@ -135,6 +136,12 @@ class Attempt:
             reading.close()
         done = self._store.get(row.id)
         _log.info("read %s: %d pages, %d passages", display(done.path), done.pages, done.chunks)
+
+    def _unforeseen(self, error: Exception) -> None:
+        _log.exception("reading %s failed", display(self._row.path))
+        why = f"{type(error).__name__}: {error}"
+        hint = f"the service's log has the details; `docent documents retry {self._row.id}` tries again at once"
+        self._postpone(Cause.SUSPECT, Trouble("internal_error", why, hint))
 
     def _take_back(self) -> None:
         """What ended the attempt had nothing to do with the document; only a process that vanished counts against it."""

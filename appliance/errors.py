@@ -17,6 +17,7 @@ DocentError
 ├── ApiError                an error that the service reported to its client
 └── StoreError              the database
     ├── StoreFull           no space left, or read-only
+    ├── StoreRefused        what was to be written does not fit what is there
     ├── StoreCorrupt        the file is not a sound database
     └── StoreTooNew         written by a newer Docent
 
@@ -97,6 +98,10 @@ class StoreError(DocentError):
 
 class StoreFull(StoreError):
     """The database's disk is full or read-only."""
+
+
+class StoreRefused(StoreError):
+    """What was to be written does not fit what is there: the fault is in what was written, not in the disk."""
 
 
 class StoreCorrupt(StoreError):

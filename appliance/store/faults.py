@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 
-from appliance.errors import DocentError, NotReady, StoreCorrupt, StoreError, StoreFull
+from appliance.errors import DocentError, NotReady, StoreCorrupt, StoreError, StoreFull, StoreRefused
 
 # What a full disk looks like before a page could be written: the shared-memory file cannot grow.
 _NO_ROOM = {apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMOPEN}
@@ -53,6 +53,10 @@ def translate(error: apsw.Error, path: Path, what: str) -> DocentError:
             return StoreError(what, "another process holds it", "stop the other process that has the file open")
         case apsw.InterruptError():
             return NotReady(what, "the service is stopping", "try again when it runs")
+        case apsw.ConstraintError() | apsw.TooBigError() | apsw.MismatchError():
+            return StoreRefused(
+                what, f"it does not fit what is there ({detail})", "`docent doctor` checks the database"
+            )
         case apsw.IOError():
             return StoreError(what, f"the disk reported an error ({detail})", "look at the kernel's log (dmesg)")
         case _:

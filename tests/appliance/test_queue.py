@@ -10,14 +10,15 @@ import pytest
 
 from appliance.attempt import Attempt, Surroundings
 from appliance.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, TOLD_AT
-from appliance.errors import StoreFull
+from appliance.errors import StoreFull, StoreRefused
 from appliance.lanes import SMALL_BYTES
 from appliance.store import Store
 from appliance.store.connection import open_writer, run
 from appliance.store.migrations import MIGRATIONS, migrate
 from ingest.errors import BrokenPdf, ParserKilled, ReadOtherwise, Stopped, Unreadable
+from ingest.types import DocumentInfo
 from tests.appliance.intake_driver import Driver, driving
-from tests.appliance.store.filling import EMBEDDER, embed, identity, key, texts_of
+from tests.appliance.store.filling import EMBEDDER, batches, embed, identity, key, texts_of
 from tests.live import wait_until
 
 LINES = [f"lamp {number} burns {number} hours" for number in range(7)]
@@ -196,6 +197,29 @@ def test_a_stop_or_a_full_disk_is_not_taken_for_the_documents_fault(
             Attempt(store, driver.row("a.pdf"), Event(), around, lambda _: True).run(driver.reader)
     assert not driver.reader.hindrances[b"a.pdf"]
     assert store.interrupted(1) == []
+
+
+def test_what_the_store_refuses_holds_up_nobody_and_is_begun_anew(driver: Driver) -> None:
+    driver.write("a.pdf", *LINES)
+    driver.reader.failures[b"a.pdf"] = [StoreRefused("writing", "it does not fit what is there", "")]
+    waits = driver.wait_for_attempts("a.pdf", 1)
+    assert "does not fit" in waits.reason
+    driver.write("b.pdf", "other")
+    driver.wait_for("b.pdf", "indexed")
+    driver.turn(DELAYS[0] * 1.2)
+    driver.wait_for("a.pdf", "indexed")
+    assert driver.reader.embedded[LINES[0]] == 2
+    assert texts_of(driver.store, "lamp") == sorted(LINES)
+
+
+def test_a_batch_that_is_there_already_is_refused(store: Store) -> None:
+    document = store.queue_file(b"a.pdf", identity())
+    sink = store.open_revision(document, key("a"))
+    sink.begin(DocumentInfo(7, "Lamps"))
+    first, *_ = batches(LINES, "Lamps")
+    sink.commit(first)
+    with pytest.raises(StoreRefused, match="does not fit"):
+        sink.commit(first)
 
 
 def test_what_an_older_version_has_read_is_read_again_when_nothing_else_is_to_do(driver: Driver) -> None:

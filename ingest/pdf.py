@@ -42,7 +42,10 @@ _PAGES_PER_SHRINK = 64
 _LAYOUT_WIDTH, _LAYOUT_HEIGHT, _LAYOUT_SIZE = 400, 600, 11
 """Points, for text without pages of its own: always the same, so that its pages are."""
 
-ENCRYPTED_HINT = "remove the password, e.g. `qpdf --decrypt in.pdf out.pdf`, and drop the file again"
+ENCRYPTED_HINT = (
+    "remove the password, e.g. `qpdf --password=SECRET --decrypt in.pdf out.pdf` (`apt-get install qpdf`), and drop the"
+    " file again"
+)
 BROKEN_OTHER_HINT = "open and save it again with the program it comes from, or export it as PDF"
 BROKEN_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, or export it anew"
 

@@ -10,6 +10,7 @@ from ingest.pages import decode_page
 from ingest.types import Page
 
 OFF = "text recognition is switched off"
+EMPTY_HINT = "there is nothing in it to be found; if that is wrong, save it again with the program it comes from"
 NOTHING_HINT = "what its pages show is no text that can be recognised; a sharper scan may help"
 OFF_HINT = 'set ocr = "auto" in [ingest], restart the service, then `docent documents retry`'
 FAILED_HINT = "`docent doctor` checks text recognition; `docent documents retry` tries again"
@@ -27,6 +28,8 @@ class Recognition:
         if ocr is not None and not self._missing:
             self._recogniser = ocr.recogniser(limits, stop)
         self.skipped_pages = 0
+        self.seen_pages = 0
+        """Pages whose pictures were looked at."""
 
     @property
     def is_possible(self) -> bool:
@@ -37,7 +40,9 @@ class Recognition:
     def hint(self) -> str:
         """What to do about a document none of whose pages gave text."""
         if self._recogniser is not None:
-            return FAILED_HINT if self.skipped_pages else NOTHING_HINT
+            if self.skipped_pages:
+                return FAILED_HINT
+            return NOTHING_HINT if self.seen_pages else EMPTY_HINT
         if not self._missing:
             return OFF_HINT
         return f"install it: `sudo apt-get install {packages(self._languages)}`, then `docent documents retry`"
@@ -52,6 +57,7 @@ class Recognition:
     def read(self, page: Page, picture: Picture) -> Page:
         """The page with the words of its picture, unless its own text has more of them."""
         assert self._recogniser is not None
+        self.seen_pages += 1
         try:
             message = self._recogniser.read(picture)
             found = decode_page(message, page.number, self._limits)

@@ -1,11 +1,14 @@
 """`docent add`: files into the library, each on its own.
 
 A file that is refused does not stop the others; the exit code is the highest of theirs. A folder stands for the
-documents below it, told by their names, hidden ones left out. `--wait` returns when each new document is indexed or has failed.
+documents below it, told by their names; what is left out is counted, hidden files apart. All of them land in one folder
+of the library, so two of one name are refused before anything is sent: with `--replace` one would overwrite the other.
+`--wait` returns when each new document is indexed or has failed.
 """
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ import typer
 from appliance import naming
 from appliance.cli.files import progress_bar, require_regular
 from appliance.cli.options import JsonOption, command_group, complete_collection, connect, examples
-from appliance.cli.output import amount, clean_name, error_body, print_error, print_json, print_text
+from appliance.cli.output import amount, clean_name, counted, error_body, print_error, print_json, print_text
 from appliance.cli.waiting import Baseline, wait_for
 from appliance.cli.watching import display
 from appliance.client import Client
@@ -36,6 +39,9 @@ _SUFFIXES = frozenset(
         ".fb2",
         ".cbz",
         ".txt",
+        ".log",
+        ".csv",
+        ".eml",
         ".md",
         ".html",
         ".htm",
@@ -55,6 +61,7 @@ _SUFFIXES = frozenset(
     ]
 )
 """Of what is taken from a folder; a file that is named itself is sent whatever its name."""
+_MOST_NAMED = 5
 
 
 @dataclass
@@ -94,8 +101,10 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Copy documents into the library, where the service reads them."""
+    found = _expand(files)
+    _refuse_namesakes(found)
     with connect() as client:
-        results = [_add_one(client, path, collection, replace, quiet=json) for path in _expand(files)]
+        results = [_add_one(client, path, collection.rstrip("/"), replace, quiet=json) for path in found]
         if wait:
             _wait(client, results, quiet=json)
     if json:
@@ -111,12 +120,34 @@ def _expand(paths: list[Path]) -> list[Path]:
 
 
 def _documents_below(folder: Path) -> list[Path]:
-    inside = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.suffix.lower() in _SUFFIXES)
+    inside = (path.relative_to(folder) for path in sorted(folder.rglob("*")))
     visible = [folder / path for path in inside if not any(part.startswith(".") for part in path.parts)]
     files = [path for path in visible if path.is_file()]
-    if not files:
-        raise InvalidRequest(f"adding {folder}", "there is no document in this folder", "name files or their folder")
-    return files
+    documents = [path for path in files if path.suffix.lower() in _SUFFIXES]
+    if not documents:
+        hint = "name the files themselves, whatever they are called" if files else "name files or their folder"
+        raise InvalidRequest(f"adding {folder}", "there is no document in this folder", hint)
+    if left := [_shown(str(path.relative_to(folder))) for path in files if path.suffix.lower() not in _SUFFIXES]:
+        print_text(f"docent: {folder}: left out {_some(left)}", stderr=True)
+        print_text("  → name such a file itself to add it", stderr=True)
+    return documents
+
+
+def _some(names: list[str]) -> str:
+    """The first few, and how many more."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _refuse_namesakes(files: list[Path]) -> None:
+    """Raises InvalidRequest where two different files would get one name in the library."""
+    distinct = {os.path.realpath(path): path for path in files}
+    name, times = next(iter(Counter(path.name for path in distinct.values()).most_common(1)), ("", 0))
+    if times > 1:
+        same = [_shown(str(path)) for path in distinct.values() if path.name == name]
+        why = f"{_some(same)} would have one name in the library, where one would overwrite the other"
+        hint = "rename one of them, add them to different collections, or copy the folder itself into the library"
+        raise InvalidRequest(f"adding {_shown(name)}", why, hint)
 
 
 def _add_one(client: Client, path: Path, collection: str, replace: bool, *, quiet: bool) -> _Added:
@@ -173,7 +204,7 @@ def _wait(client: Client, results: list[_Added], *, quiet: bool) -> None:
                 path = result.added.document
                 result.document = wait_for(client, path, result.baseline, time.monotonic, time.sleep, shown)
             if not quiet:
-                _report_document(result.document)
+                _report_document(client.document(result.document.id))
 
 
 def _report_document(document: Document) -> None:
@@ -183,7 +214,10 @@ def _report_document(document: Document) -> None:
         if document.hint:
             print_text(f"  → {document.hint}", stderr=True)
     else:
-        print_text(f"indexed {name}: {document.pages} pages, {document.chunks} passages")
+        print_text(f"indexed {name}: {counted(document.pages, 'page')}, {counted(document.chunks, 'passage')}")
+        if document.reading and (skipped := document.reading.sources.skipped):
+            print_text(f"docent: {name}: {counted(skipped, 'page')} could not be read", stderr=True)
+            print_text(f"  → `docent documents show {document.id}` tells why", stderr=True)
 
 
 def _as_json(results: list[_Added]) -> dict[str, Any]:

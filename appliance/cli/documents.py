@@ -14,6 +14,7 @@ from appliance.cli.options import (
     connect,
     examples,
     name_argument,
+    name_arguments,
     text_argument,
 )
 from appliance.cli.output import amount, clean_name, print_fields, print_json, print_model, print_table, print_text
@@ -188,15 +189,33 @@ def remove(
         print_text(f"removed {clean_name(removed.document)}")
 
 
-@app.command(epilog=examples("docent documents retry scan.pdf"))
-def retry(name: _Name, json: JsonOption = False) -> None:
-    """Read a failed document again."""
+@app.command(epilog=examples("docent documents retry scan.pdf", "docent documents retry --failed"))
+def retry(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="DOCUMENT",
+            help="Their paths in the library, or their ids.",
+            autocompletion=complete_document,
+            callback=name_arguments,
+        ),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Read documents again that have failed, or that have pages which could not be read."""
+    if bool(names) == failed:
+        raise typer.BadParameter("name documents, or give --failed for all that have failed")
     with connect() as client:
-        document = client.retry(resolve(client, name).id)
+        chosen = [resolve(client, name) for name in names or ()]
+        done = [client.retry(one.id) for one in chosen or [*client.documents(state="failed")]]
     if json:
-        print_model(document)
-    else:
+        several = {"documents": [document.model_dump(mode="json") for document in done]}
+        print_json(several if failed or len(done) > 1 else several["documents"][0])
+    for document in () if json else done:
         print_text(f"{clean_name(document.document)}: {document.state}")
+    if not (done or json):
+        print_text("No document has failed.")
 
 
 def resolve(client: Client, name: str) -> Document:

@@ -60,6 +60,11 @@ def name_argument(value: str | None) -> str | None:
     return None if value is None else shown_argument(value)
 
 
+def name_arguments(values: list[str] | None) -> list[str]:
+    """The same for several."""
+    return [shown_argument(value) for value in values or ()]
+
+
 def is_text(value: str) -> bool:
     """Whether it holds no bytes that the locale could not decode."""
     return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -80,6 +80,11 @@ def print_text(text: str = "", *, stderr: bool = False) -> None:
     _write(clean_text(text), stderr=stderr)
 
 
+def counted(number: int | None, noun: str) -> str:
+    """ "1 page", "2,000 pages"."""
+    return f"{number or 0:,} {noun}{'' if number == 1 else 's'}"
+
+
 def clean_name(name: str) -> str:
     """A document's name as it can be typed back: nothing left out, what a terminal would obey as escapes."""
     return shown_argument(name)

@@ -124,7 +124,7 @@ def test_a_truncated_file_is_broken_or_gives_what_is_left(tmp_path: Path) -> Non
 def test_an_encrypted_file_says_how_to_remove_the_password(tmp_path: Path) -> None:
     with pytest.raises(EncryptedPdf) as caught:
         read(encrypted_pdf(tmp_path / "a.pdf"))
-    assert "qpdf --decrypt" in caught.value.hint
+    assert "qpdf --password=SECRET --decrypt" in caught.value.hint
 
 
 def test_links_folders_and_fifos_are_refused_without_waiting(tmp_path: Path, pdf: Path) -> None:

@@ -80,6 +80,28 @@ def test_a_folder_stands_for_its_visible_pdfs(run: Run, service: FakeService, tm
     assert [entry["document"] for entry in added] == ["b.pdf", "a.PDF"]
 
 
+def test_what_a_folder_leaves_out_is_said(run: Run, service: FakeService, tmp_path: Path) -> None:
+    for name in ("a.pdf", "b.csv", "old.doc", "files.zip", ".hidden"):
+        (tmp_path / name).write_bytes(b"%PDF-1.7")
+    result = run("add", str(tmp_path))
+    assert [line.split()[1] for line in result.out.splitlines()] == ["a.pdf", "b.csv"]
+    assert "left out files.zip, old.doc" in result.err
+
+
+def test_two_files_of_one_name_are_refused_before_anything_is_sent(
+    run: Run, service: FakeService, tmp_path: Path
+) -> None:
+    for ward in ("one", "two"):
+        (tmp_path / ward).mkdir()
+        (tmp_path / ward / "list.pdf").write_bytes(b"%PDF-1.7 " + ward.encode())
+    result = run("add", str(tmp_path), "--replace")
+    assert result.code == 2
+    assert "one would overwrite the other" in result.err
+    assert service.documents == {}
+    twice = str(tmp_path / "one" / "list.pdf")
+    assert run("add", twice, str(tmp_path / "one")).code in (0, 5)  # the same file named twice is no such case
+
+
 def test_a_folder_without_pdfs_is_a_misuse(run: Run, service: FakeService, tmp_path: Path) -> None:
     assert run("add", str(tmp_path)).code == 2
 
@@ -244,6 +266,16 @@ def test_remove_asks_and_without_a_yes_deletes_nothing(
 def test_retry_queues_a_failed_document_again(run: Run, service: FakeService) -> None:
     service.put(document("a.pdf", "failed"))
     assert run("documents", "retry", "a.pdf").out == "a.pdf: pending\n"
+
+
+def test_retry_takes_several_or_all_that_have_failed(run: Run, service: FakeService) -> None:
+    for name, state in (("a.pdf", "failed"), ("b.pdf", "failed"), ("c.pdf", "indexed")):
+        service.put(document(name, state))
+    assert run("documents", "retry", "a.pdf", "c.pdf").out == "a.pdf: pending\nc.pdf: pending\n"
+    again = run("documents", "retry", "--failed", "--json").json
+    assert [one["document"] for one in again["documents"]] == ["b.pdf"]
+    assert run("documents", "retry", "--failed").out == "No document has failed.\n"
+    assert run("documents", "retry").code == run("documents", "retry", "a.pdf", "--failed").code == 2
 
 
 def test_a_hostile_file_name_reaches_the_terminal_as_plain_text(run: Run, service: FakeService) -> None:

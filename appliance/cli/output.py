@@ -107,7 +107,8 @@ def print_error(error: AnyDocentError, *, as_json: bool = False) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
-    """A table without frames; a column whose name ends in `>` is aligned right, one in `…` is cut where room is short.
+    """A table without frames; a column whose name ends in `>` is aligned right, one in `…` is cut in the middle of its
+    names where room is short: they differ at their ends more often than at their beginnings.
 
     `notes` has one text for each row, empty or shown below it, indented.
     """
@@ -122,8 +123,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, notes:
         justify: Literal["right", "left"] = "right" if column.endswith(">") else "left"
         table.add_column(column.rstrip(">…"), justify=justify, no_wrap=True, overflow="ellipsis", max_width=width)
     for row in cells:
-        table.add_row(*map(Text, row))
+        shown = (
+            cut_in_the_middle(text, room) if name.endswith("…") else text
+            for name, text in zip(columns, row, strict=True)
+        )
+        table.add_row(*map(Text, shown))
     _print_trimmed(table, ["", *notes])  # the first line is the header
+
+
+def cut_in_the_middle(text: str, room: int) -> str:
+    """At most so many cells of the terminal, with the beginning and more of the end of a longer text."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= room:
+        return text
+    head = (room - 1) // 3
+    end = set_cell_size(text[::-1], room - 1 - head)[::-1]
+    return f"{set_cell_size(text, head)}…{end}"
 
 
 def _room_for_cut_column(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> int:

@@ -112,16 +112,17 @@ def test_giving_up_a_reader_ends_its_process(long: Path, server: ForkServer) -> 
     assert extraction._process.returncode == -signal.SIGKILL
 
 
-def test_a_template_that_does_not_answer_is_ended_and_another_started(pdf: Path) -> None:
-    server, before = ForkServer(answer_seconds=0.5), templates()
+def test_a_template_that_does_not_answer_is_ended_and_another_started(pdf: Path, server: ForkServer) -> None:
+    before = templates()
     assert len(texts(pdf, server)) == 2
     (template,) = templates() - before
     os.kill(template, signal.SIGSTOP)
+    server._answer_seconds = 0.3
     with pytest.raises(Unreadable, match="does not answer"):
         texts(pdf, server)
     wait_until(lambda: not psutil.pid_exists(template), "the stopped template to end")
-    assert len(texts(pdf, ForkServer())) == 2
-    server.close()
+    server._answer_seconds = 60.0
+    assert len(texts(pdf, server)) == 2
 
 
 def test_closing_ends_a_template_that_is_stopped(

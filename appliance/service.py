@@ -29,7 +29,6 @@ from appliance.embedding.switch import EmbeddingSwitch
 from appliance.errors import ConfigError, DocentError
 from appliance.events import EventBus
 from appliance.garbage import collect_seldom
-from appliance.heaps import give_back_freed
 from appliance.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
 from appliance.intake import Intake, Publish
 from appliance.library import Library
@@ -39,7 +38,8 @@ from appliance.model_options import model_defaults, unknown_models
 from appliance.model_views import model_view
 from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
-from appliance.notify import notify, watchdog_seconds
+from appliance.notify import notify
+from appliance.periodic import give_back_memory, pet_watchdog, tell_status
 from appliance.providing import provider_specs, unknown_fallbacks
 from appliance.rendering import PageRenderer
 from appliance.retrieval.search import Retriever
@@ -48,7 +48,7 @@ from appliance.server import Server
 from appliance.store import Store
 from appliance.store.rows import DocumentRow
 from appliance.views import document_view
-from appliance.wire import Event, Status
+from appliance.wire import Event
 from ingest.chunk import ChunkLimits, embedded_text
 from ingest.drawing import PageDrawer
 from ingest.limits import Limits
@@ -67,8 +67,6 @@ from models.memory import default_budget
 from models.providers.registry import Providers
 
 _log = logging.getLogger("docent")
-_STATUS_SECONDS = 1.0
-_GIVE_BACK_SECONDS = 5.0
 _KEPT_DECISIONS = 64  # that a slow watcher of the events can lag behind
 
 
@@ -352,9 +350,9 @@ async def _serving(context: Context, listener: socket.socket) -> AsyncIterator[N
     server = Server(create_app(context), context.settings.service.max_clients)
     tasks = [
         asyncio.create_task(server.serve_on(listener), name="server"),
-        asyncio.create_task(_tell_status(context), name="status"),
-        asyncio.create_task(_pet_watchdog(), name="watchdog"),
-        asyncio.create_task(_give_back_memory(), name="memory"),
+        asyncio.create_task(tell_status(context.monitor, context.events), name="status"),
+        asyncio.create_task(pet_watchdog(), name="watchdog"),
+        asyncio.create_task(give_back_memory(), name="memory"),
     ]
     try:
         await server.wait_started(tasks[0])
@@ -369,33 +367,3 @@ async def _serving(context: Context, listener: socket.socket) -> AsyncIterator[N
         for task in tasks[1:]:
             task.cancel()
         await asyncio.gather(*tasks[1:], return_exceptions=True)
-
-
-async def _tell_status(context: Context) -> None:
-    """Publish the status whenever it has changed."""
-    last: Status | None = None
-    while True:
-        try:
-            status = await asyncio.to_thread(context.monitor.status)
-        except DocentError as error:
-            _log.warning("%s; %s", error, error.hint)  # the database may be well again in a second
-        else:
-            if status != last:
-                context.events.publish(("status", ""), Event(type="status", status=status))
-                last = status
-        await asyncio.sleep(_STATUS_SECONDS)
-
-
-async def _give_back_memory() -> None:
-    """What reading and embedding have freed."""
-    while True:
-        await asyncio.to_thread(give_back_freed)
-        await asyncio.sleep(_GIVE_BACK_SECONDS)
-
-
-async def _pet_watchdog() -> None:
-    """Tell systemd that the event loop turns."""
-    every = watchdog_seconds()
-    while every:
-        notify(WATCHDOG=1)
-        await asyncio.sleep(every)

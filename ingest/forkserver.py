@@ -31,7 +31,7 @@ _NOBODY_THERE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN)
 
 
 class Forked:
-    """A parser's process, as `launch.Executed` is one; the template process kills it and tells how it ended."""
+    """A parser's process (`launch.Child`); the template process kills it and tells how it ended."""
 
     def __init__(self, pid: int, teller: socket.socket, output: int, complaints: int) -> None:
         self.pid = pid

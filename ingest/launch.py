@@ -1,6 +1,5 @@
 """Starting a process that reads what a stranger wrote: by exec, with a clean environment and three descriptors."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -66,45 +65,6 @@ class Child(Protocol):
 
 Starter = Callable[[Sequence[str], int], Child]
 """(arguments, descriptor of the document) -> the process that reads it. Raises OSError."""
-
-
-class Executed:
-    """One that a command starts by exec. It belongs to the thread that started it: the kernel kills it when that ends."""
-
-    def __init__(self, command: Sequence[str], arguments: Sequence[str], document: int) -> None:
-        self._process = start(command, arguments, document)
-        assert self._process.stdout is not None
-        self.pid = self._process.pid
-        self.output = self._process.stdout.fileno()
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.returncode
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-
-    def wait(self, seconds: float) -> int | None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(seconds)
-        return None
-
-    def complaint(self, most: int) -> str:
-        assert self._process.stderr is not None
-        return complaint(self._process.stderr.fileno(), most)
-
-    def close(self) -> None:
-        self.kill()
-        self._process.wait()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-
-
-def executed(*command: str) -> Starter:
-    """Starts each process by exec; see `start` for what follows the command."""
-    return lambda arguments, document: Executed(command, arguments, document)
 
 
 def start(

@@ -19,6 +19,7 @@ from ingest.filetype import PDF, Kind, as_utf8
 from ingest.highlight import mark
 from ingest.raw import MAX_COORDINATE, RawPage, empty_page, hundredths
 from ingest.scanned import is_scanned, resolution
+from ingest.styles import PLAIN, LineStyle, line_styles
 
 pymupdf: Any = untyped  # its annotations are partial: Any, rather than an ignore on each call
 
@@ -26,9 +27,6 @@ pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
 
 FLAGS = pymupdf.TEXTFLAGS_TEXT
-_BOLD = pymupdf.TEXT_FONT_BOLD
-_ITALIC = 2
-_COLOURED = 48
 _FARTHEST_WORD = 400
 """Characters from the end of the white space behind a word; one that begins farther away was clipped out of the text."""
 POINTS = 72
@@ -266,7 +264,7 @@ def _read(page: Any, number: int, label: str) -> RawPage:
     raw["label"] = label
     raw["size"] = [hundredths(page.rect.width), hundredths(page.rect.height)]
     matrix = page.rotation_matrix if page.rotation else None
-    styles = _line_styles(textpage.extractDICT())
+    styles = line_styles(textpage.extractDICT())
     _add_words(raw, text, textpage.extractWORDS(), styles, matrix)
     raw["text"] = _clean(text)
     return raw
@@ -288,7 +286,7 @@ def _picture(page: Any, most_pixels: int) -> RawPicture | None:
 
 
 def _add_words(
-    raw: RawPage, text: str, words: list[Any], styles: dict[tuple[int, int], "_LineStyle"], matrix: Any
+    raw: RawPage, text: str, words: list[Any], styles: dict[tuple[int, int], LineStyle], matrix: Any
 ) -> None:
     position = 0
     line: tuple[int, int] | None = None
@@ -310,49 +308,14 @@ def _add_words(
         boxes += _box((x0, y0, x1, y1), matrix)
 
 
-def _add_line(raw: RawPage, block: int, style: "_LineStyle | None", matrix: Any) -> None:
-    style = style or _PLAIN
+def _add_line(raw: RawPage, block: int, style: LineStyle | None, matrix: Any) -> None:
+    style = style or PLAIN
     raw["line_words"].append(0)
     raw["line_blocks"].append(block)
     raw["line_sizes"].append(hundredths(style.size))
     raw["line_bold"].append(int(style.bold))
     raw["line_marked"].append(int(style.marked))
     raw["line_boxes"] += _box(style.box, matrix)
-
-
-def _line_styles(page: dict[str, Any]) -> dict[tuple[int, int], "_LineStyle"]:
-    """By block and line."""
-    return {
-        (block["number"], index): _style(line)
-        for block in page["blocks"]
-        for index, line in enumerate(block.get("lines", ()))
-    }
-
-
-class _LineStyle(NamedTuple):
-    """A line's largest size, whether all its letters are bold, or all of them italic or coloured, and its box."""
-
-    size: float
-    bold: bool
-    marked: bool
-    box: Any
-
-
-_PLAIN = _LineStyle(0.0, False, False, (0.0, 0.0, 0.0, 0.0))
-
-
-def _style(line: dict[str, Any]) -> _LineStyle:
-    spans = [span for span in line["spans"] if span["text"].strip()]
-    size = max((span["size"] for span in spans), default=0.0)
-    bold = bool(spans) and all(span["flags"] & _BOLD or span["char_flags"] & 8 for span in spans)
-    marked = bool(spans) and all(span["flags"] & _ITALIC or _is_coloured(span["color"]) for span in spans)
-    return _LineStyle(size, bold, marked, line["bbox"])
-
-
-def _is_coloured(colour: int) -> bool:
-    """Whether red, green and blue differ clearly; black, grey and white do not."""
-    parts = colour >> 16 & 255, colour >> 8 & 255, colour & 255
-    return max(parts) - min(parts) > _COLOURED
 
 
 def _box(box: tuple[float, float, float, float], matrix: Any) -> list[int]:

@@ -20,6 +20,7 @@ from appliance.cli.status import LIBRARY_AWAY, embedding_line
 from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
+from appliance.wire import Status
 from ingest import sandbox
 from ingest.errors import ParserKilled
 from ingest.ocr import Ocr, OcrFailed, OcrSettings, packages, probe
@@ -251,12 +252,10 @@ def service(places: Places) -> Finding:
 
 def library(places: Places) -> Finding:
     """The library is there, not only the empty place where its disk is mounted."""
-    try:
-        with Client(places.socket) as client:
-            away = client.status().library_away
-    except DocentError:
-        return Finding("library", "warning", "not known without the service", "start it first")
-    if away:
+    status = _status(places)
+    if status is None:
+        return _unknown("library")
+    if status.library_away:
         hint = f"mount it at {places.library}; if another disk is the library from now on, start the service again"
         return Finding("library", "error", LIBRARY_AWAY, hint)
     return Finding("library", "ok", str(places.library))
@@ -264,17 +263,16 @@ def library(places: Places) -> Finding:
 
 def embedding(places: Places) -> Finding:
     """The embedding model that is configured is the one that answers."""
-    try:
-        with Client(places.socket) as client:
-            status = client.status().embedding
-    except DocentError:
-        return Finding("embedding", "warning", "not known without the service", "start it first")
+    status = _status(places)
     if status is None:
+        return _unknown("embedding")
+    standing = status.embedding
+    if standing is None:
         return Finding("embedding", "ok", "the service does not tell")
-    if status.remark:
+    if standing.remark:
         hint = "correct `embedding.model` if it names the wrong folder, then reload the service; else wait"
-        return Finding("embedding", "warning", embedding_line(status), hint)
-    return Finding("embedding", "ok", embedding_line(status))
+        return Finding("embedding", "warning", embedding_line(standing), hint)
+    return Finding("embedding", "ok", embedding_line(standing))
 
 
 def models(places: Places) -> Finding:
@@ -283,7 +281,7 @@ def models(places: Places) -> Finding:
         with Client(places.socket) as client:
             failed = [model for model in client.models() if model.state == "failed"]
     except DocentError:
-        return Finding("models", "warning", "not known without the service", "start it first")
+        return _unknown("models")
     if failed:
         said = "; ".join(f"{one.id}: {one.reason or 'it cannot be used'}" for one in failed)
         return Finding(
@@ -312,6 +310,19 @@ CHECKS: tuple[Callable[[Places], Finding], ...] = (
     embedding,
     models,
 )
+
+
+def _status(places: Places) -> Status | None:
+    """What a running service says of itself; None without one."""
+    try:
+        with Client(places.socket) as client:
+            return client.status()
+    except DocentError:
+        return None
+
+
+def _unknown(check: str) -> Finding:
+    return Finding(check, "warning", "not known without the service", "start it first")
 
 
 def _existing(path: Path) -> Path:

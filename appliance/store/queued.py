@@ -58,14 +58,11 @@ class Queued:
 
         self._database.write(job)
 
-    def requeue_outdated(self, most: int, current: RevisionKey | None = None) -> list[str]:
+    def requeue_outdated(self, most: int) -> list[str]:
         """Queue up to `most` documents that answer with what other versions of the code made of them, for reading again;
         gives their ids. They answer meanwhile."""
-        key = current or RevisionKey("")
-        return [
-            document_id(number)
-            for number in self._database.write(lambda connection: queue.requeue_outdated(connection, key, most))
-        ]
+        job = lambda connection: queue.requeue_outdated(connection, RevisionKey(""), most)  # noqa: E731
+        return [document_id(number) for number in self._database.write(job)]
 
     def next_pending(
         self, exclude: Collection[str] = (), order: Order = "age", below: int | None = None

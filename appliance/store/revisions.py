@@ -66,18 +66,18 @@ def open_building(connection: apsw.Connection, index: VectorIndex, document: int
     """
     held = row(
         connection,
-        "SELECT r.id, r.chunking, d.serving IS NULL AND r.chunks > 0, r.sha256, r.extractor, r.chunker, r.template"
+        "SELECT r.id, r.chunking, r.sha256, r.extractor, r.chunker, r.template"
         " FROM documents d JOIN revisions r ON r.id = d.building WHERE d.id = ?",
         (document,),
     )
     if held is not None:
-        revision, chunking, alone, *columns = held
-        if tuple(columns) == _columns(key) and chunking == key.chunking:
-            return int(revision)
-        if tuple(columns) == _columns(key) and alone:
-            _keep_answering(connection, document)
-        else:
+        revision, chunking, *columns = held
+        if tuple(columns) != _columns(key):
             drop_building(connection, index, document)
+        elif chunking == key.chunking:
+            return int(revision)
+        else:
+            begin_anew(connection, index, document)
     run(
         connection,
         "INSERT INTO revisions (document, sha256, extractor, chunker, template, chunking) VALUES (?, ?, ?, ?, ?, ?)",
@@ -96,14 +96,9 @@ def begin_anew(connection: apsw.Connection, index: VectorIndex, document: int) -
         (document,),
     )
     if held is not None and held[0]:
-        _keep_answering(connection, document)
+        run(connection, "UPDATE documents SET serving = building, building = NULL WHERE id = ?", (document,))
     else:
         drop_building(connection, index, document)
-
-
-def _keep_answering(connection: apsw.Connection, document: int) -> None:
-    """An unfinished revision stays what answers, and is not gone on with."""
-    run(connection, "UPDATE documents SET serving = building, building = NULL WHERE id = ?", (document,))
 
 
 def holds(connection: apsw.Connection, revision: int, page: Page) -> bool:

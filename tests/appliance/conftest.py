@@ -1,12 +1,22 @@
-"""The library of `reports`, opened once for all tests that only read it."""
+"""A fresh store for each test that asks for one, and the library of `reports` for all tests that only read it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from appliance.store import Store
 from models.embedder import BUILTIN, Embedder
 from tests.appliance.reports import open_library
+from tests.appliance.store.filling import EMBEDDER, embed
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Sound when the test has ended, too."""
+    with Store.open(tmp_path / "docent.db", embedder=EMBEDDER, embed_name=embed) as opened:
+        yield opened
+        assert opened.check() == []
 
 
 @pytest.fixture(scope="session")

@@ -13,17 +13,10 @@ from appliance.store.connection import run
 from ingest.identity import identity_of
 from ingest.stability import Changes, Kind, Settled
 from tests.appliance.intake_driver import Driver
-from tests.appliance.store.filling import EMBEDDER, embed, key
+from tests.appliance.store.filling import key
 from tests.live import wait_until
 
 LINES = [f"pump {number} lifts {number} litres" for number in range(5)]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "docent.db", embedder=EMBEDDER, embed_name=embed) as opened:
-        yield opened
-        assert opened.check() == []
 
 
 @pytest.fixture

@@ -39,13 +39,6 @@ def denied() -> Unreadable:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "docent.db", embedder=EMBEDDER, embed_name=embed) as opened:
-        yield opened
-        assert opened.check() == []
-
-
-@pytest.fixture
 def driver(tmp_path: Path, store: Store) -> Iterator[Driver]:
     with driving(tmp_path, store) as started:
         yield started

@@ -13,10 +13,11 @@ from ingest.drawing import PageDrawer
 from ingest.errors import BrokenPdf, FileChanged, ParserCrashed, ParserLimit, Stopped, Unreadable
 from ingest.forkserver import PARSERS
 from ingest.highlight import mark
-from ingest.launch import Starter, executed
+from ingest.launch import Starter
 from ingest.limits import Limits
 from ingest.sandbox import open_extraction
 from ingest.types import Box, PageImage
+from tests.ingest.executed import executed
 from tests.pdf_builder import PdfBuilder
 
 HOSTILE = (sys.executable, str(Path(__file__).with_name("hostile_child.py")))

@@ -14,8 +14,8 @@ import pytest
 from ingest import launch
 from ingest.errors import ParserKilled, Unreadable
 from ingest.forkserver import ForkServer
-from ingest.launch import executed
 from ingest.sandbox import open_extraction
+from tests.ingest.executed import executed
 from tests.live import wait_until
 from tests.pdf_builder import simple_pdf
 

@@ -25,10 +25,10 @@ from ingest.errors import (
     UnsupportedType,
 )
 from ingest.identity import open_file
-from ingest.launch import executed
 from ingest.limits import MIB, Limits
 from ingest.sandbox import open_extraction
 from ingest.types import Page
+from tests.ingest.executed import executed
 from tests.pdf_builder import PdfBuilder, encrypted_pdf, image_only_pdf, simple_pdf, truncated_pdf
 
 HOSTILE = Path(__file__).with_name("hostile_child.py")

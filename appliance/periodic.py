@@ -1,0 +1,45 @@
+"""What a running service does again and again beside serving; each an endless task of the event loop."""
+
+import asyncio
+import logging
+
+from appliance.errors import DocentError
+from appliance.events import EventBus
+from appliance.heaps import give_back_freed
+from appliance.monitoring.status import Monitor
+from appliance.notify import notify, watchdog_seconds
+from appliance.wire import Event, Status
+
+_log = logging.getLogger(__name__)
+_STATUS_SECONDS = 1.0
+_GIVE_BACK_SECONDS = 5.0
+
+
+async def tell_status(monitor: Monitor, events: EventBus) -> None:
+    """Publish the status whenever it has changed."""
+    last: Status | None = None
+    while True:
+        try:
+            status = await asyncio.to_thread(monitor.status)
+        except DocentError as error:
+            _log.warning("%s; %s", error, error.hint)  # the database may be well again in a second
+        else:
+            if status != last:
+                events.publish(("status", ""), Event(type="status", status=status))
+                last = status
+        await asyncio.sleep(_STATUS_SECONDS)
+
+
+async def give_back_memory() -> None:
+    """What reading and embedding have freed."""
+    while True:
+        await asyncio.to_thread(give_back_freed)
+        await asyncio.sleep(_GIVE_BACK_SECONDS)
+
+
+async def pet_watchdog() -> None:
+    """Tell systemd that the event loop turns; ends at once where nobody wants to know."""
+    every = watchdog_seconds()
+    while every:
+        notify(WATCHDOG=1)
+        await asyncio.sleep(every)

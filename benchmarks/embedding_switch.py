@@ -1,11 +1,12 @@
 """The embedding model is changed under a full index while questions are asked all the while.
 
-    python -m benchmarks.embedding_switch [--chunks 20000] [--words 60] [--clients 2] [--seed 4]
+    python -m benchmarks.embedding_switch [--chunks 20000] [--words 60] [--clients 2] [--pause 1] [--seed 4]
 
 Fills a store with made-up documents, embedded by the built-in model, and serves it by a real `docent serve`. Then the
 configuration names another model (the built-in graph with other prefixes: other vectors, the same cost), SIGHUP is sent, and
-until the new model answers alone clients search over the socket without a pause, each question a new one. Meanwhile
-documents are added, renamed and deleted. Printed: how many questions were asked before, during and after, how many
+until the new model answers alone clients search over the socket, each question a new one, with `--pause` seconds between
+an answer and the next question: who asks without a pause leaves the rebuild a quarter of its speed. Meanwhile documents
+are added, renamed and deleted. Printed: how many questions were asked before, during and after, how many
 failed, their latencies, the service's memory; then the store is examined: every vector must be of the new model, some of
 them are compared with what the model itself says.
 """
@@ -123,8 +124,8 @@ class Asked:
 
 
 @contextmanager
-def asking(socket: Path, clients: int, seed: int) -> Iterator[Asked]:
-    """Clients that search without a pause for the time of the block."""
+def asking(socket: Path, clients: int, pause: float, seed: int) -> Iterator[Asked]:
+    """Clients that search for the time of the block, each so many seconds after its last answer."""
     asked, stop = Asked(), threading.Event()
 
     def ask(number: int) -> None:
@@ -139,6 +140,7 @@ def asking(socket: Path, clients: int, seed: int) -> Iterator[Asked]:
                 except Exception as error:  # noqa: BLE001 - counted and printed
                     asked.failures.append(str(error))
                 asked.seconds.append(time.perf_counter() - begun)
+                stop.wait(pause)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
     for thread in threads:
@@ -197,6 +199,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=20_000)
     parser.add_argument("--words", type=int, default=60)
     parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--pause", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--idle-seconds", type=float, default=20)
     options = parser.parse_args()
@@ -222,21 +225,21 @@ def run(home: Path, model: Path, options: argparse.Namespace) -> None:
             nonlocal peak
             peak = max(peak, memory.memory_info().rss)
 
-        with asking(home / "docent.sock", options.clients, options.seed) as before:
+        with asking(home / "docent.sock", options.clients, options.pause, options.seed) as before:
             time.sleep(options.idle_seconds)
         begun = memory.memory_info().rss
         (home / "docent.toml").write_text(f'[embedding]\nmodel = "{model}"\n')
-        with asking(home / "docent.sock", options.clients, options.seed + 100) as during:
+        with asking(home / "docent.sock", options.clients, options.pause, options.seed + 100) as during:
             os.kill(service.process.pid, signal.SIGHUP)
             wait(service, lambda: embedding()["target"] == "other")
             disturb(home / "library")
             seconds = wait(service, lambda: embedding()["model"] == "other", watch)
         wait(service, lambda: service.client.status().queue == 0)
-        with asking(home / "docent.sock", options.clients, options.seed + 200) as after:
+        with asking(home / "docent.sock", options.clients, options.pause, options.seed + 200) as after:
             time.sleep(options.idle_seconds)
         ended = memory.memory_info().rss
     print(
-        f"{options.chunks} chunks of {options.words} words, {options.clients} clients; switched after {seconds:.0f} s"
+        f"{options.chunks} chunks of {options.words} words, {options.clients} clients, {options.pause:g} s apart; switched after {seconds:.0f} s"
     )
     for name, asked in (("before", before), ("during", during), ("after", after)):
         print(f"{name:7}{asked}")

@@ -11,6 +11,7 @@ reading text needs, so they are hidden from this process (0.10 s and 52 MB to st
 import json
 import os
 import sys
+from array import array
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -64,7 +65,7 @@ def _serve(
         for page, picture in reader.pages(bounds.picture_pixels if pictures else 0):
             if len(page["text"]) > bounds.page_characters or len(page["starts"]) > bounds.page_words:
                 raise ParserLimit("", f"page {page['number']} holds more text than is allowed")
-            size = None if picture is None else [picture.width, picture.height, picture.dpi]
+            size = array(frames.INTEGERS, [] if picture is None else [picture.width, picture.height, picture.dpi])
             _send(output, {"type": "page", **page, "picture": size}, bounds)
             if picture is not None:
                 _write(output, picture.pixels)

@@ -4,15 +4,18 @@ Rule: every field is checked for type, range and size before it is used; anythin
 the sandbox turns into ParserCrashed.
 """
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ingest.frames import ProtocolError
+from ingest.frames import FLOATS, INTEGERS, ProtocolError
 from ingest.limits import Limits
 from ingest.metadata import date_of, language_of
-from ingest.types import Bookmark, DocumentInfo, Line, Page, Source, Word, made_of
+from ingest.types import Bookmark, Box, DocumentInfo, Line, Page, Source, Word, made_of
 
 DAMAGED = "it is damaged and could not be read, or not to its end"
 TITLE_CHARACTERS = 1000
@@ -42,7 +45,7 @@ def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> P
     """Page `number`. Raises ProtocolError, also when it is another page."""
     _integer(message, "number", number, number)
     text = _text(message, "text", limits.page_characters)
-    width, height = _column(message, "size", 2, 0, _FAR)
+    width, height = _integers(message, "size", 2, 0, _FAR).tolist()
     words = _words(message, len(text), limits)
     lines = _lines(message, words)
     damaged, scanned = _flag(message, "damaged"), _flag(message, "scanned")
@@ -53,9 +56,12 @@ def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> P
 
 def decode_picture_size(message: Mapping[str, object], limits: Limits) -> tuple[int, int, int] | None:
     """Width, height and dots per inch of the picture that follows a page's message; None where none follows."""
-    if message.get("picture") is None:
+    sizes = _integers(message, "picture", None, 1, limits.picture_pixels).tolist()
+    if not sizes:
         return None
-    width, height, dpi = _column(message, "picture", 3, 1, limits.picture_pixels)
+    if len(sizes) != 3:
+        raise ProtocolError("picture: not width, height and dots per inch")
+    width, height, dpi = sizes
     if width * height > limits.picture_pixels:
         raise ProtocolError("a picture over the limit")
     return width, height, dpi
@@ -66,63 +72,65 @@ def _outline(message: Mapping[str, object], pages: int, limits: Limits) -> tuple
     if not isinstance(titles, list) or len(titles) > limits.bookmarks:
         raise ProtocolError("outline_titles: not a list of the right length")
     texts = [_text({"title": title}, "title", BOOKMARK_CHARACTERS) for title in titles]
-    levels = _column(message, "outline_levels", len(texts), 1, _MANY)
-    targets = _column(message, "outline_pages", len(texts), 0, pages)
+    levels = _integers(message, "outline_levels", len(texts), 1, _MANY).tolist()
+    targets = _integers(message, "outline_pages", len(texts), 0, pages).tolist()
     return tuple(Bookmark(level, text, page) for level, text, page in zip(levels, texts, targets, strict=True))
 
 
 def _words(message: Mapping[str, object], length: int, limits: Limits) -> list[Word]:
-    starts = _column(message, "starts", None, 0, length)
+    starts = _integers(message, "starts", None, 0, length)
     if len(starts) > limits.page_words:
         raise ProtocolError("too many words")
-    ends = _column(message, "ends", len(starts), 0, length)
-    if any(end <= start for start, end in zip(starts, ends, strict=True)):
+    ends = _integers(message, "ends", len(starts), 0, length)
+    if (ends <= starts).any():
         raise ProtocolError("a word without characters")
-    if any(start < end for end, start in zip(ends, starts[1:], strict=False)):
+    if (starts[1:] < ends[:-1]).any():
         raise ProtocolError("words overlap")
     boxes = _boxes(message, "boxes", len(starts))
-    return made_of(Word, zip(starts, ends, boxes, strict=True))
+    return made_of(Word, zip(starts.tolist(), ends.tolist(), boxes, strict=True))
 
 
 def _lines(message: Mapping[str, object], words: list[Word]) -> tuple[Line, ...]:
-    counts = _column(message, "line_words", None, 1, len(words))
+    counts = _integers(message, "line_words", None, 1, len(words))
     boxes = _boxes(message, "line_boxes", len(counts))
-    blocks = _column(message, "line_blocks", len(counts), 0, _MANY)
-    sizes = _column(message, "line_sizes", len(counts), 0, _MANY)
-    bold = _column(message, "line_bold", len(counts), 0, 1)
-    marked = _column(message, "line_marked", len(counts), 0, 1)
-    if sum(counts) != len(words):
+    blocks = _integers(message, "line_blocks", len(counts), 0, _MANY).tolist()
+    sizes = (_integers(message, "line_sizes", len(counts), 0, _MANY) / 100).tolist()
+    bold = _integers(message, "line_bold", len(counts), 0, 1).astype(bool).tolist()
+    marked = _integers(message, "line_marked", len(counts), 0, 1).astype(bool).tolist()
+    bounds = [0, *np.cumsum(counts).tolist()]
+    if bounds[-1] != len(words):
         raise ProtocolError("the lines' words are not the page's words")
-    bounds = np.cumsum([0, *counts]).tolist()
     return tuple(
-        Line(tuple(words[first:last]), box, block, size / 100, bool(heavy), bool(mark))
+        Line(tuple(words[first:last]), box, block, size, heavy, mark)
         for (first, last), box, block, size, heavy, mark in zip(
             pairwise(bounds), boxes, blocks, sizes, bold, marked, strict=True
         )
     )
 
 
-def _boxes(message: Mapping[str, object], key: str, count: int) -> list[tuple[float, float, float, float]]:
-    values = _column(message, key, 4 * count, -_FAR, _FAR)
-    floats = (np.array(values, dtype=np.float64) / 100).tolist()
-    return list(zip(floats[0::4], floats[1::4], floats[2::4], floats[3::4], strict=True))
+def _boxes(message: Mapping[str, object], key: str, count: int) -> Iterator[Box]:
+    """Rounded to hundredths of a point; 0 for what is no place on any page, NaN among it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = 100 * _column(message, key, FLOATS, 4 * count)
+    scaled[~(np.abs(scaled) < _FAR)] = 0.0
+    rounded = np.rint(scaled) / 100 + 0.0  # and no zero below zero
+    return zip(*rounded.reshape(-1, 4).T.tolist(), strict=True)
 
 
-def _column(message: Mapping[str, object], key: str, length: int | None, low: int, high: int) -> list[int]:
-    values = message.get(key)
-    if not isinstance(values, list) or (length is not None and len(values) != length):
-        raise ProtocolError(f"{key}: not a list of the right length")
-    if not values:
-        return values
-    try:
-        array = np.asarray(values)
-    except (ValueError, OverflowError) as error:
-        raise ProtocolError(f"{key}: not numbers") from error
-    if array.dtype != np.int64 or array.ndim != 1:
-        raise ProtocolError(f"{key}: not integers")
-    if array.min() < low or array.max() > high:
+def _integers(message: Mapping[str, object], key: str, length: int | None, low: int, high: int) -> NDArray[Any]:
+    values = _column(message, key, INTEGERS, length)
+    if len(values) and not low <= values.min() <= values.max() <= high:
         raise ProtocolError(f"{key}: out of range")
     return values
+
+
+def _column(message: Mapping[str, object], key: str, kind: str, length: int | None) -> NDArray[Any]:
+    values = message.get(key)
+    if not isinstance(values, array) or values.typecode != kind:
+        raise ProtocolError(f"{key}: not a column of the right kind")
+    if length is not None and len(values) != length:
+        raise ProtocolError(f"{key}: not of the right length")
+    return np.asarray(values)
 
 
 def _flag(message: Mapping[str, object], key: str) -> bool:

@@ -1,7 +1,6 @@
 """The only importer of pymupdf: an open descriptor -> what the document is, and its pages in columns.
 
-Runs in the parser's process (see `child`). A page travels as columns of integers, boxes in hundredths of a point,
-because a dictionary per word costs more than reading the page.
+Runs in the parser's process (see `child`).
 """
 
 import base64
@@ -9,6 +8,7 @@ import contextlib
 import math
 import mmap
 import re
+from array import array
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypedDict
 
@@ -16,8 +16,9 @@ import pymupdf as untyped
 
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
 from ingest.filetype import PDF, Kind, as_utf8
+from ingest.frames import INTEGERS
 from ingest.highlight import mark
-from ingest.raw import MAX_COORDINATE, RawPage, empty_page, hundredths
+from ingest.raw import RawPage, empty_page, hundredths
 from ingest.scanned import is_scanned, resolution
 from ingest.styles import PLAIN, LineStyle, line_styles
 
@@ -60,6 +61,9 @@ def _cut_off() -> BrokenPdf:
     return BrokenPdf("", "it is cut off: its end is missing", CUT_OFF_HINT)
 
 
+_Box = tuple[float, float, float, float]
+
+
 class RawInfo(TypedDict):
     """What is known of the document before its first page."""
 
@@ -70,8 +74,8 @@ class RawInfo(TypedDict):
     modified: str
     language: str
     outline_titles: list[str]
-    outline_levels: list[int]
-    outline_pages: list[int]
+    outline_levels: "array[int]"
+    outline_pages: "array[int]"
     """0 for a bookmark that leads to no page."""
 
 
@@ -146,8 +150,8 @@ class PdfReader:
             modified=said("modDate", 64),
             language=self._language(),
             outline_titles=[_clean(title)[:300] for _, title, _ in entries],
-            outline_levels=[level for level, _, _ in entries],
-            outline_pages=[page if 1 <= page <= self._pages else 0 for _, _, page in entries],
+            outline_levels=array(INTEGERS, [level for level, _, _ in entries]),
+            outline_pages=array(INTEGERS, [page if 1 <= page <= self._pages else 0 for _, _, page in entries]),
         )
 
     def _outline(self) -> list[tuple[int, str, int]]:
@@ -262,7 +266,7 @@ def _read(page: Any, number: int, label: str) -> RawPage:
     raw = empty_page(number)
     raw["damaged"] = False
     raw["label"] = label
-    raw["size"] = [hundredths(page.rect.width), hundredths(page.rect.height)]
+    raw["size"] = array(INTEGERS, [hundredths(page.rect.width), hundredths(page.rect.height)])
     matrix = page.rotation_matrix if page.rotation else None
     styles = line_styles(textpage.extractDICT())
     _add_words(raw, text, textpage.extractWORDS(), styles, matrix)
@@ -305,7 +309,7 @@ def _add_words(
         line_words[-1] += 1
         starts.append(start)
         ends.append(position)
-        boxes += _box((x0, y0, x1, y1), matrix)
+        boxes.extend(_box((x0, y0, x1, y1), matrix))
 
 
 def _add_line(raw: RawPage, block: int, style: LineStyle | None, matrix: Any) -> None:
@@ -315,16 +319,11 @@ def _add_line(raw: RawPage, block: int, style: LineStyle | None, matrix: Any) ->
     raw["line_sizes"].append(hundredths(style.size))
     raw["line_bold"].append(int(style.bold))
     raw["line_marked"].append(int(style.marked))
-    raw["line_boxes"] += _box(style.box, matrix)
+    raw["line_boxes"].extend(_box(style.box, matrix))
 
 
-def _box(box: tuple[float, float, float, float], matrix: Any) -> list[int]:
-    if matrix is not None:
-        box = tuple(pymupdf.Rect(box) * matrix)
-    x0, y0, x1, y1 = box
-    if 0 <= x0 <= x1 < MAX_COORDINATE // 100 and 0 <= y0 <= y1 < MAX_COORDINATE // 100:  # nearly every word
-        return [round(x0 * 100), round(y0 * 100), round(x1 * 100), round(y1 * 100)]
-    return [hundredths(value) for value in box]
+def _box(box: _Box, matrix: Any) -> _Box:
+    return box if matrix is None else tuple(pymupdf.Rect(box) * matrix)
 
 
 def _clean(text: str) -> str:

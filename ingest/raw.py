@@ -1,6 +1,9 @@
-"""A page in columns of integers: how it travels from a child's process, as `pages.decode_page` takes it."""
+"""A page in columns of numbers: how it travels from a child's process, as `pages.decode_page` takes it."""
 
+from array import array
 from typing import TypedDict
+
+from ingest.frames import FLOATS, INTEGERS
 
 MAX_COORDINATE = 100_000_000
 
@@ -8,24 +11,25 @@ MAX_COORDINATE = 100_000_000
 class RawPage(TypedDict):
     """A page in columns. Words lie in the order of the text, lines in the order of their words.
 
-    Boxes and sizes are hundredths of a point, because a dictionary per word costs more than reading the page.
+    Boxes are in points, sizes in hundredths of a point; columns, as a dictionary per word costs more than reading the
+    page.
     """
 
     number: int
     text: str
     label: str
-    size: list[int]
+    size: "array[int]"
     """Width and height."""
-    starts: list[int]
-    ends: list[int]
-    boxes: list[int]
+    starts: "array[int]"
+    ends: "array[int]"
+    boxes: "array[float]"
     """Four for each word."""
-    line_words: list[int]
-    line_boxes: list[int]
-    line_blocks: list[int]
-    line_sizes: list[int]
-    line_bold: list[int]
-    line_marked: list[int]
+    line_words: "array[int]"
+    line_boxes: "array[float]"
+    line_blocks: "array[int]"
+    line_sizes: "array[int]"
+    line_bold: "array[int]"
+    line_marked: "array[int]"
     """Lines wholly in italics or in colour."""
     damaged: bool
     """The page could not be read, or not to its end; `text` has what could."""
@@ -39,23 +43,23 @@ def empty_page(number: int) -> RawPage:
         number=number,
         text="",
         label="",
-        size=[0, 0],
-        starts=[],
-        ends=[],
-        boxes=[],
-        line_words=[],
-        line_boxes=[],
-        line_blocks=[],
-        line_sizes=[],
-        line_bold=[],
-        line_marked=[],
+        size=array(INTEGERS, [0, 0]),
+        starts=array(INTEGERS),
+        ends=array(INTEGERS),
+        boxes=array(FLOATS),
+        line_words=array(INTEGERS),
+        line_boxes=array(FLOATS),
+        line_blocks=array(INTEGERS),
+        line_sizes=array(INTEGERS),
+        line_bold=array(INTEGERS),
+        line_marked=array(INTEGERS),
         damaged=True,
         scanned=False,
     )
 
 
 def hundredths(value: float) -> int:
-    """A coordinate as it travels; 0 for what is no place on any page."""
+    """A length as it travels; 0 for what is none on any page."""
     scaled = value * 100
     if not -MAX_COORDINATE < scaled < MAX_COORDINATE:  # also true of NaN
         return 0

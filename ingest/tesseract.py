@@ -10,9 +10,11 @@ import html
 import os
 import re
 import statistics
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ingest.frames import INTEGERS
 from ingest.raw import RawPage, empty_page, hundredths
 
 _LIBRARIES = ("libtesseract.so.5", "libtesseract.so.4")
@@ -93,7 +95,7 @@ def as_page(markup: str, width: int, height: int, dpi: int, number: int) -> RawP
     points = 72 / dpi
     page = empty_page(number)
     page["damaged"] = False
-    page["size"] = [hundredths(width * points), hundredths(height * points)]
+    page["size"] = array(INTEGERS, [hundredths(width * points), hundredths(height * points)])
     lines = [line for line in _lines(markup) if line.words]
     usual = statistics.median([line.size for line in lines for _ in line.words]) if lines else 0.0
     text: list[str] = []
@@ -105,7 +107,7 @@ def as_page(markup: str, width: int, height: int, dpi: int, number: int) -> RawP
             for word, box in cell:
                 page["starts"].append(position)
                 page["ends"].append(position + len(word))
-                page["boxes"] += [hundredths(edge * points) for edge in box]
+                page["boxes"].extend([edge * points for edge in box])
                 position += len(word) + 1
             text.append(" ".join(word for word, _ in cell) + "\n")
     page["text"] = "".join(text)
@@ -169,7 +171,7 @@ def _add_line(page: RawPage, block: int, size: float, boxes: list[tuple[int, int
     page["line_bold"].append(0)
     page["line_marked"].append(0)
     edges = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
-    page["line_boxes"] += [hundredths(edge * points) for edge in edges]
+    page["line_boxes"].extend([edge * points for edge in edges])
 
 
 def _load() -> ctypes.CDLL:

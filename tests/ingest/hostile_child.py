@@ -7,6 +7,7 @@ import signal
 import struct
 import sys
 import time
+from array import array
 
 INFO = {
     "type": "info",
@@ -17,8 +18,8 @@ INFO = {
     "modified": "",
     "language": "",
     "outline_titles": [],
-    "outline_levels": [],
-    "outline_pages": [],
+    "outline_levels": array("i"),
+    "outline_pages": array("i"),
     "sandbox": {},
 }
 PAGE = {
@@ -26,23 +27,27 @@ PAGE = {
     "number": 1,
     "text": "one two",
     "label": "",
-    "size": [59500, 84200],
-    "starts": [0, 4],
-    "ends": [3, 7],
-    "boxes": [0, 0, 10, 10, 20, 0, 30, 10],
-    "line_words": [2],
-    "line_boxes": [0, 0, 30, 10],
-    "line_blocks": [0],
-    "line_sizes": [1100],
-    "line_bold": [0],
-    "line_marked": [0],
+    "size": array("i", [59500, 84200]),
+    "starts": array("i", [0, 4]),
+    "ends": array("i", [3, 7]),
+    "boxes": array("d", [0, 0, 10, 10, 20, 0, 30, 10]),
+    "line_words": array("i", [2]),
+    "line_boxes": array("d", [0, 0, 30, 10]),
+    "line_blocks": array("i", [0]),
+    "line_sizes": array("i", [1100]),
+    "line_bold": array("i", [0]),
+    "line_marked": array("i", [0]),
     "damaged": False,
     "scanned": False,
 }
 
 
-def send(message: object) -> None:
-    body = json.dumps(message).encode()
+def send(message: dict[str, object]) -> None:
+    columns = {name: value for name, value in message.items() if isinstance(value, array)}
+    described = {name: [column.typecode, len(column)] for name, column in columns.items()}
+    head = {name: value for name, value in message.items() if name not in columns} | {"columns": described}
+    text = json.dumps(head).encode()
+    body = struct.pack(">I", len(text)) + text + b"".join(map(bytes, columns.values()))
     os.write(1, struct.pack(">I", len(body)) + body)
 
 

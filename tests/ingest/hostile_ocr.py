@@ -6,13 +6,18 @@ import signal
 import struct
 import sys
 import time
+from array import array
 from pathlib import Path
 
 MARK = Path(sys.argv[3]) / "killed"
 
 
-def send(message: object) -> None:
-    body = json.dumps(message).encode()
+def send(message: dict[str, object]) -> None:
+    columns = {name: value for name, value in message.items() if isinstance(value, array)}
+    described = {name: [column.typecode, len(column)] for name, column in columns.items()}
+    head = {name: value for name, value in message.items() if name not in columns} | {"columns": described}
+    text = json.dumps(head).encode()
+    body = struct.pack(">I", len(text)) + text + b"".join(map(bytes, columns.values()))
     os.write(1, struct.pack(">I", len(body)) + body)
 
 
@@ -26,26 +31,27 @@ def exactly(size: int) -> bytes:
     return data
 
 
-def page(number: int, words: object) -> dict[str, object]:
-    columns = ("boxes", "line_words", "line_boxes", "line_blocks", "line_sizes", "line_bold", "line_marked")
+def page(number: int, words: "array[int]") -> dict[str, object]:
     return {
         "type": "page",
         "number": number,
         "text": "",
         "label": "",
-        "size": [1, 1],
+        "size": array("i", [1, 1]),
         "starts": words,
-        "ends": [],
         "damaged": False,
         "scanned": False,
-        **{name: [] for name in columns},
+        **{name: array("d") for name in ("boxes", "line_boxes")},
+        **{
+            name: array("i") for name in ("ends", "line_words", "line_blocks", "line_sizes", "line_bold", "line_marked")
+        },
     }
 
 
 def main(way: str) -> None:
     send({"type": "ready", "version": "0", "sandbox": {}})
     while True:
-        request = json.loads(exactly(struct.unpack(">I", exactly(4))[0]))
+        request = json.loads(exactly(struct.unpack(">I", exactly(4))[0])[4:])
         if way == "dies":
             os._exit(3)
         exactly(request["width"] * request["height"])
@@ -60,13 +66,13 @@ def main(way: str) -> None:
         if way == "nonsense":
             os.write(1, struct.pack(">I", 3) + b"nul")
         if way == "odd words":
-            send(page(request["number"], [5]))
+            send(page(request["number"], array("i", [5])))
         if way == "huge":
             os.write(1, struct.pack(">I", 0xFFFFFFFF))
         if way == "error":
             send({"type": "error"})
         if way in ("echo", "killed once"):
-            send(page(request["number"], []))
+            send(page(request["number"], array("i")))
 
 
 main(sys.argv[1])

@@ -5,10 +5,10 @@ import logging
 
 from appliance.errors import DocentError
 from appliance.events import EventBus
-from appliance.heaps import give_back_freed
 from appliance.monitoring.status import Monitor
 from appliance.notify import notify, watchdog_seconds
 from appliance.wire import Event, Status
+from ingest.heaps import give_back_freed
 
 _log = logging.getLogger(__name__)
 _STATUS_SECONDS = 1.0

@@ -17,6 +17,7 @@ import pymupdf as untyped
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
 from ingest.filetype import PDF, Kind, as_utf8
 from ingest.frames import INTEGERS
+from ingest.heaps import give_back_freed
 from ingest.highlight import mark
 from ingest.raw import RawPage, empty_page, hundredths
 from ingest.scanned import is_scanned, resolution
@@ -119,6 +120,7 @@ class PdfReader:
 
     def __init__(self, content: memoryview, kind: Kind = PDF) -> None:
         self._content = content
+        self._is_pdf = kind is PDF
         cut_off = kind is PDF and _lacks_end(content)
         try:
             self._document = _opened(content, kind)
@@ -180,14 +182,17 @@ class PdfReader:
     def pages(self, picture_pixels: int) -> Iterator[tuple[RawPage, "RawPicture | None"]]:
         """Every page, with its picture if it is scanned and pictures of so many pixels (0: none) are wanted."""
         for index in range(self._pages):
-            if index % _PAGES_PER_SHRINK == _PAGES_PER_SHRINK - 1:
+            if index % _PAGES_PER_SHRINK == 1:  # the first page has brought the list of all pages
                 self._forget_what_was_read()
             yield self._page(index, picture_pixels)
 
     def _forget_what_was_read(self) -> None:
-        """Give back memory: fonts and pictures that MuPDF keeps, and the pages of the mapped file, which the kernel
-        brings again when they are needed."""
+        """Give back memory: fonts, pictures and objects that MuPDF keeps, and the pages of the mapped file, which the
+        kernel brings again when they are needed."""
         pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
+        if self._is_pdf:
+            pymupdf.mupdf.pdf_clear_xref(pymupdf.mupdf.PdfDocument(self._document.this))
+        give_back_freed()
         file = self._content.obj
         if isinstance(file, mmap.mmap):
             file.madvise(mmap.MADV_DONTNEED)

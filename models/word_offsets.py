@@ -10,8 +10,9 @@ from functools import lru_cache
 
 from tokenizers import Tokenizer
 
-_WORDS, _LONGEST = 1 << 14, 32
-"""Kept of them, and characters of one that is kept: some ten megabytes at most."""
+_WORDS, _LONGEST, _SHAPES = 1 << 14, 32, 1 << 11
+"""Kept of them, and characters of one that is kept; ways in which words are split that are kept once for all of them:
+some three megabytes in all."""
 
 Spans = list[tuple[int, int]]
 
@@ -20,8 +21,9 @@ class WordOffsets:
     """The offsets that `encode(text)` gives for texts of any length, put together from those of their words."""
 
     def __init__(self, encode: Callable[[str], Spans]) -> None:
+        shared = lru_cache(maxsize=_SHAPES)(tuple[tuple[int, int], ...])
         self._encode = encode
-        self._known = lru_cache(maxsize=_WORDS)(encode)
+        self._known = lru_cache(maxsize=_WORDS)(lambda word: shared(tuple(encode(word))))
 
     def __call__(self, text: str) -> Spans:
         found: Spans = []

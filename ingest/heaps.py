@@ -1,4 +1,4 @@
-"""How much memory glibc keeps for the threads of this process.
+"""How much memory glibc keeps for this process.
 
 By default there are up to eight heaps for each core, and each keeps what its threads once needed: the service grew with
 the number of texts it had embedded. Two are enough for threads that mostly compute, and what lies free in them between

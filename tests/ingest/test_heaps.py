@@ -5,7 +5,7 @@ import sys
 
 _COUNT_HEAPS = """
 import ctypes, sys, threading
-from appliance.heaps import keep_few_heaps
+from ingest.heaps import keep_few_heaps
 if sys.argv[1] == "few":
     assert keep_few_heaps()
 libc = ctypes.CDLL(None)
@@ -35,7 +35,7 @@ def test_eight_threads_share_two_heaps_instead_of_having_more() -> None:
 
 _FREE_BETWEEN = """
 import ctypes, pathlib
-from appliance.heaps import give_back_freed
+from ingest.heaps import give_back_freed
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.free.argtypes = [ctypes.c_void_p]

@@ -301,3 +301,40 @@ def test_no_child_and_no_descriptor_is_left_behind(pdf: Path) -> None:
     with pytest.raises(UnsupportedType):
         read(Path(sys.executable).resolve())
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_parser_of_many_pages_takes_little_more_memory_than_one_of_few(tmp_path: Path) -> None:
+    few, many = (private_mib(blank_pages(tmp_path / f"{count}.pdf", count)) for count in (200, 40_000))
+    assert many - few < 8  # a list of so many pages takes 36
+
+
+def blank_pages(path: Path, count: int) -> Path:
+    kids = " ".join(f"{3 + number} 0 R" for number in range(count))
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Count {count}/Kids[{kids}]/MediaBox[0 0 200 200]>>",
+        *["<</Type/Page/Parent 2 0 R>>"] * count,
+    ]
+    data, places = b"%PDF-1.7\n", []
+    parts = [data]
+    position = len(data)
+    for number, content in enumerate(objects, 1):
+        parts.append(f"{number} 0 obj{content}endobj\n".encode())
+        places.append(position)
+        position += len(parts[-1])
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    parts.append(f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}".encode())
+    parts.append(f"trailer<</Size {len(objects) + 1}/Root 1 0 R>>\nstartxref\n{position}\n%%EOF\n".encode())
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def private_mib(path: Path) -> float:
+    """What the parser holds of its own once it has read more than a pipe's worth of pages."""
+    with open_extraction(path) as extraction:
+        pages = iter(extraction)
+        for _ in range(100):
+            next(pages)
+        fields = Path(f"/proc/{extraction._process.pid}/smaps_rollup").read_text().splitlines()[1:]
+        sizes = {name: int(rest.split()[0]) for name, rest in (line.split(":", 1) for line in fields)}
+        return (sizes["Private_Dirty"] + sizes["Private_Clean"]) / 1024

@@ -57,12 +57,17 @@ class Reading(Protocol):
         """End everything that was started for it."""
 
 
+class Tell(Protocol):
+    """Called with a document's id when it changed; the text of its pages up to `recognised` was, committed or not."""
+
+    def __call__(self, document: str, recognised: int = 0) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an attempt needs to know of the world; the clock gives Unix seconds, `chance` numbers from 0 to 1."""
 
-    tell: Callable[[str], None]
-    """Called with a document's id when it changed."""
+    tell: Tell
     mend: Callable[[bytes], str]
     """The hint for a file that may not be read."""
     there: Callable[[], bool]
@@ -128,7 +133,7 @@ class Attempt:
             if self._store.settle(row.id, key, reading.identity, ticket=row.ticket) or not self._claim(key):
                 return
             sink = self._store.open_revision(row.id, key, ticket=row.ticket, embedder=reading.embedder)
-            self._sink = _Watched(sink, lambda: self._around.tell(row.id))
+            self._sink = _Watched(sink, lambda recognised: self._around.tell(row.id, recognised))
             self._around.tell(row.id)
             if not self._copied(self._sink):
                 reading.run(self._sink)
@@ -204,9 +209,10 @@ class Attempt:
 class _Watched:
     """A sink that tells of its progress."""
 
-    def __init__(self, sink: RevisionSink, tell: Callable[[], None]) -> None:
+    def __init__(self, sink: RevisionSink, tell: Callable[[int], None]) -> None:
         self._sink = sink
         self._tell = tell
+        self._recognised = 0
         self.commits = 0
 
     def progress(self) -> Progress:
@@ -220,17 +226,21 @@ class _Watched:
 
     def begin(self, info: DocumentInfo) -> None:
         self._sink.begin(info)
-        self._tell()
+
+    def announce(self, recognised: int) -> None:
+        more, self._recognised = recognised > self._recognised, recognised
+        if self._sink.announce(recognised) or more:
+            self._tell(recognised)
 
     def commit(self, batch: Batch) -> None:
         self._sink.commit(batch)
         self.commits += 1
-        self._tell()
+        self._tell(self._recognised)
 
     def copy_some(self) -> bool | None:
         last = self._sink.copy_some()
         self.commits += last is not None
-        self._tell()
+        self._tell(self._recognised)
         return last
 
     def complete(self) -> None:

@@ -17,7 +17,7 @@ import httpx2
 from appliance import openai_wire, wire
 from appliance.errors import ApiError, DocentError, ServiceUnreachable, UnknownDocument
 from appliance.naming import shown_argument
-from appliance.pace import document_pace, overall_pace
+from appliance.pace import document_pace, overall_pace, unread_pages
 from appliance.quoting import find_quote
 from appliance.replies import PagePicture, api_error, ask_event, completion_chunk, event, page_picture, parse
 from appliance.terminal import amount, clean_line, clean_text
@@ -40,6 +40,7 @@ __all__ = [
     "log_hint",
     "overall_pace",
     "unreachable",
+    "unread_pages",
 ]
 
 R = TypeVar("R", bound=wire.Reply)

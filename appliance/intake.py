@@ -15,6 +15,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
@@ -295,11 +296,13 @@ class Intake:
         self._store.remove(row.id)
         self._publish(row.id, None)
 
-    def _tell(self, document_id: str) -> None:
+    def _tell(self, document: str, recognised: int = 0) -> None:
         try:
-            self._publish(document_id, self._store.get(document_id))
+            row = self._store.get(document)
         except UnknownDocument:
-            self._publish(document_id, None)
+            self._publish(document, None)
+        else:
+            self._publish(document, replace(row, pages_recognised=max(row.pages_done, recognised)))
 
     def _mend(self, path: bytes) -> str:
         """The exact command that makes a file readable for the service."""

@@ -1,4 +1,4 @@
-"""How fast and how long in words, for every screen: `45 pages/s, about 8 min left`. Pure."""
+"""How far, how fast and how long in words, for every screen: `45 pages/s, about 8 min left`. Pure."""
 
 from appliance import wire
 
@@ -44,9 +44,17 @@ def pages_of(document: wire.Document) -> str:
     return f"{document.pages:,}" if document.state == "indexed" else f"{document.pages_done:,}/{document.pages:,}"
 
 
-def overall_pace(progress: wire.Progress) -> str:
-    """The same for all that is queued, with its pages: `1,200 of about 3,400 pages, 45 pages/s, about 49 s left`."""
+def unread_pages(pages: int) -> str:
+    """`2 pages could not be read`; empty where all could."""
+    return f"{pages:,} {'page' if pages == 1 else 'pages'} could not be read" if pages else ""
+
+
+def overall_pace(progress: wire.Progress, *, brief: bool = False) -> str:
+    """The same for all that is queued, with its pages: `1,200 of about 3,400 pages, 45 pages/s, about 49 s left`.
+
+    `brief` leaves out the speed.
+    """
     about = "about " if progress.estimated else ""
     pages = f"{progress.pages_done:,} of {about}{progress.pages_total:,} pages"
-    pace = _joined(progress.pages_per_second, progress.seconds_left, progress.estimated)
+    pace = _joined(None if brief else progress.pages_per_second, progress.seconds_left, progress.estimated)
     return f"{pages}, {pace}" if pace else pages

@@ -67,6 +67,8 @@ def run(
         waiting: deque[tuple[_Draft, dict[str, Vector], Future[list[Vector]]]] = deque()
         with ThreadPoolExecutor(_EMBEDDED_AT_ONCE, thread_name_prefix="embed-batch") as pool:
             for draft in drafts:
+                if draft is None:
+                    sink.announce(drafts.recognised)
                 if draft is not None:
                     _compare(sink, draft.again, extraction.what)
                 if draft is not None and (draft.pages or draft.chunks):
@@ -148,6 +150,8 @@ class _Drafts:
         self._thread = Thread(target=self._run, name="chunker", daemon=True)
         self.chunks_seen = 0
         """Chunks of the whole document; only to be read after the iteration ended."""
+        self.recognised = 0
+        """The last page whose picture was read; only set by the thread."""
 
     def __enter__(self) -> "_Drafts":
         self._thread.start()
@@ -220,6 +224,8 @@ class _Drafts:
         for page in self._extraction:
             _check(self._stop, self._extraction.what)
             read.append(page)
+            if page.source == "ocr":
+                self.recognised = page.number
             yield page
 
     def _take(self, read: deque[Page], last: int, draft: _Draft) -> None:

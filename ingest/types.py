@@ -224,6 +224,10 @@ class Sink(Protocol):
     def begin(self, info: DocumentInfo) -> None:
         """Record the number of pages before the first batch."""
 
+    def announce(self, recognised: int) -> None:
+        """Let be seen, while the next batch is slow to come, what `begin` was told and that the text of pages up to this
+        number was recognised. Nothing but what was committed is kept."""
+
     def commit(self, batch: Batch) -> None:
         """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
 

@@ -109,10 +109,15 @@ class FakeService:
         self.documents.pop(document_id)
         self._publish(wire.Event(type="removed", removed=document_id))
 
+    def tell_status(self) -> None:
+        """Tell the listeners how the service is now."""
+        self._publish(wire.Event(type="status", status=self.status()))
+
     def status(self) -> wire.Status:
         """Counts of the documents set."""
         states = [found.state for found in self.documents.values()]
         counts = wire.DocumentCounts(**{state: states.count(state) for state in set(states)})
+        unread = [found.pages_skipped for found in self.documents.values()]
         loaded = [model.id for model in self.models if model.state == "loaded"]
         queue = counts.indexing + counts.pending
         return wire.Status(
@@ -124,6 +129,7 @@ class FakeService:
             version="0.1.0",
             progress=self.progress,
             library_away=self.library_away,
+            skipped=wire.Skipped(documents=sum(map(bool, unread)), pages=sum(unread)),
         )
 
     def _publish(self, event: wire.Event) -> None:

@@ -1,9 +1,9 @@
 """`docent status`: the service at a glance."""
 
 from appliance.cli.options import JsonOption, command_group, connect, examples
-from appliance.cli.output import print_fields, print_model
-from appliance.pace import overall_pace
-from appliance.wire import Embedding, Status
+from appliance.cli.output import counted, print_fields, print_model
+from appliance.pace import overall_pace, unread_pages
+from appliance.wire import Embedding, Skipped, Status
 
 app = command_group()
 
@@ -30,6 +30,7 @@ def _fields(reply: Status) -> list[tuple[str, str]]:
             "documents",
             f"{counts.indexed} indexed, {counts.indexing} indexing, {counts.pending} pending, {counts.failed} failed",
         ),
+        ("unread", _unread(reply.skipped)),
         ("passages", f"{reply.chunks:,}"),
         ("queue", "empty" if reply.queue == 0 else f"{reply.queue} to do"),
         ("reading", reading),
@@ -39,6 +40,11 @@ def _fields(reply: Status) -> list[tuple[str, str]]:
         fields.insert(1, ("library", LIBRARY_AWAY))
     embedding = [("embedding", embedding_line(reply.embedding))] if reply.embedding else []
     return [(name, value) for name, value in fields if value] + embedding
+
+
+def _unread(skipped: Skipped) -> str:
+    where = f" of {counted(skipped.documents, 'document')}; `docent documents list` shows which"
+    return f"{unread_pages(skipped.pages)}{where}" if skipped.pages else ""
 
 
 def embedding_line(embedding: Embedding) -> str:

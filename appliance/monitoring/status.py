@@ -38,6 +38,7 @@ class Monitor:
     def status(self, collections: frozenset[bytes] | None = None) -> wire.Status:
         """The status, of the given collections or of all; `queue` counts unsettled files too."""
         counts = wire.DocumentCounts.model_validate(self._store.counts(collections))
+        skipped = self._store.skipped(collections)
         busy = counts.pending + counts.indexing > 0
         return wire.Status(
             ready=self.ready,
@@ -48,6 +49,7 @@ class Monitor:
             version=__version__,
             progress=self._pace.overall(self._store.work_left(collections), collections) if busy else None,
             embedding=self._embedding(),
+            skipped=wire.Skipped(documents=skipped.documents, pages=skipped.pages),
             library_away=not self._library_there(),
         )
 
@@ -69,6 +71,7 @@ class _Gauges(Collector):
             documents.add_metric([state], count)
         yield documents
         yield GaugeMetricFamily("docent_chunks", "Searchable passages.", value=status.chunks)
+        yield GaugeMetricFamily("docent_pages_skipped", "Pages that could not be read.", value=status.skipped.pages)
         yield GaugeMetricFamily("docent_queue", "Files not yet done, unsettled ones included.", value=status.queue)
         progress = status.progress or wire.Progress(pages_done=0, pages_total=0)
         left, rate = progress.pages_total - progress.pages_done, progress.pages_per_second or 0.0

@@ -18,7 +18,7 @@ from appliance.store.connection import Bindings, Row, row, rows, run, value
 from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.names import collection_of, from_display
-from appliance.store.rows import STATES, DocumentRow, KnownFile, State, WorkLeft
+from appliance.store.rows import STATES, DocumentRow, KnownFile, Skipped, State, WorkLeft
 from appliance.store.texts import told
 from appliance.store.vectors import in_list
 from ingest.types import FileIdentity
@@ -26,6 +26,7 @@ from ingest.types import FileIdentity
 _IDENTITY = "d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns"
 _SELECT = (
     "SELECT d.id, d.path, c.name, d.state, d.reason_code, d.reason, d.hint, r.title, r.pages, r.pages_done, s.chunks,"
+    " (SELECT count(*) FROM pages p WHERE p.revision = s.id AND p.source = 'skipped'),"
     f" d.sequence, d.attempts, d.next_attempt, {_IDENTITY} FROM documents d JOIN collections c ON c.id = d.collection"
     " LEFT JOIN revisions r ON r.id = coalesce(d.building, d.serving)"
     " LEFT JOIN revisions s ON s.id = coalesce(d.serving, d.building)"
@@ -116,16 +117,28 @@ def chunk_count(connection: apsw.Connection, collections: Collection[int] | None
     return total
 
 
+def skipped(connection: apsw.Connection, collections: Collection[int] | None) -> Skipped:
+    """The pages that could not be read, of what can be found."""
+    found = row(
+        connection,
+        "SELECT count(*), coalesce(sum(k.n), 0) FROM"
+        " (SELECT revision, count(*) n FROM pages WHERE source = 'skipped' GROUP BY revision) k"
+        " JOIN revisions r ON r.id = k.revision"
+        f" JOIN documents d ON d.id = r.document AND coalesce(d.serving, d.building) = r.id{_within(collections)}",
+    )
+    assert found is not None
+    return Skipped(*found)
+
+
 def work_left(connection: apsw.Connection, collections: Collection[int] | None) -> WorkLeft:
     """What is in the queue; a replaced document's old pages say nothing of its new ones."""
     found = row(
         connection,
-        "SELECT coalesce(sum(q), 0), coalesce(sum(CASE WHEN q AND n THEN max(n - done, 0) END), 0),"
-        " coalesce(sum(q AND n IS NULL), 0), coalesce(sum(CASE WHEN q AND n IS NULL THEN size END), 0),"
-        " coalesce(sum(n), 0), coalesce(sum(CASE WHEN n THEN size END), 0) FROM (SELECT"
-        " d.state IN ('pending', 'indexing') q, nullif(r.pages, 0) n, r.pages_done done, CAST(d.size AS INTEGER) size"
-        " FROM documents d LEFT JOIN revisions r"
-        f" ON r.id = CASE d.state WHEN 'indexed' THEN d.serving ELSE d.building END WHERE 1{_within(collections)})",
+        "SELECT count(*), coalesce(sum(max(n - done, 0)), 0), coalesce(sum(n IS NULL), 0),"
+        " coalesce(sum(CASE WHEN n IS NULL THEN size END), 0) FROM"
+        " (SELECT nullif(r.pages, 0) n, r.pages_done done, CAST(d.size AS INTEGER) size"
+        " FROM documents d LEFT JOIN revisions r ON r.id = d.building"
+        f" WHERE d.state IN ('pending', 'indexing'){_within(collections)})",
     )
     assert found is not None
     return WorkLeft(*found)
@@ -241,7 +254,7 @@ def _within(collections: Collection[int] | None) -> str:
 
 
 def _document(found: Row) -> DocumentRow:
-    number, path, collection, state, code, reason, hint, title, pages, pages_done, chunks, *rest = found
+    number, path, collection, state, code, reason, hint, title, pages, pages_done, chunks, skipped, *rest = found
     sequence, attempts, next_attempt, *identity = rest
     told = state == "failed" or (state == "pending" and attempts > 0)
     return DocumentRow(
@@ -257,7 +270,9 @@ def _document(found: Row) -> DocumentRow:
         title=title or "",
         pages=pages or 0,
         pages_done=pages_done or 0,
+        pages_recognised=pages_done or 0,
         chunks=chunks or 0,
+        skipped=skipped,
         ticket=sequence,
         attempts=attempts,
         next_attempt=next_attempt,

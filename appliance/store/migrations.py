@@ -188,6 +188,9 @@ _EMBEDDING_SWITCH: Sequence[str] = (
 _PERIOD: Sequence[str] = ("ALTER TABLE revisions ADD COLUMN period TEXT NOT NULL DEFAULT ''",)
 """What a report says it is about."""
 
+# Those are few, and are counted for every list and status.
+_SKIPPED_PAGES: Sequence[str] = ("CREATE INDEX pages_skipped ON pages (revision) WHERE source = 'skipped'",)
+
 MIGRATIONS: Sequence[Sequence[str]] = (
     _FIRST,
     _PAGE_SOURCES,
@@ -195,6 +198,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
     _DURABLE_QUEUE,
     _EMBEDDING_SWITCH,
     _PERIOD,
+    _SKIPPED_PAGES,
 )
 
 

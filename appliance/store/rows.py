@@ -64,8 +64,12 @@ class DocumentRow:
     pages: int
     """Of the revision being read, else of the one that answers; so are `pages_done` and `title`."""
     pages_done: int
+    pages_recognised: int
+    """At least `pages_done`; more while text recognition is ahead of what is committed, as nobody but the reader knows."""
     chunks: int
     """How many chunks of this document can be found."""
+    skipped: int
+    """How many pages of what can be found could not be read."""
     ticket: int
     """Changes whenever the file is queued; hand it back so that an outdated result is not taken for the newest."""
     attempts: int
@@ -84,8 +88,16 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Pages that could not be read though they show something, and the documents that they are of."""
+
+    documents: int = 0
+    pages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class WorkLeft:
-    """What is still to be read, and what is known of the sizes of pages."""
+    """What is still to be read."""
 
     documents: int = 0
     """In the queue: pending or being read."""
@@ -94,9 +106,6 @@ class WorkLeft:
     unopened: int = 0
     """Those of the queue whose number of pages is not."""
     unopened_bytes: int = 0
-    known_pages: int = 0
-    """Of every document whose number of pages is known, done or not."""
-    known_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

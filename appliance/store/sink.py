@@ -61,7 +61,7 @@ class RevisionSink:
         return {text: known[key] for text, key in keys.items() if key in known}
 
     def begin(self, info: DocumentInfo) -> None:
-        """Record the number of pages, with the first batch."""
+        """Record the number of pages, with the first batch or when that is announced."""
         self._info = info
 
     def commit(self, batch: Batch) -> None:
@@ -74,6 +74,14 @@ class RevisionSink:
 
         self._write_named(job)
         self._info = None
+
+    def announce(self, recognised: int) -> bool:
+        """Record now what `begin` was told, if that is still to be done; whether it was."""
+        if self._info is None:
+            return False
+        self._database.write(self._begin)
+        self._info = None
+        return True
 
     def _begin(self, connection: apsw.Connection) -> None:
         if self._info is not None:

@@ -29,6 +29,7 @@ from appliance.store.rows import (
     ReadingRow,
     ReadPage,
     RevisionRow,
+    Skipped,
     Standing,
     State,
     WorkLeft,
@@ -136,8 +137,13 @@ class Store(Queued, Viewed):
         with self._database.read() as connection:
             return documents.chunk_count(connection, documents.collection_numbers(connection, collections))
 
+    def skipped(self, collections: Collections = None) -> Skipped:
+        """The pages that could not be read."""
+        with self._database.read() as connection:
+            return documents.skipped(connection, documents.collection_numbers(connection, collections))
+
     def work_left(self, collections: Collections = None) -> WorkLeft:
-        """What is still to be read, and what is known of the sizes of pages."""
+        """What is still to be read."""
         with self._database.read() as connection:
             return documents.work_left(connection, documents.collection_numbers(connection, collections))
 

@@ -38,7 +38,7 @@ from appliance.wire.events import Event
 from appliance.wire.memory import Memory, MemoryAdapter, MemoryDecision, MemoryDevice, MemoryHolder, MemoryPart
 from appliance.wire.models import Model, ModelList
 from appliance.wire.search import MAX_QUERY_CHARS, MAX_RESULTS, Passage, Query, SearchReply, SearchRequest
-from appliance.wire.status import DocumentCounts, Embedding, Progress, Status
+from appliance.wire.status import DocumentCounts, Embedding, Progress, Skipped, Status
 
 __all__ = [
     "LEAST_DPI",
@@ -84,6 +84,7 @@ __all__ = [
     "SearchReply",
     "SearchRequest",
     "Seed",
+    "Skipped",
     "Sources",
     "Status",
     "Stop",

@@ -63,6 +63,8 @@ class Document(Reply):
     """Pages a second, while it is being read and as soon as that can be said; so is the next."""
     seconds_left: float | None = None
     chunks: int = 0
+    pages_skipped: int = 0
+    """Pages of what can be found that could not be read though they show something."""
     size: int
     modified: str
     attempts: int = 0

@@ -26,6 +26,13 @@ class Progress(Reply):
     estimated: bool = False
 
 
+class Skipped(Reply):
+    """Pages that could not be read though they show something, and how many documents have such pages."""
+
+    documents: int = 0
+    pages: int = 0
+
+
 class Embedding(Reply):
     """The embedding model that answers, None while the full text answers alone, and the one that is to take its place:
     `done` of `total` passages are embedded with that one. `remark` says what an administrator should know of it."""
@@ -49,5 +56,6 @@ class Status(Reply):
     embedding: Embedding | None = None
     progress: Progress | None = None
     """While something is queued."""
+    skipped: Skipped = Skipped()
     library_away: bool = False
     """The library's disk is not mounted: nothing new is read, what was read goes on answering."""

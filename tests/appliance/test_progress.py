@@ -1,11 +1,22 @@
 """How fast, and how long: the estimator on a clock of the test's, and its figures in words."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance import wire
-from appliance.monitoring.progress import REST_SECONDS, WINDOW_SECONDS, ReadingPace, SlidingRate, pages_left
-from appliance.pace import document_pace, duration, overall_pace, pages_of, speed
+from appliance.monitoring.progress import (
+    REST_SECONDS,
+    WINDOW_SECONDS,
+    DocumentPace,
+    Opened,
+    ReadingPace,
+    SlidingRate,
+    pages_left,
+)
+from appliance.pace import document_pace, duration, overall_pace, pages_of, speed, unread_pages
 from appliance.store.rows import DocumentRow, State, WorkLeft
+from appliance.views import document_view
 from tests.appliance.store.filling import identity
 from tests.fake_service import document
 
@@ -21,7 +32,14 @@ class Clock:
 
 
 def row(
-    done: int, state: State = "indexing", *, name: str = "d1", collection: bytes = b"", pages: int = 100
+    done: int,
+    state: State = "indexing",
+    *,
+    name: str = "d1",
+    collection: bytes = b"",
+    pages: int = 100,
+    recognised: int = 0,
+    size: int = 1001,
 ) -> DocumentRow:
     return DocumentRow(
         id=name,
@@ -32,11 +50,13 @@ def row(
         reason_code="",
         reason="",
         hint="",
-        identity=identity(),
+        identity=replace(identity(), size=size),
         title="",
         pages=pages,
         pages_done=done,
+        pages_recognised=max(done, recognised),
         chunks=0,
+        skipped=0,
         ticket=1,
         attempts=0,
         next_attempt=None,
@@ -117,7 +137,9 @@ def test_all_documents_count_together_and_finished_ones_with_their_last_pages() 
     for name in ("d1", "d2"):
         pace.observe(name, row(100, "indexed", name=name))
     progress = pace.overall(WorkLeft(documents=3, pages=300))
-    assert progress == wire.Progress(pages_done=200, pages_total=500, pages_per_second=20.0, seconds_left=15.0)
+    assert progress is not None
+    assert (progress.pages_done, progress.pages_total, progress.pages_per_second) == (200, 500, 20.0)
+    assert progress.seconds_left == pytest.approx(15, rel=0.05)
 
 
 def test_a_document_that_changes_while_it_is_read_begins_again() -> None:
@@ -156,17 +178,31 @@ def test_with_nothing_queued_there_is_no_progress() -> None:
     assert ReadingPace(Clock()).overall(WorkLeft()) is None
 
 
-def test_files_not_opened_yet_are_estimated_by_the_size_of_pages_seen_so_far() -> None:
-    seen = WorkLeft(documents=3, pages=10, unopened=2, unopened_bytes=50_000, known_pages=100, known_bytes=100_000)
-    assert pages_left(seen) == (60, True)
+def test_files_not_opened_yet_are_estimated_by_the_size_of_pages_opened_so_far() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
-    pace.observe("d1", row(0))
+    pace.observe("d1", row(0, size=100_000))
     clock.now += 10
-    pace.observe("d1", row(20))
-    progress = pace.overall(seen)
+    pace.observe("d1", row(20, size=100_000))
+    clock.now += 10
+    pace.observe("d1", row(90, size=100_000))
+    progress = pace.overall(WorkLeft(documents=2, pages=10, unopened=1, unopened_bytes=25_000))
     assert progress is not None
-    assert (progress.estimated, progress.pages_total, progress.seconds_left) == (True, 80, 30.0)
+    assert (progress.estimated, progress.pages_total) == (True, 90 + 10 + 25)
+    assert progress.seconds_left == pytest.approx((10 + 25) / 4.5, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("opened", "known"),
+    [
+        (Opened(files=2, pages=2, bytes=2000, largest=1000, finished=2), False),  # two of many
+        (Opened(files=3, pages=3, bytes=3000, largest=1000, finished=3), True),
+        (Opened(files=9, pages=9, bytes=9, largest=1, finished=9), False),  # all that was opened is far smaller
+        (Opened(), False),
+    ],
+)
+def test_a_guess_rests_on_some_files_that_are_alike(opened: Opened, known: bool) -> None:
+    assert pages_left(WorkLeft(documents=50, unopened=50, unopened_bytes=50_000), opened) == (50, known)
 
 
 def test_without_any_page_seen_no_time_is_promised() -> None:
@@ -178,6 +214,80 @@ def test_without_any_page_seen_no_time_is_promised() -> None:
     progress = pace.overall(WorkLeft(documents=2, pages=0, unopened=2, unopened_bytes=10**9))
     assert progress is not None
     assert (progress.pages_total, progress.seconds_left, progress.estimated) == (22, None, True)
+
+
+def read_one_page_file(pace: ReadingPace, name: str) -> None:
+    """As the store tells of it: begun, committed, done."""
+    for one in (row(0, name=name, pages=0), row(1, name=name, pages=1), row(1, "indexed", name=name, pages=1)):
+        pace.observe(name, one)
+
+
+def test_a_pile_of_small_files_takes_as_long_as_those_before_it_not_as_the_first_which_started_a_process() -> None:
+    clock = Clock()
+    pace = ReadingPace(clock)
+    pace.observe("f0", row(0, name="f0", pages=0))
+    clock.now += 5
+    read_one_page_file(pace, "f0")
+    said = []
+    for number in range(1, 101):
+        clock.now += 0.1
+        read_one_page_file(pace, f"f{number}")
+        left = 1000 - number
+        progress = pace.overall(WorkLeft(documents=left, unopened=left, unopened_bytes=1001 * left))
+        assert progress is not None
+        said.append(progress.seconds_left)
+    assert said[:20] == [None] * 20  # two seconds of it tell nothing
+    assert said[-1] == pytest.approx(90, rel=0.05)
+
+
+def test_a_book_is_not_thought_to_be_read_at_the_pace_of_small_files() -> None:
+    clock = Clock()
+    pace = ReadingPace(clock)
+    for number in range(100):
+        clock.now += 0.06
+        read_one_page_file(pace, f"f{number}")
+    progress = pace.overall(WorkLeft(documents=1, pages=1000))
+    assert progress is not None
+    assert progress.seconds_left is not None
+    assert progress.seconds_left < 15  # at 17 pages a second it would be a minute
+
+
+def test_a_documents_speed_counts_from_when_its_pages_were_counted() -> None:
+    clock = Clock()
+    pace = ReadingPace(clock)
+    pace.observe("d1", row(0, pages=0))
+    clock.now += 100
+    pace.observe("d1", row(0))
+    clock.now += 5
+    pace.observe("d1", row(10))
+    assert (pace.of(row(10)).rate, pace.of(row(10)).seconds_left) == (2.0, 45.0)
+
+
+def test_all_takes_as_long_as_the_slowest_document() -> None:
+    clock = Clock()
+    pace = ReadingPace(clock)
+    for name in ("scan", "text"):
+        pace.observe(name, row(0, name=name))
+    clock.now += 20
+    pace.observe("scan", row(0, name="scan", recognised=5))
+    pace.observe("text", row(95, name="text"))
+    progress = pace.overall(WorkLeft(documents=2, pages=105))
+    assert progress is not None
+    assert progress.seconds_left == 380
+
+
+def test_pages_of_a_scan_count_when_they_are_recognised_though_they_are_committed_later() -> None:
+    clock = Clock()
+    pace = ReadingPace(clock)
+    pace.observe("d1", row(0))
+    clock.now += 20
+    pace.observe("d1", row(0, recognised=5))
+    assert pace.of(row(0)) == DocumentPace(rate=0.25, seconds_left=380.0, pages_recognised=5)
+    assert document_view(row(0), pace.of(row(0))).pages_done == 5
+    whole = wire.Progress(pages_done=5, pages_total=100, pages_per_second=0.25, seconds_left=380.0)
+    assert pace.overall(WorkLeft(documents=1, pages=100)) == whole
+    pace.observe("d1", row(3, recognised=5))
+    assert pace.overall(WorkLeft(documents=1, pages=97)) == whole
 
 
 @pytest.mark.parametrize(
@@ -193,10 +303,15 @@ def test_speeds_in_words(rate: float, words: str) -> None:
     assert speed(rate) == words
 
 
+def test_unread_pages_in_words() -> None:
+    assert [unread_pages(n) for n in (0, 1, 2000)] == ["", "1 page could not be read", "2,000 pages could not be read"]
+
+
 def test_progress_in_words_says_what_is_estimated_and_nothing_that_is_not_known() -> None:
     reading = document(state="indexing", pages=400, pages_done=12, rate=45.2, seconds_left=9)
     assert (pages_of(reading), document_pace(reading)) == ("12/400", "45 pages/s, 9 s left")
     assert document_pace(document()) == ""
     known = wire.Progress(pages_done=1200, pages_total=3400, pages_per_second=45, seconds_left=49, estimated=True)
     assert overall_pace(known) == "1,200 of about 3,400 pages, 45 pages/s, about 49 s left"
+    assert overall_pace(known, brief=True) == "1,200 of about 3,400 pages, about 49 s left"
     assert overall_pace(wire.Progress(pages_done=0, pages_total=3)) == "0 of 3 pages"

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from threading import Event
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class FakeSink:
     info: DocumentInfo | None = None
     completed: bool = False
     fail_at: int = -1
+    announced: Event = field(default_factory=Event)
+    recognised: int = 0
 
     def progress(self) -> Progress:
         chunks = sum(len(batch.chunks) for batch in self.batches)
@@ -57,6 +60,10 @@ class FakeSink:
 
     def begin(self, info: DocumentInfo) -> None:
         self.info = info
+
+    def announce(self, recognised: int) -> None:
+        self.recognised = recognised
+        self.announced.set()
 
     def commit(self, batch: Batch) -> None:
         if len(self.batches) == self.fail_at:

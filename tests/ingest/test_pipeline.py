@@ -88,6 +88,28 @@ class Recognised:
         """Nothing runs."""
 
 
+class Slow(Recognised):
+    """The second page comes once it was announced that the first is there."""
+
+    def __init__(self, pages: list[Page], sink: FakeSink) -> None:
+        super().__init__(pages)
+        self._sink = sink
+
+    def __iter__(self) -> Iterator[Page]:
+        for page in self._pages:
+            yield page
+            if page.number == 1:
+                self.seen = self._sink.announced.wait(10), self._sink.info, list(self._sink.batches)
+
+
+def test_before_the_first_batch_the_number_of_pages_is_announced_and_what_is_recognised() -> None:
+    sink = FakeSink()
+    extraction: Any = Slow(scanned(), sink)
+    pipeline.run(extraction, embedder=FakeEmbedder(), sink=sink, batch_chunks=4, stop=Event())
+    assert extraction.seen == (True, extraction.info, [])
+    assert sink.recognised >= 1
+
+
 def scanned(without: int = 0) -> list[Page]:
     """Twelve pages of a few sentences; one of them is not recognised."""
     paragraphs = ["".join(SENTENCE.format(page=page, n=n) for n in range(9)) for page in range(1, 40)]

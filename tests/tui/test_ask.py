@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Select
 
 from appliance import wire
-from tests.fake_service import FakeService, citation, passage
+from tests.fake_service import FakeService, citation, document, passage
 from tests.tui.driving import keys, shown, until
 from tui.app import DocentApp
 from tui.screens.citation import CitationScreen, command_to_see, marked_passage
@@ -32,6 +32,21 @@ async def test_a_question_is_answered_and_its_citation_opens(
         await pilot.press("escape")
         assert not isinstance(app.screen, CitationScreen)
     assert service.asked == [{"question": "How often?", "adapters": [], "stop": [], "stream": True}]
+
+
+async def test_while_documents_are_read_the_page_says_that_answers_may_be_incomplete(
+    app: DocentApp, service: FakeService
+) -> None:
+    async with app.run_test() as pilot:
+        assert not app.screen.query_one("#indexing").display
+        service.progress = wire.Progress(pages_done=41, pages_total=200, pages_per_second=5, seconds_left=30)
+        for name in ("a.pdf", "b.pdf"):
+            service.put(document(name, "indexing"))
+        service.put(document("c.pdf", "pending"))
+        service.tell_status()
+        words = "Indexing 3 documents, 41 of 200 pages, 30 s left. Answers may be incomplete."
+        await until(pilot, lambda: shown(pilot, "#indexing") == words)
+        assert app.screen.query_one("#indexing").display
 
 
 def test_the_quote_is_marked_within_its_passage() -> None:

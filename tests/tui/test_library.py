@@ -43,9 +43,63 @@ async def test_speed_and_time_left_are_shown_for_each_document_and_for_all(
         found = await rows(pilot, 1)
         assert "2.5 pages/s, 6 s left" in found[0]
         bar = "━" * 10 + "─" * 10
-        whole = f"Library: all documents (1)   {bar} 50 of about 100 pages, 5.0 pages/s, about 10 s left"
+        whole = f"Library: all (1)   {bar} 50 of about 100 pages, 5.0 pages/s, about 10 s left"
         await until(pilot, lambda: shown(pilot, "#library-title") == whole)
         assert "5 of 20 pages, 2.5 pages/s, 6 s left" in shown(pilot, "#document-detail")
+
+
+@pytest.mark.parametrize(
+    ("width", "pages", "ending"),
+    [
+        (80, 100, "   50 of about 100 pages, about 2 h 5 min left"),
+        (90, 100, "─ 50 of about 100 pages, about 2 h 5 min left"),
+        (80, 123_456, "   50 of about 123,456 pages, about 2 h 5 min left"),
+        (160, 123_456, "50 of about 123,456 pages, 5.0 pages/s, about 2 h 5 min left"),
+    ],
+)
+async def test_the_time_left_is_not_cut_off(
+    app: DocentApp, service: FakeService, width: int, pages: int, ending: str
+) -> None:
+    service.progress = wire.Progress(
+        pages_done=50, pages_total=pages, pages_per_second=5, seconds_left=7500, estimated=True
+    )
+    service.put(document("a.pdf", "indexing"))
+    async with app.run_test(size=(width, 24)) as pilot:
+        await rows(pilot, 1)
+        await until(pilot, lambda: shown(pilot, "#library-title").endswith(ending))
+        assert len(shown(pilot, "#library-title")) <= width - 2
+
+
+async def test_in_work_what_is_being_indexed_comes_first(app: DocentApp, service: FakeService) -> None:
+    for name, state in (("a.pdf", "pending"), ("b.pdf", "indexing"), ("c.pdf", "pending"), ("d.pdf", "indexed")):
+        service.put(document(name, state))
+    async with app.run_test() as pilot:
+        await rows(pilot, 4)
+        await pilot.press("f", "f")
+        assert [row[0] for row in await rows(pilot, 3)] == ["b.pdf", "a.pdf", "c.pdf"]
+        table(pilot).move_cursor(row=1)
+        service.put(document("c.pdf", "indexing"))
+        await until(pilot, lambda: [row[0] for row in cells(pilot)] == ["b.pdf", "c.pdf", "a.pdf"])
+        selected = table(pilot).selected
+        assert selected is not None
+        assert selected.document == "a.pdf"
+        await pilot.press("f")
+        assert [row[0] for row in await rows(pilot, 4)] == ["a.pdf", "b.pdf", "c.pdf", "d.pdf"]
+
+
+async def test_pages_that_could_not_be_read_are_told_and_can_be_tried_again(
+    app: DocentApp, service: FakeService
+) -> None:
+    service.put(document("a.pdf"))
+    service.put(document("scan.pdf", pages_skipped=2))
+    async with app.run_test() as pilot:
+        assert (await rows(pilot, 2))[1][2] == "10, 2 unread"
+        assert shown(pilot, "#library-title") == "Library: all (2)   2 pages could not be read"
+        await pilot.press("f")
+        assert [row[0] for row in await rows(pilot, 1)] == ["scan.pdf"]
+        await until(pilot, lambda: "`docent documents show d-scan.pdf` says why" in shown(pilot, "#document-detail"))
+        await pilot.press("r")
+        await until(pilot, lambda: service.actions == [("retry", "d-scan.pdf")])
 
 
 def test_the_bar_fills_with_the_pages() -> None:

@@ -9,10 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.signal import Signal
 from textual.widget import Widget
-from textual.widgets import Select
+from textual.widgets import Select, Static
 
 from appliance import wire
-from appliance.client import AsyncClient, DocentError, clean_line
+from appliance.client import AsyncClient, DocentError, clean_line, overall_pace
 from tui.messages import CitationChosen, QuestionAsked
 from tui.screens.base import ServiceScreen
 from tui.screens.citation import CitationScreen
@@ -45,6 +45,7 @@ class AskScreen(ServiceScreen):
         with Horizontal(id="ask-bar"):
             yield QuestionInput(id="input")
             yield Select(self._offered, allow_blank=False, value=_DEFAULT, id="model")
+        yield Static(id="indexing", markup=False)
         with Container(id="ask-body"):
             yield AnswerView(id="answer-view")
             yield CitationList(id="citations", markup=False)
@@ -55,6 +56,10 @@ class AskScreen(ServiceScreen):
         self.query_one("#input").focus()
 
     def state_changed(self) -> None:
+        line = self.query_one("#indexing", Static)
+        words = indexing(self.state.status) if self.state.status else ""
+        line.update(words)
+        line.display = bool(words)
         choices = self._choices()
         if choices == self._offered:
             return
@@ -155,6 +160,15 @@ class AskScreen(ServiceScreen):
 
 def _writing(passages: list[wire.Passage]) -> str:
     return f"Writing from {len(passages)} {'passage' if len(passages) == 1 else 'passages'} …"
+
+
+def indexing(status: wire.Status) -> str:
+    """What answers may lack as yet; empty with nothing to be read."""
+    if status.progress is None:
+        return ""
+    number = status.documents.indexing + status.documents.pending
+    documents = f"{number:,} {'document' if number == 1 else 'documents'}"
+    return f"Indexing {documents}, {overall_pace(status.progress, brief=True)}. Answers may be incomplete."
 
 
 def byline(answer: wire.Answer) -> str:

@@ -1,26 +1,35 @@
 """Library: every document with its state and progress, live; why one failed; retry and delete."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from appliance import wire
-from appliance.client import DocentError, clean_line, document_pace, overall_pace
+from appliance.client import DocentError, clean_line, document_pace, overall_pace, unread_pages
 from tui.screens.base import ServiceScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.widgets.document_table import DocumentTable
 
 _REFRESH_SECONDS = 0.2
 _BAR_WIDTH = 20
-_FILTERS: tuple[tuple[str, frozenset[str]], ...] = (
-    ("all documents", frozenset({"pending", "indexing", "indexed", "failed"})),
-    ("failed", frozenset({"failed"})),
-    ("in work", frozenset({"pending", "indexing"})),
+_GAP = "   "
+
+
+def _wants_attention(document: wire.Document) -> bool:
+    return document.state == "failed" or document.pages_skipped > 0
+
+
+_IN_WORK = 2
+_FILTERS: tuple[tuple[str, Callable[[wire.Document], bool]], ...] = (
+    ("all", lambda _: True),
+    ("failed or with unread pages", _wants_attention),
+    ("in work", lambda document: document.state in ("pending", "indexing")),
 )
 
 
@@ -49,14 +58,18 @@ class LibraryScreen(ServiceScreen):
     def state_changed(self) -> None:
         self._stale = True
 
+    def on_resize(self, _: Resize) -> None:
+        self._stale = True  # the title says what there is room for
+
     def _draw(self) -> None:
         if not self._stale:
             return
         self._stale = False
-        name, states = _FILTERS[self._filter]
-        documents = [document for document in self.state.documents.values() if document.state in states]
-        self.query_one("#library-title", Static).update(title(name, len(documents), self.state.status))
-        self.query_one(DocumentTable).show(documents)
+        name, chosen = _FILTERS[self._filter]
+        documents = [document for document in self.state.documents.values() if chosen(document)]
+        line = self.query_one("#library-title", Static)
+        line.update(title(name, len(documents), self.state.status, line.content_size.width))
+        self.query_one(DocumentTable).show(documents, by_state=self._filter == _IN_WORK)
         self._show_detail()
 
     @on(DataTable.RowHighlighted)
@@ -66,20 +79,20 @@ class LibraryScreen(ServiceScreen):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer retry only where something failed, and delete where there is something."""
+        """Offer retry only where something could not be read, and delete where there is something."""
         if action not in ("retry", "remove") or not self.is_mounted:
             return True
         document = self.query_one(DocumentTable).selected
-        return document is not None and (action == "remove" or document.state == "failed")
+        return document is not None and (action == "remove" or _wants_attention(document))
 
     def action_filter(self) -> None:
-        """All, failed, in work."""
+        """All, those that could not be read or not wholly, those in work."""
         self._filter = (self._filter + 1) % len(_FILTERS)
         self._stale = True
 
     @work(group="retry")
     async def action_retry(self) -> None:
-        """Read the failed document under the cursor again."""
+        """Read the document under the cursor again."""
         document = self.query_one(DocumentTable).selected
         if document:
             try:
@@ -104,19 +117,33 @@ class LibraryScreen(ServiceScreen):
         self.notify(f"{clean_line(str(error))}\n{clean_line(error.hint)}", severity="error", markup=False)
 
 
-def title(filtered: str, number: int, status: wire.Status | None) -> Content:
-    """What is listed, and while something is read, how all that is queued gets on."""
+def title(filtered: str, number: int, status: wire.Status | None, width: int) -> Content:
+    """What is listed; while something is read, how all that is queued gets on, else what could not be read.
+
+    Of `width` cells the time left gets its part first, then the bar, then the speed.
+    """
     listed = Content(f"Library: {filtered} ({number:,})").stylize("bold")
-    if status is None or status.progress is None:
+    if status is None:
         return listed
+    if status.progress is None:
+        unread = unread_pages(status.skipped.pages)
+        return listed + Content(_GAP + unread).stylize("$text-warning") if unread else listed
     progress = status.progress
+    room = width - listed.cell_length - len(_GAP)
+    bar = _bar(progress)
+    for words in (overall_pace(progress), overall_pace(progress, brief=True)):
+        if bar.cell_length + 1 + len(words) <= room:
+            return listed + Content(_GAP) + bar + Content(f" {words}")
+    return listed + Content(_GAP + overall_pace(progress, brief=True))
+
+
+def _bar(progress: wire.Progress) -> Content:
     filled = min(_BAR_WIDTH, _BAR_WIDTH * progress.pages_done // max(1, progress.pages_total))
-    bar = Content("━" * filled).stylize("$text-accent") + Content("─" * (_BAR_WIDTH - filled)).stylize("$text-muted")
-    return listed + Content("   ") + bar + Content(f" {overall_pace(progress)}")
+    return Content("━" * filled).stylize("$text-accent") + Content("─" * (_BAR_WIDTH - filled)).stylize("$text-muted")
 
 
 def detail(document: wire.Document) -> Content:
-    """Path and title; how its reading gets on; where it failed, why and what to do."""
+    """Path and title; how its reading gets on; what could not be read, why and what to do."""
     lines = [Content(clean_line(document.document)).stylize("bold")]
     if pace := document_pace(document):
         lines.append(Content(f"{document.pages_done:,} of {document.pages:,} pages, {pace}").stylize("$text-accent"))
@@ -124,6 +151,9 @@ def detail(document: wire.Document) -> Content:
         lines.append(Content(clean_line(document.title)).stylize("$text-muted"))
     if document.reason:
         lines.append(Content(clean_line(document.reason)).stylize("$text-error"))
+    if unread := unread_pages(document.pages_skipped):
+        why = f"`docent documents show {document.id}` says why; r reads it again"
+        lines.append(Content(f"{unread}: {why}").stylize("$text-warning"))
     if document.hint:
         lines.append(Content(f"→ {clean_line(document.hint)}"))
     return Content("\n").join(lines)

@@ -32,11 +32,12 @@ class Column:
 
 
 def progress_bar(document: wire.Document) -> Text:
-    """Pages, with a bar while they are being read."""
+    """Pages, with a bar while they are being read, and how many could not be."""
     if document.pages is None:
         return Text("")
     if document.state != "indexing":
-        return Text(f"{document.pages:,}")
+        pages = Text(f"{document.pages:,}")
+        return pages.append(f", {document.pages_skipped:,} unread", "yellow") if document.pages_skipped else pages
     done = min(document.pages_done, document.pages)
     filled = _BAR_WIDTH * done // max(1, document.pages)
     bar = Text("━" * filled, "cyan").append("─" * (_BAR_WIDTH - filled), "dim")
@@ -62,7 +63,7 @@ COLUMNS = (
 
 
 class DocumentTable(DataTable[Text]):
-    """Rows by document id, sorted by path."""
+    """Rows by document id, sorted by path, or by state before that."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("home", "scroll_top", "First", show=False),
@@ -74,6 +75,7 @@ class DocumentTable(DataTable[Text]):
         self._shown: dict[str, wire.Document] = {}
         self._columns_shown: tuple[Column, ...] = ()
         self._name_width = 0
+        self._order: tuple[str, ...] = ("Document",)
 
     def on_resize(self, event: Resize) -> None:
         width = event.size.width
@@ -84,22 +86,28 @@ class DocumentTable(DataTable[Text]):
             self._columns_shown, self._name_width = columns, name_width
             self._rebuild()
 
-    def show(self, documents: Iterable[wire.Document]) -> None:
-        """Make the rows those of `documents`."""
+    def show(self, documents: Iterable[wire.Document], *, by_state: bool = False) -> None:
+        """Make the rows those of `documents`; with `by_state`, what is being indexed before what is pending."""
         wanted = {document.id: document for document in documents}
-        if not self._columns_shown or wanted == self._shown:
+        order = ("State", "Document") if by_state else ("Document",)  # the states' names stand in the wanted order
+        moved, self._order = order != self._order, order
+        if not self._columns_shown or (wanted == self._shown and not moved):
             self._shown = wanted
             return
         for document_id in self._shown.keys() - wanted.keys():
             self.remove_row(document_id)
         added = [document for key, document in wanted.items() if key not in self._shown]
         for key in wanted.keys() & self._shown.keys():
+            moved |= by_state and wanted[key].state != self._shown[key].state
             self._update(self._shown[key], wanted[key])
         for document in added:
             self._add(document)
         self._shown = wanted
-        if added:
+        selected = self.selected
+        if added or moved:
             self._sort()
+        if moved and selected:
+            self.move_cursor(row=self.get_row_index(selected.id))
 
     @property
     def selected(self) -> wire.Document | None:
@@ -135,7 +143,7 @@ class DocumentTable(DataTable[Text]):
         return [("Document", name), *((column.key, column.cell(document)) for column in self._columns_shown)]
 
     def _sort(self) -> None:
-        def path(row: Any) -> str:
-            return str(row)
+        def words(row: Any) -> tuple[str, ...]:
+            return tuple(map(str, row)) if isinstance(row, tuple) else (str(row),)
 
-        self.sort("Document", key=path)
+        self.sort(*self._order, key=words)

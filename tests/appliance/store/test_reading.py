@@ -7,7 +7,7 @@ import pytest
 from appliance.errors import NotFound
 from appliance.store import Store
 from appliance.store.connection import run
-from appliance.store.rows import WorkLeft
+from appliance.store.rows import Skipped, WorkLeft
 from ingest.types import Batch, DocumentInfo, Page
 from tests.appliance.store.filling import add, batches, identity, key
 
@@ -20,9 +20,7 @@ def test_the_work_left_counts_pages_where_they_are_known_and_bytes_where_not(sto
     sink.commit(batches(["x", "y"], "t")[0])
     store.queue_file(b"new.pdf", identity(3))
     store.fail(store.queue_file(b"bad.pdf", identity(4)), "broken_pdf", "it is broken")
-    assert store.work_left() == WorkLeft(
-        documents=2, pages=3, unopened=1, unopened_bytes=1003, known_pages=7, known_bytes=1001 + 1002
-    )
+    assert store.work_left() == WorkLeft(documents=2, pages=3, unopened=1, unopened_bytes=1003)
 
 
 def test_a_replaced_document_is_unopened_until_its_new_content_is(store: Store) -> None:
@@ -35,6 +33,30 @@ def test_the_work_left_is_of_the_collections_asked_for(store: Store) -> None:
     store.queue_file(b"closed/a.pdf", identity(1))
     assert store.work_left({b""}) == WorkLeft()
     assert store.work_left({b"closed"}).documents == 1
+
+
+def test_the_number_of_pages_is_known_before_the_first_batch_once_it_is_announced(store: Store) -> None:
+    document = store.queue_file(b"scan.pdf", identity(1))
+    sink = store.open_revision(document, key("scan"))
+    sink.begin(DocumentInfo(40, "A scan"))
+    assert store.get(document).pages == 0
+    assert sink.announce(0)
+    assert (store.get(document).pages, store.get(document).pages_done) == (40, 0)
+    assert not sink.announce(1)
+
+
+def test_pages_that_could_not_be_read_are_counted_by_document_and_in_all(store: Store) -> None:
+    document = add(store, b"closed/a.pdf", ["one", "two"], number=1)
+    assert (store.get(document).skipped, store.skipped()) == (0, Skipped())
+    sink = store.open_revision(store.queue_file(b"scan.pdf", identity(2)), key("scan"))
+    sink.begin(DocumentInfo(3, ""))
+    sink.commit(batches(["one"], "t")[0])
+    sink.commit(Batch(tuple(Page(n, "", 9.0, 9.0, (), source="skipped") for n in (2, 3)), (), 3, "t"))
+    found = store.by_path(b"scan.pdf")
+    assert found is not None
+    assert found.skipped == 2
+    assert store.skipped() == store.skipped({b""}) == Skipped(documents=1, pages=2)
+    assert store.skipped({b"closed"}) == Skipped()
 
 
 def test_the_revision_is_the_one_that_answers(store: Store) -> None:

@@ -14,6 +14,7 @@ from ingest.errors import UnsupportedType
 BEGINNING = 4096
 """Bytes that tell most kinds."""
 EXPORT_HINT = "export it as PDF with the program it comes from, or remove it from the folder"
+OFFICE_HINT = "open and save it again with Microsoft Office or LibreOffice, or export it as PDF"
 UNPACK_HINT = "unpack it and drop the documents in it"
 REMOVE_HINT = "remove it from the folder"
 _MAGIC_WITHIN = 1024
@@ -66,6 +67,12 @@ _OPEN_DOCUMENTS = {
     b"application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet",
     b"application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation",
 }
+_OFFICE = (
+    Kind("a Word document", "docx"),
+    Kind("an Excel workbook", "xlsx"),
+    Kind("a PowerPoint presentation", "pptx"),
+)
+_OFFICE_FOLDERS = {"docx": "word/", "xlsx": "xl/", "pptx": "ppt/"}
 _PICTURE_NAMES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".jp2")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1b")) + b"\x7f"
 _HEADING = re.compile(rb"(?:\A|\n)#{1,6} \S[^\n]*(?:\n\s*\n|\n?\Z)")
@@ -103,6 +110,22 @@ def kind_of(content: memoryview) -> Kind:
     if beginning.startswith(b"PK\x03\x04"):
         return _inside_zip(content)
     return _text_kind(beginning)
+
+
+def lacking(content: memoryview, kind: Kind) -> str:
+    """What an Office file lacks, in plain words; empty where it is not known why it cannot be read.
+
+    Its parts name each other in lists of relationships. Some programs leave out a list that would be empty, and without
+    it nothing is found.
+    """
+    folder = _OFFICE_FOLDERS.get(kind.filetype)
+    if folder is None:
+        return ""
+    names = _names_in(content)
+    for needed in ("_rels/", f"{folder}_rels/"):
+        if not any(name.startswith(needed) and name.endswith(".rels") for name in names):
+            return f"it is {kind.words} without the list that says how its parts belong together (in {needed})"
+    return ""
 
 
 def warm_up() -> None:
@@ -152,13 +175,9 @@ def _inside_zip(content: memoryview) -> Kind:
     if media == b"application/epub+zip" or "META-INF/container.xml" in names:
         return Kind("an EPUB book", "epub")
     if "[Content_Types].xml" in names:
-        for folder, words, name in (
-            ("word/", "a Word document", "docx"),
-            ("xl/", "an Excel workbook", "xlsx"),
-            ("ppt/", "a PowerPoint presentation", "pptx"),
-        ):
-            if any(one.startswith(folder) for one in names):
-                return Kind(words, name)
+        for kind in _OFFICE:
+            if any(one.startswith(_OFFICE_FOLDERS[kind.filetype]) for one in names):
+                return kind
     if any(name.lower().endswith((".fdseq", ".fdoc", ".fpage")) for name in names):
         return Kind("an XPS document", "xps")
     files = [name for name in names if not name.endswith("/")]
@@ -169,6 +188,11 @@ def _inside_zip(content: memoryview) -> Kind:
     ):
         return Kind("a comic book", "cbz")
     raise _refusal("a ZIP archive", UNPACK_HINT)
+
+
+def _names_in(content: memoryview) -> list[str]:
+    """Of a file that was found to be an archive."""
+    return [entry.filename for entry in zipfile.ZipFile(io.BytesIO(content)).infolist()[:_MOST_ENTRIES]]
 
 
 def _media_type(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> bytes:

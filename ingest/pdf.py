@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypedDict
 import pymupdf as untyped
 
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
-from ingest.filetype import PDF, Kind, as_utf8
+from ingest.filetype import OFFICE_HINT, PDF, Kind, as_utf8, lacking
 from ingest.frames import INTEGERS
 from ingest.heaps import give_back_freed
 from ingest.highlight import mark
@@ -128,7 +128,7 @@ class PdfReader:
             self._pages = 0 if locked else int(self._document.page_count)
             self._has_labels = not locked and kind is PDF and bool(self._document.get_page_labels())
         except Exception as error:  # pymupdf raises a dozen unrelated types, Exception itself among them
-            raise (_cut_off() if cut_off else _translated_for(error, kind)) from error
+            raise (_cut_off() if cut_off else _translated_for(error, content, kind)) from error
         if locked:
             raise EncryptedPdf("", "it needs a password", ENCRYPTED_HINT)
         if cut_off and self._document.is_repaired:
@@ -230,9 +230,13 @@ def translated(error: BaseException) -> IngestError:
     return BrokenPdf("", f"it is damaged ({_brief(text)})", BROKEN_HINT)
 
 
-def _translated_for(error: BaseException, kind: Kind) -> IngestError:
+def _translated_for(error: BaseException, content: memoryview, kind: Kind) -> IngestError:
     found = translated(error)
-    return BrokenPdf("", found.why, BROKEN_OTHER_HINT) if isinstance(found, BrokenPdf) and kind is not PDF else found
+    if kind is PDF or not isinstance(found, BrokenPdf):
+        return found
+    if why := lacking(content, kind):
+        return BrokenPdf("", why, OFFICE_HINT)
+    return BrokenPdf("", found.why, BROKEN_OTHER_HINT)
 
 
 @contextlib.contextmanager

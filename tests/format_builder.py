@@ -18,6 +18,12 @@ def zipped(entries: Mapping[str, str | bytes]) -> bytes:
     return file.getvalue()
 
 
+def without(archive: bytes, name: str) -> bytes:
+    """The same archive, one entry missing."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        return zipped({entry: file.read(entry) for entry in file.namelist() if entry != name})
+
+
 def epub(body: str, *, title: str = "Pump", author: str = "Ann") -> bytes:
     """A book of one chapter."""
     return zipped(

@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from appliance import __version__
 from appliance.cli.output import clean_name, print_error, print_json, print_text
+from appliance.cli.plain_help import PlainCommand
 from appliance.errors import ANY_DOCENT_ERROR, EXIT_FAILED, outcome
 
 INTERRUPTED = 130
@@ -55,7 +56,10 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """The click command of `appliance.cli.<name>`."""
-    command = typer.main.get_command(importlib.import_module(f"appliance.cli.{name}").app)
+    app: typer.Typer = importlib.import_module(f"appliance.cli.{name}").app
+    for leaf in app.registered_commands:
+        leaf.cls = PlainCommand
+    command = typer.main.get_command(app)
     command.name = name
     return command
 
@@ -81,7 +85,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Docent answers questions about your PDFs with page-exact citations. Nothing leaves this machine.
+    """Docent answers questions about your documents with page-exact citations. Nothing leaves this machine.
 
     Every command takes --json. Exit codes: 0 done, also when nothing is found; 1 failed; 2 usage;
     3 service not reachable; 4 not found; 5 refused.

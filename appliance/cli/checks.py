@@ -44,6 +44,10 @@ _LITTLE_SPACE, _NO_SPACE = 5 << 30, 512 << 20
 _LITTLE_MEMORY = 2 << 30
 _MAX_SOCKET_BYTES = 107
 _FEW_WATCHES = 8192
+_OCR_OFF_HINT = (
+    'unless that is meant: set ocr = "auto" in [ingest] (or unset DOCENT_INGEST_OCR), restart the service, then'
+    " `docent documents retry`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def text_recognition(places: Places) -> Finding:
     except ConfigError:
         return Finding("ocr", "warning", "not checked: the configuration is wrong", "see `configuration` below")
     if settings.ocr == "off":
-        return Finding("ocr", "ok", "switched off: scanned pages are skipped")
+        return Finding("ocr", "warning", "switched off (ingest.ocr): scanned pages are skipped", _OCR_OFF_HINT)
     reader = Ocr(OcrSettings(settings.ocr_languages, memory_bytes=settings.ocr_memory_bytes))
     hint = f"`sudo apt-get install {packages(settings.ocr_languages)}`, then `docent documents retry`"
     if missing := reader.missing():

@@ -16,7 +16,7 @@ app = command_group()
 @app.command(epilog=examples("docent search 'maximum operating pressure'", "docent search -k 20 -c contracts notice"))
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Words or a question.")],
-    k: Annotated[int, typer.Option("-k", min=1, max=MAX_RESULTS, help="How many passages.")] = 5,
+    k: Annotated[int, typer.Option("-k", metavar="N", min=1, max=MAX_RESULTS, help="How many passages.")] = 5,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -37,9 +37,18 @@ def _print_passage(rank: int, passage: Passage) -> None:
     pages = page_span(passage.page, passage.page_last)
     heading = " › ".join(clean_line(part) for part in passage.heading)
     print_text(f"{rank}. {clean_name(passage.document)}, {pages}{f' · {heading}' if heading else ''}")
-    text = textwrap.shorten(clean_line(passage.text), 600, placeholder=" …")
+    text = textwrap.shorten(_without_headings(passage), 600, placeholder=" …")
     print_text(textwrap.fill(text, text_width(), initial_indent="   ", subsequent_indent="   "))
     print_text()
+
+
+def _without_headings(passage: Passage) -> str:
+    """The text on one line, without the headings that it begins with: the line above says them already."""
+    lines = [clean_line(line) for line in passage.text.splitlines()]
+    said = {clean_line(part) for part in passage.heading}
+    while len(lines) > 1 and lines[0] in said:
+        del lines[0]
+    return " ".join(filter(None, lines))
 
 
 def page_span(first: int, last: int) -> str:

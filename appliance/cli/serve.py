@@ -14,7 +14,7 @@ app = command_group()
 def serve(json: JsonOption = False) -> None:
     """Run the service in the foreground until SIGTERM or Ctrl-C.
 
-    The home is $DOCENT_HOME, else the XDG folders; PDFs dropped into its library/ are read.
+    The home is $DOCENT_HOME, else the XDG folders; documents dropped into its library/ are read.
     """
     from appliance.service import serve as run_service
 

@@ -130,6 +130,27 @@ def test_a_damaged_book_is_told_as_broken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "kind", "lists"),
+    [
+        (made.docx("x"), "a Word document", ("_rels/.rels", "word/_rels/document.xml.rels")),
+        (made.xlsx("x", 1), "an Excel workbook", ("_rels/.rels", "xl/_rels/workbook.xml.rels")),
+        (made.pptx("x"), "a PowerPoint presentation", ("_rels/.rels", "ppt/_rels/presentation.xml.rels")),
+    ],
+)
+def test_an_office_file_without_relationships_is_not_called_damaged(
+    tmp_path: Path, content: bytes, kind: str, lists: tuple[str, ...]
+) -> None:
+    for name in lists:
+        with pytest.raises(BrokenPdf) as caught:
+            read(tmp_path / "x", made.without(content, name))
+        place = name.rpartition("/")[0]
+        assert (
+            caught.value.why == f"it is {kind} without the list that says how its parts belong together (in {place}/)"
+        )
+        assert "LibreOffice" in caught.value.hint
+
+
+@pytest.mark.parametrize(
     "bomb",
     [
         pytest.param(lambda: made.epub("<p>" + "bomb " * 8_000_000 + "</p>"), id="zip bomb"),

@@ -136,6 +136,15 @@ def test_the_doctor_is_content_with_a_service(run: Run, service: FakeService) ->
     assert next(entry["state"] for entry in findings if entry["check"] == "service") == "ok"
 
 
+def test_text_recognition_that_is_switched_off_is_a_warning(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCENT_INGEST_OCR", "off")
+    finding = next(entry for entry in run("doctor", "--json").json["checks"] if entry["check"] == "ocr")
+    assert (finding["state"], "switched off" in finding["detail"]) == ("warning", True)
+    assert "DOCENT_INGEST_OCR" in finding["hint"]
+
+
 def test_a_library_that_is_away_is_told(run: Run, service: FakeService) -> None:
     service.library_away = True
     finding = next(entry for entry in run("doctor", "--json").json["checks"] if entry["check"] == "library")

@@ -21,7 +21,8 @@ from appliance import naming
 from appliance.cli.files import progress_bar, require_regular
 from appliance.cli.options import JsonOption, command_group, complete_collection, connect, examples
 from appliance.cli.output import amount, clean_name, counted, error_body, print_error, print_json, print_text
-from appliance.cli.waiting import Baseline, wait_for
+from appliance.cli.tally import Baseline, Tally
+from appliance.cli.waiting import wait_for
 from appliance.cli.watching import display
 from appliance.client import Client
 from appliance.errors import EXIT_FAILED, DocentError, InvalidRequest, NotFound, ServiceUnreachable, outcome
@@ -198,11 +199,15 @@ def _report_added(result: _Added) -> None:
 
 
 def _wait(client: Client, results: list[_Added], *, quiet: bool) -> None:
+    baselines = {one.added.document: one.baseline for one in results if one.added and one.baseline}
+    collection = next((one.added.collection for one in results if one.added), "")
+    tally = Tally(collection, baselines, time.monotonic)
     for result in results:
         if result.added and result.baseline:
-            with display(time.monotonic, quiet=quiet) as shown:
+            with display(time.monotonic, tally, quiet=quiet) as shown:
                 path = result.added.document
                 result.document = wait_for(client, path, result.baseline, time.monotonic, time.sleep, shown)
+            tally.finish(path)
             if not quiet:
                 _report_document(client.document(result.document.id))
 

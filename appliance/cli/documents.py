@@ -1,4 +1,4 @@
-"""`docent documents`: list, show, remove and retry, by id or by path in the library."""
+"""`docent documents`: list, show, remove and retry, by any name that `named` knows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from appliance.cli.named import resolve
 from appliance.cli.options import (
     CollectionOption,
     JsonOption,
@@ -19,9 +20,9 @@ from appliance.cli.options import (
 )
 from appliance.cli.output import amount, clean_name, print_fields, print_json, print_model, print_table, print_text
 from appliance.cli.picture import require_whole, save_page
-from appliance.cli.waiting import empty_library, find_document
-from appliance.client import Client, PageView
-from appliance.pace import document_pace, overall_pace, pages_of
+from appliance.cli.waiting import empty_library
+from appliance.client import PageView
+from appliance.pace import document_pace, overall_pace, pages_of, unread_pages
 from appliance.terminal import clean_line
 from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState, Reading
 
@@ -31,7 +32,7 @@ _Name = Annotated[
     str,
     typer.Argument(
         metavar="DOCUMENT",
-        help="Its path in the library, or its id.",
+        help="Its path in the library, its file's name or path, or its id.",
         autocompletion=complete_document,
         callback=name_argument,
     ),
@@ -58,14 +59,20 @@ def list_documents(
     if json:
         print_json({"documents": [document.model_dump(mode="json") for document in found], "next": None})
     elif found:
-        notes = [document.reason or document_pace(document) for document in found]
+        notes = [_note(document) for document in found]
         print_table(("document…", "state", "pages>", "size>", "modified", "id"), map(_row, found), notes=notes)
         if progress:
             print_text(f"\nreading: {overall_pace(progress)}")
-        if any(document.reason for document in found):
-            print_text("\n`docent documents show DOCUMENT` says what to do about a document that failed.")
+        if any(document.reason or document.pages_skipped for document in found):
+            print_text("\n`docent documents show DOCUMENT` says why, and what to do about it.")
     else:
         print_text(_none(state, collection))
+
+
+def _note(document: Document) -> str:
+    """What is to be known of a document besides its row: why it failed, or how it gets on and what is missing of it."""
+    parts = (document_pace(document), unread_pages(document.pages_skipped))
+    return document.reason or "; ".join(filter(None, parts))
 
 
 def _none(state: str | None, collection: str | None) -> str:
@@ -195,7 +202,7 @@ def retry(
         list[str] | None,
         typer.Argument(
             metavar="DOCUMENT",
-            help="Their paths in the library, or their ids.",
+            help="Their paths in the library, their files' names or paths, or their ids.",
             autocompletion=complete_document,
             callback=name_arguments,
         ),
@@ -216,12 +223,3 @@ def retry(
         print_text(f"{clean_name(document.document)}: {document.state}")
     if not (done or json):
         print_text("No document has failed.")
-
-
-def resolve(client: Client, name: str) -> Document:
-    """The document of this path or id; a path wins.
-
-    Raises:
-        ApiError: 404, there is none.
-    """
-    return find_document(client, name) or client.document(name)

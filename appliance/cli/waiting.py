@@ -1,44 +1,22 @@
 """Waiting until a document that was just added is indexed or has failed.
 
-A replaced document keeps its old state until the service has noticed the new file. So a final state counts only when
-the document differs from what it was before, or when the service has had nothing to do for some seconds, as after
-replacing a file by the same content.
+A final state counts only when the document differs from what it was before (`tally.Baseline`), or when the service has
+had nothing to do for some seconds, as after replacing a file by the same content.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from appliance.cli.named import find_document
 from appliance.cli.output import clean_name
+from appliance.cli.tally import Baseline
 from appliance.cli.watching import SILENT, Display
 from appliance.client import Client
 from appliance.config import find_places
 from appliance.errors import NotFound
-from appliance.naming import shown_argument
 from appliance.wire import Document
 
 _POLL_SECONDS = 0.3
 _QUIET_SECONDS = 6.0
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The document of this path before it was added, if there was one."""
-
-    before: Document | None
-
-    @classmethod
-    def of(cls, client: Client, path: str) -> "Baseline":
-        """What the service knows of `path` now."""
-        return cls(find_document(client, path))
-
-    def outdated_by(self, document: Document) -> bool:
-        """Whether `document` is newer than this."""
-        return self.before is None or (document.modified, document.size) != (self.before.modified, self.before.size)
-
-
-def find_document(client: Client, path: str) -> Document | None:
-    """The document of exactly this path, if there is one."""
-    return next(iter(client.document_page(limit=1, document=shown_argument(path)).documents), None)
 
 
 def is_empty(client: Client) -> bool:
@@ -48,7 +26,8 @@ def is_empty(client: Client) -> bool:
 
 def empty_library() -> str:
     """What to do where there is no document."""
-    return f"The library is empty: put PDFs into {find_places().library}, or use `docent add FILE`."
+    kinds = "PDFs, scans, pictures, e-books, Office files, web pages, texts"
+    return f"The library is empty: put documents ({kinds}) into {find_places().library}, or use `docent add FILE`."
 
 
 def wait_for(
@@ -67,7 +46,7 @@ def wait_for(
     quiet_since: float | None = None
     while True:
         document = find_document(client, path)
-        if document and document.state in ("indexed", "failed") and baseline.outdated_by(document):
+        if document and baseline.done_with(document):
             return document
         status = client.status()
         quiet_since = None if status.queue else quiet_since or clock()

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.fake_service import FakeService, serving
 
 SHARED = {
     "app", "embedding", "interrupts", "output", "options", "files", "waiting", "wrapping", "checks", "temporary",
-    "importing", "model_folder", "picture", "pulling", "versions", "watching",
+    "importing", "model_folder", "named", "picture", "plain_help", "pulling", "tally", "versions", "watching",
 }  # fmt: skip
 
 
@@ -37,6 +38,15 @@ def test_every_command_takes_json_and_has_examples(name: str) -> None:
         assert "--json" in options, leaf.name
         assert f"docent {name}" in (leaf.epilog or ""), leaf.name
         assert leaf.help, leaf.name
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_names_no_types_of_python(run: Run, name: str) -> None:
+    command = load_command(name)
+    leaves = [leaf.name for leaf in command.commands.values()] if isinstance(command, TyperGroup) else []
+    for words in [(name,), *((name, leaf) for leaf in leaves)]:
+        out = run(*words, "--help").out
+        assert not re.search(r"<(list|str|int|float|path|file|bool)\b|[{}]|Optional|class ", out), out
 
 
 def test_help_lists_every_command(run: Run) -> None:

@@ -26,6 +26,24 @@ def test_passages_are_printed_with_document_page_and_heading(run: Run, service: 
     )
 
 
+def test_a_heading_is_printed_once(run: Run, service: FakeService) -> None:
+    service.passages = [
+        passage("Filters\nChange the filter every 500 hours."),
+        passage("Filters must be kept clean.\nFilters\nEnd."),
+        passage("Filters"),
+    ]
+    lines = [line for line in run("search", "filter").out.splitlines() if line]
+    assert lines == [
+        "1. manual.pdf, page 3 · Care › Filters",
+        "   Change the filter every 500 hours.",
+        "2. manual.pdf, page 3 · Care › Filters",
+        "   Filters must be kept clean. Filters End.",
+        "3. manual.pdf, page 3 · Care › Filters",
+        "   Filters",
+    ]
+    assert run("search", "filter", "--json").json["results"][0]["text"].startswith("Filters\n")
+
+
 def test_a_search_as_json_is_the_apis(run: Run, service: FakeService) -> None:
     result = run("search", "filter", "-k", "3", "--collection", "x", "--json")
     assert result.json["results"][0]["chunk_id"] == "c3"
@@ -136,7 +154,7 @@ def test_several_models_without_a_default_are_named(run: Run, service: FakeServi
 
 def test_an_empty_library_is_said(run: Run, service: FakeService, home: Path) -> None:
     service.citations, service.tokens = [], ["The documents do not answer this."]
-    assert f"The library is empty: put PDFs into {home}/library" in run("ask", "Q").out
+    assert f"web pages, texts) into {home}/library" in run("ask", "Q").out
     service.put(document())
     assert "empty" not in run("ask", "Q").out
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from appliance.cli import waiting
-from appliance.cli.waiting import Baseline, wait_for
+from appliance.cli.tally import Baseline
+from appliance.cli.waiting import wait_for
 from appliance.client import Client
 from appliance.errors import NotFound
 from tests.appliance.cli.conftest import Run
@@ -182,7 +183,7 @@ def test_the_list_as_json_is_the_apis(run: Run, service: FakeService) -> None:
 def test_an_empty_list_is_no_failure(run: Run, service: FakeService, home: Path) -> None:
     result = run("documents", "list")
     assert result.code == 0
-    assert result.out.startswith(f"The library is empty: put PDFs into {home}/library")
+    assert result.out.startswith("The library is empty: put documents (PDFs, scans,")
     assert run("documents", "list", "--state", "pending").out == "No document is pending.\n"
     assert run("documents", "list", "-c", "a").out == "There are no documents of the collection 'a'.\n"
 
@@ -235,6 +236,55 @@ def test_show_says_why_a_document_failed_and_what_to_do(run: Run, service: FakeS
 def test_a_document_is_named_by_path_or_id(run: Run, service: FakeService, name: str) -> None:
     service.put(document("a.pdf"))
     assert run("documents", "show", name, "--json").json["id"] == "d-a.pdf"
+
+
+@pytest.mark.parametrize("name", ["{home}/library/law/lease.pdf", "library/law/lease.pdf", "lease.pdf"])
+def test_a_document_is_named_by_the_path_of_its_file_and_by_a_name_that_it_alone_has(
+    run: Run, service: FakeService, home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(home)
+    service.put(document("law/lease.pdf"))
+    service.put(document("other.pdf"))
+    assert run("documents", "show", name.format(home=home), "--json").json["document"] == "law/lease.pdf"
+
+
+def test_inside_the_library_a_document_is_named_from_where_one_is_and_links_are_followed(
+    run: Run, service: FakeService, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "library" / "law").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(home / "library")
+    service.put(document("law/lease.pdf"))
+    service.put(document("lab/lease.pdf"))
+    monkeypatch.chdir(home / "library" / "law")
+    assert run("documents", "show", "lease.pdf", "--json").json["document"] == "law/lease.pdf"
+    assert run("documents", "show", str(tmp_path / "link/lab/lease.pdf"), "--json").json["document"] == "lab/lease.pdf"
+
+
+def test_the_path_in_the_library_goes_before_every_other_meaning(run: Run, service: FakeService) -> None:
+    service.put(document("law/lease.pdf"))
+    service.put(document("lease.pdf"))
+    assert run("documents", "show", "lease.pdf", "--json").json["document"] == "lease.pdf"
+
+
+def test_a_file_name_that_several_have_is_not_guessed(run: Run, service: FakeService) -> None:
+    service.put(document("a/lease.pdf"))
+    service.put(document("b/lease.pdf"))
+    result = run("documents", "remove", "lease.pdf", "--yes")
+    assert (result.code, service.actions) == (4, [])
+    assert "2 documents have this file name" in result.err
+    assert "did you mean a/lease.pdf or b/lease.pdf?" in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("lese.pdf", "law/lease.pdf"), ("law/leese.pdf", "law/lease.pdf"), ("Reprot 2024.pdf", "Report 2024.pdf")],
+)
+def test_what_is_not_found_is_told_with_what_comes_near(run: Run, service: FakeService, name: str, meant: str) -> None:
+    service.put(document("law/lease.pdf"))
+    service.put(document("Report 2024.pdf"))
+    result = run("documents", "show", name)
+    assert result.code == 4
+    assert f"did you mean {meant}?" in result.err
 
 
 @pytest.mark.parametrize("command", ["show", "remove", "retry"])

@@ -1,10 +1,12 @@
 """Progress on the command line, and pages as pictures."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from appliance import wire
+from appliance.cli.tally import Baseline, Tally
 from appliance.cli.watching import LINE_SECONDS, Bars, Lines
 from appliance.client import Client
 from tests.appliance.cli.conftest import Run
@@ -31,9 +33,15 @@ def test_without_work_no_word_of_it(run: Run, service: FakeService) -> None:
     assert "reading" not in run("documents", "list").out + run("status").out
 
 
+def tally(*paths: str) -> Tally:
+    """Of files that were not there before; counted each time, which takes no time."""
+    ticks = (second for second in count(step=100.0) for _ in range(2))
+    return Tally("", dict.fromkeys(paths, Baseline(None)), lambda: next(ticks))
+
+
 def test_where_no_terminal_is_a_line_comes_now_and_then(home: Path, service: FakeService) -> None:
     now, written = [0.0], list[str]()
-    lines = Lines(lambda: now[0], written.append)
+    lines = Lines(lambda: now[0], tally("a.pdf"), written.append)
     service.progress = HALF
     reading = document("a.pdf", "indexing", pages=20, pages_done=5, rate=2.5, seconds_left=6)
     with Client(home / "docent.sock") as client:
@@ -54,13 +62,54 @@ def test_on_a_terminal_each_document_in_work_has_a_bar_and_all_have_one(home: Pa
     service.put(document("b.pdf", "indexing", pages=30, pages_done=6))
     with Client(home / "docent.sock") as client:
         bars = Progress(disable=True)
-        shown = Bars(bars)
+        shown = Bars(bars, tally("a.pdf", "b.pdf", "c.pdf"))
         shown.show(client, "c.pdf", None, service.status())
         seen = [(task.description, task.completed, task.total) for task in bars.tasks]
-        assert seen == [("a.pdf", 5, 20), ("b.pdf", 6, 30), ("c.pdf", 0, None), ("in all", 50, 100)]
+        assert seen == [("a.pdf", 5, 20), ("b.pdf", 6, 30), ("c.pdf", 0, None), ("added", 0, 3), ("in all", 50, 100)]
         service.put(document("a.pdf"))
         shown.show(client, "b.pdf", service.documents["d-b.pdf"], service.status())
-        assert [task.description for task in bars.tasks] == ["b.pdf", "in all"]
+        seen = [(task.description, task.completed, task.total) for task in bars.tasks]
+        assert seen == [("b.pdf", 6, 30), ("added", 1, 3), ("in all", 50, 100)]
+
+
+def test_others_files_in_the_queue_are_not_counted_with_those_added(home: Path, service: FakeService) -> None:
+    service.progress = HALF
+    for name in ("x.pdf", "y.pdf", "z.pdf"):
+        service.put(document(name, "pending", pages=None))
+    service.put(document("a.pdf"))
+    service.put(document("b.pdf", "pending", pages=None))
+    now, written = [0.0], list[str]()
+    lines = Lines(lambda: now[0], tally("a.pdf", "b.pdf"), written.append)
+    now[0] = LINE_SECONDS
+    with Client(home / "docent.sock") as client:
+        lines.show(client, "b.pdf", service.documents["d-b.pdf"], service.status())
+    others = "with all others in the queue 50 of about 100 pages, 5.0 pages/s, about 10 s left"
+    assert written == [f"b.pdf: waiting; 1 of 2 files done; {others}"]
+
+
+def test_the_list_of_a_long_collection_is_asked_for_less_often(home: Path, service: FakeService) -> None:
+    now = iter((0.0, 2.0, 21.0, 23.0, 24.0))  # two seconds for a list, so that the next is due 20 s later
+    counted = Tally("", dict.fromkeys(("a.pdf", "b.pdf"), Baseline(None)), lambda: next(now))
+    with Client(home / "docent.sock") as client:
+        counted.count(client)
+        service.put(document("a.pdf"))
+        counted.count(client)
+        assert counted.done == 0
+        counted.count(client)
+        assert counted.done == 1
+
+
+def test_pages_that_could_not_be_read_are_told_in_the_list_and_the_status(run: Run, service: FakeService) -> None:
+    assert "unread" not in run("status").out
+    service.put(document("a.pdf", pages_skipped=2))
+    service.put(document("b.pdf"))
+    lines = run("documents", "list").out.splitlines()
+    assert lines[2] == "    2 pages could not be read"
+    assert lines[-1] == "`docent documents show DOCUMENT` says why, and what to do about it."
+    assert run("documents", "list", "--json").json["documents"][0]["pages_skipped"] == 2
+    said = "2 pages could not be read of 1 document; `docent documents list` shows which"
+    assert f"unread     {said}\n" in run("status").out
+    assert run("status", "--json").json["skipped"] == {"documents": 1, "pages": 2}
 
 
 def test_show_tells_how_a_document_was_read(run: Run, service: FakeService) -> None:

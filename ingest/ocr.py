@@ -25,6 +25,7 @@ from ingest.deadline import Deadline
 from ingest.errors import ParserKilled, Stopped
 from ingest.frames import ProtocolError
 from ingest.limits import MIB, Limits
+from ingest.upright import MOST_READINGS
 
 _log = logging.getLogger(__name__)
 CHILD = launch.command("ocr_child")
@@ -64,7 +65,7 @@ class OcrSettings:
 
     languages: tuple[str, ...] = ("eng",)
     page_seconds: float = 60.0
-    """Processor time for one page: on a busy machine a page may wait, and must not be lost for that."""
+    """Processor time for reading a page once: on a busy machine a page may wait, and must not be lost for that."""
     memory_bytes: int = 1024 * MIB
     at_once: int = 1
     """Pages recognised at the same time, over all documents, each by one thread."""
@@ -190,7 +191,7 @@ class Recogniser:
 
     def _ask(self, picture: Picture) -> dict[str, object]:
         self.start()
-        deadline = self._deadline(self._settings.page_seconds)
+        deadline = self._deadline(MOST_READINGS * self._settings.page_seconds)
         sizes = {"number": picture.number, "width": picture.width, "height": picture.height, "dpi": picture.dpi}
         self._send(frames.encode(sizes), deadline)
         self._send(picture.pixels, deadline)

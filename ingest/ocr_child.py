@@ -48,11 +48,11 @@ def _answer_one(engine: Tesseract, output: int) -> bool:
     number, width, height, dpi = (int(str(request[key])) for key in ("number", "width", "height", "dpi"))
     pixels = _exactly(width * height)
     try:
-        page = engine.read(pixels, width, height, dpi, number)
+        found = engine.read(pixels, width, height, dpi, number)
     except MemoryError:
         _send(output, {"type": "error"})
         return True
-    _send(output, {"type": "page", **page})
+    _send(output, {"type": "page", "turned": found.turned, "confidence": found.confidence, **found.page})
     return True
 
 

@@ -67,6 +67,11 @@ def decode_picture_size(message: Mapping[str, object], limits: Limits) -> tuple[
     return width, height, dpi
 
 
+def decode_certainty(message: Mapping[str, object]) -> tuple[int, int]:
+    """By how many quarters a recognised page was turned, and how far its words are believed, of 100."""
+    return _integer(message, "turned", 0, 3), _integer(message, "confidence", 0, 100)
+
+
 def _outline(message: Mapping[str, object], pages: int, limits: Limits) -> tuple[Bookmark, ...]:
     titles = message.get("outline_titles")
     if not isinstance(titles, list) or len(titles) > limits.bookmarks:

@@ -23,6 +23,7 @@ from ingest.about import About
 from ingest.chunk import ChunkLimits, chunk_pages, embedded_text
 from ingest.errors import NoText, ReadOtherwise, Stopped
 from ingest.sandbox import Extraction
+from ingest.turned import TurnedPages
 from ingest.types import Batch, Chunk, EmbeddedChunk, Embedder, Page, Sink, Vector
 
 BATCH_CHUNKS = 32
@@ -203,8 +204,11 @@ class _Drafts:
     def _drafts(self) -> Iterator[_Draft]:
         read: deque[Page] = deque()
         draft, size, began = _Draft(), min(_FIRST_CHUNKS, self._size), self._clock()
-        pages, bookmarks = self._remembered(read), self._extraction.info.outline
-        for chunk in chunk_pages(pages, self._embedder.token_offsets, self._limits, bookmarks=bookmarks):
+        turned = TurnedPages()
+        pages, bookmarks = self._remembered(read, turned), self._extraction.info.outline
+        for chunk in map(
+            turned.as_displayed, chunk_pages(pages, self._embedder.token_offsets, self._limits, bookmarks=bookmarks)
+        ):
             _check(self._stop, self._extraction.what)
             self.chunks_seen += 1
             if chunk.ordinal >= self._done.chunks_done:
@@ -219,13 +223,14 @@ class _Drafts:
         if draft.pages or draft.again or draft.chunks:
             yield draft
 
-    def _remembered(self, read: deque[Page]) -> Iterator[Page]:
+    def _remembered(self, read: deque[Page], turned: TurnedPages) -> Iterator[Page]:
         """The document's pages, each kept until a batch takes it."""
         for page in self._extraction:
             _check(self._stop, self._extraction.what)
             read.append(page)
             if page.source == "ocr":
                 self.recognised = page.number
+            turned.note(page)
             yield page
 
     def _take(self, read: deque[Page], last: int, draft: _Draft) -> None:

@@ -6,14 +6,18 @@ from threading import Event
 from ingest.frames import ProtocolError
 from ingest.limits import Limits
 from ingest.ocr import Ocr, OcrFailed, Picture, Recogniser, packages
-from ingest.pages import decode_page
+from ingest.pages import decode_certainty, decode_page
 from ingest.types import Page
+from ingest.upright import BELIEVED
 
 OFF = "text recognition is switched off"
 EMPTY_HINT = "there is nothing in it to be found; if that is wrong, save it again with the program it comes from"
 NOTHING_HINT = "what its pages show is no text that can be recognised; a sharper scan may help"
 OFF_HINT = 'set ocr = "auto" in [ingest], restart the service, then `docent documents retry`'
 FAILED_HINT = "`docent doctor` checks text recognition; `docent documents retry` tries again"
+DOUBTFUL = (
+    "recognised with little confidence, perhaps handwriting, a drawing or a blurred scan: much of it may be wrong"
+)
 UNSEEN = "it cannot be made into a picture: it is damaged, or too large"
 
 
@@ -61,6 +65,7 @@ class Recognition:
         try:
             message = self._recogniser.read(picture)
             found = decode_page(message, page.number, self._limits)
+            turned, confidence = decode_certainty(message)
         except OcrFailed as error:
             return self._told(page, str(error))
         except ProtocolError:
@@ -69,7 +74,13 @@ class Recognition:
         if _words(found) < _words(page):
             return replace(page, source="text")
         return replace(
-            found, width=page.width, height=page.height, label=page.label, source="ocr", warning=page.warning
+            found,
+            width=page.width,
+            height=page.height,
+            label=page.label,
+            source="ocr",
+            warning=page.warning or (DOUBTFUL if confidence < BELIEVED else ""),
+            turned=turned,
         )
 
     def skipped(self, page: Page) -> Page:

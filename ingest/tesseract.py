@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 
 from ingest.frames import INTEGERS
 from ingest.raw import RawPage, empty_page, hundredths
+from ingest.upright import Reading, read_upright
 
 _LIBRARIES = ("libtesseract.so.5", "libtesseract.so.4")
 _NEURAL_ONLY = 1
 _AUTOMATIC = 3
 _LEAST_CONFIDENCE = 20
 """Of 100; below it "words" are mostly specks and lines of drawings."""
+_TELLING_LETTERS = 3
+"""In a word; shorter ones may be taller than wide as they stand."""
 _ROW_HEIGHT = 0.92
 """From the top of an ascender to the bottom of a descender, in font sizes; Times has 0.90, Helvetica 0.93."""
 _SAME_SIZE = 0.15
@@ -67,18 +70,27 @@ class Tesseract:
         """As the library says it."""
         return bytes(self._library.TessVersion()).decode("ascii", "replace")
 
-    def read(self, pixels: bytes, width: int, height: int, dpi: int, number: int) -> RawPage:
-        """The words of a grey picture, a byte a pixel, as page `number`; boxes in points from its top left."""
+    def read(self, pixels: bytes, width: int, height: int, dpi: int, number: int) -> Reading:
+        """The words of a grey picture, a byte a pixel, as page `number`, turned upright where it does not stand so;
+        boxes in points from the top left."""
+
+        def once(pixels: bytes, width: int, height: int) -> Reading:
+            markup = self._recognise(pixels, width, height, dpi)
+            return Reading(as_page(markup, width, height, dpi, number), *_impression(markup))
+
+        return read_upright(once, pixels, width, height)
+
+    def _recognise(self, pixels: bytes, width: int, height: int, dpi: int) -> str:
+        """hOCR; empty where nothing can be recognised."""
         library = self._library
         library.TessBaseAPISetImage(self._handle, pixels, width, height, 1, width)
         library.TessBaseAPISetSourceResolution(self._handle, dpi)
         try:
             if library.TessBaseAPIRecognize(self._handle, None) != 0:
-                return empty_page(number)
-            markup = self._markup()
+                return ""
+            return self._markup()
         finally:
             library.TessBaseAPIClear(self._handle)
-        return as_page(markup, width, height, dpi, number)
 
     def _markup(self) -> str:
         pointer = self._library.TessBaseAPIGetHOCRText(self._handle, 0)
@@ -114,6 +126,21 @@ def as_page(markup: str, width: int, height: int, dpi: int, number: int) -> RawP
     return page
 
 
+def _impression(markup: str) -> tuple[int, int, bool]:
+    """How many letters hOCR has, how far they are believed, of 100, and whether most of them lie on their side."""
+    letters = believed = sideways = 0
+    for title, content in _WORD.findall(markup):
+        word, box, confidence = _word_of(content), _BOX.search(title), _CONFIDENCE.search(title)
+        if box is None or confidence is None:
+            continue
+        letters += len(word)
+        believed += len(word) * int(confidence[1])
+        if len(word) >= _TELLING_LETTERS:
+            tall = int(box[4]) - int(box[2]) > int(box[3]) - int(box[1])
+            sideways += len(word) if tall else -len(word)
+    return letters, round(believed / letters) if letters else 100, sideways > 0
+
+
 def _lines(markup: str) -> Iterator[_Found]:
     """The lines of hOCR in its order, which is the reading order."""
     marks = sorted(
@@ -139,10 +166,14 @@ def _lines(markup: str) -> Iterator[_Found]:
 
 def _add_word(line: _Found, title: str, content: str) -> None:
     box, confidence = _BOX.search(title), _CONFIDENCE.search(title)
-    word = "".join(html.unescape(_TAG.sub("", content)).split())
+    word = _word_of(content)
     if box is None or not word or (confidence is not None and int(confidence[1]) < _LEAST_CONFIDENCE):
         return
     line.words.append((word, (int(box[1]), int(box[2]), int(box[3]), int(box[4]))))
+
+
+def _word_of(content: str) -> str:
+    return "".join(html.unescape(_TAG.sub("", content)).split())
 
 
 def _row_height(title: str) -> float:

@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 Source = Literal["text", "ocr", "skipped", "empty"]
 """How a page was read: its own text; its picture's words recognised; not at all, though it shows something; nothing on it."""
 
-EXTRACTOR_VERSION = 4
+EXTRACTOR_VERSION = 5
 """Raised whenever the same file would give other pages."""
 
 CHUNKER_VERSION = 3
@@ -72,6 +72,9 @@ class Page:
     source: Source = "text"
     warning: str = ""
     """What went wrong with it, in plain words."""
+    turned: int = 0
+    """By how many quarters, clockwise, the boxes of its lines are turned from the page as it is displayed, whose size
+    `width` and `height` are: those of a scan lying on its side, so that its text stands upright (see `turned`)."""
 
 
 @dataclass(frozen=True, slots=True)

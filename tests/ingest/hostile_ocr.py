@@ -35,6 +35,8 @@ def page(number: int, words: "array[int]") -> dict[str, object]:
     return {
         "type": "page",
         "number": number,
+        "turned": 0,
+        "confidence": 100,
         "text": "",
         "label": "",
         "size": array("i", [1, 1]),

@@ -94,6 +94,39 @@ def test_a_stamp_over_a_scan_does_not_hide_its_words(tmp_path: Path) -> None:
     assert TEXTS[0] in " ".join(page.text.split())
 
 
+@needs_tesseract
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_scan_on_its_side_or_head_is_read_and_cited_where_its_words_stand(tmp_path: Path, rotation: int) -> None:
+    upright = PdfBuilder(width=400, height=260).paragraph(" ".join(TEXTS), size=11).data()
+    document = pymupdf.open(stream=upright)
+    document[0].set_rotation(rotation)  # the scan shows it so, and has no rotation of its own
+    (tmp_path / "a.pdf").write_bytes(scanned_copy(document.tobytes()))
+    sink = FakeSink()
+    with open_extraction(tmp_path / "a.pdf", ocr=AT_ONCE) as extraction:
+        pipeline.run(extraction, embedder=FakeEmbedder(), sink=sink, stop=Event())
+    (page,) = sink.pages
+    assert " ".join(page.text.split()) == " ".join(TEXTS)
+    assert (page.width, page.height, page.warning) == (*document[0].rect.br, "")
+    words = [word for batch in sink.batches for one in batch.chunks for word in one.chunk.words]
+    (bearing,) = [word.box for word in words if page.text[word.source_start : word.source_end] == "bearing"]
+    expected = document[0].search_for("bearing")[0] * document[0].rotation_matrix
+    assert bearing == pytest.approx(tuple(expected), abs=5)
+
+
+@needs_tesseract
+def test_a_page_of_which_hardly_a_word_is_believed_says_so(tmp_path: Path) -> None:
+    page = pymupdf.open(stream=PdfBuilder(width=400, height=190).paragraph(" ".join(TEXTS), size=11).data())[0]
+    document = pymupdf.open()
+    pixmap = page.get_pixmap(dpi=200, colorspace=pymupdf.csGRAY)
+    rows = [pixmap.samples[at : at + pixmap.width][::-1] for at in range(0, len(pixmap.samples), pixmap.width)]
+    mirrored = pymupdf.Pixmap(pymupdf.csGRAY, pixmap.width, pixmap.height, b"".join(rows), False)
+    document.new_page(width=400, height=190).insert_image((0, 0, 400, 190), pixmap=mirrored)
+    document.save(tmp_path / "a.pdf")
+    (found,) = read(tmp_path / "a.pdf", AT_ONCE)
+    assert found.source == "ocr"
+    assert "little confidence" in found.warning
+
+
 def test_a_page_with_text_a_blank_page_and_a_small_logo_are_not_recognised(tmp_path: Path) -> None:
     path = PdfBuilder().paragraph(TEXTS[0] * 5).image().page().save(tmp_path / "a.pdf")
     assert [page.source for page in read(path, None)] == ["text", "empty"]
@@ -142,7 +175,7 @@ def test_a_recogniser_that_somebody_ends_costs_no_page_but_another_attempt(
 ) -> None:
     (tmp_path / "eng.traineddata").touch()
     with pytest.raises(ParserKilled, match=why):
-        read(mixed, hostile(way, page_seconds=0.2, folders=(str(tmp_path),)))  # type: ignore[arg-type]
+        read(mixed, hostile(way, page_seconds=0.05, folders=(str(tmp_path),)))  # type: ignore[arg-type]
 
 
 def test_one_kill_of_the_recogniser_is_not_noticed(mixed: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ DocentError
 ├── Busy                    others are being served; worth another try in a moment
 ├── ServiceUnreachable      nobody listens on the socket, or it may not be opened
 ├── NotReady                the service is starting or stopping
+├── LibraryAway             the library's disk is not mounted
 ├── ApiError                an error that the service reported to its client
 └── StoreError              the database
     ├── StoreFull           no space left, or read-only
@@ -92,6 +93,10 @@ class NotReady(DocentError):
     """The service is starting or stopping."""
 
 
+class LibraryAway(DocentError):
+    """The library's disk is not mounted: what would be written would land in the empty place."""
+
+
 class StoreError(DocentError):
     """The database failed."""
 
@@ -150,6 +155,7 @@ _TABLE: dict[type[Exception], Outcome] = {
     Busy: Outcome(429, EXIT_REFUSED, "rate_limit_error", "busy"),
     ServiceUnreachable: Outcome(503, EXIT_UNREACHABLE, "server_error", "service_unreachable"),
     NotReady: Outcome(503, EXIT_FAILED, "server_error", "not_ready"),
+    LibraryAway: Outcome(503, EXIT_FAILED, "server_error", "library_away"),
     StoreError: Outcome(500, EXIT_FAILED, "server_error", "store_failed"),
     StoreFull: Outcome(507, EXIT_FAILED, "server_error", "store_full"),
     StoreCorrupt: Outcome(500, EXIT_FAILED, "server_error", "store_corrupt"),

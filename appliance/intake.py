@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Protocol
 
 from appliance.attempt import Reader, Surroundings
-from appliance.errors import StoreError, UnknownDocument
+from appliance.errors import LibraryAway, StoreError, UnknownDocument
 from appliance.library import Library
 from appliance.presence import Presence
 from appliance.shell import shell_quote
@@ -109,6 +109,12 @@ class Intake:
     def there(self) -> bool:
         """Whether the library is there, and not away with its disk."""
         return self._presence.there()
+
+    def require_there(self, what: str) -> None:
+        """Raise `LibraryAway` while the library is away; `what` is to be done with one of its files."""
+        if not self._presence.there():
+            hint = f"mount the library's disk at {display(self._library.root)}, then try again; see `docent doctor`"
+            raise LibraryAway(what, "the library is away, its disk is not mounted", hint)
 
     def seen_there(self) -> bool:
         """What the last look at that said, some seconds ago at most."""

@@ -87,6 +87,7 @@ async def add_document(parts: Parts, peer: Caller, request: Request) -> wire.Doc
     kind = request.headers.get("content-type", "")
     limit = parts.settings.library.max_upload_bytes
     await blocking(_require_some_write, parts, peer, request)
+    await blocking(parts.intake.require_there, "adding a document")
     form = await receive(request.stream(), kind, parts.library.root, limit, blocking)
     try:
         return await blocking(_publish, parts, peer, form)
@@ -111,6 +112,7 @@ def _publish(parts: Context, peer: Peer, form: Form) -> wire.DocumentAdded:
     name = os.fsencode(form.fields["name"]) if "name" in form.fields else os.path.basename(form.name)
     path = parts.library.target(collection, name)
     parts.rights.require_write(peer, collection)
+    parts.intake.require_there(f"adding {os.fsdecode(path)!r}")  # an upload may outlast the disk
     replaced = parts.library.publish(form.file, path, replace=replace in _TRUE)
     parts.intake.look(path)
     return wire.DocumentAdded(document=display(path), collection=display(collection), size=form.size, replaced=replaced)
@@ -122,6 +124,7 @@ async def remove_document(parts: Parts, peer: Caller, document_id: str) -> wire.
 
     def remove() -> wire.Document:
         row = _writable(parts, peer, document_id)
+        parts.intake.require_there(f"removing {os.fsdecode(row.path)!r}")
         try:
             parts.library.delete(row.path)
         finally:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from appliance import wire
 from appliance.api.streaming import ClientGone
-from appliance.errors import ANY_DOCENT_ERROR, AnyDocentError, ApiError, Busy, NotReady, outcome, status_of
+from appliance.errors import ANY_DOCENT_ERROR, AnyDocentError, ApiError, Busy, LibraryAway, NotReady, outcome, status_of
 from models.errors import ModelBusy, ProviderOpen
 
 _RETRY_AFTER_SECONDS = 2
@@ -43,7 +43,8 @@ def told_reply(told: wire.ErrorBody) -> JSONResponse:
 def _when(error: AnyDocentError) -> dict[str, str] | None:
     if isinstance(error, ProviderOpen):
         return {"Retry-After": str(max(_RETRY_AFTER_SECONDS, ceil(error.retry_s)))}
-    return {"Retry-After": str(_RETRY_AFTER_SECONDS)} if isinstance(error, Busy | ModelBusy | NotReady) else None
+    soon = isinstance(error, Busy | ModelBusy | NotReady | LibraryAway)
+    return {"Retry-After": str(_RETRY_AFTER_SECONDS)} if soon else None
 
 
 def _reply(status: int, body: wire.ErrorBody, headers: Any = None) -> JSONResponse:

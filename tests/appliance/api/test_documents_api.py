@@ -2,6 +2,7 @@
 
 import io
 import json
+import tempfile
 from pathlib import Path
 
 import httpx2
@@ -10,6 +11,7 @@ import pytest
 from appliance.errors import ApiError
 from tests.conftest import SAMPLES
 from tests.live import FAST, Live, live_service, short_home, wait_until
+from tests.mounts import Mounts
 
 POLICY = (SAMPLES / "cold-store-safety-policy.pdf").read_bytes()
 
@@ -36,6 +38,26 @@ def test_a_taken_name_is_409_until_replacing_is_asked_for(live: Live) -> None:
         live.client.add(io.BytesIO(POLICY), "policy.pdf")
     assert (caught.value.outcome.status, caught.value.outcome.code) == (409, "document_exists")
     assert live.client.add(io.BytesIO(POLICY), "policy.pdf", replace=True).replaced
+
+
+def test_while_the_library_is_away_nothing_is_put_into_its_place_or_taken_for_removed() -> None:
+    with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
+        mounts = Mounts(Path(home), Path(shm) / "empty")
+        with live_service(Path(home)) as live:
+            policy = live.drop("policy.pdf", POLICY)
+            mounts.mount(mounts.other)
+            for refused in (
+                lambda: live.client.add(io.BytesIO(POLICY), "new.pdf"),
+                lambda: live.client.remove(policy.id),
+            ):
+                with pytest.raises(ApiError) as caught:
+                    refused()
+                assert (caught.value.outcome.status, caught.value.outcome.code) == (503, "library_away")
+                assert "mount" in caught.value.hint
+            assert list(mounts.other.iterdir()) == []
+            assert live.document("policy.pdf") == policy
+            mounts.mount(mounts.first)
+            assert live.client.add(io.BytesIO(POLICY), "new.pdf").document == "new.pdf"
 
 
 def test_fields_may_come_after_the_file_as_curl_sends_them(live: Live) -> None:

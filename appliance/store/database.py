@@ -5,8 +5,8 @@ The rule: only the writer thread touches the writing connection. Whatever change
 snapshot each and never wait for the writer.
 
 Deleted words must leave the files as well as the tables. A job that deletes says so (`soil`), and when the writer has
-nothing better to do, it scrubs: it gives free pages back to the file system in small steps and empties the write-ahead
-log.
+nothing better to do, it scrubs: it does what large deletions have left over, gives free pages back to the file system
+in small steps and empties the write-ahead log.
 """
 
 import logging
@@ -60,10 +60,12 @@ class Database:
         path: Path,
         prepare: Callable[[apsw.Connection], None],
         *,
+        sweep: Callable[[apsw.Connection], bool] = lambda _: False,
         clean_again_seconds: float = _SCRUB_AFTER_FAULT_SECONDS,
     ) -> None:
-        """Open and `prepare` (migrate) the file, then start the writer thread. A cleaning that failed, on a full disk
-        say, is tried again after `clean_again_seconds`.
+        """Open and `prepare` (migrate) the file, then start the writer thread. `sweep` does some of what deletions have left to do,
+        in a transaction of its own, and tells whether there was anything. A cleaning that failed, on a full disk say, is
+        tried again after `clean_again_seconds`.
 
         Raises:
             StoreError: one of its kinds; nothing stays open then.
@@ -86,6 +88,7 @@ class Database:
         )
         self._scrub_not_before = 0.0
         self._clean_again_seconds = clean_again_seconds
+        self._sweep = sweep
         self._readers = Readers(path)
         self._thread = threading.Thread(target=self._loop, name="docent-store-writer", daemon=True)
         self._thread.start()
@@ -254,6 +257,9 @@ class Database:
     def _scrub(self) -> None:
         """Clean until done or until somebody wants to write; what is left is done at the next chance."""
         try:
+            while self._transaction(self._sweep):
+                if self._closing.is_set() or not self._jobs.empty():
+                    return
             while value(self._connection, "PRAGMA freelist_count"):
                 run(self._connection, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
                 if not self._jobs.empty():

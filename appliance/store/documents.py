@@ -23,6 +23,9 @@ from appliance.store.texts import told
 from appliance.store.vectors import in_list
 from ingest.types import FileIdentity
 
+STANDING = "d.path >= X'01'"
+"""Of those in the table; a document that has been removed, and of which something is left, has a path of zero bytes."""
+
 _IDENTITY = "d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns"
 _SELECT = (
     "SELECT d.id, d.path, c.name, d.state, d.reason_code, d.reason, d.hint, r.title, r.pages, r.pages_done, s.chunks,"
@@ -35,7 +38,7 @@ _SELECT = (
 
 def select(connection: apsw.Connection, condition: str, values: Bindings = ()) -> list[DocumentRow]:
     """The documents, called `d`, for which this SQL holds; `ORDER BY` and `LIMIT` may stand behind it."""
-    return [_document(one) for one in rows(connection, f"{_SELECT} WHERE {condition}", values)]
+    return [_document(one) for one in rows(connection, f"{_SELECT} WHERE {STANDING} AND {condition}", values)]
 
 
 def get(connection: apsw.Connection, number: int) -> DocumentRow:
@@ -101,7 +104,7 @@ def page(
 def counts(connection: apsw.Connection, collections: Collection[int] | None) -> dict[State, int]:
     """How many documents are in each state."""
     found = rows(
-        connection, f"SELECT d.state, count(*) FROM documents d WHERE 1{_within(collections)} GROUP BY d.state"
+        connection, f"SELECT d.state, count(*) FROM documents d WHERE {STANDING}{_within(collections)} GROUP BY d.state"
     )
     return dict.fromkeys(STATES, 0) | dict(found)
 
@@ -146,7 +149,9 @@ def work_left(connection: apsw.Connection, collections: Collection[int] | None) 
 
 def known_files(connection: apsw.Connection) -> dict[bytes, KnownFile]:
     """Every document by its path, for the watcher."""
-    found = rows(connection, f"SELECT d.path, d.id, d.state, d.reason_code, {_IDENTITY} FROM documents d")
+    found = rows(
+        connection, f"SELECT d.path, d.id, d.state, d.reason_code, {_IDENTITY} FROM documents d WHERE {STANDING}"
+    )
     return {
         path: KnownFile(document_id(number), _identity(identity), state, code if state == "failed" else "")
         for path, number, state, code, *identity in found
@@ -216,6 +221,22 @@ def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
     drop_empty_collections(connection)
 
 
+def removed(connection: apsw.Connection) -> list[int]:
+    """The numbers of documents that have been removed and of which something is left."""
+    return [number for (number,) in rows(connection, f"SELECT d.id FROM documents d WHERE NOT ({STANDING})")]
+
+
+def set_removed(connection: apsw.Connection, number: int) -> None:
+    """Let nothing but what is left of the document be known: its path is free, and it waits for nothing."""
+    clear_failure(connection, number)
+    run(
+        connection,
+        "UPDATE documents SET path = CAST(char(0) || id AS BLOB), state = 'failed', serving = NULL, building = NULL,"
+        " device = 0, inode = 0 WHERE id = ?",
+        (number,),
+    )
+
+
 def delete(connection: apsw.Connection, number: int) -> None:
     """Delete the row; its revisions must be gone."""
     soil(connection)
@@ -241,7 +262,11 @@ def collection_numbers(connection: apsw.Connection, names: Collection[bytes] | N
 
 def collections(connection: apsw.Connection) -> set[bytes]:
     """The names of all collections that have a document."""
-    return {name for (name,) in rows(connection, "SELECT name FROM collections")}
+    found = rows(
+        connection,
+        f"SELECT DISTINCT c.name FROM collections c JOIN documents d ON d.collection = c.id WHERE {STANDING}",
+    )
+    return {name for (name,) in found}
 
 
 def drop_empty_collections(connection: apsw.Connection) -> None:

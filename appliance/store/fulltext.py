@@ -14,11 +14,11 @@ import apsw
 from appliance.store.connection import rows, run, value
 from appliance.store.database import soil
 from appliance.store.names import search_name
+from appliance.store.rewriting import rewrite
 from appliance.store.texts import storable
 from appliance.store.vectors import in_list
 
 _SECURE_DELETE = "INSERT INTO passages (passages, rank) VALUES ('secure-delete', ?)"
-_OPTIMIZE = "INSERT INTO passages (passages) VALUES ('optimize')"
 _ROWS_KEPT_PER_ROW_DELETED = 200
 
 COLUMNS = ("name", "about", "heading", "text")
@@ -47,12 +47,19 @@ def unindex_revision(connection: apsw.Connection, revision: int) -> None:
     anew = count * _ROWS_KEPT_PER_ROW_DELETED > value(connection, "SELECT count(*) FROM passages_docsize")
     if anew:
         for _ in range(2):  # the first may only end the merge that was begun
-            run(connection, _OPTIMIZE)
+            rewrite(connection)
     run(connection, _SECURE_DELETE, (0 if anew else 1,))
     run(connection, "DELETE FROM passages WHERE rowid IN (SELECT id FROM chunks WHERE revision = ?)", (revision,))
     if anew:
-        run(connection, _OPTIMIZE)
+        rewrite(connection)
         run(connection, _SECURE_DELETE, (1,))
+
+
+def drop(connection: apsw.Connection, chunks: str) -> None:
+    """Take chunks, listed for SQL, out of the full text; their words leave it when it is written anew (`Rewriting`)."""
+    run(connection, _SECURE_DELETE, (0,))
+    run(connection, f"DELETE FROM passages WHERE rowid IN {chunks}")
+    run(connection, _SECURE_DELETE, (1,))
 
 
 def match(
@@ -62,14 +69,17 @@ def match(
     weights: Sequence[float],
     collections: Collection[int] | None,
     documents: Collection[int] | None,
+    but: Collection[int] = (),
 ) -> list[tuple[int, float]]:
-    """The `limit` chunks of the highest BM25 for an FTS5 query, best first, as (chunk, score)."""
+    """The `limit` chunks of the highest BM25 for an FTS5 query, best first, as (chunk, score); none of documents `but`."""
     ranking = f"bm25({', '.join(repr(float(weight)) for weight in weights)})"
     where = ""
     if collections is not None:
         where += f" AND d.collection IN {in_list(collections)}"
     if documents is not None:
         where += f" AND d.id IN {in_list(documents)}"
+    if but:
+        where += f" AND d.id NOT IN {in_list(but)}"
     joins = " CROSS JOIN chunks c ON c.id = p.rowid CROSS JOIN documents d ON d.id = c.document" if where else ""
     found = rows(
         connection,

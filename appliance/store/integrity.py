@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import apsw
 
 from appliance.store.connection import rows, value
+from appliance.store.documents import STANDING
 from appliance.store.vectors import VectorIndex
 
 _FINDABLE = (
     "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document AND coalesce(d.serving, d.building) = c.revision"
 )
+
+_REMOVED = f"SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE NOT ({STANDING})"
 
 _NAMED = "SELECT d.id FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building) WHERE r.chunks > 0"
 
@@ -28,7 +31,7 @@ _VECTOR_RULES = (
     ),
     (
         "vector index rows of chunks that must not be found",
-        f"SELECT count(*) FROM (SELECT rowid FROM {{table}}_rowids EXCEPT {_FINDABLE})",
+        f"SELECT count(*) FROM (SELECT rowid FROM {{table}}_rowids EXCEPT {_FINDABLE} EXCEPT {_REMOVED})",
     ),
     (
         "vector index rows in the wrong collection or document",
@@ -64,7 +67,7 @@ _RULES = (
     ),
     (
         "full-text rows of chunks that must not be found",
-        f"SELECT count(*) FROM (SELECT id FROM passages_docsize EXCEPT {_FINDABLE})",
+        f"SELECT count(*) FROM (SELECT id FROM passages_docsize EXCEPT {_FINDABLE} EXCEPT {_REMOVED})",
     ),
     (
         "findable documents without their source's full-text row, or the other way round",
@@ -74,7 +77,7 @@ _RULES = (
     (
         "revisions that no document refers to",
         "SELECT count(*) FROM revisions r JOIN documents d ON d.id = r.document"
-        " WHERE r.id NOT IN (coalesce(d.serving, 0), coalesce(d.building, 0))",
+        f" WHERE {STANDING} AND r.id NOT IN (coalesce(d.serving, 0), coalesce(d.building, 0))",
     ),
     (
         "revisions whose chunk count is wrong",

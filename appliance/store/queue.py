@@ -138,7 +138,7 @@ def is_current(connection: apsw.Connection, number: int, ticket: int | None) -> 
     Raises:
         UnknownDocument: there is no such document any more.
     """
-    sequence = value(connection, "SELECT sequence FROM documents WHERE id = ?", (number,))
+    sequence = value(connection, f"SELECT sequence FROM documents d WHERE id = ? AND {documents.STANDING}", (number,))
     if sequence is None:
         raise unknown_document(document_id(number))
     return ticket is None or bool(sequence == ticket)

@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 
 import apsw
 
-from appliance.store import documents, embedders, integrity, names, passages, reading, revisions
+from appliance.store import documents, embedders, integrity, names, passages, reading, removal, revisions
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import chunk_number, document_number
@@ -60,7 +60,7 @@ class Store(Queued, Viewed):
         Raises:
             StoreTooNew, StoreCorrupt, StoreFull, StoreError: it cannot be used as it is.
         """
-        store = cls(Database(path, lambda connection: migrate(connection, path)))
+        store = cls(Database(path, lambda connection: migrate(connection, path), sweep=removal.Sweeper()))
         try:
             if embedder is not None:
                 store.want(embedder)
@@ -178,7 +178,7 @@ class Store(Queued, Viewed):
         self._write_named(job)
 
     def remove(self, document: str) -> None:
-        """Delete a document with everything that was read of it.
+        """Delete a document with everything that was read of it; of a large one, only its remains stay for a while.
 
         Raises:
             UnknownDocument: there is none.
@@ -286,6 +286,9 @@ class Store(Queued, Viewed):
 
     def _remove(self, connection: apsw.Connection, number: int) -> None:
         documents.get(connection, number)
+        if removal.is_large(connection, number):
+            removal.begin(connection, number)
+            return
         revisions.drop_all(connection, embedders.writing(connection), number)
         documents.delete(connection, number)
 

@@ -40,7 +40,9 @@ class View:
 
         `weights` are those of `fulltext.COLUMNS`: name, about, heading, text.
         """
-        return fulltext.match(self._connection, query, limit, weights, self._within(collections), documents_only)
+        return fulltext.match(
+            self._connection, query, limit, weights, self._within(collections), documents_only, self._removed()
+        )
 
     def nearest(
         self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
@@ -48,7 +50,8 @@ class View:
         """The k chunks nearest to a vector of shape (dimensions,) as (chunk, cosine), best first."""
         if self._index is None:
             return []
-        return self._index.nearest(self._connection, vector, k, self._within(collections), documents_only)
+        within = self._within(collections)
+        return self._index.nearest(self._connection, vector, k, within, documents_only, self._removed())
 
     def match_documents(
         self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
@@ -79,6 +82,9 @@ class View:
     def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
         """The chunks in the order asked for, without those that have gone."""
         return passages.passages(self._connection, chunks)
+
+    def _removed(self) -> list[int]:
+        return documents.removed(self._connection)
 
     def _within(self, collections: Collections) -> list[int] | None:
         return documents.collection_numbers(self._connection, collections)

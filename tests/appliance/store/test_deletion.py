@@ -118,3 +118,18 @@ def test_a_cleaning_that_failed_is_made_up_for(tmp_path: Path) -> None:
         assert _traces(path)
         barred.clear()
         assert _vanishes(path)
+
+
+def test_words_that_were_deleted_are_gone_also_where_the_index_was_once_emptied(store: Store, tmp_path: Path) -> None:
+    """The levels that it had stay, and FTS5 never takes what is merged above them for the oldest part."""
+    for number in range(2):
+        many = store.queue_file(b"many.pdf", identity(number))
+        fill(
+            store.open_revision(many, key(str(number))),
+            [f"{text} {n * number}" for n, text in enumerate(OTHERS * 3)],
+            size=1,
+        )
+        store.remove(many)
+    add(store, b"other.pdf", OTHERS[:1])
+    store.remove(add(store, b"secret.pdf", TEXTS[:1]))
+    assert _vanishes(tmp_path / "docent.db")

@@ -1,6 +1,7 @@
 """Tiny documents of other kinds than PDF, written in code."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Mapping
 
@@ -115,3 +116,94 @@ def _relations(targets: Mapping[str, str]) -> str:
         for number, (kind, target) in enumerate(targets.items(), 1)
     )
     return f'<?xml version="1.0"?><Relationships xmlns="{_PACKAGE}/relationships">{inner}</Relationships>'
+
+
+def xps(text: str, font: bytes) -> bytes:
+    """A document of one page with one line, in a font given as the bytes of its file."""
+    types = "".join(
+        f'<Default Extension="{name}" ContentType="{kind}"/>'
+        for name, kind in (
+            ("rels", "application/vnd.openxmlformats-package.relationships+xml"),
+            ("fdseq", "application/vnd.ms-package.xps-fixeddocumentsequence+xml"),
+            ("fdoc", "application/vnd.ms-package.xps-fixeddocument+xml"),
+            ("fpage", "application/vnd.ms-package.xps-fixedpage+xml"),
+            ("ttf", "application/vnd.ms-opentype"),
+        )
+    )
+    xps, fonts = "http://schemas.microsoft.com/xps/2005/06", "/Resources/font.ttf"
+    return zipped(
+        {
+            "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">{types}</Types>',
+            "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
+            f'<Relationship Id="r1" Type="{xps}/fixedrepresentation" Target="/a.fdseq"/></Relationships>',
+            "a.fdseq": f'<FixedDocumentSequence xmlns="{xps}"><DocumentReference Source="/a.fdoc"/></FixedDocumentSequence>',
+            "a.fdoc": f'<FixedDocument xmlns="{xps}"><PageContent Source="/1.fpage"/></FixedDocument>',
+            "1.fpage": f'<FixedPage xmlns="{xps}" Width="400" Height="200" xml:lang="en">'
+            f'<Glyphs FontUri="{fonts}" FontRenderingEmSize="16" OriginX="40" OriginY="60" Fill="#FF000000"'
+            f' UnicodeString="{text}"/></FixedPage>',
+            "_rels/1.fpage.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
+            f'<Relationship Id="r1" Type="{xps}/required-resource" Target="{fonts}"/></Relationships>',
+            fonts[1:]: font,
+        }
+    )
+
+
+def mobi(body: str, *, title: str = "Pump") -> bytes:
+    """A Mobipocket book of one record of text, not compressed."""
+    text, name = f"<html><body>{body}</body></html>".encode(), title.encode()
+    palm_doc = struct.pack(">HHIHHHH", 1, 0, len(text), 1, 4096, 0, 0)
+    header_bytes, nothing = 232, 0xFFFFFFFF
+    header = struct.pack(">4sIIIII", b"MOBI", header_bytes, 2, 65001, 1, 6) + struct.pack(">10I", *[nothing] * 10)
+    header += struct.pack(
+        ">IIII", 2, 16 + header_bytes, len(name), 9
+    )  # the first record after the text, the title, English
+    first = palm_doc + header.ljust(header_bytes, b"\0") + name + bytes(2)
+    records = [first, text]
+    at = 78 + 8 * len(records) + 2
+    offsets = [at, at + len(first)]
+    entries = b"".join(struct.pack(">II", offset, 2 * number) for number, offset in enumerate(offsets))
+    database = struct.pack(">32sHHIIIIII4s4sIIH", name, 0, 0, 0, 0, 0, 0, 0, 0, b"BOOK", b"MOBI", 0, 0, len(records))
+    return database + entries + bytes(2) + b"".join(records)
+
+
+def tiff(pixels: bytes, width: int, height: int, dpi: int) -> bytes:
+    """A grey picture, a byte a pixel, in one strip."""
+    resolution = struct.pack("<II", dpi, 1)
+    after = 8 + len(pixels) + len(pixels) % 2
+    tags = (  # each its number, type (3: 16 bits, 4: 32 bits, 5: a fraction elsewhere), count, value
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, 1, 8),
+        (277, 3, 1, 1),
+        (278, 4, 1, height),
+        (279, 4, 1, len(pixels)),
+        (282, 5, 1, after),
+        (283, 5, 1, after),
+        (296, 3, 1, 2),
+    )
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    return struct.pack("<2sHI", b"II", 42, after + 8) + pixels + bytes(len(pixels) % 2) + resolution + directory
+
+
+def bmp(pixels: bytes, width: int, height: int, dpi: int) -> bytes:
+    """The same with 256 shades, rows from the bottom up and each of a multiple of four bytes."""
+    shades = b"".join(bytes((shade, shade, shade, 0)) for shade in range(256))
+    rows = [pixels[at : at + width] + bytes(-width % 4) for at in range(0, len(pixels), width)]
+    data, metre = b"".join(reversed(rows)), round(dpi / 0.0254)
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 0, len(data), metre, metre, 256, 0)
+    before = 14 + len(header) + len(shades)
+    return struct.pack("<2sIII", b"BM", before + len(data), 0, before) + header + shades + data
+
+
+def gif(pixels: bytes, width: int, height: int) -> bytes:
+    """The same with 128 shades. Codes are bytes: the table is cleared before it grows beyond them."""
+    clear, end, run = 128, 129, 120
+    shades = b"".join(bytes((2 * shade,) * 3) for shade in range(128))
+    halved = pixels.translate(bytes(shade // 2 for shade in range(256)))
+    codes = b"".join(bytes((clear,)) + halved[at : at + run] for at in range(0, len(halved), run)) + bytes((end,))
+    blocks = b"".join(bytes((len(codes[at : at + 255]),)) + codes[at : at + 255] for at in range(0, len(codes), 255))
+    screen = struct.pack("<6sHHBBB", b"GIF89a", width, height, 0xF6, 0, 0)
+    return screen + shades + struct.pack("<BHHHHB", 0x2C, 0, 0, width, height, 0) + b"\x07" + blocks + b"\0;"

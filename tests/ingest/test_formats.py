@@ -38,6 +38,8 @@ def info_of(path: Path, content: bytes) -> DocumentInfo:
         pytest.param(made.docx("Mind the gap."), "Mind the gap.", id="docx"),
         pytest.param(made.pptx("Mind the gap."), "Mind the gap.", id="pptx"),
         pytest.param(made.xlsx("Pump", 42), "Pump 42", id="xlsx"),
+        pytest.param(made.xps("Mind the gap.", pymupdf.Font("helv").buffer), "Mind the gap.", id="xps"),
+        pytest.param(made.mobi(BODY), "Safety Mind the gap.", id="mobi"),
         pytest.param(made.fb2("Mind the gap."), "Safety Mind the gap.", id="fb2"),
         pytest.param(f"<!DOCTYPE html><html><body>{BODY}</body></html>".encode(), "Safety Mind the gap.", id="html"),
         pytest.param(b"# Safety\n\nMind the gap.", "Safety Mind the gap.", id="markdown"),
@@ -89,11 +91,19 @@ def test_nothing_is_lost_behind_wide_gaps_and_long_words(tmp_path: Path, between
 
 
 @pytest.mark.skipif(bool(Ocr().missing()), reason="Tesseract is not installed")
-@pytest.mark.parametrize("way", ["png", "cbz"])
+@pytest.mark.parametrize("way", ["png", "cbz", "tiff", "bmp", "gif"])
 def test_a_picture_is_read_by_text_recognition(tmp_path: Path, way: str) -> None:
     page = pymupdf.open(stream=PdfBuilder(width=400, height=190).paragraph("Mind the gap here.").data())[0]
-    picture = picture_of(page)
-    content = made.zipped({"1.png": picture}) if way == "cbz" else picture
+    png = picture_of(page, noise=0)
+    grey = pymupdf.Pixmap(png)
+    shown = (bytes(grey.samples), grey.width, grey.height)
+    content = {
+        "png": png,
+        "cbz": made.zipped({"1.png": png}),
+        "tiff": made.tiff(*shown, 200),
+        "bmp": made.bmp(*shown, 200),
+        "gif": made.gif(*shown),
+    }[way]
     (found,) = read(tmp_path / "x", content, ocr=Ocr(OcrSettings(niceness=0)))
     assert found.source == "ocr"
     assert found.text.strip() == "Mind the gap here."

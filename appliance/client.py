@@ -144,6 +144,10 @@ class Client:
         """Delete a document's file; returns what it was."""
         return self._call(wire.Document, "DELETE", _document_route(document_id))
 
+    def accept_library(self) -> wire.LibraryAccepted:
+        """Take what is in the library's place for it, and forget the documents that are not there."""
+        return self._call(wire.LibraryAccepted, "POST", "/library/accept")
+
     def retry(self, document_id: str) -> wire.Document:
         """Try a failed document again."""
         return self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")

@@ -26,7 +26,7 @@ from appliance.presence import Presence
 from appliance.shell import shell_quote
 from appliance.store import Store
 from appliance.store.names import display
-from appliance.store.rows import DocumentRow
+from appliance.store.rows import DocumentRow, KnownFile
 from appliance.workers import Workers
 from ingest.identity import identity_of, same_content
 from ingest.types import FileIdentity
@@ -113,8 +113,24 @@ class Intake:
     def require_there(self, what: str) -> None:
         """Raise `LibraryAway` while the library is away; `what` is to be done with one of its files."""
         if not self._presence.there():
-            hint = f"mount the library's disk at {display(self._library.root)}, then try again; see `docent doctor`"
-            raise LibraryAway(what, "the library is away, its disk is not mounted", hint)
+            why = "the library is away: its disk is not mounted, or another folder stands in its place"
+            raise LibraryAway(
+                what, why, f"mount it at {display(self._library.root)}, then try again; see `docent doctor`"
+            )
+
+    def accept_library(self) -> int:
+        """Take what is in the library's place now for the library; gives the number of documents that are not in it,
+        which are forgotten from now on.
+
+        Raises:
+            LibraryAway: nothing is there.
+        """
+        if not self._presence.accept():
+            raise LibraryAway("accepting the library", "no folder is there", f"see {display(self._library.root)}")
+        known = self._store.known_files()
+        self._owe_changes(known, dict(self._library.walk()))
+        self.workers.wake()
+        return sum(not self._stands(path) for path in known)
 
     def seen_there(self) -> bool:
         """What the last look at that said, some seconds ago at most."""
@@ -204,20 +220,24 @@ class Intake:
         What the store cannot take now, on a full disk say, the workers try again: questions are answered meanwhile.
         """
         known = self._store.known_files()
-        there = dict(self._library.walk())
-        if known and not there and self._library.device() not in {file.identity.device for file in known.values()}:
-            # an empty folder on another disk than the documents were on: theirs is not mounted
-            _log.warning("the library's disk seems not to be mounted; no document is taken for deleted")
-            self._presence.is_not()
+        if not self._presence.begin({path: file.identity.device for path, file in known.items()}):
+            shown = display(self._library.root)
+            _log.warning(
+                "%s: its disk is not mounted, or it is another folder; no document is taken for deleted", shown
+            )
             return
-        moved = [path for path, found in there.items() if path not in known and self._moved_from(found) is not None]
-        changed = [path for path, file in known.items() if file.identity != there.get(path)]
-        with self._lock:
-            self._owed.update(dict.fromkeys([*moved, *changed]))  # new names first, as in `changed`
+        self._owe_changes(known, dict(self._library.walk()))
         try:
             self._look_at_owed()
         except StoreError as error:
             _log.error("%s; %s", error, error.hint)
+
+    def _owe_changes(self, known: dict[bytes, KnownFile], there: dict[bytes, FileIdentity]) -> None:
+        """Renames, deletions and changes between what is known and what is there."""
+        moved = [path for path, found in there.items() if path not in known and self._moved_from(found) is not None]
+        changed = [path for path, file in known.items() if file.identity != there.get(path)]
+        with self._lock:
+            self._owed.update(dict.fromkeys([*moved, *changed]))  # new names first, as in `changed`
 
     def moved(self, old: bytes, new: bytes) -> None:
         """A file or folder was renamed."""

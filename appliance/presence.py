@@ -1,14 +1,15 @@
-"""Whether the library's folder is there, or only the empty place where its disk is mounted at other times.
+"""Whether the library's folder is there, or only the place where its disk is mounted at other times.
 
 While it is away nothing is deleted, and no document's attempts are spent on it. A disk may come back under another
-number, as a USB disk or a share that is mounted anew does. It is taken for the library again if most of the known
-documents stand on it: what is put into the empty place meanwhile does not make the others look deleted. Whoever means
-another disk to be the library from now on starts the service again, which takes whatever files it finds.
+number, as a USB disk or a share that is mounted anew does, or its files on another disk, from a backup. What is found on
+another disk than before is taken for the library if most of the known documents stand in it: neither an empty place nor
+what somebody put into it meanwhile makes the others look deleted. Whoever means other files to be the library from now
+on says so (`accept`). On the disk that most documents were last seen on, files that are gone were deleted.
 """
 
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from appliance.errors import DocentError
 from appliance.library import Library
@@ -24,15 +25,24 @@ class Presence:
         self._library = library
         self._known = known
         self._device = self._found()
-        self._empty_place: int | None = None
+        self._is_another = False
         self.last = self._device is not None
         """What the last look said."""
 
-    def is_not(self) -> None:
-        """What is there now is not the library: it is away until another disk is there, or a file in the folder."""
-        self._empty_place = self._found()
-        self._device = None
-        self.last = False
+    def begin(self, devices: Mapping[bytes, int]) -> bool:
+        """Whether what is there at the start is the library whose documents, by path, were last seen on these devices."""
+        there = self._found()
+        same = sum(device == there for device in devices.values())
+        self._is_another = 2 * same < len(devices) and not self._holds_documents()
+        self._device = None if self._is_another else there
+        self.last = self._device is not None
+        return self.last
+
+    def accept(self) -> bool:
+        """Take what is there now for the library, whatever it holds; whether anything is there."""
+        self._device, self._is_another = self._found(), False
+        self.last = self._device is not None
+        return self.last
 
     def there(self) -> bool:
         """Whether the folder is there, on the disk on which it was last seen, or with its documents on another."""
@@ -43,11 +53,7 @@ class Presence:
         device = self._found()
         if device is None:
             return False
-        if self._empty_place is not None:
-            if device == self._empty_place and not self._holds_files():
-                return False
-            self._empty_place = None
-        if self._device is None:
+        if self._device is None and not self._is_another:
             self._device = device
         if device != self._device and self._holds_documents() and self._found() == device:
             _log.info("the library is on another disk than before, with its documents")

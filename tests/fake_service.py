@@ -147,6 +147,7 @@ class FakeService:
             Route("/documents/{id}", self._document, methods=["GET", "DELETE"]),
             Route("/documents/{id}/pages/{number}", self._page),
             Route("/documents/{id}/retry", self._retry, methods=["POST"]),
+            Route("/library/accept", self._accept, methods=["POST"]),
             Route("/search", self._search, methods=["POST"]),
             Route("/ask", self._ask, methods=["POST"]),
             Route("/events", self._events),
@@ -205,6 +206,11 @@ class FakeService:
         self.actions.append(("retry", found.id))
         self.put(found.model_copy(update={"state": "pending", "reason": None, "hint": None}))
         return _reply(self.documents[found.id])
+
+    async def _accept(self, _: Request) -> Response:
+        self.actions.append(("accept", "library"))
+        self.library_away = False
+        return _reply(wire.LibraryAccepted(missing=2))
 
     async def _search(self, request: Request) -> Response:
         body = await request.json()

@@ -15,7 +15,7 @@ from appliance.api.context import Context, Parts
 from appliance.api.peer import Caller
 from appliance.api.upload import Form, discard, receive
 from appliance.errors import InvalidRequest, UnknownDocument
-from appliance.rights import Peer
+from appliance.rights import Peer, require_admin
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow
 from appliance.views import document_view, reading_view
@@ -132,6 +132,13 @@ async def remove_document(parts: Parts, peer: Caller, document_id: str) -> wire.
         return document_view(row)
 
     return await blocking(remove)
+
+
+@router.post("/library/accept")
+async def accept_library(parts: Parts, peer: Caller) -> wire.LibraryAccepted:
+    """Take the folder that is in the library's place now for it, and forget the documents that are not there; admin."""
+    require_admin(peer, "accepting the library")
+    return wire.LibraryAccepted(missing=await blocking(parts.intake.accept_library))
 
 
 @router.post("/documents/{document_id}/retry")

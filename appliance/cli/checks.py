@@ -260,7 +260,7 @@ def library(places: Places) -> Finding:
     if status is None:
         return _unknown("library")
     if status.library_away:
-        hint = f"mount it at {places.library}; if another disk is the library from now on, start the service again"
+        hint = f"mount it at {places.library}; if what is there now is the library, `docent documents remove --missing`"
         return Finding("library", "error", LIBRARY_AWAY, hint)
     return Finding("library", "ok", str(places.library))
 

@@ -179,12 +179,28 @@ def _of_itself(reading: Reading) -> Iterator[tuple[str, str]]:
 
 @app.command(epilog=examples("docent documents remove old.pdf", "docent documents remove old.pdf --yes"))
 def remove(
-    name: _Name,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DOCUMENT",
+            help="Its path in the library, or its id.",
+            autocompletion=complete_document,
+            callback=name_argument,
+        ),
+    ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="All that are not in the library's folder, which is another one by now.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Delete a document's file from the library, and with it everything known of it."""
+    if (name is None) != missing:
+        raise typer.BadParameter("name a document, or give --missing")
     with connect() as client:
+        if name is None:
+            _remove_missing(client, yes=yes, json=json)
+            return
         document = resolve(client, name)
         if not yes:
             question = f"Delete the file {clean_name(document.document)} from the library?"
@@ -194,6 +210,19 @@ def remove(
         print_model(removed)
     else:
         print_text(f"removed {clean_name(removed.document)}")
+
+
+def _remove_missing(client: Client, *, yes: bool, json: bool) -> None:
+    if not yes:
+        question = (
+            "Take what is in the library's folder now for the library, and forget all documents that are not there?"
+        )
+        typer.confirm(question, abort=True, err=True)
+    accepted = client.accept_library()
+    if json:
+        print_model(accepted)
+    else:
+        print_text(f"documents not in the library: {accepted.missing:,}, forgotten")
 
 
 @app.command(epilog=examples("docent documents retry scan.pdf", "docent documents retry --failed"))

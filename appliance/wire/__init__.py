@@ -30,6 +30,7 @@ from appliance.wire.documents import (
     DocumentAdded,
     DocumentList,
     DocumentState,
+    LibraryAccepted,
     Reading,
     Sources,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Event",
     "Fallback",
     "FinishReason",
+    "LibraryAccepted",
     "Memory",
     "MemoryAdapter",
     "MemoryDecision",

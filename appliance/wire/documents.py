@@ -80,6 +80,12 @@ class DocumentList(Reply):
     next: str | None = None
 
 
+class LibraryAccepted(Reply):
+    """What the library's folder holds is what counts; so many documents are not in it."""
+
+    missing: int
+
+
 class DocumentAdded(Reply):
     """The name a file got in the library."""
 

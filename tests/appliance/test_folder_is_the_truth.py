@@ -200,6 +200,24 @@ def test_a_library_whose_disk_is_not_mounted_deletes_nothing() -> None:
             shutil.rmtree(elsewhere)
 
 
+def test_a_stray_file_where_the_disk_is_mounted_deletes_nothing_until_somebody_says_it_is_the_library() -> None:
+    with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
+        mounts = Mounts(Path(home), Path(shm) / "place")
+        with live_service(Path(home)) as live:
+            before = live.drop("policy.pdf", POLICY)
+        mounts.mount(mounts.other)
+        (mounts.other / "stray.pdf").write_bytes(MANUAL)
+        with live_service(Path(home)) as live:
+            assert live.client.status().library_away
+            time.sleep(1)  # longer than a file takes to settle
+            assert live.document("policy.pdf") == before
+            assert live.document("stray.pdf") is None
+            assert live.client.accept_library().missing == 1
+            live.wait_for("stray.pdf", "indexed")
+            wait_until(lambda: live.document("policy.pdf") is None, "the old document to be forgotten")
+            assert not live.client.status().library_away
+
+
 def test_a_library_whose_disk_comes_back_under_another_number_goes_on() -> None:
     with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
         mounts = Mounts(Path(home), Path(shm) / "empty")

@@ -84,13 +84,48 @@ def test_while_the_documents_cannot_be_asked_for_another_disk_is_not_the_library
     assert not presence.there()
 
 
-def test_what_was_found_empty_at_the_start_is_the_library_once_a_file_or_a_disk_is_there(mounts: Mounts) -> None:
-    for put in (lambda: fill(mounts.other, b"new.pdf"), lambda: mounts.mount(mounts.first)):
-        mounts.mount(mounts.other)
+def test_what_is_found_on_another_disk_at_the_start_is_not_the_library_whatever_is_put_there(mounts: Mounts) -> None:
+    before = dict.fromkeys(DOCUMENTS, mounts.first.stat().st_dev)
+    mounts.mount(mounts.other)
+    for stray in ((), (b"new.pdf", b"a.pdf")):
+        fill(mounts.other, *stray)
         presence = Presence(Library(mounts.library), lambda: DOCUMENTS)
-        presence.is_not()
-        (mounts.other / ".hidden").touch()
+        assert not presence.begin(before)
         assert not presence.there()
-        put()
-        assert presence.there()
-        (mounts.other / "new.pdf").unlink(missing_ok=True)
+        fill(mounts.other, b"another.pdf")
+        assert not presence.there()
+    mounts.mount(mounts.first)
+    assert presence.there()
+
+
+def test_at_the_start_the_disk_of_before_is_the_library_whatever_was_deleted_there(mounts: Mounts) -> None:
+    before = dict.fromkeys(DOCUMENTS, mounts.first.stat().st_dev)
+    for name in DOCUMENTS:
+        (mounts.first / name.decode()).unlink()
+    presence = Presence(Library(mounts.library), lambda: DOCUMENTS)
+    assert presence.begin(before)
+    assert presence.there()
+
+
+def test_a_copy_on_another_disk_is_the_library_at_the_start(mounts: Mounts) -> None:
+    fill(mounts.other, *DOCUMENTS[1:])
+    mounts.mount(mounts.other)
+    presence = Presence(Library(mounts.library), lambda: DOCUMENTS)
+    assert presence.begin(dict.fromkeys(DOCUMENTS, mounts.first.stat().st_dev))
+    assert presence.there()
+
+
+def test_what_is_accepted_is_the_library_whatever_it_holds(mounts: Mounts, presence: Presence) -> None:
+    mounts.mount(mounts.other)
+    assert not presence.there()
+    assert presence.accept()
+    assert presence.there()
+    mounts.mount(mounts.library.parent / "no" / "such" / "place")
+    assert not presence.accept()
+
+
+def test_without_any_document_whatever_is_there_at_the_start_is_the_library(mounts: Mounts) -> None:
+    mounts.mount(mounts.other)
+    presence = Presence(Library(mounts.library), list)
+    assert presence.begin({})
+    assert presence.there()

@@ -152,6 +152,10 @@ def test_a_library_that_is_away_is_told(run: Run, service: FakeService) -> None:
     assert "mount it" in finding["hint"]
     assert "not mounted" in run("status").out
     assert run("status", "--json").json["library_away"] is True
+    assert "remove --missing" in finding["hint"]
+    assert run("documents", "remove").code == run("documents", "remove", "a.pdf", "--missing").code == 2
+    assert run("documents", "remove", "--missing", "--yes").out == "documents not in the library: 2, forgotten\n"
+    assert service.actions == [("accept", "library")]
 
 
 def test_a_service_of_ones_own_is_not_started_by_systemd(run: Run) -> None:

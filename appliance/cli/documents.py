@@ -21,7 +21,7 @@ from appliance.cli.options import (
 from appliance.cli.output import amount, clean_name, print_fields, print_json, print_model, print_table, print_text
 from appliance.cli.picture import require_whole, save_page
 from appliance.cli.waiting import empty_library
-from appliance.client import PageView
+from appliance.client import Client, PageView
 from appliance.pace import document_pace, overall_pace, pages_of, unread_pages
 from appliance.terminal import clean_line
 from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState, Reading

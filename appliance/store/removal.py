@@ -15,7 +15,7 @@ from appliance.store.database import soil
 from appliance.store.rewriting import Rewriting
 from appliance.store.vectors import in_list
 
-LARGE = 512
+LARGE = 2048
 """Chunks of a document that is not removed in one transaction."""
 
 _CHUNKS, _PAGES = 128, 1000

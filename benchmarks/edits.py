@@ -61,7 +61,7 @@ def variants(draft: Draft, seed: int) -> Iterator[tuple[str, Draft]]:
         lines = draft.pages[index]
         yield (
             f"{where}: one word",
-            draft.with_page(index, [*lines[:5], lines[5].replace("the", "another", 1), *lines[6:]]),
+            draft.with_page(index, [*lines[:5], " ".join(["another", *lines[5].split()[1:]]), *lines[6:]]),
         )
         yield f"{where}: two lines more", draft.with_page(index, [*lines[:3], *prose.page()[:2], *lines[3:-2]])
         yield f"{where}: all of it", draft.with_page(index, prose.page())

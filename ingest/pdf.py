@@ -38,6 +38,8 @@ _SPACE = re.compile(r"\s*")
 _CODE = re.compile(r"^code=\d+: ")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
+_MANY_PAGES = 2000
+"""Whose objects take some megabytes."""
 
 _LAYOUT_WIDTH, _LAYOUT_HEIGHT, _LAYOUT_SIZE = 400, 600, 11
 """Points, for text without pages of its own: always the same, so that its pages are."""
@@ -121,6 +123,7 @@ class PdfReader:
     def __init__(self, content: memoryview, kind: Kind = PDF) -> None:
         self._content = content
         self._is_pdf = kind is PDF
+        self._has_forgotten = False
         cut_off = kind is PDF and _lacks_end(content)
         try:
             self._document = _opened(content, kind)
@@ -182,17 +185,23 @@ class PdfReader:
     def pages(self, picture_pixels: int) -> Iterator[tuple[RawPage, "RawPicture | None"]]:
         """Every page, with its picture if it is scanned and pictures of so many pixels (0: none) are wanted."""
         for index in range(self._pages):
-            if index % _PAGES_PER_SHRINK == 1:  # the first page has brought the list of all pages
+            if index == 1 and self._pages >= _MANY_PAGES:
+                self._forget_list_of_pages()
+            if index % _PAGES_PER_SHRINK == _PAGES_PER_SHRINK - 1:
                 self._forget_what_was_read()
             yield self._page(index, picture_pixels)
 
-    def _forget_what_was_read(self) -> None:
-        """Give back memory: fonts, pictures and objects that MuPDF keeps, and the pages of the mapped file, which the
-        kernel brings again when they are needed."""
-        pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
+    def _forget_list_of_pages(self) -> None:
+        """Give back the memory of all pages' objects, which reading the first page has brought."""
         if self._is_pdf:
             pymupdf.mupdf.pdf_clear_xref(pymupdf.mupdf.PdfDocument(self._document.this))
-        give_back_freed()
+            self._has_forgotten = True
+            give_back_freed()
+
+    def _forget_what_was_read(self) -> None:
+        """Give back memory: fonts and pictures that MuPDF keeps, and the pages of the mapped file, which the kernel
+        brings again when they are needed."""
+        pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
         file = self._content.obj
         if isinstance(file, mmap.mmap):
             file.madvise(mmap.MADV_DONTNEED)
@@ -200,15 +209,22 @@ class PdfReader:
     def _page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawPicture | None"]:
         """One page; a damaged one comes back empty and marked, so that the others can still be read."""
         try:
-            page = self._document.load_page(index)
-            label = _clean(str(page.get_label()))[:64] if self._has_labels else ""
-            raw = _read(page, index + 1, label)
-            raw["scanned"] = is_scanned(len(raw["starts"]), page.get_bboxlog, page.rect.width, page.rect.height)
+            return self._whole_page(index, picture_pixels)
         except Exception as error:  # as above
             found = translated(error)
             if isinstance(found, ParserLimit):
                 raise found from error
-            return empty_page(index + 1), None
+        if self._has_forgotten:  # from a damaged file, what was forgotten may not come a second time
+            self._has_forgotten = False
+            self._document = _opened(self._content, PDF)
+            return self._page(index, picture_pixels)
+        return empty_page(index + 1), None
+
+    def _whole_page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawPicture | None"]:
+        page = self._document.load_page(index)
+        label = _clean(str(page.get_label()))[:64] if self._has_labels else ""
+        raw = _read(page, index + 1, label)
+        raw["scanned"] = is_scanned(len(raw["starts"]), page.get_bboxlog, page.rect.width, page.rect.height)
         return raw, _picture(page, picture_pixels) if raw["scanned"] and picture_pixels else None
 
 

@@ -39,7 +39,7 @@ _CODE = re.compile(r"^code=\d+: ")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
 _MANY_PAGES = 2000
-"""Whose objects take some megabytes."""
+"""Whose objects take megabytes."""
 
 _LAYOUT_WIDTH, _LAYOUT_HEIGHT, _LAYOUT_SIZE = 400, 600, 11
 """Points, for text without pages of its own: always the same, so that its pages are."""
@@ -122,13 +122,12 @@ class PdfReader:
 
     def __init__(self, content: memoryview, kind: Kind = PDF) -> None:
         self._content = content
-        self._is_pdf = kind is PDF
-        self._has_forgotten = False
         cut_off = kind is PDF and _lacks_end(content)
         try:
             self._document = _opened(content, kind)
             locked = bool(self._document.needs_pass)
             self._pages = 0 if locked else int(self._document.page_count)
+            self._forgets = kind is PDF and self._pages >= _MANY_PAGES
             self._has_labels = not locked and kind is PDF and bool(self._document.get_page_labels())
         except Exception as error:  # pymupdf raises a dozen unrelated types, Exception itself among them
             raise (_cut_off() if cut_off else _translated_for(error, content, kind)) from error
@@ -185,23 +184,17 @@ class PdfReader:
     def pages(self, picture_pixels: int) -> Iterator[tuple[RawPage, "RawPicture | None"]]:
         """Every page, with its picture if it is scanned and pictures of so many pixels (0: none) are wanted."""
         for index in range(self._pages):
-            if index == 1 and self._pages >= _MANY_PAGES:
-                self._forget_list_of_pages()
-            if index % _PAGES_PER_SHRINK == _PAGES_PER_SHRINK - 1:
+            if index % _PAGES_PER_SHRINK == 1:  # the first page has brought the list of all pages
                 self._forget_what_was_read()
             yield self._page(index, picture_pixels)
 
-    def _forget_list_of_pages(self) -> None:
-        """Give back the memory of all pages' objects, which reading the first page has brought."""
-        if self._is_pdf:
-            pymupdf.mupdf.pdf_clear_xref(pymupdf.mupdf.PdfDocument(self._document.this))
-            self._has_forgotten = True
-            give_back_freed()
-
     def _forget_what_was_read(self) -> None:
-        """Give back memory: fonts and pictures that MuPDF keeps, and the pages of the mapped file, which the kernel
-        brings again when they are needed."""
+        """Give back memory: fonts, pictures and objects that MuPDF keeps, and the pages of the mapped file, which the
+        kernel brings again when they are needed."""
         pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
+        if self._forgets:
+            pymupdf.mupdf.pdf_clear_xref(pymupdf.mupdf.PdfDocument(self._document.this))
+            give_back_freed()
         file = self._content.obj
         if isinstance(file, mmap.mmap):
             file.madvise(mmap.MADV_DONTNEED)
@@ -214,8 +207,8 @@ class PdfReader:
             found = translated(error)
             if isinstance(found, ParserLimit):
                 raise found from error
-        if self._has_forgotten:  # from a damaged file, what was forgotten may not come a second time
-            self._has_forgotten = False
+        if self._forgets:  # from a damaged file, what was forgotten may not come a second time
+            self._forgets = False
             self._document = _opened(self._content, PDF)
             return self._page(index, picture_pixels)
         return empty_page(index + 1), None

@@ -23,9 +23,12 @@ from appliance.store.texts import told
 from appliance.store.vectors import in_list
 from ingest.types import FileIdentity
 
-STANDING = "d.path >= X'01'"
-"""Of those in the table; a document that has been removed, and of which something is left, has a path of zero bytes."""
+STANDING = "+d.path >= X'01'"
+"""Of those in the table; a document that has been removed, and of which something is left, has a path that begins with a
+zero byte. Never a bound for SQLite to search by (hence the sign): nearly all stand."""
+REMOVED = "d.path < X'01'"
 
+_REMOVED_STATE: State = "failed"
 _IDENTITY = "d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns"
 _SELECT = (
     "SELECT d.id, d.path, c.name, d.state, d.reason_code, d.reason, d.hint, r.title, r.pages, r.pages_done, s.chunks,"
@@ -103,10 +106,12 @@ def page(
 
 def counts(connection: apsw.Connection, collections: Collection[int] | None) -> dict[State, int]:
     """How many documents are in each state."""
-    found = rows(
-        connection, f"SELECT d.state, count(*) FROM documents d WHERE {STANDING}{_within(collections)} GROUP BY d.state"
-    )
-    return dict.fromkeys(STATES, 0) | dict(found)
+    within = _within(collections)
+    found = rows(connection, f"SELECT d.state, count(*) FROM documents d WHERE 1{within} GROUP BY d.state")
+    removed = value(connection, f"SELECT count(*) FROM documents d WHERE {REMOVED}{within}")
+    counted: dict[State, int] = dict.fromkeys(STATES, 0) | dict(found)  # from an index that has no paths
+    counted[_REMOVED_STATE] -= removed
+    return counted
 
 
 def chunk_count(connection: apsw.Connection, collections: Collection[int] | None) -> int:
@@ -223,7 +228,7 @@ def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
 
 def removed(connection: apsw.Connection) -> list[int]:
     """The numbers of documents that have been removed and of which something is left."""
-    return [number for (number,) in rows(connection, f"SELECT d.id FROM documents d WHERE NOT ({STANDING})")]
+    return [number for (number,) in rows(connection, f"SELECT d.id FROM documents d WHERE {REMOVED}")]
 
 
 def set_removed(connection: apsw.Connection, number: int) -> None:
@@ -231,9 +236,9 @@ def set_removed(connection: apsw.Connection, number: int) -> None:
     clear_failure(connection, number)
     run(
         connection,
-        "UPDATE documents SET path = CAST(char(0) || id AS BLOB), state = 'failed', serving = NULL, building = NULL,"
+        "UPDATE documents SET path = CAST(char(0) || id AS BLOB), state = ?, serving = NULL, building = NULL,"
         " device = 0, inode = 0 WHERE id = ?",
-        (number,),
+        (_REMOVED_STATE, number),
     )
 
 

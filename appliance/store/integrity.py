@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import apsw
 
 from appliance.store.connection import rows, value
-from appliance.store.documents import STANDING
+from appliance.store.documents import REMOVED, STANDING
 from appliance.store.vectors import VectorIndex
 
 _FINDABLE = (
     "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document AND coalesce(d.serving, d.building) = c.revision"
 )
 
-_REMOVED = f"SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE NOT ({STANDING})"
+_REMOVED = f"SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE {REMOVED}"
 
 _NAMED = "SELECT d.id FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building) WHERE r.chunks > 0"
 
@@ -31,7 +31,7 @@ _VECTOR_RULES = (
     ),
     (
         "vector index rows of chunks that must not be found",
-        f"SELECT count(*) FROM (SELECT rowid FROM {{table}}_rowids EXCEPT {_FINDABLE} EXCEPT {_REMOVED})",
+        f"SELECT count(*) FROM (SELECT rowid FROM {{table}}_rowids EXCEPT {_FINDABLE})",
     ),
     (
         "vector index rows in the wrong collection or document",

@@ -20,7 +20,7 @@ LARGE = 2048
 
 _CHUNKS, _PAGES = 128, 1000
 """In a transaction, about a tenth of a second each."""
-_REMOVED = f"SELECT d.id FROM documents d WHERE NOT ({documents.STANDING})"
+_REMOVED = f"SELECT d.id FROM documents d WHERE {documents.REMOVED}"
 _REVISIONS = f"SELECT r.id FROM revisions r WHERE r.document IN ({_REMOVED})"
 
 
@@ -31,8 +31,14 @@ def is_large(connection: apsw.Connection, number: int) -> bool:
 
 
 def begin(connection: apsw.Connection, number: int) -> None:
-    """Take the document out of every list and answer; what was read of it is the sweeper's."""
+    """Take the document out of every list and answer; what was read of it is the sweeper's.
+
+    Its chunks leave the vector index at once, some 20 µs each: sqlite-vec could not leave out those of many documents.
+    """
     soil(connection)
+    if (index := embedders.serving(connection)) is not None:
+        for (revision,) in rows(connection, "SELECT id FROM revisions WHERE document = ?", (number,)):
+            index.unindex_revision(connection, revision)
     names.drop(connection, number)
     sources.drop(connection, number)
     documents.set_removed(connection, number)
@@ -67,8 +73,6 @@ class Sweeper:
             return False
         numbers = in_list([number for number, _ in found])
         fulltext.drop(connection, numbers)
-        if (index := embedders.serving(connection)) is not None:
-            index.drop(connection, [number for number, _ in found])
         run(
             connection,
             f"DELETE FROM vectors WHERE text_hash IN (SELECT text_hash FROM chunks WHERE id IN {numbers}) AND NOT EXISTS"

@@ -133,13 +133,7 @@ class VectorIndex:
         if not self.live:
             return
         numbers = rows(connection, "SELECT id FROM chunks WHERE revision = ? ORDER BY id", (revision,))
-        self.drop(connection, [number for (number,) in numbers])
-
-    def drop(self, connection: apsw.Connection, chunks: Iterable[int]) -> None:
-        """Take chunks out of the index, if there is one; their vectors stay."""
-        if self.live:
-            delete = f"DELETE FROM {self.table} WHERE rowid = ?"
-            connection.executemany(delete, [(number,) for number in chunks]).fetchall()
+        connection.executemany(f"DELETE FROM {self.table} WHERE rowid = ?", numbers).fetchall()
 
     def nearest(
         self,
@@ -148,10 +142,9 @@ class VectorIndex:
         k: int,
         collections: Collection[int] | None,
         documents: Collection[int] | None,
-        but: Collection[int] = (),
     ) -> list[tuple[int, float]]:
-        """The k chunks of the highest cosine with `vector`, best first, as (chunk, cosine); none of documents `but`."""
-        candidates = self._candidates(connection, vector, k, collections, documents, but)
+        """The k chunks of the highest cosine with `vector`, best first, as (chunk, cosine)."""
+        candidates = self._candidates(connection, vector, k, collections, documents)
         numbers, stored = self.of_chunks(connection, candidates)
         if not numbers:
             return []
@@ -167,7 +160,6 @@ class VectorIndex:
         k: int,
         collections: Collection[int] | None,
         documents: Collection[int] | None,
-        but: Collection[int],
     ) -> list[int]:
         wanted = min(_MOST_CANDIDATES, max(_LEAST_CANDIDATES, _OVERSAMPLE * k))
         where = ""
@@ -175,7 +167,6 @@ class VectorIndex:
             where += f" AND collection IN {in_list(collections)}"
         if documents is not None:
             where += f" AND document IN {in_list(documents)}"
-        where += "".join(f" AND document != {int(number)}" for number in but)
         found = rows(  # sqlite-vec gives `wanted` of each partition that is named, and of all together if none is
             connection,
             f"SELECT distance, rowid FROM {self.table} WHERE signs MATCH vec_bit(?) AND k = ?{where}",

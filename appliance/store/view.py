@@ -40,8 +40,9 @@ class View:
 
         `weights` are those of `fulltext.COLUMNS`: name, about, heading, text.
         """
+        removed = documents.removed(self._connection)
         return fulltext.match(
-            self._connection, query, limit, weights, self._within(collections), documents_only, self._removed()
+            self._connection, query, limit, weights, self._within(collections), documents_only, removed
         )
 
     def nearest(
@@ -50,8 +51,7 @@ class View:
         """The k chunks nearest to a vector of shape (dimensions,) as (chunk, cosine), best first."""
         if self._index is None:
             return []
-        within = self._within(collections)
-        return self._index.nearest(self._connection, vector, k, within, documents_only, self._removed())
+        return self._index.nearest(self._connection, vector, k, self._within(collections), documents_only)
 
     def match_documents(
         self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
@@ -82,9 +82,6 @@ class View:
     def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
         """The chunks in the order asked for, without those that have gone."""
         return passages.passages(self._connection, chunks)
-
-    def _removed(self) -> list[int]:
-        return documents.removed(self._connection)
 
     def _within(self, collections: Collections) -> list[int] | None:
         return documents.collection_numbers(self._connection, collections)

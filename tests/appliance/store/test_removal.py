@@ -10,7 +10,7 @@ import pytest
 
 from appliance.errors import UnknownDocument
 from appliance.store import Store, documents, embedders, integrity, removal
-from appliance.store.connection import value
+from appliance.store.connection import rows, value
 from appliance.store.vectors import text_hash
 from appliance.store.view import View
 from ingest.types import Vector
@@ -137,3 +137,40 @@ def test_texts_that_another_document_has_too_keep_their_vectors(held: Store) -> 
         vectors = "SELECT count(*) FROM vectors WHERE text_hash = ?"
         assert value(connection, vectors, (text_hash(LARGE[0]),)) == 1
         assert value(connection, vectors, (text_hash(LARGE[9]),)) == 0
+
+
+def test_questions_are_answered_while_many_removed_documents_are_left(held: Store) -> None:
+    names = [f"shelf/{number}.pdf".encode() for number in range(40)]
+    for number, name in enumerate(names):
+        add(held, name, [f"book {number} of {number} pumps", *SMALL])
+    numbers = [row.number for row in held.list_documents(limit=99)[0] if row.path in names]
+
+    def removed_all(connection: apsw.Connection) -> None:
+        for number in numbers:
+            removal.begin(connection, number)
+        view = View(connection)
+        for collections in (None, {b""}, {b"", b"shelf"}):
+            found = view.match("pump", limit=99, collections=collections)
+            near = view.nearest(embed(SMALL[0]), k=5, collections=collections)
+            paths = {one.path for one in view.passages([number for number, _ in [*found, *near]])}
+            assert not paths & set(names)
+            assert b"small.pdf" in paths
+        assert documents.counts(connection, None)["failed"] == 0
+
+    assert len(numbers) == len(names)
+    held._database.write(removed_all)
+
+
+@pytest.mark.parametrize(
+    ("query", "plan"),
+    [
+        (f"SELECT d.id FROM documents d WHERE {documents.REMOVED}", "SEARCH d USING COVERING INDEX"),
+        ("SELECT d.state, count(*) FROM documents d GROUP BY d.state", "SCAN d USING COVERING INDEX"),
+        (f"SELECT d.id FROM documents d WHERE {documents.STANDING} AND d.path > X'61' ORDER BY d.path", "(path>?)"),
+    ],
+)
+def test_what_is_asked_again_and_again_looks_at_no_more_rows_than_it_must(held: Store, query: str, plan: str) -> None:
+    with held._database.read() as connection:
+        found = rows(connection, f"EXPLAIN QUERY PLAN {query}")
+    assert len(found) == 1
+    assert plan in found[0][-1]

@@ -14,7 +14,9 @@ import sqlite_vec
 BUSY_MS = 5_000
 _WRITER_CACHE_KIB, _READER_CACHE_KIB = 8 * 1024, 32 * 1024
 _MMAP_BYTES = 1 << 30
-_WAL_LIMIT = 64 << 20
+LOG_BYTES = 64 << 20
+LOG_PAGES = 1000
+"""In the write-ahead log, SQLite's own default, from which on a commit folds them into the file."""
 
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | dict[str, Any]
@@ -26,7 +28,7 @@ Bindings = Sequence[Any] | dict[str, Any]
 _WRITER = (
     "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA secure_delete=ON",
-    f"PRAGMA journal_size_limit={_WAL_LIMIT}",
+    f"PRAGMA journal_size_limit={LOG_BYTES}",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA recursive_triggers=ON",

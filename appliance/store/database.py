@@ -4,9 +4,7 @@ The rule: only the writer thread touches the writing connection. Whatever change
 `write`, run there inside one transaction; when `write` returns, the change has survived a power cut. Readers see one
 snapshot each and never wait for the writer.
 
-Deleted words must leave the files as well as the tables. A job that deletes says so (`soil`), and when the writer has
-nothing better to do, it scrubs: it does what large deletions have left over, gives free pages back to the file system
-in small steps and empties the write-ahead log.
+When the writer has nothing better to do, it cleans up after deletions (`cleaning`).
 """
 
 import logging
@@ -15,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,26 +22,18 @@ from typing import Any, Self, TypeVar
 import apsw
 
 from appliance.errors import NotReady, StoreError
-from appliance.store.connection import BUSY_MS, open_reader, open_writer, run, use_wal, value
+from appliance.store.cleaning import Cleaner, Pace
+from appliance.store.connection import open_reader, open_writer, run, use_wal
 from appliance.store.faults import translate, translated
 from appliance.store.readers import Readers
+from appliance.store.renewal import discard
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_SOIL = "docent_soil"
 _QUEUE = 64
 _WAIT_SECONDS = 120.0
-_VACUUM_PAGES = 256
-_SCRUB_BUSY_MS = 50
-_SCRUB_RETRY_SECONDS = 0.5
-_SCRUB_AFTER_FAULT_SECONDS = 30.0
-
-
-def soil(connection: apsw.Connection) -> None:
-    """Say, inside a job, that it deletes something that must not stay readable in the files."""
-    run(connection, f"SELECT {_SOIL}()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +51,10 @@ class Database:
         prepare: Callable[[apsw.Connection], None],
         *,
         sweep: Callable[[apsw.Connection], bool] = lambda _: False,
-        clean_again_seconds: float = _SCRUB_AFTER_FAULT_SECONDS,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
     ) -> None:
         """Open and `prepare` (migrate) the file, then start the writer thread. `sweep` does some of what deletions have left to do,
-        in a transaction of its own, and tells whether there was anything. A cleaning that failed, on a full disk say, is
-        tried again after `clean_again_seconds`.
+        in a transaction of its own, and tells whether there was anything. `pace` says when to clean.
 
         Raises:
             StoreError: one of its kinds; nothing stays open then.
@@ -79,16 +68,14 @@ class Database:
             try:
                 prepare(self._connection)
                 use_wal(self._connection)
+                with suppress(OSError):  # it is tried again before the next one
+                    discard(path)
+                self._cleaner = Cleaner(  # only touched by the writer thread once that runs
+                    path, self._connection, lambda: self._transaction(sweep), lambda: not self._jobs.empty(), pace
+                )
             except BaseException:
                 self._connection.close()
                 raise
-        self._connection.create_scalar_function(_SOIL, self._soil, 0)
-        self._dirty = (
-            True  # only touched by the writer thread, as are the next two; a crash may have left a scrub undone
-        )
-        self._scrub_not_before = 0.0
-        self._clean_again_seconds = clean_again_seconds
-        self._sweep = sweep
         self._readers = Readers(path)
         self._thread = threading.Thread(target=self._loop, name="docent-store-writer", daemon=True)
         self._thread.start()
@@ -196,20 +183,18 @@ class Database:
     def _loop(self) -> None:
         while not self._abandon.is_set():
             try:
-                job = self._jobs.get(timeout=self._scrub_wait() if self._dirty else None)
+                job = self._jobs.get(timeout=self._cleaner.wait())
             except queue.Empty:
-                self._scrub()
+                self._cleaner.idle()
                 continue
             if job is None:
                 break
             self._perform(job)
-            if self._dirty and self._jobs.empty() and time.monotonic() >= self._scrub_not_before:
-                self._scrub()
+            self._cleaner.written()
         self._refuse_rest()
         self._readers.close()  # first: SQLite folds the write-ahead log into the file only when the last one closes
         try:
-            if self._dirty and not self._abandon.is_set():
-                self._scrub()
+            self._cleaner.close(scrub=not self._abandon.is_set())
             self._connection.close()
         except apsw.Error:
             _log.exception("closing %s failed", self.path)
@@ -247,30 +232,3 @@ class Database:
                 run(self._connection, "ROLLBACK")
             raise
         return result
-
-    def _soil(self, *_: object) -> None:
-        self._dirty = True
-
-    def _scrub_wait(self) -> float:
-        return max(_SCRUB_RETRY_SECONDS, self._scrub_not_before - time.monotonic())
-
-    def _scrub(self) -> None:
-        """Clean until done or until somebody wants to write; what is left is done at the next chance."""
-        try:
-            while self._transaction(self._sweep):
-                if self._closing.is_set() or not self._jobs.empty():
-                    return
-            while value(self._connection, "PRAGMA freelist_count"):
-                run(self._connection, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
-                if not self._jobs.empty():
-                    return
-            self._connection.set_busy_timeout(_SCRUB_BUSY_MS)
-            busy = value(self._connection, "PRAGMA wal_checkpoint(TRUNCATE)")
-            self._dirty = bool(busy)
-        except apsw.BusyError:
-            pass  # a reader holds an older snapshot; the loop comes back
-        except apsw.Error as error:
-            self._scrub_not_before = time.monotonic() + self._clean_again_seconds
-            _log.warning("cleaning %s failed, it is tried again: %s", self.path, error)
-        finally:
-            self._connection.set_busy_timeout(BUSY_MS)

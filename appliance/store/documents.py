@@ -14,8 +14,8 @@ from typing import Any
 import apsw
 
 from appliance.errors import InvalidRequest
+from appliance.store.cleaning import soil
 from appliance.store.connection import Bindings, Row, row, rows, run, value
-from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.names import collection_of, from_display
 from appliance.store.rows import STATES, DocumentRow, KnownFile, Skipped, State, WorkLeft

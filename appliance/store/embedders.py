@@ -14,8 +14,8 @@ from typing import Literal
 import apsw
 
 from appliance.store import queue
+from appliance.store.cleaning import soil
 from appliance.store.connection import row, rows, run, value
-from appliance.store.database import soil
 from appliance.store.rows import EmbedderKey, Standing
 from appliance.store.vectors import VectorIndex
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 
 import apsw
 
+from appliance.store.cleaning import soil
 from appliance.store.connection import rows, run, value
-from appliance.store.database import soil
 from appliance.store.names import search_name
 from appliance.store.rewriting import rewrite
 from appliance.store.texts import storable

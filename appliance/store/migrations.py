@@ -191,6 +191,12 @@ _PERIOD: Sequence[str] = ("ALTER TABLE revisions ADD COLUMN period TEXT NOT NULL
 # Those are few, and are counted for every list and status.
 _SKIPPED_PAGES: Sequence[str] = ("CREATE INDEX pages_skipped ON pages (revision) WHERE source = 'skipped'",)
 
+# One row: whether something was deleted since the file was last written anew. Where documents were read before, it may be.
+_CLEANING: Sequence[str] = (
+    "CREATE TABLE cleaning (owed INTEGER NOT NULL) STRICT",
+    "INSERT INTO cleaning SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'documents')",
+)
+
 MIGRATIONS: Sequence[Sequence[str]] = (
     _FIRST,
     _PAGE_SOURCES,
@@ -199,6 +205,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
     _EMBEDDING_SWITCH,
     _PERIOD,
     _SKIPPED_PAGES,
+    _CLEANING,
 )
 
 

@@ -10,8 +10,8 @@ that was read of it and after its words have left the full text's pages, so that
 import apsw
 
 from appliance.store import documents, embedders, fulltext, names, sources
+from appliance.store.cleaning import soil
 from appliance.store.connection import rows, run, value
-from appliance.store.database import soil
 from appliance.store.rewriting import Rewriting
 from appliance.store.vectors import in_list
 

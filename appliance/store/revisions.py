@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import apsw
 
 from appliance.store import fulltext, names, sources, words
+from appliance.store.cleaning import soil
 from appliance.store.connection import row, run, value
-from appliance.store.database import soil
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.texts import storable
 from appliance.store.vectors import VectorIndex, text_hash

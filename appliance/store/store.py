@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 import apsw
 
 from appliance.store import documents, embedders, integrity, names, passages, reading, removal, revisions
+from appliance.store.cleaning import Pace
 from appliance.store.database import Database
 from appliance.store.digest import digest
 from appliance.store.ids import chunk_number, document_number
@@ -53,14 +54,21 @@ class Store(Queued, Viewed):
         self._embed_names: dict[str, EmbedName] = {}
 
     @classmethod
-    def open(cls, path: Path, *, embedder: EmbedderKey | None = None, embed_name: EmbedName | None = None) -> Self:
+    def open(
+        cls,
+        path: Path,
+        *,
+        embedder: EmbedderKey | None = None,
+        embed_name: EmbedName | None = None,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
+    ) -> Self:
         """Open the store at `path`, creating or migrating it, and `want` the embedding model, if one is named;
-        `embed_name` then embeds a document's name as a passage (`name_with`).
+        `embed_name` then embeds a document's name as a passage (`name_with`). `pace` says when deleted words are wiped out.
 
         Raises:
             StoreTooNew, StoreCorrupt, StoreFull, StoreError: it cannot be used as it is.
         """
-        store = cls(Database(path, lambda connection: migrate(connection, path), sweep=removal.Sweeper()))
+        store = cls(Database(path, lambda connection: migrate(connection, path), sweep=removal.Sweeper(), pace=pace))
         try:
             if embedder is not None:
                 store.want(embedder)

@@ -23,7 +23,13 @@ from tests.permissions import modes_count
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "a.db", lambda connection: run(connection, "CREATE TABLE IF NOT EXISTS t (x)")) as opened:
+    path = tmp_path / "a.db"
+
+    def prepare(connection: apsw.Connection) -> None:
+        migrate(connection, path)
+        run(connection, "CREATE TABLE IF NOT EXISTS t (x)")
+
+    with Database(path, prepare) as opened:
         yield opened
 
 

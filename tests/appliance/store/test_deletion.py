@@ -8,8 +8,10 @@ import apsw
 import pytest
 
 from appliance.store import Store
+from appliance.store.cleaning import Pace, soil
 from appliance.store.connection import run
-from appliance.store.database import Database, soil
+from appliance.store.database import Database
+from appliance.store.migrations import migrate
 from tests.appliance.store.filling import EMBEDDER, add, embed, fill, identity, key
 from tests.live import wait_until
 
@@ -110,8 +112,11 @@ def test_a_cleaning_that_failed_is_made_up_for(tmp_path: Path) -> None:
         soil(connection)
         run(connection, "DELETE FROM t")
 
-    create = "CREATE TABLE t (x)"
-    with Database(path, lambda connection: run(connection, create), clean_again_seconds=0.05) as database:
+    def prepare(connection: apsw.Connection) -> None:
+        migrate(connection, path)
+        run(connection, "CREATE TABLE t (x)")
+
+    with Database(path, prepare, pace=Pace(after_fault=0.05)) as database:
         database.write(plant)
         database.write(clear)
         wait_until(lambda: refused, "the cleaning to be refused")

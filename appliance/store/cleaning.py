@@ -48,6 +48,8 @@ class Pace:
     """and longer for a large file, by about what writing it anew takes."""
     after_fault: float = 30.0
     """Until what failed, on a full disk say, is tried again."""
+    rests: float = 50.0
+    """Times what a thorough cleaning took, until the next: who deletes all day must not wear out a disk with it."""
 
     def quiet_for(self, size: int, broken_off: int) -> float:
         """For a file of `size` bytes, after so many cleanings in a row that were broken off: twice as long after each."""
@@ -76,6 +78,7 @@ class Cleaner:
         self._owed = bool(value(connection, _OWED))
         self._not_before = 0.0
         self._quiet_since = time.monotonic()
+        self._rested_at = 0.0
         self._broken_off = 0
         self._told = False
         self._folding: Folding | None = None
@@ -88,21 +91,21 @@ class Cleaner:
             return max(_RETRY_SECONDS, self._not_before - now)
         if self._owed:
             quiet_until = self._quiet_since + self._pace.quiet_for(size(self._path), self._broken_off)
-            return max(0.0, quiet_until - now, self._not_before - now)
+            return max(0.0, quiet_until - now, self._rested_at - now, self._not_before - now)
         return None
 
     def written(self) -> None:
         """A job is done: clean what it has deleted, if nobody waits."""
         self._quiet_since = time.monotonic()
         if self._dirty and not self._somebody_waits() and self._quiet_since >= self._not_before:
-            self._scrub()
+            self._survive(self._scrub)
 
     def idle(self) -> None:
         """The time of `wait` is over."""
         if self._dirty:
-            self._scrub()
+            self._survive(self._scrub)
         elif self._owed and not self.wait():
-            self._clean_thoroughly()
+            self._survive(self._clean_thoroughly)
 
     def close(self, *, scrub: bool) -> None:
         """The writer ends; what is owed then is done after the next start."""
@@ -115,12 +118,20 @@ class Cleaner:
     def _soil(self, *_: object) -> None:
         self._dirty = self._owed = True
 
+    def _survive(self, clean: Callable[[], None]) -> None:
+        """Writing goes on whatever happens here."""
+        try:
+            clean()
+        except Exception:  # noqa: BLE001 - the writer's thread must not end
+            self._not_before = time.monotonic() + self._pace.after_fault
+            _log.exception("cleaning %s failed, it is tried again", self._path)
+
     def _scrub(self, *, closing: bool = False) -> None:
         """Clean until done or until somebody wants to write; what is left is done at the next chance."""
         try:
-            while self._sweep():
-                if closing or self._somebody_waits():
-                    return
+            swept = self._swept(closing=closing)
+            if swept is None:
+                return
             while value(self._connection, "PRAGMA freelist_count"):
                 run(self._connection, f"PRAGMA incremental_vacuum({_FREED_PAGES})")
                 if self._somebody_waits():
@@ -128,7 +139,7 @@ class Cleaner:
             self._connection.set_busy_timeout(_BUSY_MS)
             if not (closing or self._is_short()):
                 return
-            self._dirty = bool(value(self._connection, "PRAGMA wal_checkpoint(TRUNCATE)"))
+            self._dirty = bool(value(self._connection, "PRAGMA wal_checkpoint(TRUNCATE)")) or not swept
             keep_short(self._connection)
         except apsw.BusyError:
             pass  # a reader holds an older snapshot; the loop comes back
@@ -137,6 +148,18 @@ class Cleaner:
             _log.warning("cleaning %s failed, it is tried again: %s", self._path, error)
         finally:
             self._connection.set_busy_timeout(BUSY_MS)
+
+    def _swept(self, *, closing: bool) -> bool | None:
+        """Whether all is swept; None if somebody waits. If it fails, the log must be emptied all the same."""
+        try:
+            while self._sweep():
+                if closing or self._somebody_waits():
+                    return None
+        except Exception:  # noqa: BLE001 - as above
+            self._not_before = time.monotonic() + self._pace.after_fault
+            _log.exception("removing what is left of documents in %s failed, it is tried again", self._path)
+            return False
+        return True
 
     def _is_short(self) -> bool:
         """Whether emptying the log is quick; a long one is folded beside the writer and shortened before that."""
@@ -153,7 +176,7 @@ class Cleaner:
         return shorten(self._path, self._connection, self._somebody_waits)
 
     def _clean_thoroughly(self) -> None:
-        done = False
+        done, begun = False, time.monotonic()
         let_grow(self._connection)  # else the next job's commit would fold all that is written here
         try:
             if not value(self._connection, _OWED):  # the job that deleted something was undone
@@ -168,6 +191,7 @@ class Cleaner:
         else:
             self._told = False
             self._broken_off = 0 if done else self._broken_off + 1
+            self._rested_at = time.monotonic() + self._pace.rests * (time.monotonic() - begun) * done
         finally:
             if not done:
                 let_fold(self._connection)

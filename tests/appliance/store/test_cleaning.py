@@ -22,7 +22,7 @@ from tests.appliance.store.histories import History
 from tests.live import wait_until
 
 PLANTED = b"qzvbrtk"
-AT_ONCE, NEVER = Pace(quiet=0, quiet_per_100_mb=0, after_fault=0.05), Pace(quiet=3600)
+AT_ONCE, NEVER = Pace(quiet=0, quiet_per_100_mb=0, after_fault=0.05, rests=0), Pace(quiet=3600)
 FINISH = "UPDATE cleaning SET owed = 0"
 
 
@@ -364,3 +364,31 @@ def test_it_waits_longer_for_a_larger_file_and_after_it_was_broken_off() -> None
     assert [pace.quiet_for(0, n) for n in range(4)] == [3, 6, 12, 24]
     assert pace.quiet_for(10**9, 99) == 3600
     assert pace.quiet_for(10**12, 99) == pace.quiet_for(10**12, 0)
+
+
+def test_after_a_thorough_cleaning_the_next_one_rests(tmp_path: Path) -> None:
+    path = tmp_path / "docent.db"
+    with opened(path, Pace(quiet=0, quiet_per_100_mb=0, rests=1e6)) as store:
+        store.remove(add(store, b"a.pdf", ["a page"]))
+        wait_until_clean(path)
+        store.remove(add(store, b"b.pdf", ["another page"]))
+        wait_until(lambda: not path.with_name("docent.db-wal").stat().st_size, "the scrub")
+        assert owed(path)
+
+
+def test_whatever_sweeping_raises_writing_goes_on_and_the_log_is_emptied(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, failures = tmp_path / "docent.db", [OverflowError("of the sweep"), OverflowError("again")]
+
+    def sweep(_: apsw.Connection) -> bool:
+        if failures:
+            raise failures.pop()
+        return False
+
+    with closing(Database(path, lambda connection: migrate(connection, path), sweep=sweep, pace=AT_ONCE)) as database:
+        database.write(lambda connection: run(connection, "CREATE TABLE t (a)"))
+        wait_until_clean(path)
+        wait_until(lambda: not failures, "another try")
+        database.write(lambda connection: run(connection, "INSERT INTO t VALUES (1)"))
+    assert "OverflowError: again" in caplog.text

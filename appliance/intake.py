@@ -72,10 +72,11 @@ class Intake:
         self._owed: dict[bytes, None] = {}  # paths to look at, in the order of their reports; guarded by _lock
         self._unseen: dict[bytes, float] = {}  # paths to look at again, and when; guarded by _lock
         self._clock = clock
-        self._presence = Presence(library, store.known_files)
+        self._presence = Presence(library, self._identities)
+        self._followed = 0  # returns of the library after which all of it was looked at; guarded by _lock
         self._watch: Watch | None = None
         self._stopping = threading.Event()
-        around = Surroundings(self._tell, self._mend, self._presence.there, clock)
+        around = Surroundings(self._tell, self._mend, self.there, clock)
         self.workers = Workers(store, reader, around, first=self._look_at_owed)
 
     def watch(self, watch: Watch) -> None:
@@ -108,11 +109,14 @@ class Intake:
 
     def there(self) -> bool:
         """Whether the library is there, and not away with its disk."""
-        return self._presence.there()
+        there = self._presence.there()
+        if there and self._presence.returns != self._followed:
+            self.workers.wake()  # a lane looks at what changed while it was away
+        return there
 
     def require_there(self, what: str) -> None:
         """Raise `LibraryAway` while the library is away; `what` is to be done with one of its files."""
-        if not self._presence.there():
+        if not self.there():
             why = "the library is away: its disk is not mounted, or another folder stands in its place"
             raise LibraryAway(
                 what, why, f"mount it at {display(self._library.root)}, then try again; see `docent doctor`"
@@ -161,6 +165,7 @@ class Intake:
 
     def _look_at_owed(self) -> None:
         """Look at all that was reported; a path is done with only once the store has taken it."""
+        self._owe_missed()
         self._owe_unseen()
         while not self._stopping.is_set():
             with self._lock:
@@ -177,6 +182,15 @@ class Intake:
             now = self._clock()
             due = [path for path, then in self._unseen.items() if not now < then <= now + LOOK_AGAIN_SECONDS]
             self._owed.update(dict.fromkeys(due))
+
+    def _owe_missed(self) -> None:
+        """What changed while the library was away is owed once it is back: no watch saw it, and none may remember what
+        was there before."""
+        with self._lock:
+            returns = self._presence.returns
+            if returns != self._followed and self._presence.there():
+                self._owe_changes(self._store.known_files(), dict(self._library.walk()))
+                self._followed = returns
 
     def _look_later(self, path: bytes, why: object) -> None:
         """Nothing can be said about this path now, and its report does not come a second time."""
@@ -237,7 +251,7 @@ class Intake:
         moved = [path for path, found in there.items() if path not in known and self._moved_from(found) is not None]
         changed = [path for path, file in known.items() if file.identity != there.get(path)]
         with self._lock:
-            self._owed.update(dict.fromkeys([*moved, *changed]))  # new names first, as in `changed`
+            self._owed = dict.fromkeys([*moved, *self._owed, *changed])  # new names first, as in `changed`
 
     def moved(self, old: bytes, new: bytes) -> None:
         """A file or folder was renamed."""
@@ -263,6 +277,9 @@ class Intake:
         for document_id in documents:
             self._tell(document_id)
         self.workers.wake()
+
+    def _identities(self) -> dict[bytes, FileIdentity]:
+        return {path: file.identity for path, file in self._store.known_files().items()}
 
     def _there(self, path: bytes, identity: FileIdentity) -> list[tuple[bytes, FileIdentity]]:
         known = self._store.by_path(path)
@@ -301,7 +318,7 @@ class Intake:
         self._tell(row.id)
 
     def _gone(self, path: bytes) -> None:
-        if not self._presence.there():
+        if not self.there():
             self._look_later(path, "the library is not there")
             return
         self._unseen.pop(path, None)

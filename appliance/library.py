@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import Conflict, DocumentExists, InvalidRequest, StoreFull, UnknownDocument
@@ -36,6 +37,15 @@ def _check_name(name: bytes, kind: str) -> None:
         why = f"it is longer than {_MAX_NAME_BYTES} bytes"
     if why:
         raise InvalidRequest(f"adding a document under the {kind} {os.fsdecode(name)!r}", why, f"choose another {kind}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder as it was at a moment: the number of its disk, its inode, and when a name in it changed last."""
+
+    device: int
+    inode: int
+    mtime_ns: int
 
 
 class Library:
@@ -162,9 +172,10 @@ class Library:
                     what, "it is a folder, not a file", "move its files out and remove it yourself"
                 ) from None
 
-    def device(self) -> int:
-        """The number of the disk that the folder is on."""
-        return os.stat(self._root).st_dev
+    def place(self) -> Place:
+        """Where the folder is now; raises OSError while there is none."""
+        found = os.stat(self._root)
+        return Place(found.st_dev, found.st_ino, found.st_mtime_ns)
 
     def walk(self) -> Iterator[tuple[bytes, FileIdentity]]:
         """Every visible regular file, as its path and identity; folders that cannot be read are passed over."""

@@ -5,78 +5,129 @@ number, as a USB disk or a share that is mounted anew does, or its files on anot
 another disk than before is taken for the library if most of the known documents stand in it: neither an empty place nor
 what somebody put into it meanwhile makes the others look deleted. Whoever means other files to be the library from now
 on says so (`accept`). On the disk that most documents were last seen on, files that are gone were deleted.
+
+That disk is known by its number, which says little where there is no device behind it: the kernel gives the numbers of
+NFS, overlay, btrfs and tmpfs to whatever is mounted next. There a file that is known by its inode, size and time has to
+stand in it as well, under whatever name, or most of the documents by their paths.
 """
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from appliance.errors import DocentError
-from appliance.library import Library
+from appliance.library import Library, Place
+from ingest.types import FileIdentity
 
 _log = logging.getLogger(__name__)
 
+REFUSED_SECONDS = 10.0
+"""For so long, what stands in the library's place and is not it is not looked through again, unless its folder changes."""
+
 
 class Presence:
-    """Looks at the folder whenever asked; thread-safe, as each look stands for itself."""
+    """Looks at the folder whenever asked; from any thread."""
 
-    def __init__(self, library: Library, known: Callable[[], Collection[bytes]]) -> None:
-        """`known()` gives the paths of all documents."""
+    def __init__(
+        self,
+        library: Library,
+        known: Callable[[], Mapping[bytes, FileIdentity]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`known()` gives all documents by their paths, as their files were last seen."""
         self._library = library
         self._known = known
-        self._device = self._found()
-        self._is_another = False
-        self.last = self._device is not None
+        self._clock = clock
+        self._lock = threading.Lock()
+        found = self._found()
+        self._home = found.device if found else None  # the library's disk, where known; guarded by _lock
+        self._refused: tuple[Place, float] | None = None  # what is not the library, and since when; guarded by _lock
+        self.last = found is not None
         """What the last look said."""
+        self.returns = 0
+        """How often the library has come back: what happened to it meanwhile was told by nobody."""
 
     def begin(self, devices: Mapping[bytes, int]) -> bool:
         """Whether what is there at the start is the library whose documents, by path, were last seen on these devices."""
-        there = self._found()
-        same = sum(device == there for device in devices.values())
-        self._is_another = 2 * same < len(devices) and not self._holds_documents()
-        self._device = None if self._is_another else there
-        self.last = self._device is not None
-        return self.last
+        with self._lock:
+            most = Counter(devices.values()).most_common(1)
+            self._home = most[0][0] if most else None
+            self.last = False
+            self.last = self._look()
+            return self.last
 
     def accept(self) -> bool:
         """Take what is there now for the library, whatever it holds; whether anything is there."""
-        self._device, self._is_another = self._found(), False
-        self.last = self._device is not None
-        return self.last
+        with self._lock:
+            found = self._found()
+            self._home = found.device if found else self._home
+            self.last = found is not None
+            return self.last
 
     def there(self) -> bool:
         """Whether the folder is there, on the disk on which it was last seen, or with its documents on another."""
-        self.last = self._look()
-        return self.last
+        with self._lock:
+            before, self.last = self.last, self._look()
+            self.returns += self.last and not before
+            return self.last
 
     def _look(self) -> bool:
-        device = self._found()
-        if device is None:
+        place = self._found()
+        if place is None:
             return False
-        if self._device is None and not self._is_another:
-            self._device = device
-        if device != self._device and self._holds_documents() and self._found() == device:
+        if self._home is None:  # no document is known that could be taken for deleted
+            self._home = place.device
+            return True
+        if place.device == self._home and (self.last or os.major(place.device)):
+            return True
+        if self._refused is not None and self._refused[0] == place:
+            since = self._clock() - self._refused[1]
+            if 0 <= since < REFUSED_SECONDS:
+                return False
+        if not self._is_library(place) or (again := self._found()) is None or again.device != place.device:
+            self._refused = (place, self._clock())
+            return False
+        if place.device != self._home:
             _log.info("the library is on another disk than before, with its documents")
-            self._device = device
-        return device == self._device
+        self._home = place.device
+        return True
 
-    def _holds_files(self) -> bool:
-        return any(True for _ in self._library.walk())
-
-    def _holds_documents(self) -> bool:
-        """Whether files are there, most of the known documents among them."""
-        if not self._holds_files():
-            return False
+    def _is_library(self, place: Place) -> bool:
+        """Whether what is there, which its number alone does not tell, is the library by what it holds."""
         try:
             known = self._known()
         except DocentError as error:
             _log.warning("%s; %s", error, error.hint)
             return False
-        standing = sum(os.path.lexists(self._library.absolute(path)) for path in known)
-        return 2 * standing >= len(known)
+        if place.device == self._home:
+            return self._most_stand(known) or self._some_is_unchanged(known)
+        return self._most_stand(known) and (bool(known) or any(True for _ in self._library.walk()))
 
-    def _found(self) -> int | None:
+    def _most_stand(self, known: Mapping[bytes, FileIdentity]) -> bool:
+        """Whether at least half of the documents stand there by their paths; looked at until that is certain."""
+        needed, left = (len(known) + 1) // 2, len(known)
+        for path in known:
+            if not 0 < needed <= left:
+                break
+            needed -= os.path.lexists(self._library.absolute(path))
+            left -= 1
+        return needed <= 0
+
+    def _some_is_unchanged(self, known: Mapping[bytes, FileIdentity]) -> bool:
+        """Whether any file is there that is known, whatever its name."""
+        files = {_content(identity) for identity in known.values()}
+        return any(_content(found) in files for _, found in self._library.walk())
+
+    def _found(self) -> Place | None:
         try:
-            return self._library.device()
+            return self._library.place()
         except OSError:
             return None
+
+
+def _content(identity: FileIdentity) -> tuple[int, int, int, int]:
+    """What stays of a file's identity over a rename."""
+    return identity.device, identity.inode, identity.size, identity.mtime_ns

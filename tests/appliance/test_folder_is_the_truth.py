@@ -237,6 +237,25 @@ def test_a_library_whose_disk_comes_back_under_another_number_goes_on() -> None:
             assert wait_until(lambda: live.document("rules.pdf"), "the new name").id == before.id
 
 
+def test_a_disk_that_is_mounted_after_the_start_is_followed_though_most_was_deleted_there() -> None:
+    with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
+        mounts = Mounts(Path(home), Path(shm) / "place")
+        with live_service(Path(home)) as live:
+            kept = live.drop("a.txt", b"The pump lifts four litres a minute.")
+            for name in ("b.txt", "c.txt"):
+                live.drop(name, name.encode())
+        mounts.mount(mounts.other)
+        (mounts.other / "stray.txt").write_text("somebody put this here")
+        with live_service(Path(home)) as live:
+            assert live.client.status().library_away
+            for name in ("b.txt", "c.txt"):
+                (mounts.first / name).unlink()
+            mounts.mount(mounts.first)
+            wait_until(lambda: list(live.client.documents()) == [kept], "the deletions to be followed")
+            assert found_in(live) <= {"a.txt"}
+            assert not live.client.status().library_away
+
+
 class _Unforeseen:
     """Opens files as the real reader does, but fails on one of them in a way that nobody foresaw."""
 

@@ -1,5 +1,6 @@
 """What the intake owes is not lost: to a store that takes nothing for a while, or a file that cannot be looked at."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from appliance.store import Store
 from appliance.store.connection import run
 from ingest.identity import identity_of
 from ingest.stability import Changes, Kind, Settled
-from tests.appliance.intake_driver import Driver
+from tests.appliance.intake_driver import Driver, driving
 from tests.appliance.store.filling import key
 from tests.live import wait_until
+from tests.mounts import Mounts
 
 LINES = [f"pump {number} lifts {number} litres" for number in range(5)]
 
@@ -133,3 +135,49 @@ def test_what_was_reported_while_the_librarys_disk_is_away_is_looked_at_when_it_
     driver.root.with_name("away").rename(driver.root)
     driver.turn(LOOK_AGAIN_SECONDS)
     driver.wait_for("a.pdf", "indexed")
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> Iterator[Mounts]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        yield Mounts(tmp_path, Path(other))
+
+
+@pytest.mark.parametrize("kept", [1, 5])
+def test_deletions_on_a_disk_that_is_mounted_after_the_start_are_followed(
+    mounts: Mounts, tmp_path: Path, store: Store, kept: int
+) -> None:
+    names = [f"{number}.pdf" for number in range(6)]
+    with driving(tmp_path, store) as before:
+        for name in names:
+            before.write(name, name, *LINES)
+        before.idle()
+        renamed = before.row("0.pdf").id
+    (mounts.other / "0.pdf").write_text("something else")
+    mounts.mount(mounts.other)
+    with driving(tmp_path, store) as driver:
+        assert not driver.intake.there()
+        for name in names[kept:]:
+            (mounts.first / name).unlink()
+        (mounts.first / "0.pdf").rename(mounts.first / "new.pdf")
+        mounts.mount(mounts.first)
+        driver.turn(0)
+        expected = dict.fromkeys(["new.pdf", *names[1:kept]], "indexed")
+        wait_until(lambda: driver.listing() == expected, "what changed to be followed")
+        assert driver.row("new.pdf").id == renamed
+        assert driver.intake.there()
+
+
+def test_deletions_on_a_disk_that_is_away_for_a_while_are_followed(
+    mounts: Mounts, tmp_path: Path, store: Store
+) -> None:
+    with driving(tmp_path, store) as driver:
+        for name in ("a.pdf", "b.pdf"):
+            driver.write(name, name, *LINES)
+            driver.wait_for(name, "indexed")
+        mounts.mount(mounts.other)
+        assert not driver.intake.there()
+        (mounts.first / "b.pdf").unlink()
+        mounts.mount(mounts.first)
+        assert driver.intake.there()  # whoever asks first lets all of it be looked at
+        wait_until(lambda: driver.listing() == {"a.pdf": "indexed"}, "the deletion to be followed")

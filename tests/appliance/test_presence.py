@@ -1,17 +1,55 @@
 """A library that is away is told from one that is empty, and one that is back from what stands in its place."""
 
+import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appliance.errors import NotReady
-from appliance.library import Library
-from appliance.presence import Presence
+from appliance.library import Library, Place
+from appliance.presence import REFUSED_SECONDS, Presence
+from ingest.identity import identity_of
+from ingest.types import FileIdentity
+from tests.appliance.store.filling import identity
 from tests.mounts import Mounts
 
-DOCUMENTS = [b"a.pdf", b"b.pdf", b"c.pdf"]
+DOCUMENTS = dict.fromkeys((b"a.pdf", b"b.pdf", b"c.pdf"), identity())
+DISK, OTHER_DISK = os.makedev(8, 1), os.makedev(8, 17)
+SHARE, OTHER_SHARE = os.makedev(0, 40), os.makedev(0, 41)
+
+
+class Numbered(Library):
+    """A library whose disk has the number that the test says, and which counts what it was looked through for."""
+
+    def __init__(self, root: Path, number: int) -> None:
+        super().__init__(root)
+        self.number = number
+        self.asked: list[bytes] = []
+
+    def place(self) -> Place:
+        return replace(super().place(), device=self.number)
+
+    def absolute(self, path: bytes) -> bytes:
+        self.asked.append(path)
+        return super().absolute(path)
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -23,8 +61,8 @@ def mounts(tmp_path: Path) -> Iterator[Mounts]:
 
 
 @pytest.fixture
-def presence(mounts: Mounts) -> Presence:
-    return Presence(Library(mounts.library), lambda: DOCUMENTS)
+def presence(mounts: Mounts, clock: Clock) -> Presence:
+    return Presence(Library(mounts.library), lambda: DOCUMENTS, clock)
 
 
 def fill(folder: Path, *names: bytes) -> None:
@@ -66,16 +104,17 @@ def test_another_disk_with_most_of_the_documents_is_the_library(mounts: Mounts, 
     assert not presence.there()
 
 
-def test_without_any_document_whatever_holds_files_is_the_library(mounts: Mounts) -> None:
-    presence = Presence(Library(mounts.library), list)
+def test_without_any_document_whatever_holds_files_is_the_library(mounts: Mounts, clock: Clock) -> None:
+    presence = Presence(Library(mounts.library), dict, clock)
     mounts.mount(mounts.other)
     assert not presence.there()
     fill(mounts.other, b"new.pdf")
+    clock.now += REFUSED_SECONDS
     assert presence.there()
 
 
 def test_while_the_documents_cannot_be_asked_for_another_disk_is_not_the_library(mounts: Mounts) -> None:
-    def closed() -> list[bytes]:
+    def closed() -> dict[bytes, FileIdentity]:
         raise NotReady("using the store", "it is closed", "")
 
     presence = Presence(Library(mounts.library), closed)
@@ -98,17 +137,119 @@ def test_what_is_found_on_another_disk_at_the_start_is_not_the_library_whatever_
     assert presence.there()
 
 
-def test_at_the_start_the_disk_of_before_is_the_library_whatever_was_deleted_there(mounts: Mounts) -> None:
-    before = dict.fromkeys(DOCUMENTS, mounts.first.stat().st_dev)
-    for name in DOCUMENTS:
-        (mounts.first / name.decode()).unlink()
-    presence = Presence(Library(mounts.library), lambda: DOCUMENTS)
-    assert presence.begin(before)
+def test_at_the_start_the_disk_of_before_is_the_library_whatever_was_deleted_there(tmp_path: Path) -> None:
+    presence = Presence(Numbered(tmp_path, DISK), lambda: DOCUMENTS)
+    assert presence.begin(dict.fromkeys(DOCUMENTS, DISK))
     assert presence.there()
 
 
+def test_the_disk_of_before_is_the_library_at_once_though_it_is_mounted_after_the_start(tmp_path: Path) -> None:
+    library = Numbered(tmp_path, OTHER_DISK)
+    presence = Presence(library, lambda: DOCUMENTS)
+    assert not presence.begin({b"a.pdf": DISK, b"b.pdf": DISK, b"c.pdf": OTHER_DISK})
+    assert not presence.there()
+    library.number = DISK
+    assert presence.there()
+
+
+def test_each_return_of_the_library_is_counted_once(tmp_path: Path) -> None:
+    library = Numbered(tmp_path, DISK)
+    presence = Presence(library, lambda: DOCUMENTS)
+    presence.begin(dict.fromkeys(DOCUMENTS, DISK))
+    for number, returns in ((DISK, 0), (OTHER_DISK, 0), (DISK, 1), (DISK, 1), (OTHER_DISK, 1), (DISK, 2)):
+        library.number = number
+        presence.there()
+        assert presence.returns == returns
+
+
+def test_an_empty_place_with_the_number_of_a_share_is_not_the_library_at_the_start(tmp_path: Path) -> None:
+    presence = Presence(Numbered(tmp_path, SHARE), lambda: DOCUMENTS)
+    assert not presence.begin(dict.fromkeys(DOCUMENTS, SHARE))
+    assert not presence.there()
+    assert presence.accept()
+    assert presence.there()
+
+
+def test_an_empty_place_that_gets_the_number_of_a_share_later_is_not_the_library(tmp_path: Path) -> None:
+    library = Numbered(tmp_path, SHARE)
+    fill(tmp_path, *DOCUMENTS)
+    presence = Presence(library, lambda: DOCUMENTS)
+    assert presence.begin(dict.fromkeys(DOCUMENTS, SHARE))
+    for name in DOCUMENTS:
+        (tmp_path / name.decode()).unlink()
+    assert presence.there()  # it never went: its files were deleted
+    for number in (DISK, SHARE):
+        library.number = number
+        assert not presence.there()
+
+
+@pytest.mark.parametrize("kept", ["b.pdf", "renamed.pdf"])
+def test_a_share_is_the_library_if_any_known_file_is_unchanged_there_under_whatever_name(
+    tmp_path: Path, kept: str
+) -> None:
+    fill(tmp_path, kept.encode())
+    known = {**DOCUMENTS, b"b.pdf": identity_of((tmp_path / kept).stat())}
+    presence = Presence(Numbered(tmp_path, SHARE), lambda: known)
+    assert presence.begin(dict.fromkeys(known, SHARE))
+    (tmp_path / kept).write_text("another text")
+    assert not Presence(Numbered(tmp_path, SHARE), lambda: known).begin(dict.fromkeys(known, SHARE))
+
+
+def test_a_share_under_another_number_is_the_library_only_with_most_of_the_documents(
+    tmp_path: Path, clock: Clock
+) -> None:
+    fill(tmp_path, b"a.pdf")
+    known = {**DOCUMENTS, b"a.pdf": identity_of((tmp_path / "a.pdf").stat())}
+    presence = Presence(Numbered(tmp_path, OTHER_SHARE), lambda: known, clock)
+    assert not presence.begin(dict.fromkeys(known, SHARE))
+    fill(tmp_path, b"b.pdf")
+    clock.now += REFUSED_SECONDS
+    assert presence.there()
+
+
+def test_a_library_without_documents_comes_back_empty(tmp_path: Path) -> None:
+    library = Numbered(tmp_path, SHARE)
+    presence = Presence(library, dict)
+    presence.begin({})
+    for number, there in ((DISK, False), (SHARE, True)):
+        library.number = number
+        assert presence.there() == there
+
+
+def test_what_is_not_the_library_is_looked_through_again_only_after_a_while_or_a_change(
+    tmp_path: Path, clock: Clock
+) -> None:
+    library = Numbered(tmp_path, OTHER_DISK)
+    fill(tmp_path, b"a.pdf")
+    presence = Presence(library, lambda: DOCUMENTS, clock)
+    presence.begin(dict.fromkeys(DOCUMENTS, DISK))
+    library.asked.clear()
+    for _ in range(10):
+        clock.now += REFUSED_SECONDS / 10 - 0.01
+        assert not presence.there()
+    assert library.asked == []
+    clock.now += 1
+    assert not presence.there()
+    assert len(library.asked) == 3
+    os.utime(tmp_path, ns=(1, 1))
+    assert not presence.there()
+    assert len(library.asked) == 6
+
+
+@pytest.mark.parametrize(("stand", "looked_at"), [(0, 51), (100, 50)])
+def test_documents_are_looked_at_only_until_it_is_certain_that_half_stand_or_do_not(
+    tmp_path: Path, stand: int, looked_at: int
+) -> None:
+    names = [b"%03d.pdf" % number for number in range(100)]
+    fill(tmp_path, *names[:stand])
+    library = Numbered(tmp_path, OTHER_DISK)
+    presence = Presence(library, lambda: dict.fromkeys(names, identity()))
+    assert presence.begin(dict.fromkeys(names, DISK)) == (stand == 100)
+    assert len(library.asked) == looked_at
+
+
 def test_a_copy_on_another_disk_is_the_library_at_the_start(mounts: Mounts) -> None:
-    fill(mounts.other, *DOCUMENTS[1:])
+    fill(mounts.other, b"b.pdf", b"c.pdf")
     mounts.mount(mounts.other)
     presence = Presence(Library(mounts.library), lambda: DOCUMENTS)
     assert presence.begin(dict.fromkeys(DOCUMENTS, mounts.first.stat().st_dev))
@@ -126,6 +267,6 @@ def test_what_is_accepted_is_the_library_whatever_it_holds(mounts: Mounts, prese
 
 def test_without_any_document_whatever_is_there_at_the_start_is_the_library(mounts: Mounts) -> None:
     mounts.mount(mounts.other)
-    presence = Presence(Library(mounts.library), list)
+    presence = Presence(Library(mounts.library), dict)
     assert presence.begin({})
     assert presence.there()

@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from appliance.errors import DocentError
 from appliance.events import EventBus
 from appliance.monitoring.status import Monitor
 from appliance.notify import notify, watchdog_seconds
+from appliance.rights import CollectionRights
 from appliance.wire import Event, Status
 from ingest.heaps import give_back_freed
 
 _log = logging.getLogger(__name__)
 _STATUS_SECONDS = 1.0
 _GIVE_BACK_SECONDS = 5.0
+_RIGHTS_SECONDS = 5.0
 
 
 async def tell_status(monitor: Monitor, events: EventBus) -> None:
@@ -35,6 +38,14 @@ async def give_back_memory() -> None:
     while True:
         await asyncio.to_thread(give_back_freed)
         await asyncio.sleep(_GIVE_BACK_SECONDS)
+
+
+async def remember_rights(rights: CollectionRights) -> None:
+    """Know who may see what as it was shortly before the library's disk goes away."""
+    while True:
+        with suppress(DocentError):  # whoever asks is told
+            await asyncio.to_thread(rights.look)
+        await asyncio.sleep(_RIGHTS_SECONDS)
 
 
 async def pet_watchdog() -> None:

@@ -2,15 +2,21 @@
 
 Every route declares read, write or admin. Admin is root, the service's own uid and members of `docent-admin`. A
 collection's rights are the owner, group and mode of its folder (the library's own for files at its root): read needs
-r and x for the caller, write needs w too. Nothing here is cached: a `chmod` counts from the next request on.
+r and x for the caller, write needs w too. A `chmod` counts from the next request on.
+
+While the library is away, the empty place says nothing of its collections: those that were seen last count, kept in
+memory and looked at every few seconds (`periodic.py`). A service that has not seen the library since its start answers
+administrators alone.
 """
 
 import grp
 import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import NotAllowed, NotReady, UnknownCollection
+from appliance.errors import LibraryAway, NotAllowed, NotReady, UnknownCollection
 from appliance.store.names import display
 
 ADMIN_GROUP = "docent-admin"
@@ -44,31 +50,53 @@ def require_admin(peer: Peer, what: str) -> None:
 
 
 class CollectionRights:
-    """Rights on the collections of one library folder."""
+    """Rights on the collections of one library folder; from any thread."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, there: Callable[[], bool] = lambda: True) -> None:
+        """`there()` says whether the library is there, and not away with its disk."""
         self._library = os.fsencode(library)
+        self._there = there
+        self._last: Mapping[bytes, os.stat_result] | None = None  # replaced as a whole
 
-    def names(self) -> frozenset[bytes]:
-        """Every collection that exists as a folder; `b""` is the library's root.
+    def look(self) -> Mapping[bytes, os.stat_result]:
+        """Every collection and its folder as it is now, while the library is away as it was seen last; `b""` is the
+        library's root.
 
         Raises:
-            NotReady: the library is gone, or the service may not read it.
+            LibraryAway: the library is away, and was not seen since the start.
+            NotReady: the service may not read the library.
         """
+        if self._there():
+            found = self._folders()
+            if self._there():  # else it went meanwhile, and what was found may be the empty place
+                self._last = found
+                return found
+        if self._last is None:
+            what = f"looking into the library {os.fsdecode(self._library)}"
+            why = "it is away, and who may see what in it is not known before it is mounted"
+            raise LibraryAway(what, why, "mount it, then try again; see `docent doctor`")
+        return self._last
+
+    def _folders(self) -> Mapping[bytes, os.stat_result]:
+        found: dict[bytes, os.stat_result] = {}
         try:
+            found[b""] = os.stat(self._library)
             with os.scandir(self._library) as entries:
-                folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+                for entry in entries:
+                    with suppress(OSError):  # it has just gone, or cannot be looked at: nobody may see it
+                        if not entry.name.startswith(b".") and entry.is_dir(follow_symlinks=False):
+                            found[entry.name] = entry.stat(follow_symlinks=False)
         except OSError as error:
             what = f"looking into the library {os.fsdecode(self._library)}"
             hint = "mount it or make it again, and let the service read it"
             raise NotReady(what, error.strerror or str(error), hint) from error
-        return frozenset(name for name in folders if not name.startswith(b".")) | {b""}
+        return found
 
     def readable(self, peer: Peer) -> frozenset[bytes] | None:
         """The collections that the caller may see; None for all, whatever they are."""
         if is_admin(peer):
             return None
-        return frozenset(name for name in self.names() if self._may(peer, name, _READ))
+        return frozenset(name for name, folder in self.look().items() if _permits(folder, peer, _READ))
 
     def chosen(self, peer: Peer, collection: str | None) -> frozenset[bytes] | None:
         """What a request is about: the one named, as names are shown, or all that the caller may see.
@@ -79,7 +107,7 @@ class CollectionRights:
         readable = self.readable(peer)
         if collection is None:
             return readable
-        visible = self.names() if readable is None else readable
+        visible = self.look().keys() if readable is None else readable
         named = frozenset(name for name in visible if display(name) == collection)
         if not named:
             raise UnknownCollection(
@@ -91,24 +119,25 @@ class CollectionRights:
 
     def require_write(self, peer: Peer, collection: bytes) -> None:
         """Raise `NotAllowed` unless the caller may add to and remove from this collection."""
-        name = collection if collection in self.names() else b""
-        if not self.may_write(peer, name):
+        if is_admin(peer):
+            return
+        folders = self.look()
+        name = collection if collection in folders else b""
+        if not _permits(folders[name], peer, _WRITE):
             folder = os.fsdecode(os.path.join(self._library, name))
             raise NotAllowed(
                 f"writing to {folder}", "its owner, group and mode do not permit it", f"see `ls -ld {folder}`"
             )
 
-    def may_write(self, peer: Peer, name: bytes) -> bool:
-        """Whether the caller may add to and remove from an existing collection."""
-        return is_admin(peer) or self._may(peer, name, _WRITE)
+    def require_some_write(self, peer: Peer) -> None:
+        """Raise `NotAllowed` unless there is a collection that the caller may add to."""
+        if not is_admin(peer) and not any(_permits(folder, peer, _WRITE) for folder in self.look().values()):
+            self.require_write(peer, b"")
 
-    def _may(self, peer: Peer, name: bytes, needed: int) -> bool:
-        try:
-            found = os.stat(os.path.join(self._library, name), follow_symlinks=False)
-        except OSError:
-            return False
-        if peer.uid == found.st_uid:
-            return (found.st_mode >> 6) & needed == needed
-        if found.st_gid in peer.groups:
-            return (found.st_mode >> 3) & needed == needed
-        return found.st_mode & needed == needed
+
+def _permits(folder: os.stat_result, peer: Peer, needed: int) -> bool:
+    if peer.uid == folder.st_uid:
+        return (folder.st_mode >> 6) & needed == needed
+    if folder.st_gid in peer.groups:
+        return (folder.st_mode >> 3) & needed == needed
+    return folder.st_mode & needed == needed

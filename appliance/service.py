@@ -39,7 +39,7 @@ from appliance.model_views import model_view
 from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
 from appliance.notify import notify
-from appliance.periodic import give_back_memory, pet_watchdog, tell_status
+from appliance.periodic import give_back_memory, pet_watchdog, remember_rights, tell_status
 from appliance.providing import provider_specs, unknown_fallbacks
 from appliance.rendering import PageRenderer
 from appliance.retrieval.search import Retriever
@@ -250,7 +250,7 @@ def _assemble(
         settings=settings,
         store=store,
         library=library,
-        rights=CollectionRights(places.library),
+        rights=CollectionRights(places.library, intake.there),
         intake=intake,
         retriever=retriever,
         answerer=Answerer(retriever, store, embedding.models, providers, settings),
@@ -353,6 +353,7 @@ async def _serving(context: Context, listener: socket.socket) -> AsyncIterator[N
         asyncio.create_task(tell_status(context.monitor, context.events), name="status"),
         asyncio.create_task(pet_watchdog(), name="watchdog"),
         asyncio.create_task(give_back_memory(), name="memory"),
+        asyncio.create_task(remember_rights(context.rights), name="rights"),
     ]
     try:
         await server.wait_started(tasks[0])

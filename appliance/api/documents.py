@@ -86,8 +86,7 @@ async def add_document(parts: Parts, peer: Caller, request: Request) -> wire.Doc
     """Stream a multipart `file` into the library; fields `collection`, `replace`, `name`; needs write."""
     kind = request.headers.get("content-type", "")
     limit = parts.settings.library.max_upload_bytes
-    await blocking(_require_some_write, parts, peer, request)
-    await blocking(parts.intake.require_there, "adding a document")
+    await blocking(_require_some_write, parts, peer)
     form = await receive(request.stream(), kind, parts.library.root, limit, blocking)
     try:
         return await blocking(_publish, parts, peer, form)
@@ -96,11 +95,10 @@ async def add_document(parts: Parts, peer: Caller, request: Request) -> wire.Doc
             await blocking(discard, form)
 
 
-def _require_some_write(parts: Context, peer: Peer, request: Request) -> None:
-    """Refuse before the upload, not after it, whoever may write nowhere."""
-    writable = [name for name in parts.rights.names() if parts.rights.may_write(peer, name)]
-    if not writable:
-        parts.rights.require_write(peer, b"")
+def _require_some_write(parts: Context, peer: Peer) -> None:
+    """Refuse before the upload, not after it, whoever may write nowhere; while the library is away nobody may."""
+    parts.intake.require_there("adding a document")
+    parts.rights.require_some_write(peer)
 
 
 def _publish(parts: Context, peer: Peer, form: Form) -> wire.DocumentAdded:
@@ -111,8 +109,8 @@ def _publish(parts: Context, peer: Peer, form: Form) -> wire.DocumentAdded:
     collection = os.fsencode(form.fields.get("collection", ""))
     name = os.fsencode(form.fields["name"]) if "name" in form.fields else os.path.basename(form.name)
     path = parts.library.target(collection, name)
-    parts.rights.require_write(peer, collection)
     parts.intake.require_there(f"adding {os.fsdecode(path)!r}")  # an upload may outlast the disk
+    parts.rights.require_write(peer, collection)
     replaced = parts.library.publish(form.file, path, replace=replace in _TRUE)
     parts.intake.look(path)
     return wire.DocumentAdded(document=display(path), collection=display(collection), size=form.size, replaced=replaced)
@@ -123,8 +121,8 @@ async def remove_document(parts: Parts, peer: Caller, document_id: str) -> wire.
     """Delete the document's file and everything known of it; needs write."""
 
     def remove() -> wire.Document:
+        parts.intake.require_there(f"removing document {document_id!r}")
         row = _writable(parts, peer, document_id)
-        parts.intake.require_there(f"removing {os.fsdecode(row.path)!r}")
         try:
             parts.library.delete(row.path)
         finally:

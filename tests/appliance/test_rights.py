@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import NotAllowed, NotReady, UnknownCollection
+from appliance.errors import LibraryAway, NotAllowed, NotReady, UnknownCollection
 from appliance.rights import CollectionRights, Peer, is_admin, require_admin
 
 OURS = Peer(1, os.geteuid(), frozenset({os.getegid()}))
@@ -87,3 +87,46 @@ def test_a_library_that_is_gone_is_told_with_what_to_do(tmp_path: Path) -> None:
 def test_a_collection_is_named_as_it_is_shown(rights: CollectionRights, tmp_path: Path) -> None:
     os.mkdir(os.fsencode(tmp_path) + b"/bad\xff")
     assert rights.chosen(OURS, "bad\\xff") == {b"bad\xff"}
+
+
+def unmount(library: Path) -> None:
+    """Leave the empty place where the library's disk was, open to all."""
+    library.rename(library.with_name("unmounted"))
+    library.mkdir(mode=0o755)
+
+
+def test_while_the_library_is_away_the_rights_that_were_seen_last_count(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    for name, mode in (("library", 0o700), ("library/open", 0o777), ("library/closed", 0o700)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    there = True
+    rights = CollectionRights(library, lambda: there)
+    rights.look()
+    there = False
+    unmount(library)
+    assert rights.readable(STRANGER) == {b"open"}
+    assert rights.chosen(OURS, "closed") == {b"closed"}
+    rights.require_write(STRANGER, b"open")
+    with pytest.raises(NotAllowed):
+        rights.require_write(STRANGER, b"")
+
+
+def test_rights_that_nobody_has_seen_are_not_those_of_the_empty_place(tmp_path: Path) -> None:
+    rights = CollectionRights(tmp_path, lambda: False)
+    tmp_path.chmod(0o777)
+    with pytest.raises(LibraryAway) as caught:
+        rights.chosen(STRANGER, None)
+    assert "mount" in caught.value.hint
+    with pytest.raises(LibraryAway):
+        rights.require_some_write(STRANGER)
+    assert rights.chosen(OURS, None) is None
+
+
+def test_what_is_seen_while_the_disk_goes_is_not_remembered(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    looks = iter([True, True, True, False])
+    rights = CollectionRights(tmp_path, lambda: next(looks))
+    assert rights.readable(STRANGER) == frozenset()
+    tmp_path.chmod(0o777)  # the empty place, that was there for the third look
+    assert rights.readable(STRANGER) == frozenset()

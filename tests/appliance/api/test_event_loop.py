@@ -27,7 +27,7 @@ def service() -> Iterator[Live]:
 
 async def test_the_detector_sees_our_own_blocking_calls(service: Live) -> None:
     with blockbuster_ctx(OURS), pytest.raises(BlockingError):
-        service.context.rights.may_write(STRANGER, b"")
+        service.context.rights.look()
 
 
 async def test_no_route_blocks_the_event_loop(service: Live) -> None:

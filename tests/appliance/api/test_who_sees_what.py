@@ -1,5 +1,6 @@
 """What callers see who may not see everything: the routes behind real folders, one of them closed to the caller."""
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from appliance.api import events
 from appliance.api.app import create_app
 from appliance.rights import Peer
 from tests.conftest import SAMPLES
-from tests.live import Live, live_service, short_home
+from tests.live import Live, live_service, short_home, wait_until
+from tests.mounts import Mounts
 
 STRANGER = Peer(2, 54_321, frozenset({54_322}))
 
@@ -107,3 +109,53 @@ async def test_nobody_writes_where_the_folder_does_not_let_them(service: Live) -
         assert (await client.delete(f"/documents/{document.id}")).status_code == 403
         assert (await client.post("/documents", files={"file": ("a.pdf", b"x")})).status_code == 403
     assert sorted(path.name for path in service.library.iterdir()) == ["closed", "open.pdf"]
+
+
+@pytest.fixture
+def mounts() -> Iterator[Mounts]:
+    """The home of a service whose library can go away; the empty place is open to all."""
+    with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
+        made = Mounts(Path(home), Path(shm) / "empty")
+        made.other.chmod(0o777)
+        yield made
+
+
+async def changes_refused(client: httpx2.AsyncClient, document_id: str) -> set[tuple[int, str]]:
+    """Status and code of what adding and removing give."""
+    replies = (
+        await client.post("/documents", files={"file": ("a.pdf", b"x")}),
+        await client.delete(f"/documents/{document_id}"),
+    )
+    return {(reply.status_code, reply.json()["error"]["code"]) for reply in replies}
+
+
+async def test_while_the_library_is_away_everybody_sees_what_they_saw_before(mounts: Mounts) -> None:
+    with live_service(mounts.library.parent) as live:
+        mounts.first.chmod(0o750)
+        secret = live.drop("secret.txt", b"The alarm's code is four.")
+        shown = live.drop("open/shown.txt", b"The alarm is in the hall.")
+        (mounts.first / "open").chmod(0o755)
+        live.context.rights.look()  # as is done every few seconds
+        mounts.mount(mounts.other)
+        wait_until(lambda: live.client.status().library_away, "the library to be away")
+        async with stranger(live) as client:
+            listed = (await client.get("/documents")).json()["documents"]
+            assert [document["id"] for document in listed] == [shown.id]
+            found = (await client.post("/search", json={"query": "alarm", "collection": "open"})).json()["results"]
+            assert {hit["document"] for hit in found} == {"open/shown.txt"}
+            assert (await client.get(f"/documents/{secret.id}")).status_code == 404
+            assert await changes_refused(client, shown.id) == {(503, "library_away")}
+        assert list(mounts.other.iterdir()) == []
+
+
+async def test_after_a_start_without_the_library_nobody_sees_by_the_rights_of_the_empty_place(mounts: Mounts) -> None:
+    with live_service(mounts.library.parent) as live:
+        policy = live.drop("policy.txt", b"Nobody works alone.")
+    mounts.mount(mounts.other)
+    with live_service(mounts.library.parent) as live:
+        assert live.document("policy.txt") == policy
+        async with stranger(live) as client:
+            for reply in (await client.get("/documents"), await client.post("/search", json={"query": "alone"})):
+                assert (reply.status_code, reply.json()["error"]["code"]) == (503, "library_away")
+                assert "mount" in reply.json()["error"]["hint"]
+            assert await changes_refused(client, policy.id) == {(503, "library_away")}

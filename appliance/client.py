@@ -95,7 +95,7 @@ class Client:
             return False
 
     def document_page(self, *, limit: int = 100, cursor: str | None = None, **filters: str) -> wire.DocumentList:
-        """One page of the list of documents; filters: `collection`, `state`, `document` (exact path)."""
+        """One page of the list; filters: `collection`, `state`, `document` (exact path), `like` (a file's name)."""
         return self._call(wire.DocumentList, "GET", "/documents", params=_params(limit=limit, cursor=cursor, **filters))
 
     def documents(self, **filters: str) -> Iterator[wire.Document]:

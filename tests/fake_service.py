@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from appliance import wire
+from appliance.near import nearest
 
 
 def document(path: str = "manual.pdf", state: wire.DocumentState = "indexed", **fields: Any) -> wire.Document:
@@ -169,6 +170,10 @@ class FakeService:
         for key in ("collection", "state", "document"):
             if key in request.query_params:
                 found = [one for one in found if getattr(one, key) == request.query_params[key]]
+        if (like := request.query_params.get("like")) is not None:
+            by_path = {one.document: one for one in found}
+            same = [path for path in by_path if path.rpartition("/")[2] == like]
+            found = [by_path[path] for path in same or nearest(like, by_path)]
         return _reply(wire.DocumentList(documents=found))
 
     async def _add(self, request: Request) -> Response:

@@ -4,6 +4,8 @@ A document that the caller may not see does not exist for the caller: 404, never
 """
 
 import os
+from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated
 
 import anyio
@@ -15,8 +17,9 @@ from appliance.api.context import Context, Parts
 from appliance.api.peer import Caller
 from appliance.api.upload import Form, discard, receive
 from appliance.errors import InvalidRequest, UnknownDocument
+from appliance.near import nearest
 from appliance.rights import Peer, require_admin
-from appliance.store.names import display
+from appliance.store.names import collection_of, display
 from appliance.store.rows import DocumentRow
 from appliance.views import document_view, reading_view
 
@@ -34,8 +37,10 @@ async def list_documents(
     collection: str | None = None,
     state: wire.DocumentState | None = None,
     document: str | None = None,
+    like: str | None = None,
 ) -> wire.DocumentList:
-    """Documents by path, a page at a time; needs read. `document` asks for one path alone."""
+    """Documents by path, a page at a time; needs read. `document` asks for one path alone, `like` for a file's name: all
+    that have it, or else a few whose name comes near, the nearest first."""
 
     def read() -> wire.DocumentList:
         collections = parts.rights.chosen(peer, collection)
@@ -43,6 +48,9 @@ async def list_documents(
             row = parts.store.by_display(document)
             visible = row is not None and (collections is None or row.collection in collections)
             return wire.DocumentList(documents=[document_view(row, parts.pace.of(row))] if row and visible else [])
+        if like is not None:
+            alike = islice(_alike(parts, like, collections), limit)
+            return wire.DocumentList(documents=[document_view(row, parts.pace.of(row)) for row in alike])
         rows, following = parts.store.list_documents(limit=limit, cursor=cursor, collections=collections, state=state)
         return wire.DocumentList(documents=[document_view(row, parts.pace.of(row)) for row in rows], next=following)
 
@@ -60,6 +68,18 @@ async def show_document(parts: Parts, peer: Caller, document_id: str) -> wire.Do
         return shown.model_copy(update={"reading": reading_view(found)}) if found else shown
 
     return await blocking(read)
+
+
+def _alike(parts: Context, like: str, collections: frozenset[bytes] | None) -> Iterator[DocumentRow]:
+    paths = {
+        display(path): path
+        for path in parts.store.known_files()
+        if collections is None or collection_of(path) in collections
+    }
+    same = [shown for shown in paths if shown.rpartition("/")[2] == like]
+    for shown in same or nearest(like, paths):
+        if (row := parts.store.by_path(paths[shown])) is not None:
+            yield row
 
 
 def visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:

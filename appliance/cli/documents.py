@@ -183,7 +183,7 @@ def remove(
         str | None,
         typer.Argument(
             metavar="DOCUMENT",
-            help="Its path in the library, or its id.",
+            help="Its path in the library, its file's path or its id; its file's name alone only without --yes.",
             autocompletion=complete_document,
             callback=name_argument,
         ),
@@ -201,7 +201,7 @@ def remove(
         if name is None:
             _remove_missing(client, yes=yes, json=json)
             return
-        document = resolve(client, name)
+        document = resolve(client, name, in_full=yes)
         if not yes:
             question = f"Delete the file {clean_name(document.document)} from the library?"
             typer.confirm(question, abort=True, err=True)  # the root command says that nothing was removed

@@ -1,10 +1,11 @@
 """Which document a name means: its path in the library as it is shown, the path of its file, its id, or a bare file name.
 
-They are tried in this order, and a bare name counts only where one document alone has it: nothing is ever guessed. What
-is not found is told with the names that come near.
+They are tried in this order, and a bare name counts only where one document alone has it: nothing is ever guessed. Where
+it would do harm to mean another one, as the same command given twice might, it has to be named in full (`in_full`): a
+name without a slash is then a path in the library or an id, nothing else. What is not found is told with the names that
+come near.
 """
 
-import difflib
 import os
 from pathlib import Path, PurePath
 
@@ -15,7 +16,7 @@ from appliance.naming import shown_argument
 from appliance.wire import Document
 
 _MOST_GUESSES = 3
-_NEAR = 0.6
+_MOST_NAMESAKES = 1000
 
 
 def find_document(client: Client, path: str) -> Document | None:
@@ -23,13 +24,14 @@ def find_document(client: Client, path: str) -> Document | None:
     return next(iter(client.document_page(limit=1, document=shown_argument(path)).documents), None)
 
 
-def resolve(client: Client, name: str) -> Document:
+def resolve(client: Client, name: str, *, in_full: bool = False) -> Document:
     """The document of this name.
 
     Raises:
-        UnknownDocument: there is none, or several have this file name.
+        UnknownDocument: there is none, several have this file name, or one has it and it was to be named in full.
     """
-    for path in dict.fromkeys((name, *_in_library(name, find_places().library))):
+    bare = in_full and "/" not in name
+    for path in dict.fromkeys((name, *(() if bare else _in_library(name, find_places().library)))):
         if found := find_document(client, path):
             return found
     try:
@@ -37,7 +39,7 @@ def resolve(client: Client, name: str) -> Document:
     except (ApiError, UnknownDocument) as error:
         if outcome(error).exit_code != EXIT_NOT_FOUND:
             raise
-    return _by_file_name(client, name)
+    return _by_file_name(client, name, in_full=in_full)
 
 
 def _in_library(name: str, library: Path) -> list[str]:
@@ -54,22 +56,16 @@ def _in_library(name: str, library: Path) -> list[str]:
     ]
 
 
-def _by_file_name(client: Client, name: str) -> Document:
-    documents = {document.document: document for document in client.documents()} if name.strip("./") else {}
-    same = [path for path in documents if path.rpartition("/")[2] == name]
-    if len(same) == 1:
-        return documents[same[0]]
-    near = same or _near(name, list(documents))
-    guess = f"did you mean {' or '.join(near[:_MOST_GUESSES])}? " if near else ""
-    why = f"{len(same)} documents have this file name" if same else "there is no such document"
+def _by_file_name(client: Client, name: str, *, in_full: bool) -> Document:
+    alike = client.document_page(limit=_MOST_NAMESAKES, like=name).documents if name.strip("./") else []
+    same = sum(document.document.rpartition("/")[2] == name for document in alike)
+    if same == 1 and not in_full:
+        return alike[0]
+    near = [document.document for document in alike[:_MOST_GUESSES]]
+    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    why = "there is no such document"
+    if same > 1:
+        why = f"{same} documents have this file name"
+    elif same:
+        why = "it is only a file's name; where nobody is asked, the path in the library or the id is needed"
     raise UnknownDocument(f"document {name!r}", why, f"{guess}`docent documents list` shows all names and ids")
-
-
-def _near(name: str, paths: list[str]) -> list[str]:
-    """The paths that are like the name, or whose file's name is; the nearest first."""
-    wanted = name.lower()
-    whole = {path.lower(): path for path in paths}
-    last = {path.lower().rpartition("/")[2]: path for path in paths}
-    found = difflib.get_close_matches(wanted, whole, _MOST_GUESSES, _NEAR)
-    files = difflib.get_close_matches(wanted.rpartition("/")[2], last, _MOST_GUESSES, _NEAR)
-    return list(dict.fromkeys([*(last[one] for one in files), *(whole[one] for one in found)]))

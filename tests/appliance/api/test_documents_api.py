@@ -60,6 +60,20 @@ def test_while_the_library_is_away_nothing_is_put_into_its_place_or_taken_for_re
             assert live.client.add(io.BytesIO(POLICY), "new.pdf").document == "new.pdf"
 
 
+def test_a_files_name_finds_those_that_have_it_or_else_some_that_come_near(live: Live) -> None:
+    for path in ("lease.txt", "law/lease.txt", "law/other.md"):
+        live.drop(path, path.encode())
+
+    def found(name: str, **filters: str) -> set[str]:
+        return {document.document for document in live.client.document_page(like=name, **filters).documents}
+
+    assert found("lease.txt") == {"lease.txt", "law/lease.txt"}
+    assert found("lease.txt", collection="law") == {"law/lease.txt"}
+    assert found("otter.md") == {"law/other.md"}
+    assert found("otter.md", collection="") == set()
+    assert len(live.client.document_page(limit=1, like="lease.txt").documents) == 1
+
+
 def test_fields_may_come_after_the_file_as_curl_sends_them(live: Live) -> None:
     with http(live) as client:
         boundary = "xyz"

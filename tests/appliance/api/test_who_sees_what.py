@@ -52,6 +52,8 @@ async def test_a_closed_collection_does_not_exist_for_a_stranger(service: Live) 
         listed = (await client.get("/documents")).json()["documents"]
         assert [document["document"] for document in listed] == ["open.pdf"]
         assert (await client.get("/documents", params={"document": "closed/secret.pdf"})).json()["documents"] == []
+        for name in ("secret.pdf", "secrets.pdf"):
+            assert (await client.get("/documents", params={"like": name})).json()["documents"] == []
         assert (await client.get("/documents", params={"collection": "closed"})).status_code == 404
         assert (await client.get(f"/documents/{secret.id}")).status_code == 404
         assert (await client.get(f"/documents/{secret.id}/pages/1")).status_code == 404

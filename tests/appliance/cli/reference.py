@@ -42,12 +42,17 @@ def render() -> str:
 def _section(title: str, command: Any) -> str:
     arguments = [parameter for parameter in command.params if isinstance(parameter, TyperArgument)]
     options = [parameter for parameter in command.params if not isinstance(parameter, TyperArgument)]
-    usage = " ".join([title, *(argument.metavar + ("…" if argument.nargs == -1 else "") for argument in arguments)])
+    usage = " ".join([title, *map(_argument, arguments)])
     lines = [f"## `{usage}`", "", " ".join((command.help or "").split()), ""]
     lines += [f"- `{argument.metavar}`: {argument.help}" for argument in arguments]
     lines += [f"- {_option(option)}: {option.help}" for option in options]
     lines += ["", "```", *[line.strip() for line in (command.epilog or "").splitlines()[2:]], "```", ""]
     return "\n".join(lines)
+
+
+def _argument(argument: Any) -> str:
+    name = argument.metavar + ("…" if argument.nargs == -1 else "")
+    return name if argument.required else f"[{name}]"
 
 
 def _option(option: Any) -> str:

@@ -275,6 +275,46 @@ def test_a_file_name_that_several_have_is_not_guessed(run: Run, service: FakeSer
     assert "did you mean a/lease.pdf or b/lease.pdf?" in result.err
 
 
+def test_removing_twice_without_being_asked_never_removes_anothers_file(run: Run, service: FakeService) -> None:
+    service.put(document("report.pdf"))
+    service.put(document("legal/report.pdf"))
+    assert run("documents", "remove", "report.pdf", "--yes").code == 0
+    again = run("documents", "remove", "report.pdf", "--yes")
+    assert (again.code, service.actions) == (4, [("remove", "d-report.pdf")])
+    assert "it is only a file's name" in again.err
+    assert "did you mean legal/report.pdf?" in again.err
+
+
+def test_inside_a_collection_a_bare_name_removes_nothing_there_without_being_asked(
+    run: Run, service: FakeService, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "library" / "legal").mkdir(parents=True)
+    monkeypatch.chdir(home / "library" / "legal")
+    service.put(document("legal/report.pdf"))
+    assert run("documents", "remove", "report.pdf", "--yes").code == 4
+    assert run("documents", "remove", "./report.pdf", "--yes").out == "removed legal/report.pdf\n"
+
+
+def test_a_bare_name_is_removed_by_whoever_is_asked_with_its_whole_path(
+    run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    service.put(document("legal/report.pdf"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    result = run("documents", "remove", "report.pdf")
+    assert "Delete the file legal/report.pdf from the library?" in result.err
+    assert result.out.strip() == "removed legal/report.pdf"
+
+
+@pytest.mark.parametrize("name", ["legal/report.pdf", "d-legal-report.pdf", "{home}/library/legal/report.pdf"])
+def test_what_is_named_in_full_is_removed_without_being_asked(
+    run: Run, service: FakeService, home: Path, name: str
+) -> None:
+    service.put(document("legal/report.pdf"))
+    assert run("documents", "remove", name.format(home=home), "--yes", "--json").json["document"] == "legal/report.pdf"
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [("lese.pdf", "law/lease.pdf"), ("law/leese.pdf", "law/lease.pdf"), ("Reprot 2024.pdf", "Report 2024.pdf")],

@@ -77,7 +77,9 @@ class _Reading:
     """A document that is being read; `rate` from when its number of pages was known, `ahead` of what is committed."""
 
     collection: bytes
+    ticket: int
     pages_done: int
+    committed: int = 0
     pages_left: int = 0
     ahead: int = 0
     rate: SlidingRate | None = None
@@ -137,10 +139,11 @@ class ReadingPace:
         if not self._readings and now - self._last > REST_SECONDS:
             self._runs.clear()
         self._last = now
-        known = row.pages_recognised
-        if reading is None or known < reading.pages_done:  # what was committed before is nobody's speed
-            reading = self._readings[row.id] = _Reading(row.collection, known)
-        reading.ahead = known - row.pages_done
+        if reading is None or row.ticket != reading.ticket or row.pages_done < reading.committed:
+            # it begins, or begins anew: what was committed before is nobody's speed
+            reading = self._readings[row.id] = _Reading(row.collection, row.ticket, row.pages_recognised)
+        known = max(row.pages_recognised, reading.pages_done)  # only the reader's own reports know what is recognised
+        reading.committed, reading.ahead = row.pages_done, known - row.pages_done
         if not row.pages:
             return
         run, done = self._runs.get(row.collection), known - reading.pages_done

@@ -290,6 +290,31 @@ def test_pages_of_a_scan_count_when_they_are_recognised_though_they_are_committe
     assert pace.overall(WorkLeft(documents=1, pages=97)) == whole
 
 
+def test_a_report_that_does_not_know_what_is_recognised_lowers_nothing_and_counts_nothing_twice() -> None:
+    clock = Clock()
+    pace = ReadingPace(clock)
+    pace.observe("d1", row(0))
+    clock.now += 20
+    pace.observe("d1", row(0, recognised=5))
+    before = pace.of(row(0)), pace.overall(WorkLeft(documents=1, pages=100))
+    pace.observe("d1", row(0))
+    assert (pace.of(row(0)), pace.overall(WorkLeft(documents=1, pages=100))) == before
+    assert pace._runs[b""].opened.files == 1
+    clock.now += 4
+    pace.observe("d1", row(0, recognised=6))
+    progress = pace.overall(WorkLeft(documents=1, pages=100))
+    assert progress is not None
+    assert (progress.pages_done, progress.pages_total) == (6, 100)
+
+
+def test_a_new_content_begins_again_though_nothing_of_the_old_one_was_committed() -> None:
+    clock = Clock()
+    pace = ReadingPace(clock)
+    pace.observe("d1", row(0, recognised=5))
+    pace.observe("d1", replace(row(0), ticket=2))
+    assert pace.of(row(0)).pages_recognised == 0
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (273_600, "3 d 4 h")],

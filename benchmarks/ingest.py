@@ -6,7 +6,8 @@
 A real `docent serve` on a home of its own reads the folder, or so many papers of prose made for it, in rounds. After each
 round the bare embedder embeds the very chunks of that round, on all cores, so that other load on the machine meets both;
 the ratio is taken round by round, and its median counts. A round's time runs from the moment the service sees work to
-the moment it has none: settling, a setting and no work, is left out. Beside it stand the share of pages that hold a table
+the moment it has none: settling, a setting and no work, is left out. Work that begins and ends between two looks takes no
+time that could be told. Beside it stand the share of pages that hold a table
 (told from the words alone, not by the product), how many cores were busy with it, and the same ratio of processor time,
 which other load on the machine moves less. Exit code 1 if the median ratio is below `--least`. `--peer` names a Python
 that has sentence-transformers: its default pipeline (fp32, batches of 32) then embeds a sample of the same chunks too.
@@ -84,14 +85,19 @@ def ingest(home: Path, files: Sequence[Path]) -> float:
         for file in files:
             shutil.copy(file, home / "library" / f".{file.name}")
             (home / "library" / f".{file.name}").rename(home / "library" / file.name)
-        while "indexing" not in _states(connection):
+        while "indexing" not in (states := _states(connection)) and not _done(states, known):
             time.sleep(_LOOK_SECONDS)
         began = time.perf_counter()
-        while (states := _states(connection)).keys() & {"pending", "indexing"} or sum(states.values()) < known:
+        while not _done(_states(connection), known):
             time.sleep(_LOOK_SECONDS)
         return time.perf_counter() - began
     finally:
         connection.close()
+
+
+def _done(states: dict[str, int], known: int) -> bool:
+    """Whether so many documents are known, and none of them is still to be read."""
+    return sum(states.values()) >= known and not states.keys() & {"pending", "indexing"}
 
 
 def _states(connection: apsw.Connection) -> dict[str, int]:

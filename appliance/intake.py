@@ -117,7 +117,7 @@ class Intake:
     def require_there(self, what: str) -> None:
         """Raise `LibraryAway` while the library is away; `what` is to be done with one of its files."""
         if not self.there():
-            why = "the library is away: its disk is not mounted, or another folder stands in its place"
+            why = "the library is away: its disk is not mounted, or other files or none are in its place"
             raise LibraryAway(
                 what, why, f"mount it at {display(self._library.root)}, then try again; see `docent doctor`"
             )
@@ -237,7 +237,8 @@ class Intake:
         if not self._presence.begin({path: file.identity.device for path, file in known.items()}):
             shown = display(self._library.root)
             _log.warning(
-                "%s: its disk is not mounted, or it is another folder; no document is taken for deleted", shown
+                "%s: its disk is not mounted, or other files or none are in its place; no document is taken for deleted",
+                shown,
             )
             return
         self._owe_changes(known, dict(self._library.walk()))

@@ -7,7 +7,7 @@ from appliance.wire import Embedding, Skipped, Status
 
 app = command_group()
 
-LIBRARY_AWAY = "away, its disk is not mounted or another folder is in its place: nothing new is read, what was read goes on answering"
+LIBRARY_AWAY = "away, its disk is not mounted, or other files or none are in its place: nothing new is read, what was read goes on answering"
 
 
 @app.command(epilog=examples("docent status", "docent status --json | jq .queue"))

@@ -1,13 +1,12 @@
 """How often Python looks for cycles among objects.
 
 Reading a page makes some ten thousand small objects without cycles: at the usual 700 the collector ran several times for
-each page, and now and then over all that was loaded at the start. What is loaded by then stays for good. Of cycles that
-nobody needs any more, ten megabytes at most are kept for it.
+each page, and now and then over all that was loaded at the start. What is loaded by then stays for good.
 """
 
 import gc
 
-_NEW_OBJECTS = 100_000
+_NEW_OBJECTS = 20_000
 
 
 def collect_seldom() -> None:

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 
 from ingest.about import About
@@ -238,7 +238,8 @@ class _Drafts:
         while read and read[0].number <= last:
             page = read.popleft()
             self._about = self._about.after(page, self._extraction.info)
-            (draft.pages if page.number > self._done.pages_done else draft.again).append(page)
+            read_so = replace(page, lines=())  # their words, most of a page's memory, are in the chunks
+            (draft.pages if page.number > self._done.pages_done else draft.again).append(read_so)
             draft.pages_done = max(page.number, self._done.pages_done)
         draft.about = self._about
 

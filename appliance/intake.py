@@ -72,7 +72,7 @@ class Intake:
         self._owed: dict[bytes, None] = {}  # paths to look at, in the order of their reports; guarded by _lock
         self._unseen: dict[bytes, float] = {}  # paths to look at again, and when; guarded by _lock
         self._clock = clock
-        self._presence = Presence(library, self._identities)
+        self._presence = Presence(library, store.known_files)
         self._followed = 0  # returns of the library after which all of it was looked at; guarded by _lock
         self._watch: Watch | None = None
         self._stopping = threading.Event()
@@ -278,9 +278,6 @@ class Intake:
         for document_id in documents:
             self._tell(document_id)
         self.workers.wake()
-
-    def _identities(self) -> dict[bytes, FileIdentity]:
-        return {path: file.identity for path, file in self._store.known_files().items()}
 
     def _there(self, path: bytes, identity: FileIdentity) -> list[tuple[bytes, FileIdentity]]:
         known = self._store.by_path(path)

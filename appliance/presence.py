@@ -5,10 +5,6 @@ number, as a USB disk or a share that is mounted anew does, or its files on anot
 another disk than before is taken for the library if most of the known documents stand in it: neither an empty place nor
 what somebody put into it meanwhile makes the others look deleted. Whoever means other files to be the library from now
 on says so (`accept`). On the disk that most documents were last seen on, files that are gone were deleted.
-
-That disk is known by its number, which says little where there is no device behind it: the kernel gives the numbers of
-NFS, overlay, btrfs and tmpfs to whatever is mounted next. There a file that is known by its inode, size and time has to
-stand in it as well, under whatever name, or most of the documents by their paths.
 """
 
 import logging
@@ -16,11 +12,10 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from appliance.errors import DocentError
 from appliance.library import Library, Place
-from ingest.types import FileIdentity
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +29,10 @@ class Presence:
     def __init__(
         self,
         library: Library,
-        known: Callable[[], Mapping[bytes, FileIdentity]],
+        known: Callable[[], Collection[bytes]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`known()` gives all documents by their paths, as their files were last seen."""
+        """`known()` gives the paths of all documents."""
         self._library = library
         self._known = known
         self._clock = clock
@@ -81,32 +76,29 @@ class Presence:
         if self._home is None:  # no document is known that could be taken for deleted
             self._home = place.device
             return True
-        if place.device == self._home and (self.last or os.major(place.device)):
+        if place.device == self._home:
             return True
         if self._refused is not None and self._refused[0] == place:
             since = self._clock() - self._refused[1]
             if 0 <= since < REFUSED_SECONDS:
                 return False
-        if not self._is_library(place) or (again := self._found()) is None or again.device != place.device:
+        if not self._is_library() or (again := self._found()) is None or again.device != place.device:
             self._refused = (place, self._clock())
             return False
-        if place.device != self._home:
-            _log.info("the library is on another disk than before, with its documents")
+        _log.info("the library is on another disk than before, with its documents")
         self._home = place.device
         return True
 
-    def _is_library(self, place: Place) -> bool:
-        """Whether what is there, which its number alone does not tell, is the library by what it holds."""
+    def _is_library(self) -> bool:
+        """Whether what is there, on another disk, is the library by what it holds."""
         try:
             known = self._known()
         except DocentError as error:
             _log.warning("%s; %s", error, error.hint)
             return False
-        if place.device == self._home:
-            return self._most_stand(known) or self._some_is_unchanged(known)
         return self._most_stand(known) and (bool(known) or any(True for _ in self._library.walk()))
 
-    def _most_stand(self, known: Mapping[bytes, FileIdentity]) -> bool:
+    def _most_stand(self, known: Collection[bytes]) -> bool:
         """Whether at least half of the documents stand there by their paths; looked at until that is certain."""
         needed, left = (len(known) + 1) // 2, len(known)
         for path in known:
@@ -116,18 +108,8 @@ class Presence:
             left -= 1
         return needed <= 0
 
-    def _some_is_unchanged(self, known: Mapping[bytes, FileIdentity]) -> bool:
-        """Whether any file is there that is known, whatever its name."""
-        files = {_content(identity) for identity in known.values()}
-        return any(_content(found) in files for _, found in self._library.walk())
-
     def _found(self) -> Place | None:
         try:
             return self._library.place()
         except OSError:
             return None
-
-
-def _content(identity: FileIdentity) -> tuple[int, int, int, int]:
-    """What stays of a file's identity over a rename."""
-    return identity.device, identity.inode, identity.size, identity.mtime_ns

@@ -11,14 +11,12 @@ import pytest
 from appliance.errors import NotReady
 from appliance.library import Library, Place
 from appliance.presence import REFUSED_SECONDS, Presence
-from ingest.identity import identity_of
 from ingest.types import FileIdentity
 from tests.appliance.store.filling import identity
 from tests.mounts import Mounts
 
 DOCUMENTS = dict.fromkeys((b"a.pdf", b"b.pdf", b"c.pdf"), identity())
 DISK, OTHER_DISK = os.makedev(8, 1), os.makedev(8, 17)
-SHARE, OTHER_SHARE = os.makedev(0, 40), os.makedev(0, 41)
 
 
 class Numbered(Library):
@@ -162,56 +160,11 @@ def test_each_return_of_the_library_is_counted_once(tmp_path: Path) -> None:
         assert presence.returns == returns
 
 
-def test_an_empty_place_with_the_number_of_a_share_is_not_the_library_at_the_start(tmp_path: Path) -> None:
-    presence = Presence(Numbered(tmp_path, SHARE), lambda: DOCUMENTS)
-    assert not presence.begin(dict.fromkeys(DOCUMENTS, SHARE))
-    assert not presence.there()
-    assert presence.accept()
-    assert presence.there()
-
-
-def test_an_empty_place_that_gets_the_number_of_a_share_later_is_not_the_library(tmp_path: Path) -> None:
-    library = Numbered(tmp_path, SHARE)
-    fill(tmp_path, *DOCUMENTS)
-    presence = Presence(library, lambda: DOCUMENTS)
-    assert presence.begin(dict.fromkeys(DOCUMENTS, SHARE))
-    for name in DOCUMENTS:
-        (tmp_path / name.decode()).unlink()
-    assert presence.there()  # it never went: its files were deleted
-    for number in (DISK, SHARE):
-        library.number = number
-        assert not presence.there()
-
-
-@pytest.mark.parametrize("kept", ["b.pdf", "renamed.pdf"])
-def test_a_share_is_the_library_if_any_known_file_is_unchanged_there_under_whatever_name(
-    tmp_path: Path, kept: str
-) -> None:
-    fill(tmp_path, kept.encode())
-    known = {**DOCUMENTS, b"b.pdf": identity_of((tmp_path / kept).stat())}
-    presence = Presence(Numbered(tmp_path, SHARE), lambda: known)
-    assert presence.begin(dict.fromkeys(known, SHARE))
-    (tmp_path / kept).write_text("another text")
-    assert not Presence(Numbered(tmp_path, SHARE), lambda: known).begin(dict.fromkeys(known, SHARE))
-
-
-def test_a_share_under_another_number_is_the_library_only_with_most_of_the_documents(
-    tmp_path: Path, clock: Clock
-) -> None:
-    fill(tmp_path, b"a.pdf")
-    known = {**DOCUMENTS, b"a.pdf": identity_of((tmp_path / "a.pdf").stat())}
-    presence = Presence(Numbered(tmp_path, OTHER_SHARE), lambda: known, clock)
-    assert not presence.begin(dict.fromkeys(known, SHARE))
-    fill(tmp_path, b"b.pdf")
-    clock.now += REFUSED_SECONDS
-    assert presence.there()
-
-
 def test_a_library_without_documents_comes_back_empty(tmp_path: Path) -> None:
-    library = Numbered(tmp_path, SHARE)
+    library = Numbered(tmp_path, DISK)
     presence = Presence(library, dict)
     presence.begin({})
-    for number, there in ((DISK, False), (SHARE, True)):
+    for number, there in ((OTHER_DISK, False), (DISK, True)):
         library.number = number
         assert presence.there() == there
 

@@ -1,8 +1,8 @@
 """`docent documents`: list, show, remove and retry, by any name that `named` knows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,15 +28,10 @@ from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentSta
 
 app = command_group()
 
-_Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="DOCUMENT",
-        help="Its path in the library, its file's name or path, or its id.",
-        autocompletion=complete_document,
-        callback=name_argument,
-    ),
-]
+
+def _named(words: str, callback: Callable[..., object] = name_argument) -> Any:
+    """The argument that names a document, or several."""
+    return typer.Argument(metavar="DOCUMENT", help=words, autocompletion=complete_document, callback=callback)
 
 
 @app.callback()
@@ -97,7 +92,7 @@ def _row(document: Document) -> tuple[str, ...]:
     )
 )
 def show(
-    name: _Name,
+    name: Annotated[str, _named("Its path in the library, its file's name or path, or its id.")],
     page: Annotated[int | None, typer.Option("--page", metavar="N", min=1, help="A page, to be drawn.")] = None,
     png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the page into this file.")] = None,
     chunk: Annotated[
@@ -181,12 +176,7 @@ def _of_itself(reading: Reading) -> Iterator[tuple[str, str]]:
 def remove(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="DOCUMENT",
-            help="Its path in the library, its file's path or its id; its file's name alone only without --yes.",
-            autocompletion=complete_document,
-            callback=name_argument,
-        ),
+        _named("Its path in the library, its file's path or its id; its file's name alone only without --yes."),
     ] = None,
     missing: Annotated[
         bool, typer.Option("--missing", help="All that are not in the library's folder, which is another one by now.")
@@ -229,12 +219,7 @@ def _remove_missing(client: Client, *, yes: bool, json: bool) -> None:
 def retry(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="DOCUMENT",
-            help="Their paths in the library, their files' names or paths, or their ids.",
-            autocompletion=complete_document,
-            callback=name_arguments,
-        ),
+        _named("Their paths in the library, their files' names or paths, or their ids.", name_arguments),
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
     json: JsonOption = False,

@@ -46,14 +46,16 @@ def send(message: dict[str, object]) -> None:
     columns = {name: value for name, value in message.items() if isinstance(value, array)}
     described = {name: [column.typecode, len(column)] for name, column in columns.items()}
     head = {name: value for name, value in message.items() if name not in columns} | {"columns": described}
-    text = json.dumps(head).encode()
-    body = struct.pack(">I", len(text)) + text + b"".join(map(bytes, columns.values()))
+    send_text(json.dumps(head).encode(), b"".join(map(bytes, columns.values())))
+
+
+def send_text(text: bytes, columns: bytes = b"") -> None:
+    body = struct.pack(">I", len(text)) + text + columns
     os.write(1, struct.pack(">I", len(body)) + body)
 
 
-def main(way: str) -> None:
-    for number in (signal.SIGHUP, signal.SIGINT):  # ignored where the tests run in the background
-        signal.signal(number, signal.SIG_DFL)
+def begin(way: str) -> None:
+    """Misbehave before anything is known of the document."""
     if way == "silent":
         time.sleep(600)
     if way == "busy":
@@ -73,16 +75,18 @@ def main(way: str) -> None:
         os.write(1, struct.pack(">I", 100) + b"{")
         os._exit(0)
     if way == "text":
-        os.write(1, struct.pack(">I", 4) + b"\x80\x04K\x01")
+        send_text(b"\x80\x04K\x01")
         time.sleep(600)
     if way == "deep":
-        body = b"[" * 100_000
-        os.write(1, struct.pack(">I", len(body)) + body)
+        send_text(b"[" * 100_000)
         time.sleep(600)
     if way == "error":
         send({"type": "error", "code": "made_up", "why": "evil\x1b[2J\nwhy", "hint": ["no text"]})
         time.sleep(600)
-    send(INFO)
+
+
+def go_on(way: str) -> None:
+    """Misbehave after the document's facts were told."""
     if way == "dripping":
         os.write(1, struct.pack(">I", 5000))
         while True:
@@ -105,7 +109,11 @@ def main(way: str) -> None:
         send({**PAGE, "number": 2})
     if way == "ends early":
         send({"type": "end"})
-    time.sleep(600)
 
 
-main(sys.argv[1])
+for number in (signal.SIGHUP, signal.SIGINT):  # ignored where the tests run in the background
+    signal.signal(number, signal.SIG_DFL)
+begin(sys.argv[1])
+send(INFO)
+go_on(sys.argv[1])
+time.sleep(600)

@@ -66,7 +66,7 @@ def main(way: str) -> None:
         if way == "silent":
             time.sleep(600)
         if way == "nonsense":
-            os.write(1, struct.pack(">I", 3) + b"nul")
+            os.write(1, struct.pack(">II", 7, 3) + b"nul")
         if way == "odd words":
             send(page(request["number"], array("i", [5])))
         if way == "huge":

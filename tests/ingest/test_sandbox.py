@@ -181,8 +181,8 @@ def test_a_file_renamed_or_chmodded_while_it_is_read_is_still_the_same(tmp_path:
     [
         ("huge", ParserCrashed, "over the limit"),
         ("half", ParserCrashed, "died"),
-        ("text", ParserCrashed, "nonsense"),
-        ("deep", ParserCrashed, "nonsense"),
+        ("text", ParserCrashed, "not JSON: UnicodeDecodeError"),
+        ("deep", ParserCrashed, "not JSON: RecursionError"),
         ("error", BrokenPdf, r"evil \[2J why"),
         ("killed", ParserCrashed, "SIGSEGV"),
         ("out of memory", ParserKilled, "memory"),

@@ -28,8 +28,7 @@ from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow, KnownFile
 from appliance.workers import Workers
-from ingest.identity import identity_of, same_content
-from ingest.types import FileIdentity
+from ingest.types import FileIdentity, identity_of, same_content
 from ingest.watch import Changes
 
 _log = logging.getLogger(__name__)

@@ -17,10 +17,8 @@ from appliance.errors import InvalidRequest
 from appliance.memory_view import memory_view
 from appliance.model_views import damaged_view, embedding_view, model_view, provider_view, usage_view
 from ingest.types import Vector
-from models.adapters import AdapterRef
 from models.errors import UnknownModel
-from models.lease import FinalPiece, TextPiece
-from models.protocol import ChatMessage, Sampling, TokenLogprob
+from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece, TokenLogprob
 
 if TYPE_CHECKING:
     from models.manager import Manager

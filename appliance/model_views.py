@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from appliance import wire
 from models.catalog import ModelSpec, Problem
-from models.protocol import Usage
+from models.types import Usage
 
 if TYPE_CHECKING:
     from appliance.embedding.models import Embedder

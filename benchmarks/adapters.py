@@ -28,7 +28,8 @@ from models.child import Child
 from models.engine import Engine
 from models.output import Output
 from models.process import Spawner
-from models.protocol import AdapterUse, Finished, Generate, LoadSettings, Raw, Sampling, path_text
+from models.protocol import AdapterUse, Finished, Generate, Raw, path_text
+from models.types import LoadSettings, Sampling
 from tests.gguf_builder import Shape, write_adapter
 
 RANK, PROMPT, TOKENS_OF_A_TURN = 16, 16, 16

@@ -15,8 +15,10 @@ from typing import Final, cast
 
 from models.batching import Batcher, Job
 from models.engine import Engine, Sampler
-from models.output import Choice, Output
-from models.protocol import Finished, LoadSettings, path_text
+from models.engine.samplers import Choice
+from models.output import Output
+from models.protocol import Finished, path_text
+from models.types import LoadSettings
 
 PREFIXES: Final = (512, 2048)
 QUESTION: Final = 16

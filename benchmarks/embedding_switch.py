@@ -34,8 +34,7 @@ from appliance.client import Client
 from appliance.store import EmbedderKey, Store
 from benchmarks.served import Service, percentile, served
 from ingest.chunk import embedded_text
-from ingest.identity import identity_of
-from ingest.types import Batch, Chunk, DocumentInfo, EmbeddedChunk, Page, RevisionKey
+from ingest.types import Batch, Chunk, DocumentInfo, EmbeddedChunk, Page, RevisionKey, identity_of
 from models.embedder import BUILTIN, Embedder
 
 SYLLABLES = [

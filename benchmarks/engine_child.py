@@ -14,7 +14,8 @@ from appliance.benchmarking.prompts import PromptMaker
 from benchmarks.engine_plan import PLAN, Setup
 from models.child import Child
 from models.process import Spawner
-from models.protocol import Count, Finished, Generate, LoadSettings, Raw
+from models.protocol import Count, Finished, Generate, Raw
+from models.types import LoadSettings
 
 
 class Bench:

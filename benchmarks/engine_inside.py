@@ -14,8 +14,10 @@ from benchmarks.engine_plan import PLAN, Setup
 from models.batching import Batcher, Job
 from models.engine import Engine, Sampler
 from models.engine.batch import Piece
-from models.output import Choice, Output
-from models.protocol import LoadSettings, Sampling, path_text
+from models.engine.samplers import Choice
+from models.output import Output
+from models.protocol import path_text
+from models.types import LoadSettings, Sampling
 
 
 class Timed(Engine):

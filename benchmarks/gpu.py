@@ -21,10 +21,11 @@ from models.devices import Devices
 from models.estimator import Estimator
 from models.gguf import read_header
 from models.measurements import Measurements
-from models.memory import default_budget
-from models.need import RAM, Need
+from models.memory import RAM, default_budget
+from models.need import Need
 from models.process import Spawner
-from models.protocol import Finished, Generate, LoadSettings, Raw
+from models.protocol import Finished, Generate, Raw
+from models.types import LoadSettings
 
 PROMPT: Final = 512
 ANSWER: Final = 128

@@ -23,10 +23,12 @@ import numpy as np
 
 from models.batching import AdapterSet, Batcher, Job
 from models.engine import Engine, Sampler
-from models.output import Choice, Output
-from models.protocol import AdapterUse, Finished, LoadSettings, Sampling, path_text
+from models.engine.samplers import Choice
+from models.output import Output
+from models.protocol import AdapterUse, Finished, path_text
 from models.sequences import Maker, exact
 from models.speculation import Costs
+from models.types import LoadSettings, Sampling
 from tests.gguf_builder import vocabulary, write_adapter, write_model
 
 Kind = TypeVar("Kind", bound=Engine)

@@ -26,10 +26,10 @@ import gguf
 from models.dry_run import dry_run
 from models.estimate import estimate, from_dry_run, with_measured
 from models.gguf import read_header
-from models.need import Measured
+from models.memory import Measured
 from models.process import Spawner
-from models.protocol import LoadSettings
 from models.repack import repacked_here
+from models.types import LoadSettings
 from tests.gguf_shapes import REAL, write_shape
 from tests.models.filled_child import run
 

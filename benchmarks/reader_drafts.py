@@ -16,8 +16,9 @@ from models.batching import Batcher, Job
 from models.engine import Engine, Piece
 from models.output import Output
 from models.prompts import PromptBuilder
-from models.protocol import Chat, Finished, LoadSettings, Sampling, path_text
+from models.protocol import Chat, Finished, path_text
 from models.speculation import Costs
+from models.types import LoadSettings, Sampling
 from tests.assets.reader import READER, said
 from tests.assets.reader_questions import evaluation
 

@@ -29,13 +29,13 @@ from random import Random
 import psutil
 
 from benchmarks.limited import limited
-from models.adapters import AdapterCatalog, AdapterRef
+from models.adapters import AdapterCatalog
 from models.catalog import Catalog
 from models.decisions import Decision
 from models.errors import ModelError
 from models.manager import Manager, ModelDefaults
 from models.memory import default_budget, measure
-from models.protocol import ChatMessage, Sampling
+from models.types import AdapterRef, ChatMessage, Sampling
 from tests.gguf_builder import Shape, write_adapter, write_model
 
 MODELS = tuple(f"m{number}" for number in range(6))

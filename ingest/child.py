@@ -18,8 +18,9 @@ from typing import NoReturn
 for _unneeded in ("pymupdf.layout", "pymupdf4llm", "onnxruntime", "numpy", "networkx", "tabulate"):
     sys.modules.setdefault(_unneeded, None)  # type: ignore[arg-type]  # None makes the import fail quickly
 
-from ingest import filetype, frames, landlock, limits, pdf, seccomp  # noqa: E402  # only after the lines above
+from ingest import filetype, frames, limits, pdf  # noqa: E402  # only after the lines above
 from ingest.errors import IngestError, ParserLimit  # noqa: E402
+from ingest.lockdown import claim_stdout, lock_in  # noqa: E402
 
 
 def load() -> None:
@@ -34,9 +35,9 @@ def read(arguments: list[str]) -> NoReturn:
     then, if one page is to be drawn and nothing else, which and how."""
     bounds = limits.Limits(**json.loads(arguments[0]))
     drawing: pdf.RawDrawing | None = json.loads(arguments[2]) if len(arguments) > 2 else None
-    output = _claim_stdout()
+    output = claim_stdout()
     content = pdf.mapped(0)
-    sandbox = _lock_in(bounds, output)
+    sandbox = lock_in(bounds, output)
     try:
         _serve(output, content, bounds, sandbox, bool(arguments[1]), drawing)
     except BrokenPipeError:
@@ -93,22 +94,3 @@ def _write(output: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(output, rest) :]
-
-
-def _claim_stdout() -> int:
-    """Keep the pipe for messages alone: whatever a library prints goes to stderr.
-
-    Nobody drains stderr before the end, so a full pipe must refuse more rather than block.
-    """
-    os.set_blocking(2, False)
-    output = os.dup(1)
-    os.dup2(2, 1)
-    return output
-
-
-def _lock_in(bounds: limits.Limits, output: int) -> dict[str, int]:
-    limits.apply(bounds, os.fstat(0).st_size)
-    return {
-        "landlock": landlock.abi() if landlock.restrict() else 0,
-        "seccomp": int(seccomp.restrict((1, 2, output))),
-    }

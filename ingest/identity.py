@@ -14,7 +14,7 @@ from typing import Self
 
 from ingest.errors import EmptyFile, FileChanged, Stopped, Unreadable, UnsupportedType
 from ingest.filetype import BEGINNING, refused
-from ingest.types import FileIdentity
+from ingest.types import identity_of, same_content
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FOLDER_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,16 +25,6 @@ LINK_HINT = "put the file itself there; links are not followed"
 UNSUPPORTED_HINT = "put the document itself there, or remove it from the folder"
 FOLDER_HINT = "rename the folder so that it does not end in .pdf"
 CHANGED_HINT = "it is read again once it has settled"
-
-
-def identity_of(status: os.stat_result) -> FileIdentity:
-    """What tells one state of a file from another without reading it."""
-    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def same_content(one: FileIdentity, other: FileIdentity) -> bool:
-    """Whether nothing was written between the two. A rename or chmod in between, which moves ctime, is no change."""
-    return (one.device, one.inode, one.size, one.mtime_ns) == (other.device, other.inode, other.size, other.mtime_ns)
 
 
 def shown(path: bytes | Path) -> str:

@@ -6,7 +6,8 @@ languages, locks itself in, says `ready`, and answers each picture with one `pag
 
 import os
 
-from ingest import frames, landlock, limits, seccomp
+from ingest import frames, limits
+from ingest.lockdown import claim_stdout, lock_in
 from ingest.tesseract import NotInstalled, Tesseract
 
 _FOREVER = 10 * 365 * 86_400.0
@@ -16,7 +17,7 @@ _WARM_UP = (64, 64)
 def main(arguments: list[str]) -> None:
     """`arguments`: the parent's process id, the folder of the language data, the languages, the memory in bytes, niceness."""
     _, data, languages, memory, niceness = arguments
-    output = _claim_stdout()
+    output = claim_stdout()
     os.nice(int(niceness))
     try:
         engine = Tesseract(languages.split("+"), data)
@@ -26,11 +27,7 @@ def main(arguments: list[str]) -> None:
     width, height = _WARM_UP
     engine.read(b"\xff" * width * height, width, height, 70, 1)
     bounds = limits.Limits(memory_bytes=int(memory), document_seconds=_FOREVER)
-    limits.apply(bounds, 0)
-    sandbox = {
-        "landlock": landlock.abi() if landlock.restrict() else 0,
-        "seccomp": int(seccomp.restrict((1, 2, output))),
-    }
+    sandbox = lock_in(bounds, output)
     _send(output, {"type": "ready", "version": engine.version, "sandbox": sandbox})
     try:
         while _answer_one(engine, output):
@@ -78,11 +75,3 @@ def _send(output: int, message: dict[str, object]) -> None:
     data = memoryview(frames.encode(message))
     while data:
         data = data[os.write(output, data) :]
-
-
-def _claim_stdout() -> int:
-    """Keep the pipe for messages alone; what a library prints goes to stderr, which refuses more rather than block."""
-    os.set_blocking(2, False)
-    output = os.dup(1)
-    os.dup2(2, 1)
-    return output

@@ -20,7 +20,7 @@ from threading import Event
 from types import TracebackType
 from typing import NoReturn, Self
 
-from ingest import errors, frames, landlock, seccomp
+from ingest import errors, frames
 from ingest.deadline import Deadline
 from ingest.drawn import Drawing, decode_image
 from ingest.forkserver import PARSERS
@@ -44,11 +44,6 @@ _DISK_HINT = "check the disk (dmesg); it is tried again by itself"
 _KILLED_HINT = "see whether memory is left (`docent doctor`); it is tried again by itself"
 _STUCK_HINT = "see whether the disk answers and the machine is not overloaded; it is tried again by itself"
 _LIMIT_HINT = "split it into smaller files, or print it to PDF anew"
-
-
-def capabilities() -> dict[str, int]:
-    """What the kernel offers to lock the parser in: Landlock's version (0: none), seccomp (0 or 1)."""
-    return {"landlock": landlock.abi(), "seccomp": int(seccomp.supported())}
 
 
 def open_extraction(

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest.identity import identity_of
 from ingest.ignored import is_ignored
 from ingest.stability import Entry, Kind
+from ingest.types import identity_of
 
 _DOCUMENT_SUFFIX = b".pdf"
 _NETWORK_TYPES = """

@@ -5,6 +5,7 @@ A `Page`'s text is the page's own text, character for character; a `Chunk`'s tex
 ligatures and white space resolved), and `Chunk.words` maps each of its words back to the page's own.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -236,3 +237,13 @@ class Sink(Protocol):
 
     def complete(self) -> None:
         """Make this revision the one that answers, and drop the one before it, in one transaction."""
+
+
+def identity_of(status: os.stat_result) -> FileIdentity:
+    """What tells one state of a file from another without reading it."""
+    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def same_content(one: FileIdentity, other: FileIdentity) -> bool:
+    """Whether nothing was written between the two. A rename or chmod in between, which moves ctime, is no change."""
+    return (one.device, one.inode, one.size, one.mtime_ns) == (other.device, other.inode, other.size, other.mtime_ns)

@@ -24,9 +24,9 @@ from models.leaving import Leaver
 from models.line import Ticket
 from models.loading import Loader
 from models.need import Need
-from models.protocol import LoadSettings
 from models.residents import Resident, ResidentAdapter
 from models.roster import Held, Roster
+from models.types import LoadSettings
 
 _TURN_S: Final = 1.0
 _TURN_LOADS: Final = 2.0

@@ -34,17 +34,9 @@ from models.gguf_reader import read_head
 from models.install import Installer, Progress, finish_file, id_from_name, installer, no_progress, sha256_of
 from models.peft import changes, convert
 
-__all__ = ["FILE", "AdapterBase", "AdapterCatalog", "AdapterNotes", "AdapterRef", "AdapterSpec", "check_fits"]
+__all__ = ["FILE", "AdapterBase", "AdapterCatalog", "AdapterNotes", "AdapterSpec", "check_fits"]
 
 NO_NOTES: Final = AdapterNotes()
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterRef:
-    """An adapter asked for, with the strength it is applied with."""
-
-    id: str
-    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,14 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Literal, Protocol
 
 from models.engine import DecodeFailed, NoRoom, Piece, Sampler
+from models.engine.samplers import Choice
 from models.job import Job
-from models.output import Choice, ungrammatical
+from models.output import ungrammatical
 from models.prefixes import common
-from models.protocol import Event, Finished, Started, Usage
+from models.protocol import Event, Finished, Started
 from models.sequences import AdapterSet, Maker, Memory, Sequences, exact
 from models.speculation import Costs
+from models.types import Usage
 
 __all__ = ["AdapterSet", "Batcher", "Job", "Runtime"]
 

@@ -26,7 +26,6 @@ from models.protocol import (
     Generate,
     Load,
     Loaded,
-    LoadSettings,
     ProtocolError,
     Refused,
     Request,
@@ -38,6 +37,7 @@ from models.protocol import (
     encode,
     path_text,
 )
+from models.types import LoadSettings
 
 _END_S: Final = 60.0
 _LAST_WORDS_S: Final = 2.0

@@ -15,8 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from models.memory import measure
-from models.need import Measured
+from models.memory import Measured, measure
 
 _log = logging.getLogger(__name__)
 _LIBRARY: Final = "pynvml"  # the package nvidia-ml-py provides it

@@ -11,7 +11,8 @@ from typing import Final
 
 from models.dry_run_messages import MAX_REPORT, Report, decode_report
 from models.process import Process, Spawner
-from models.protocol import HEADER_BYTES, Load, LoadSettings, ProtocolError, encode, path_text
+from models.protocol import HEADER_BYTES, Load, ProtocolError, encode, path_text
+from models.types import LoadSettings
 
 MODULE: Final = "models.engine.dry_run"
 _END_S: Final = 2.0

@@ -6,10 +6,28 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.protocol import ProtocolError
-from models.sizes import Sizes
 
 MAX_REPORT: Final = 1 << 20
 _LENGTH: Final = struct.Struct(">I")
+
+
+class Sizes(BaseModel):
+    """What a load would take, by llama.cpp's names of devices (`CPU`, `CUDA0`) and buffers (`CPU_REPACK`, `CUDA_Host`).
+
+    `layers`: where each layer's weights go, the output's last. `unmoved`: how many of the tensors go where llama.cpp would
+    like them best; None if it is not told. `kv` in bytes by device; `state` (of recurrent layers), `compute` and `output`
+    in bytes by buffer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: tuple[str, ...] = Field(min_length=1)
+    repacks: bool
+    moved: int = Field(ge=0)
+    kv: dict[str, int]
+    state: dict[str, int]
+    compute: dict[str, int] = Field(min_length=1)
+    output: dict[str, int] = Field(min_length=1)
 
 
 class Report(BaseModel):

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Final
 
-from models.dry_run_messages import Report
+from models.dry_run_messages import Report, Sizes
 from models.gguf import KV_BYTES, GgufHeader
 from models.layers import INPUT, Weights, cells_of
-from models.need import RAM, Measured, Need, Part, PartName
-from models.protocol import LoadSettings
-from models.sizes import Sizes
+from models.memory import RAM, Measured
+from models.need import Need, Part, PartName
+from models.types import LoadSettings
 
 _DRAFTED: Final = 16  # see models.engine.loading.outputs
 _MASK_BYTES: Final = 2

@@ -22,12 +22,13 @@ from models.dry_run import MODULE, DryRunFailed, dry_run
 from models.dry_run_messages import Report
 from models.estimate import estimate, from_dry_run, with_measured
 from models.measurements import Measurements
-from models.need import RAM, Measured, Need, Part
+from models.memory import RAM, Measured
+from models.need import Need, Part
 from models.placement import devices_of_layers, fitting_layers
 from models.process import Spawner
-from models.protocol import LoadSettings
 from models.repack import repacked_here
 from models.smaller import smaller_settings
+from models.types import LoadSettings
 
 _log = logging.getLogger(__name__)
 _TRIES: Final = 4

@@ -17,7 +17,7 @@ import gguf
 from models.errors import InvalidModelFile
 from models.gguf_reader import Array, GgufHead, Tensor, Value, read_head
 from models.layers import LayerCache, Weights, cache_by_layer, weights_by_layer
-from models.protocol import KvType
+from models.types import KvType
 
 KV_BYTES: Final[Mapping[KvType, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 

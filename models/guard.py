@@ -8,7 +8,6 @@ text. A content without such text is tokenised exactly as without the guard.
 
 import re
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use
@@ -49,9 +48,3 @@ class ControlGuard:
     def _take(self, match: re.Match[str]) -> str:
         self._masked.append(match.group())
         return f"{_OPEN}{self._key}:{len(self._masked) - 1}{_CLOSE}"
-
-
-def control_pattern(texts: Iterable[str]) -> re.Pattern[str] | None:
-    """One expression that finds any of the control tokens' texts, longest first; None when there are none."""
-    longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None

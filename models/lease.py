@@ -5,7 +5,6 @@ Rule: a generation that is closed, or whose lease ends, is cancelled in the chil
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -15,10 +14,8 @@ from models.catalog import ModelSpec
 from models.child import Channel, Child
 from models.errors import InvalidPrompt, ModelBusy
 from models.protocol import (
-    MOST_LOGPROBS,
     AdapterUse,
     Chat,
-    ChatMessage,
     Count,
     Counted,
     Event,
@@ -28,13 +25,19 @@ from models.protocol import (
     ProtocolError,
     Raw,
     Refused,
-    Sampling,
     Started,
-    TemplateSource,
     Text,
-    TokenLogprob,
-    Usage,
     path_text,
+)
+from models.types import (
+    GREEDY,
+    MOST_LOGPROBS,
+    ChatMessage,
+    FinalPiece,
+    Piece,
+    Sampling,
+    TemplateSource,
+    TextPiece,
 )
 
 _KINDS: Final = {
@@ -42,35 +45,6 @@ _KINDS: Final = {
     "InvalidPrompt": errors.InvalidPrompt,
     "InvalidModelFile": errors.InvalidModelFile,
 }
-
-GREEDY: Final = Sampling()
-
-
-@dataclass(frozen=True, slots=True)
-class TextPiece:
-    """Some more of the answer, never a cut character; empty only if there are `logprobs` of tokens without text."""
-
-    text: str
-    logprobs: tuple[TokenLogprob, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FinalPiece:
-    """The end of an answer, always the last piece. Times in seconds.
-
-    `drafted` tokens were guessed beforehand, `accepted` of them rightly; `dropped` messages of the chat were left out.
-    """
-
-    finish_reason: Literal["stop", "length"]
-    usage: Usage
-    prefill_s: float
-    decode_s: float
-    drafted: int = 0
-    accepted: int = 0
-    dropped: int = 0
-
-
-Piece = TextPiece | FinalPiece
 
 
 class Generation(AsyncIterator[Piece]):

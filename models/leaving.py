@@ -12,7 +12,8 @@ from models.budget import Proceed
 from models.child import Child
 from models.decisions import Kind
 from models.errors import ModelCrashed, ModelError
-from models.need import RAM, Measured, Part
+from models.memory import RAM, Measured
+from models.need import Part
 from models.protocol import Trim, Trimmed
 from models.residents import Resident
 from models.roster import Roster

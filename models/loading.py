@@ -17,11 +17,12 @@ from models.child import Child
 from models.errors import ModelCrashed, ModelError, ModelLoadFailed
 from models.estimator import Estimator
 from models.leaving import Leaver
-from models.need import RAM, Need, Part
+from models.memory import RAM
+from models.need import Need, Part
 from models.process import Spawner
-from models.protocol import LoadSettings
 from models.residents import Resident
 from models.roster import Roster
+from models.types import LoadSettings
 
 _GROWTH_BYTES: Final = 4 << 20  # six small models in a soak of 500 operations grew by 0.4 to 2.9 MB
 

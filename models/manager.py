@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from models.acquiring import Acquirer, Wish
-from models.adapters import AdapterCatalog, AdapterRef, AdapterSpec, check_fits
+from models.adapters import AdapterCatalog, AdapterSpec, check_fits
 from models.background import BackgroundLoads
 from models.budget import Holder
 from models.catalog import Catalog, ModelSpec
@@ -25,8 +25,8 @@ from models.lease import Lease
 from models.leaving import Leaver
 from models.loading import Loader
 from models.measurements import Measurements
-from models.memory import measure
-from models.need import RAM, Measured, Need
+from models.memory import RAM, Measured, measure
+from models.need import Need
 from models.options import STANDARD, ModelDefaults
 from models.pins import Pins
 from models.pressure import Pressure
@@ -35,6 +35,7 @@ from models.psi import Probe, Reading
 from models.report import MemoryReport, holder_reports
 from models.residents import ModelState, Resident
 from models.roster import Held, Roster
+from models.types import AdapterRef
 from models.watching import Watch
 
 __all__ = ["Manager", "ModelDefaults", "ModelState"]

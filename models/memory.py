@@ -4,15 +4,30 @@ Rule: what is read of a process is what /proc tells anybody, so that it works fo
 where /proc is hidden, it is None. It costs microseconds: `status` has counters, `smaps` would walk every page.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from models.need import Measured
-
 _SHARE = 0.8
 _OWN: Final = ("RssAnon", "RssShmem", "VmSwap")
+
+
+RAM: Final = "ram"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a child really uses: its own memory, file pages it has mapped (libraries too), and memory of each GPU.
+
+    `private` is what would come back if it ended: anonymous and shared memory, swapped pages included.
+    """
+
+    private: int
+    mapped: int = 0
+    gpus: Mapping[str, int] = field(default_factory=dict)
 
 
 def default_budget(cgroup_root: Path = Path("/sys/fs/cgroup"), cgroup_file: Path = Path("/proc/self/cgroup")) -> int:

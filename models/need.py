@@ -9,10 +9,10 @@ that were only read to make another copy of them (weights that llama.cpp rearran
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-RAM: Final = "ram"
+from models.memory import RAM
 
 PartName = Literal["weights", "mapped", "kv", "compute", "cache", "adapters", "process"]
 Source = Literal["header", "dry run", "measured"]
@@ -58,18 +58,6 @@ class Need:
     def of(self, name: PartName) -> int:
         """Bytes of one part over all devices."""
         return sum(part.bytes for part in self.parts if part.name == name)
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a child really uses: its own memory, file pages it has mapped (libraries too), and memory of each GPU.
-
-    `private` is what would come back if it ended: anonymous and shared memory, swapped pages included.
-    """
-
-    private: int
-    mapped: int = 0
-    gpus: Mapping[str, int] = field(default_factory=dict)
 
 
 def total(parts: Iterable[Part]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from models.protocol import KvType, LoadSettings, Sampling
+from models.types import KvType, LoadSettings, Sampling
 
 AUTOMATIC: Final = -1
 

@@ -6,19 +6,11 @@ cut off by a stop string is not told of.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from models.protocol import Refused, Text, TokenLogprob
+from models.engine.samplers import Choice
+from models.protocol import Refused, Text
 from models.streaming import TextStream
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A chosen token, and how likely it was if the request asked for that; or why none could be chosen."""
-
-    token: int
-    logprob: TokenLogprob | None = None
-    refused: str = ""
+from models.types import TokenLogprob
 
 
 class Output:

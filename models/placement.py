@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from models.estimate import gpu_overhead, layer_bytes
 from models.gguf import GgufHeader
-from models.need import RAM
-from models.protocol import LoadSettings
+from models.memory import RAM
+from models.types import LoadSettings
 
 
 def fitting_layers(header: GgufHeader, settings: LoadSettings, limits: Mapping[str, int]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from models.budget import Holder
-from models.need import RAM
+from models.memory import RAM
 from models.psi import Reading
 from models.roster import Roster
 

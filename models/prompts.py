@@ -10,8 +10,9 @@ from typing import Final, Literal
 from models.engine import Engine
 from models.errors import ContextOverflow
 from models.guard import ControlGuard, Part
-from models.protocol import Chat, ChatMessage, Prompt, Raw, TemplateSource
+from models.protocol import Chat, Prompt, Raw
 from models.templates import CHATML, ChatTemplate, merge_system, takes_system_role
+from models.types import ChatMessage, TemplateSource
 
 _LONGEST_TOKEN: Final = 512  # characters; the longest tokens of common vocabularies are runs of 128 spaces
 _KEPT_FREE: Final = 4  # a chat that loses turns leaves this part of the context to its answer

@@ -10,89 +10,41 @@ import struct
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+
+from models.types import (
+    MOST_LOGPROBS,
+    ChatMessage,
+    LoadSettings,
+    Sampling,
+    TemplateSource,
+    TokenLogprob,
+    Usage,
+    UserText,
+    Value,
+)
 
 MAX_FRAME: Final = 16 * 1024 * 1024
-MOST_LOGPROBS: Final = 20
 _LENGTH: Final = struct.Struct(">I")
 HEADER_BYTES: Final = _LENGTH.size
-
-KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 
 
 class ProtocolError(Exception):
     """The other side sent something that is not a message; the connection cannot be used any further."""
 
 
-def _unicode(text: object) -> object:
-    """Half a surrogate pair, as file names and broken clients bring it, becomes a question mark."""
-    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
-
-
-UserText = Annotated[str, BeforeValidator(_unicode)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
-ByteText = Annotated[str, Field(pattern="^[\x00-\xff]*$")]
-"""One character for each byte, as in path_text."""
-Logprob = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LoadSettings(_Message):
-    """How a model is loaded. `context` is the most tokens of one request; all requests share `cells` tokens of KV.
-
-    `cache_bytes` is the most memory for KV of earlier prompts outside the cells; `template` replaces the file's own.
-    """
-
-    context: int = Field(default=4096, ge=16)
-    cells: int | None = Field(default=None, ge=16)
-    parallel: int = Field(default=4, ge=1, le=64)
-    batch: int = Field(default=128, ge=16, le=8192)
-    threads: int = Field(default=2, ge=1, le=1024)
-    kv_type: KvType = "f16"
-    gpu_layers: int = Field(default=0, ge=0)
-    cache_bytes: int = Field(default=0, ge=0)
-    flash_attention: bool = True  # less memory, and cells of others cost no time; but llama.cpp sums in 16 bits
-    template: str | None = None
-
-
-class Sampling(_Message):
-    """How the next token is chosen. Temperature 0 takes the likeliest; without a seed every run differs.
-
-    `top_k` 0 draws from the whole vocabulary, which costs milliseconds a token; 40 is llama.cpp's own default.
-    The penalties look at the last `penalty_tokens` tokens of prompt and answer. `logit_bias` adds to tokens' scores.
-    """
-
-    temperature: float = Field(default=0.0, ge=0.0, le=10.0)
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    top_k: int = Field(default=40, ge=0, lt=2**31)
-    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
-    repeat_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
-    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
-    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
-    penalty_tokens: int = Field(default=64, ge=0, le=1 << 20)
-    logit_bias: tuple[tuple[int, float], ...] = Field(default=(), max_length=1024)
-    seed: int | None = Field(default=None, ge=0, lt=2**32)
-
-
-class ChatMessage(_Message):
-    """One turn of a conversation."""
-
-    role: str = Field(pattern=r"^[a-z_]{1,32}$")
-    content: UserText
-
-
-class Chat(_Message):
+class Chat(Value):
     """A prompt made from messages by the model's chat template; control tokens written in a content stay plain text."""
 
     kind: Literal["chat"] = "chat"
     messages: tuple[ChatMessage, ...] = Field(min_length=1)
 
 
-class Raw(_Message):
+class Raw(Value):
     """A prompt as it stands. `bos` puts the model's begin token in front; `special` reads control tokens in it."""
 
     kind: Literal["raw"] = "raw"
@@ -104,7 +56,7 @@ class Raw(_Message):
 Prompt = Annotated[Chat | Raw, Field(discriminator="kind")]
 
 
-class AdapterUse(_Message):
+class AdapterUse(Value):
     """A LoRA adapter for one request; `key` is the hash of its content."""
 
     key: str
@@ -112,13 +64,13 @@ class AdapterUse(_Message):
     scale: float = Field(allow_inf_nan=False)
 
 
-class Load(_Message):
+class Load(Value):
     type: Literal["load"] = "load"
     path: str  # see path_text
     settings: LoadSettings
 
 
-class Generate(_Message):
+class Generate(Value):
     """One answer. `grammar` is GBNF, `json_schema` the text of a JSON schema: at most one of them. `logprobs` asks for
     that many of the likeliest tokens beside each chosen one. `overflow` tells what happens to a chat that does not fit:
     it is refused, or loses its oldest turns, but never its system messages nor its last turn. KV of another `scope` is
@@ -140,18 +92,18 @@ class Generate(_Message):
     scope: str = ""
 
 
-class Count(_Message):
+class Count(Value):
     type: Literal["count"] = "count"
     id: int
     prompt: Prompt
 
 
-class Cancel(_Message):
+class Cancel(Value):
     type: Literal["cancel"] = "cancel"
     id: int
 
 
-class Trim(_Message):
+class Trim(Value):
     """Give memory back: these adapters, by key, as soon as no request uses them, and KV outside the cells over
     `cache_bytes`. Answered by `Trimmed`.
     """
@@ -162,29 +114,7 @@ class Trim(_Message):
     cache_bytes: int | None = Field(default=None, ge=0)
 
 
-class Usage(_Message):
-    """Exact token counts. The end-of-answer token is not counted as part of the answer.
-
-    `cached_tokens` of the prompt were not processed, because their KV was there.
-    """
-
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
-    cached_tokens: int = Field(default=0, ge=0)
-
-
-class TokenLogprob(_Message):
-    """A token's bytes, its natural-log probability, and likewise the likeliest tokens in its place, likeliest first."""
-
-    data: ByteText
-    logprob: Logprob
-    top: tuple[tuple[ByteText, Logprob], ...] = ()
-
-
-TemplateSource = Literal["gguf", "chatml", "configured"]
-
-
-class Loaded(_Message):
+class Loaded(Value):
     """The model is ready. `context` is what one request may use, at most what was asked for."""
 
     type: Literal["loaded"] = "loaded"
@@ -194,7 +124,7 @@ class Loaded(_Message):
     seconds: Seconds
 
 
-class Failed(_Message):
+class Failed(Value):
     """The model could not be loaded; the child ends after it."""
 
     type: Literal["failed"] = "failed"
@@ -202,7 +132,7 @@ class Failed(_Message):
     hint: UserText
 
 
-class Started(_Message):
+class Started(Value):
     """Work on the prompt begins; `dropped` messages were left out of it."""
 
     type: Literal["started"] = "started"
@@ -211,14 +141,14 @@ class Started(_Message):
     dropped: int = Field(default=0, ge=0)
 
 
-class Text(_Message):
+class Text(Value):
     type: Literal["text"] = "text"
     id: int
     text: str = Field(max_length=1 << 20)
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-class Finished(_Message):
+class Finished(Value):
     """`drafted` tokens of the answer were guessed beforehand, `accepted` of them rightly. Times in seconds."""
 
     type: Literal["finished"] = "finished"
@@ -234,7 +164,7 @@ class Finished(_Message):
 RefusedKind = Literal["ContextOverflow", "InvalidPrompt", "InvalidModelFile"]
 
 
-class Refused(_Message):
+class Refused(Value):
     """This request was refused; others go on."""
 
     type: Literal["refused"] = "refused"
@@ -245,13 +175,13 @@ class Refused(_Message):
     hint: UserText
 
 
-class Counted(_Message):
+class Counted(Value):
     type: Literal["counted"] = "counted"
     id: int
     tokens: int = Field(ge=0)
 
 
-class Trimmed(_Message):
+class Trimmed(Value):
     """What adapters and KV outside the cells hold now, in bytes."""
 
     type: Literal["trimmed"] = "trimmed"
@@ -260,7 +190,7 @@ class Trimmed(_Message):
     cache: Bytes
 
 
-class Alive(_Message):
+class Alive(Value):
     """Sent about once a second while there is work, so that a hanging child can be told from a slow one."""
 
     type: Literal["alive"] = "alive"

@@ -11,9 +11,9 @@ from models.budget import Holder
 from models.catalog import ModelSpec
 from models.child import Child
 from models.errors import ModelError
-from models.memory import cpu_seconds
-from models.need import RAM, Measured, Need, Part, PartName, Source, total
-from models.protocol import LoadSettings
+from models.memory import RAM, Measured, cpu_seconds
+from models.need import Need, Part, PartName, Source, total
+from models.types import LoadSettings
 
 StateName = Literal["installed", "loading", "loaded", "failed"]
 

@@ -12,7 +12,7 @@ from models.budget import Holder, Plan, Proceed, Wait, plan
 from models.catalog import Catalog, ModelSpec
 from models.decisions import Decision, Journal
 from models.line import Line
-from models.need import Measured
+from models.memory import Measured
 from models.options import STANDARD, ModelDefaults
 from models.pins import Pins
 from models.residents import ModelState, Resident, StateName

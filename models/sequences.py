@@ -10,8 +10,9 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Protocol
 
 from models.cells import Cells
+from models.engine.core import State
 from models.prefixes import Match, Prefix, Prefixes, Tokens, as_tokens
-from models.states import State, States
+from models.states import States
 
 AdapterSet = tuple[tuple[str, float], ...]
 Maker = tuple[AdapterSet, str]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from models.dry_run_messages import Sizes
 
 _MIB: Final = 1024 * 1024
 _LAYER: Final = re.compile(r"load_tensors: layer +\d+ assigned to device (\S+?),")
@@ -22,25 +22,6 @@ _BUFFER: Final = re.compile(r": +(\S+) +(.*?)(RS|state|compute|output) buffer si
 
 class LogNotUnderstood(Exception):
     """llama.cpp's log does not have what it used to have."""
-
-
-class Sizes(BaseModel):
-    """What a load would take, by llama.cpp's names of devices (`CPU`, `CUDA0`) and buffers (`CPU_REPACK`, `CUDA_Host`).
-
-    `layers`: where each layer's weights go, the output's last. `unmoved`: how many of the tensors go where llama.cpp would
-    like them best; None if it is not told. `kv` in bytes by device; `state` (of recurrent layers), `compute` and `output`
-    in bytes by buffer.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    layers: tuple[str, ...] = Field(min_length=1)
-    repacks: bool
-    moved: int = Field(ge=0)
-    kv: dict[str, int]
-    state: dict[str, int]
-    compute: dict[str, int] = Field(min_length=1)
-    output: dict[str, int] = Field(min_length=1)
 
 
 def sizes_in(lines: Iterable[str]) -> Sizes:

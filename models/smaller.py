@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from models.gguf import GgufHeader
-from models.need import RAM, Need
+from models.memory import RAM
+from models.need import Need
 from models.placement import fitting_layers
-from models.protocol import KvType, LoadSettings
+from models.types import KvType, LoadSettings
 
 NeedOf = Callable[[LoadSettings], Need]
 

@@ -5,12 +5,8 @@ Rule: never more than the limit; what was not used for longest goes first.
 
 from collections.abc import Hashable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from models.engine.core import State
 from models.prefixes import Match, Prefix, Prefixes, Tokens
-
-State = NDArray[np.uint8]
 
 
 class States:

@@ -13,7 +13,7 @@ from models.background import BackgroundLoads
 from models.devices import Devices
 from models.estimator import Estimator
 from models.leaving import Leaver
-from models.need import RAM, Measured
+from models.memory import RAM, Measured
 from models.pressure import Pressure
 from models.residents import Resident
 from models.roster import Roster

@@ -26,9 +26,9 @@ ONE_IMPORTER = {
     "watchdog": {"ingest/watch.py"},
 }
 VALUES = {
-    "models.adapters.AdapterRef", "models.lease.TextPiece", "models.lease.FinalPiece", "ingest.identity", "ingest.ignored",
+    "ingest.identity", "ingest.ignored",
     "ingest.sentences.sentence_lengths",
-    "ingest.errors", "ingest.heaps", "ingest.types", "ingest.watch.Changes", "models.errors", "models.options", "models.protocol", "models.providers.base", "models.manifest", "models.catalog",
+    "ingest.errors", "ingest.heaps", "ingest.types", "ingest.watch.Changes", "models.errors", "models.options", "models.protocol", "models.types", "models.providers.base", "models.manifest", "models.catalog",
 }  # fmt: skip
 """What the appliance may use everywhere: errors, values and protocols; concrete classes only where they are made."""
 

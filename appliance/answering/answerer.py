@@ -24,9 +24,8 @@ from appliance.config import Settings
 from appliance.errors import outcome
 from appliance.retrieval.search import Found
 from appliance.views import passage_view
-from models.adapters import AdapterRef
 from models.errors import InvalidModelFile, ModelError, NotSupported, UnknownAdapter, UnknownModel
-from models.protocol import Sampling
+from models.types import AdapterRef, Sampling
 
 T = TypeVar("T")
 Collections = Collection[bytes] | None

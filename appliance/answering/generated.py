@@ -9,9 +9,7 @@ from appliance import wire
 from appliance.answering.markers import MarkerFilter
 from appliance.answering.packing import pack
 from appliance.store.rows import PassageRow
-from models.adapters import AdapterRef
-from models.lease import FinalPiece, TextPiece
-from models.protocol import ChatMessage, Sampling
+from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece
 
 
 class Generating(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from appliance.answering.prompts import messages, passage_text
 from appliance.store.rows import PassageRow
 from models.errors import ContextOverflow
-from models.protocol import ChatMessage
+from models.types import ChatMessage
 
 _LEAST_ANSWER = 16
 _MARGIN = 8

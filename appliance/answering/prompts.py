@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from appliance.store.names import display
 from appliance.store.rows import PassageRow
-from models.protocol import ChatMessage
+from models.types import ChatMessage
 
 _RULES = (
     "You answer questions from numbered passages of documents.\n"

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from appliance import wire
 from appliance.errors import InvalidRequest
-from models.adapters import AdapterRef
 from models.errors import UnknownAdapter, UnknownModel
+from models.types import AdapterRef
 
 EXTRACTIVE = "extractive"
 DOCENT = "docent"

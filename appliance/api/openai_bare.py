@@ -18,7 +18,7 @@ from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_
 from appliance.errors import ANY_DOCENT_ERROR
 from appliance.model_desk import Generated
 from appliance.rights import Peer
-from models.protocol import TokenLogprob
+from models.types import TokenLogprob
 
 Pieces = AsyncGenerator[tuple[int, Generated], None]
 

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Iterable
 from typing import Any
 
-from models.protocol import TokenLogprob
+from models.types import TokenLogprob
 
 Json = dict[str, Any]
 

@@ -14,7 +14,7 @@ from appliance import openai_wire, wire
 from appliance.api.openai_shapes import Target
 from appliance.errors import InvalidRequest
 from appliance.model_desk import DEFAULT_TEMPERATURE, GenerateRequest
-from models.protocol import ChatMessage, Sampling
+from models.types import ChatMessage, Sampling
 
 _TOOLS: Final = "tools are not supported, ask for JSON with response_format instead"
 _OWN: Final = "it belongs to another server, see docs/api.md for what is taken"

@@ -21,7 +21,7 @@ from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
 from appliance.wire import Status
-from ingest import sandbox
+from ingest import lockdown
 from ingest.errors import ParserKilled
 from ingest.ocr import Ocr, OcrFailed, OcrSettings, packages, probe
 from models.psi import Probe
@@ -100,7 +100,7 @@ def database(_: Places) -> Finding:
 
 def landlock(_: Places) -> Finding:
     """The kernel can lock the PDF parser out of the file system."""
-    version = sandbox.capabilities()["landlock"]
+    version = lockdown.capabilities()["landlock"]
     if version:
         return Finding("landlock", "ok", f"version {version}: the PDF parser can open no file")
     hint = "use a kernel of 5.13 or newer with landlock in its list of security modules (lsm=)"
@@ -109,7 +109,7 @@ def landlock(_: Places) -> Finding:
 
 def seccomp(_: Places) -> Finding:
     """The kernel can limit the PDF parser's system calls."""
-    if sandbox.capabilities()["seccomp"]:
+    if lockdown.capabilities()["seccomp"]:
         return Finding("seccomp", "ok", "the PDF parser's system calls are limited")
     hint = "use a kernel with CONFIG_SECCOMP_FILTER on x86-64 or ARM64"
     return Finding("seccomp", "warning", "missing: the PDF parser's system calls are not limited", hint)

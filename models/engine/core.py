@@ -18,14 +18,16 @@ from models.engine.batch import Batch, Piece
 from models.engine.failure import DecodeFailed, NoRoom
 from models.engine.loading import is_rigid, load_model, make_context, outputs
 from models.engine.log import process_log
-from models.engine.samplers import Sampler
+from models.engine.samplers import Choice, Sampler
 from models.engine.vocabulary import Vocabulary
 from models.grammar import Guide
-from models.output import Choice
-from models.protocol import LoadSettings, Sampling, path_bytes
-from models.states import State
+from models.protocol import path_bytes
+from models.types import LoadSettings, Sampling
 
 _NO_CELLS: Final = 1  # what llama_decode gives then
+
+
+State = NDArray[np.uint8]
 
 
 class Engine:

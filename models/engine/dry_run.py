@@ -23,8 +23,9 @@ from models.engine.vocabulary import Vocabulary
 from models.errors import ModelLoadFailed
 from models.limits import extra_memory, harden
 from models.memory import measure
-from models.protocol import HEADER_BYTES, Load, LoadSettings, ProtocolError, decode_request, frame_length, path_bytes
+from models.protocol import HEADER_BYTES, Load, ProtocolError, decode_request, frame_length, path_bytes
 from models.sizes import LogNotUnderstood, sizes_in
+from models.types import LoadSettings
 
 _MEMORY: Final = 2 * 1024**3  # a vocabulary of a million entries takes a third of it
 _LOG: Final = 4 * 1024**2

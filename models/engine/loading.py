@@ -6,7 +6,8 @@ import llama_cpp as llama
 
 from models.engine.log import process_log
 from models.errors import ModelLoadFailed
-from models.protocol import LoadSettings, path_bytes
+from models.protocol import path_bytes
+from models.types import LoadSettings
 
 _KV_TYPES: Final = {
     "f32": llama.GGML_TYPE_F32,

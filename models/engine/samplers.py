@@ -7,6 +7,7 @@ Rule: `choose` takes what it chose as said; so with a draft it is called once fo
 import ctypes
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import llama_cpp as llama
@@ -17,13 +18,21 @@ from models.engine.vocabulary import Vocabulary
 from models.errors import InvalidPrompt
 from models.grammar import NO_TOKEN, GrammarError, GrammarTooComplex, Guide
 from models.limits import TimeIsUp, cpu_time
-from models.output import Choice
-from models.protocol import Sampling, TokenLogprob
+from models.types import Sampling, TokenLogprob
 
 _CANDIDATE: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 _MOST_CANDIDATES: Final = 256  # of a grammar, where top_k sets no limit
 _IMPOSSIBLE: Final = -9999.0
 _GRAMMAR_SECONDS: Final = 0.5  # for one token: others wait meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A chosen token, and how likely it was if the request asked for that; or why none could be chosen."""
+
+    token: int
+    logprob: TokenLogprob | None = None
+    refused: str = ""
 
 
 class Sampler:

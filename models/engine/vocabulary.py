@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Final
 
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from models.engine.failure import DecodeFailed
 from models.grammar.guide import NO_TOKEN
-from models.guard import control_pattern
 
 _CONTROL: Final = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
 
@@ -115,3 +115,9 @@ class Vocabulary:
         # Some vocabularies ask for an end token too, which would end the prompt before the answer.
         closing = llama.llama_vocab_get_add_eos(self._vocab) and tokens and self.is_end(tokens[-1])
         return tokens[:-1] if closing else tokens
+
+
+def control_pattern(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """One expression that finds any of the control tokens' texts, longest first; None when there are none."""
+    longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from models.errors import InvalidPrompt, NotSupported
-from models.protocol import Sampling
+from models.types import Sampling
 
 Schema = dict[str, object] | bool
 _PLAIN = Sampling()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from models.protocol import ChatMessage, Sampling, Usage
 from models.providers.asked import Schema
+from models.types import ChatMessage, Sampling, Usage
 
 ProviderKind = Literal["ollama", "openai", "transformers"]
 FinishReason = Literal["stop", "length"]

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.protocol import Sampling, Usage
 from models.providers.base import Delta, FinishReason, Job, ProviderSpec
 from models.providers.remarks import remark, shown
 from models.providers.transport import Endpoint
+from models.types import Sampling, Usage
 
 _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "": "stop"}
 _Count = Annotated[int, Field(ge=0, le=1 << 40)]

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.protocol import Sampling, Usage
 from models.providers.asked import refuse
 from models.providers.base import Delta, FinishReason, Job, ProviderSpec
 from models.providers.lines import ServerSentEvents
 from models.providers.remarks import remark, shown
 from models.providers.transport import MAX_LINE, Endpoint
+from models.types import Sampling, Usage
 
 _NAMES: Final = {
     "presence_penalty": ("presence_penalty",),

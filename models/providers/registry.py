@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from models.adapters import AdapterCatalog, AdapterRef
+from models.adapters import AdapterCatalog
 from models.catalog import Catalog, ModelSpec
 from models.errors import NotSupported, UnknownModel
 from models.lease import Lease
@@ -20,6 +20,7 @@ from models.providers.base import ProviderSpec, Upstream
 from models.providers.ollama import OllamaUpstream
 from models.providers.openai import OpenAIUpstream
 from models.providers.remote import Remote, RemoteLease
+from models.types import AdapterRef
 
 AnyLease = Lease | RemoteLease
 

@@ -14,12 +14,11 @@ from types import TracebackType
 from typing import Self
 
 from models.errors import ContextOverflow, InvalidPrompt, ModelError, NotSupported, ProviderFailed, ProviderOpen
-from models.lease import GREEDY, FinalPiece, Piece, TextPiece
-from models.protocol import ChatMessage, Sampling, Usage
 from models.providers.asked import clean, schema_of
 from models.providers.base import Delta, Job, ProviderSpec, Upstream
 from models.providers.breaker import Breaker, Permit
 from models.providers.gauge import TokenGauge
+from models.types import GREEDY, ChatMessage, FinalPiece, Piece, Sampling, TextPiece, Usage
 
 _log = logging.getLogger(__name__)
 _MAX_TEXT = 4 << 20

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ContextOverflow, InvalidPrompt, ModelLoadFailed, NotSupported, ProviderFailed
-from models.protocol import Usage
 from models.providers.asked import refuse
 from models.providers.base import Delta, Job, ProviderSpec
 from models.streaming import TextStream
+from models.types import Usage
 
 
 class TransformersUpstream:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.protocol import ChatMessage
+from models.types import ChatMessage
 from tests.assets.reader_world import RULES, Example
 
 HERE = Path(__file__).resolve().parent

@@ -7,9 +7,10 @@ from threading import Event
 import pymupdf
 import pytest
 
-from ingest import pipeline, sandbox
+from ingest import pipeline
 from ingest.errors import NoText, ParserKilled, Stopped
 from ingest.limits import MIB, Limits
+from ingest.lockdown import capabilities
 from ingest.ocr import Ocr, OcrFailed, OcrSettings, Picture, packages, probe
 from ingest.sandbox import open_extraction
 from ingest.tesseract import as_page
@@ -69,7 +70,7 @@ def test_the_same_scan_gives_the_same_pages_whatever_was_read_before(mixed: Path
 def test_text_recognition_is_locked_in_as_far_as_the_kernel_can() -> None:
     version, locked = probe(Ocr())
     assert version
-    assert locked == sandbox.capabilities()
+    assert locked == capabilities()
 
 
 @needs_tesseract

@@ -10,7 +10,6 @@ from typing import Any
 import pymupdf
 import pytest
 
-from ingest import sandbox
 from ingest.errors import (
     BrokenPdf,
     EmptyFile,
@@ -26,6 +25,7 @@ from ingest.errors import (
 )
 from ingest.identity import open_file
 from ingest.limits import MIB, Limits
+from ingest.lockdown import capabilities
 from ingest.sandbox import open_extraction
 from ingest.types import Page
 from tests.ingest.executed import executed
@@ -150,7 +150,7 @@ def test_names_of_any_bytes_can_be_read_and_are_shown_escaped(tmp_path: Path) ->
 
 def test_the_child_is_locked_in_as_far_as_the_kernel_can(pdf: Path) -> None:
     with open_extraction(pdf) as extraction:
-        assert extraction.sandbox == sandbox.capabilities()
+        assert extraction.sandbox == capabilities()
 
 
 def test_the_hash_is_that_of_the_file_that_is_read(pdf: Path) -> None:

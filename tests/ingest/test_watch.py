@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.identity import identity_of
 from ingest.scan import filesystem, scan
 from ingest.stability import Entry
+from ingest.types import identity_of
 from ingest.watch import Changes, Kind, Watcher
 from tests.mounts import Mounts
 

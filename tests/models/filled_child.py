@@ -16,10 +16,10 @@ import models.worker  # noqa: F401 - weighs what the real child weighs
 from models.engine import Engine
 from models.engine.batch import Piece
 from models.limits import harden
-from models.memory import measure
-from models.need import Measured
+from models.memory import Measured, measure
 from models.prompts import PromptBuilder
-from models.protocol import LoadSettings, path_text
+from models.protocol import path_text
+from models.types import LoadSettings
 
 
 def run(path: Path, settings: LoadSettings, tokens: int) -> dict[str, int]:

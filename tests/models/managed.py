@@ -10,9 +10,9 @@ from typing import Any
 
 from models.adapters import AdapterCatalog
 from models.catalog import Catalog
-from models.lease import FinalPiece, Generation, Lease, TextPiece
+from models.lease import Generation, Lease
 from models.manager import Manager, ModelDefaults
-from models.protocol import ChatMessage, Sampling
+from models.types import ChatMessage, FinalPiece, Sampling, TextPiece
 from tests.gguf_builder import Shape, write_adapter, write_model
 
 HELLO = [ChatMessage(role="user", content="is the pump open?")]

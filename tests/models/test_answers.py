@@ -11,10 +11,10 @@ import pytest
 from models.adapters import AdapterCatalog
 from models.catalog import Catalog
 from models.errors import ContextOverflow, InvalidPrompt
-from models.lease import FinalPiece, Generation, Lease, TextPiece
+from models.lease import Generation, Lease
 from models.manager import Manager
 from models.options import ModelDefaults
-from models.protocol import ChatMessage, Sampling, TokenLogprob
+from models.types import ChatMessage, FinalPiece, Sampling, TextPiece, TokenLogprob
 from tests.gguf_builder import Shape, write_model
 from tests.models.grammar.malformed import MALFORMED
 

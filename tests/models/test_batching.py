@@ -7,9 +7,10 @@ import numpy as np
 
 from models.batching import AdapterSet, Batcher, Job
 from models.engine import Piece, Sampler
-from models.output import Choice, Output
+from models.engine.core import State
+from models.engine.samplers import Choice
+from models.output import Output
 from models.protocol import Event, Finished, Started, Text
-from models.states import State
 
 END = 0
 

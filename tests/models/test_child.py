@@ -10,7 +10,8 @@ import pytest
 from models.child import Child
 from models.errors import ModelCrashed, ModelLoadFailed
 from models.process import Spawner
-from models.protocol import Generate, LoadSettings, Raw
+from models.protocol import Generate, Raw
+from models.types import LoadSettings
 
 SETTINGS = LoadSettings(context=64)
 

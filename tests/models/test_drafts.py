@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from models.batching import Batcher, Job
 from models.engine import Sampler
-from models.output import Choice
+from models.engine.samplers import Choice
 from models.speculation import Costs
 from tests.models.test_batching import Recorder, ends, job, run, size, text_of
 

@@ -9,10 +9,10 @@ from models.dry_run import DryRunFailed, dry_run
 from models.engine.loading import outputs as real_outputs
 from models.estimate import estimate, from_dry_run, outputs
 from models.gguf import read_header
-from models.need import RAM
+from models.memory import RAM
 from models.process import Spawner
-from models.protocol import KvType, LoadSettings
 from models.repack import repacked_here
+from models.types import KvType, LoadSettings
 from tests.gguf_builder import write_garbage, write_model
 from tests.gguf_shapes import REAL, write_shape
 

@@ -9,7 +9,8 @@ from models.engine import Engine
 from models.errors import ContextOverflow, InvalidModelFile, InvalidPrompt, ModelLoadFailed
 from models.output import Output
 from models.prompts import PromptBuilder
-from models.protocol import AdapterUse, Chat, ChatMessage, Finished, LoadSettings, Raw, Sampling, Text, path_text
+from models.protocol import AdapterUse, Chat, Finished, Raw, Text, path_text
+from models.types import ChatMessage, LoadSettings, Sampling
 from tests.gguf_builder import Shape, vocabulary, write_adapter, write_model
 
 TOKENS = vocabulary()[0]

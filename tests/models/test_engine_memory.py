@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from models.engine import Engine, NoRoom, Piece
-from models.protocol import AdapterUse, LoadSettings, path_text
+from models.protocol import AdapterUse, path_text
+from models.types import LoadSettings
 from tests.gguf_builder import write_adapter, write_model
 
 SETTINGS = LoadSettings(context=256, threads=1, parallel=2, flash_attention=False, kv_type="f32")

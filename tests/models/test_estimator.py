@@ -17,10 +17,10 @@ from models.estimate import estimate, outputs
 from models.estimator import Estimator
 from models.gguf import read_header
 from models.measurements import Measurements
-from models.need import RAM, Measured
+from models.memory import RAM, Measured
 from models.process import Spawner
-from models.protocol import LoadSettings
 from models.repack import repacked_here
+from models.types import LoadSettings
 from tests.gguf_builder import Shape, write_model
 from tests.gguf_shapes import REAL, Real, write_shape
 from tests.models.filled_child import run

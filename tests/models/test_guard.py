@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.guard import ControlGuard, Part, control_pattern
+from models.engine.vocabulary import control_pattern
+from models.guard import ControlGuard, Part
 
 CONTROL = control_pattern(["<|im_start|>", "<|im_end|>", "</s>"])
 

@@ -11,12 +11,12 @@ from typing import cast
 import pytest
 
 from models import leaving
-from models.adapters import AdapterRef
 from models.budget import Proceed, Wait
 from models.child import Child
-from models.need import RAM
+from models.memory import RAM
 from models.options import ModelDefaults
 from models.process import Process
+from models.types import AdapterRef
 from tests.models.managed import FAST, kinds, managed, text_of, until
 
 CACHING = ModelDefaults(context=512, threads=1, wait_s=30.0, cache_bytes=1 << 20)

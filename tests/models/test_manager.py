@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models.adapters import AdapterCatalog, AdapterRef
+from models.adapters import AdapterCatalog
 from models.catalog import Catalog
 from models.errors import (
     ContextOverflow,
@@ -24,6 +24,7 @@ from models.errors import (
     UnknownModel,
 )
 from models.manager import Manager, ModelDefaults, ModelState
+from models.types import AdapterRef
 from tests.gguf_builder import write_adapter, write_model
 from tests.models.managed import FAST, HELLO, WARM, Clock, collect, managed, need, states, text_of, until
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from models.measurements import Measurements
-from models.need import RAM, Need, Part
+from models.memory import RAM
+from models.need import Need, Part
 
 NEED = Need((Part("weights", RAM, 100), Part("kv", "gpu0", 7)), "measured")
 

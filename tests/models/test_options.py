@@ -1,7 +1,7 @@
 """What is configured for all models and for one."""
 
 from models.options import ModelDefaults, ModelOptions
-from models.protocol import Sampling
+from models.types import Sampling
 
 OWN = ModelOptions(context=2048, kv_type="q8_0", gpu_layers=3, idle_s=0.0, sampling={"temperature": 0.2, "top_k": 7})
 ALL = ModelDefaults(context=512, gpu_layers=-1, models={"m": OWN})

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from models.engine import Engine
+from models.engine.samplers import Choice
 from models.errors import InvalidPrompt
-from models.output import Choice, Output
+from models.output import Output
 from models.prompts import PromptBuilder
-from models.protocol import Chat, ChatMessage, LoadSettings, TokenLogprob, path_text
+from models.protocol import Chat, path_text
+from models.types import ChatMessage, LoadSettings, TokenLogprob
 from tests.gguf_builder import write_model
 
 

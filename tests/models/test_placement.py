@@ -4,9 +4,9 @@ import pytest
 
 from models.estimate import estimate, gpu_overhead, layer_bytes
 from models.gguf import GgufHeader, read_header
-from models.need import RAM
+from models.memory import RAM
 from models.placement import devices_of_layers, fitting_layers
-from models.protocol import LoadSettings
+from models.types import LoadSettings
 from tests.gguf_shapes import REAL, write_shape
 
 SETTINGS = LoadSettings(context=4096)

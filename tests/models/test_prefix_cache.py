@@ -4,8 +4,8 @@ import pytest
 
 from models.batching import AdapterSet, Batcher
 from models.engine import DecodeFailed, NoRoom, Piece
+from models.engine.core import State
 from models.protocol import Finished, Started
-from models.states import State
 from tests.models.test_batching import Recorder, ends, job, run, size, text_of
 
 PREFIX = [10 + at % 7 for at in range(100)]

@@ -8,17 +8,16 @@ from models.protocol import (
     HEADER_BYTES,
     MAX_FRAME,
     Chat,
-    ChatMessage,
     Generate,
     ProtocolError,
     Raw,
     Text,
-    TokenLogprob,
     decode_event,
     decode_request,
     encode,
     frame_length,
 )
+from models.types import ChatMessage, TokenLogprob
 
 
 def test_a_message_arrives_as_it_was_sent() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from models.adapters import AdapterCatalog, AdapterRef
+from models.adapters import AdapterCatalog
 from models.errors import ModelTooLarge
 from models.manager import Manager
+from models.types import AdapterRef
 from tests.gguf_builder import write_adapter
 from tests.models.managed import FAST, kinds, managed, text_of, until
 

@@ -5,9 +5,10 @@ from typing import cast
 
 from models.adapters import AdapterSpec
 from models.catalog import ModelSpec
-from models.need import Measured, Part
-from models.protocol import LoadSettings
+from models.memory import Measured
+from models.need import Part
 from models.residents import Resident, ResidentAdapter
+from models.types import LoadSettings
 
 PARTS = (Part("mapped", "ram", 50), Part("weights", "gpu0", 150), Part("kv", "ram", 30), Part("cache", "ram", 20))
 

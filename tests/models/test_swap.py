@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from models.adapters import AdapterCatalog, AdapterRef
+from models.adapters import AdapterCatalog
 from models.catalog import Catalog
 from models.errors import InvalidModelFile, UnknownModel
 from models.manager import Manager, ModelDefaults
+from models.types import AdapterRef
 from tests.gguf_builder import Shape, write_adapter, write_model
 from tests.models.managed import FAST, Clock, kinds, states, text_of, until
 

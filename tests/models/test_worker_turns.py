@@ -8,7 +8,8 @@ import pytest
 
 from models.engine import Engine
 from models.prompts import PromptBuilder
-from models.protocol import Cancel, Count, Event, Generate, LoadSettings, Raw, Request, Sampling, Text, path_text
+from models.protocol import Cancel, Count, Event, Generate, Raw, Request, Text, path_text
+from models.types import LoadSettings, Sampling
 from models.worker import Line, Worker
 from tests.gguf_builder import write_model
 

@@ -17,7 +17,7 @@ from appliance.answering.extractive import NOT_FOUND
 from appliance.config import AnswerSettings, ModelSettings, Settings
 from appliance.retrieval.search import Retriever
 from appliance.store import Store
-from models.adapters import AdapterCatalog, AdapterRef
+from models.adapters import AdapterCatalog
 from models.catalog import Catalog
 from models.embedder import Embedder
 from models.errors import (
@@ -31,10 +31,9 @@ from models.errors import (
     ProviderOpen,
     UnknownModel,
 )
-from models.lease import FinalPiece, TextPiece
 from models.manager import Manager, ModelDefaults
-from models.protocol import ChatMessage, Sampling, Usage
 from models.providers.registry import Providers
+from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece, Usage
 from tests.appliance.lending import OneModel
 from tests.gguf_builder import Shape, write_model
 

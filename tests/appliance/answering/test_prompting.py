@@ -12,7 +12,7 @@ from appliance.answering.routing import choose
 from appliance.errors import InvalidRequest
 from appliance.store.rows import PassageRow
 from models.errors import ContextOverflow, UnknownAdapter, UnknownModel
-from models.protocol import ChatMessage
+from models.types import ChatMessage
 
 ROW = PassageRow(1, 1, "d1", b"a\xff.pdf", b"", "", 3, 4, ("Part", "Section"), "Oil [1] is low. " * 10)
 

@@ -7,8 +7,8 @@ import pytest
 from appliance import wire
 from appliance.answering.routing import Route, choose
 from appliance.errors import InvalidRequest
-from models.adapters import AdapterRef
 from models.errors import UnknownAdapter, UnknownModel
+from models.types import AdapterRef
 
 
 @dataclass

@@ -12,7 +12,8 @@ import pytest
 
 from models.engine import Engine
 from models.grammar import GrammarError, GrammarTooComplex, Matcher, State, parse_gbnf
-from models.protocol import LoadSettings, path_text
+from models.protocol import path_text
+from models.types import LoadSettings
 from tests.gguf_builder import write_model
 
 GRAMMARS = [

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from models.errors import ContextOverflow, ProviderFailed
-from models.lease import FinalPiece, TextPiece
-from models.protocol import ChatMessage, Sampling
 from models.providers.base import ProviderKind, ProviderSpec
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
+from models.types import ChatMessage, FinalPiece, Sampling, TextPiece
 from tests.gguf_builder import Shape, write_model
 from tests.live import short_home
 from tests.models.providers.servers import KEY, ollama_server, openai_server

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from models.adapters import AdapterCatalog, AdapterRef
+from models.adapters import AdapterCatalog
 from models.catalog import Catalog
 from models.errors import NotSupported, ProviderFailed, UnknownModel
 from models.manager import Manager
 from models.providers.base import BreakerLimits, ProviderSpec
 from models.providers.registry import Providers
+from models.types import AdapterRef
 from tests.gguf_builder import write_model
 
 

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from models.errors import ContextOverflow, InvalidPrompt, ModelBusy, NotSupported, ProviderFailed, ProviderOpen
-from models.lease import FinalPiece, Piece, TextPiece
-from models.protocol import ChatMessage, Sampling, Usage
 from models.providers.base import BreakerLimits, ProviderKind, ProviderSpec, Timeouts
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
+from models.types import ChatMessage, FinalPiece, Piece, Sampling, TextPiece, Usage
 from tests.models.providers.scripted import MODELS, SHOW, Scripted, chunk, ndjson, serving, sse, step, whole, word
 
 HELLO = (ChatMessage(role="user", content="Hello"),)

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from models.errors import ContextOverflow, ModelLoadFailed, NotSupported
-from models.lease import FinalPiece, Piece, TextPiece
-from models.protocol import ChatMessage, Sampling
 from models.providers.base import ProviderSpec
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
+from models.types import ChatMessage, FinalPiece, Piece, Sampling, TextPiece
 
 pytestmark = pytest.mark.train
 WORDS = ("the", "a", "of", "answer", "question", "page", "pump", "valve", "is", "are", "not", "bar", "open", "closed")

@@ -1,0 +1,128 @@
+"""Values that cross rooms: how a model is loaded, what is asked of it, what it answers. No behaviour."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+MOST_LOGPROBS: Final = 20
+KvType = Literal["f32", "f16", "q8_0", "q4_0"]
+
+
+def _unicode(text: object) -> object:
+    """Half a surrogate pair, as file names and broken clients bring it, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
+UserText = Annotated[str, BeforeValidator(_unicode)]
+ByteText = Annotated[str, Field(pattern="^[\x00-\xff]*$")]
+"""One character for each byte, as in path_text."""
+Logprob = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields, as it may come from another process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LoadSettings(Value):
+    """How a model is loaded. `context` is the most tokens of one request; all requests share `cells` tokens of KV.
+
+    `cache_bytes` is the most memory for KV of earlier prompts outside the cells; `template` replaces the file's own.
+    """
+
+    context: int = Field(default=4096, ge=16)
+    cells: int | None = Field(default=None, ge=16)
+    parallel: int = Field(default=4, ge=1, le=64)
+    batch: int = Field(default=128, ge=16, le=8192)
+    threads: int = Field(default=2, ge=1, le=1024)
+    kv_type: KvType = "f16"
+    gpu_layers: int = Field(default=0, ge=0)
+    cache_bytes: int = Field(default=0, ge=0)
+    flash_attention: bool = True  # less memory, and cells of others cost no time; but llama.cpp sums in 16 bits
+    template: str | None = None
+
+
+class Sampling(Value):
+    """How the next token is chosen. Temperature 0 takes the likeliest; without a seed every run differs.
+
+    `top_k` 0 draws from the whole vocabulary, which costs milliseconds a token; 40 is llama.cpp's own default.
+    The penalties look at the last `penalty_tokens` tokens of prompt and answer. `logit_bias` adds to tokens' scores.
+    """
+
+    temperature: float = Field(default=0.0, ge=0.0, le=10.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int = Field(default=40, ge=0, lt=2**31)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repeat_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
+    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    penalty_tokens: int = Field(default=64, ge=0, le=1 << 20)
+    logit_bias: tuple[tuple[int, float], ...] = Field(default=(), max_length=1024)
+    seed: int | None = Field(default=None, ge=0, lt=2**32)
+
+
+class ChatMessage(Value):
+    """One turn of a conversation."""
+
+    role: str = Field(pattern=r"^[a-z_]{1,32}$")
+    content: UserText
+
+
+class Usage(Value):
+    """Exact token counts. The end-of-answer token is not counted as part of the answer.
+
+    `cached_tokens` of the prompt were not processed, because their KV was there.
+    """
+
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    cached_tokens: int = Field(default=0, ge=0)
+
+
+class TokenLogprob(Value):
+    """A token's bytes, its natural-log probability, and likewise the likeliest tokens in its place, likeliest first."""
+
+    data: ByteText
+    logprob: Logprob
+    top: tuple[tuple[ByteText, Logprob], ...] = ()
+
+
+TemplateSource = Literal["gguf", "chatml", "configured"]
+GREEDY: Final = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """Some more of the answer, never a cut character; empty only if there are `logprobs` of tokens without text."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FinalPiece:
+    """The end of an answer, always the last piece. Times in seconds.
+
+    `drafted` tokens were guessed beforehand, `accepted` of them rightly; `dropped` messages of the chat were left out.
+    """
+
+    finish_reason: Literal["stop", "length"]
+    usage: Usage
+    prefill_s: float
+    decode_s: float
+    drafted: int = 0
+    accepted: int = 0
+    dropped: int = 0
+
+
+Piece = TextPiece | FinalPiece
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRef:
+    """An adapter asked for, with the strength it is applied with."""
+
+    id: str
+    scale: float = 1.0

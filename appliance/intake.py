@@ -29,7 +29,7 @@ from appliance.store.names import display
 from appliance.store.rows import DocumentRow, KnownFile
 from appliance.workers import Workers
 from ingest.types import FileIdentity, identity_of, same_content
-from ingest.watch import Changes
+from ingest.watching.watcher import Changes
 
 _log = logging.getLogger(__name__)
 _SLICE = 256  # paths looked at while others who report wait; their new contents are queued in one transaction
@@ -42,7 +42,7 @@ Publish = Callable[[str, DocumentRow | None], None]
 
 
 class Watch(Protocol):
-    """Reports changes of the folder; `ingest.watch`."""
+    """Reports changes of the folder; `ingest.watching.watcher`."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import Conflict, DocumentExists, InvalidRequest, StoreFull, UnknownDocument
-from ingest.ignored import is_ignored
 from ingest.types import FileIdentity, identity_of
+from ingest.watching.ignored_names import is_ignored
 
 _MAX_NAME_BYTES = 255
 _FILE_MODE = 0o640

@@ -10,7 +10,7 @@ from appliance.monitoring.status import Monitor
 from appliance.notify import notify, watchdog_seconds
 from appliance.rights import CollectionRights
 from appliance.wire import Event, Status
-from ingest.heaps import give_back_freed
+from ingest.malloc import give_back_freed
 
 _log = logging.getLogger(__name__)
 _STATUS_SECONDS = 1.0

@@ -49,13 +49,13 @@ from appliance.store import Store
 from appliance.store.rows import DocumentRow
 from appliance.views import document_view
 from appliance.wire import Event
-from ingest.chunk import ChunkLimits, embedded_text
-from ingest.drawing import PageDrawer
-from ingest.limits import Limits
-from ingest.ocr import Ocr, OcrSettings
+from ingest.chunking.chunker import ChunkLimits, embedded_text
+from ingest.ocr.recogniser import Ocr, OcrSettings
+from ingest.parsing.page_drawer import PageDrawer
 from ingest.reader import PdfReader
+from ingest.sandbox.limits import Limits
 from ingest.types import Chunk
-from ingest.watch import Watcher
+from ingest.watching.watcher import Watcher
 from models.adapters import AdapterCatalog
 from models.catalog import Catalog
 from models.cpu import effective_cpus

@@ -33,7 +33,7 @@ import psutil
 from appliance.client import Client
 from appliance.store import EmbedderKey, Store
 from benchmarks.served import Service, percentile, served
-from ingest.chunk import embedded_text
+from ingest.chunking.chunker import embedded_text
 from ingest.types import Batch, Chunk, DocumentInfo, EmbeddedChunk, Page, RevisionKey, identity_of
 from models.embedder import BUILTIN, Embedder
 

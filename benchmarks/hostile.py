@@ -30,8 +30,8 @@ from benchmarks.bombs import bombs
 from benchmarks.papers import Prose, paper
 from benchmarks.serving import place, serving
 from ingest.errors import IngestError
-from ingest.limits import Limits
-from ingest.sandbox import open_extraction
+from ingest.parsing.extraction import open_extraction
+from ingest.sandbox.limits import Limits
 from models.cpu import effective_cpus
 from tests.pdf_builder import PdfBuilder, encrypted_pdf
 
@@ -82,7 +82,7 @@ def through_the_service(family: str, files: Mapping[str, bytes], folder: Path) -
 
 def _is_template(process: psutil.Process, service: int) -> bool:
     """Whether it is the process that parsers are forked from, which stays a while."""
-    return process.ppid() == service and "forkserver_child" in process.cmdline()
+    return process.ppid() == service and "parsing.forkserver_main" in process.cmdline()
 
 
 def _judge(outcome: Outcome, name: str, document: wire.Document | None) -> None:

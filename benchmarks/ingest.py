@@ -33,7 +33,7 @@ import pymupdf
 from benchmarks.papers import Prose, paper
 from benchmarks.served import served
 from benchmarks.serving import cpu_seconds
-from ingest.chunk import embedded_text
+from ingest.chunking.chunker import embedded_text
 from ingest.types import Chunk
 from models.cpu import effective_cpus
 from models.embedder import BUILTIN, Embedder

@@ -19,11 +19,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 
-from ingest.about import About
-from ingest.chunk import ChunkLimits, chunk_pages, embedded_text
+from ingest.chunking.chunker import ChunkLimits, chunk_pages, embedded_text
 from ingest.errors import NoText, ReadOtherwise, Stopped
-from ingest.sandbox import Extraction
-from ingest.turned import TurnedPages
+from ingest.metadata.document_metadata import About
+from ingest.ocr.turned_pages import TurnedPages
+from ingest.parsing.extraction import Extraction
 from ingest.types import Batch, Chunk, EmbeddedChunk, Embedder, Page, Sink, Vector
 
 BATCH_CHUNKS = 32

@@ -6,11 +6,11 @@ The hash is known before a parser is started, so that a file whose content was r
 from threading import Event
 
 from ingest import pipeline
-from ingest.chunk import ChunkLimits
-from ingest.identity import OpenedFile, open_file
-from ingest.limits import Limits
-from ingest.ocr import Ocr
-from ingest.sandbox import open_extraction
+from ingest.chunking.chunker import ChunkLimits
+from ingest.ocr.recogniser import Ocr
+from ingest.parsing.extraction import open_extraction
+from ingest.parsing.opened_file import OpenedFile, open_file
+from ingest.sandbox.limits import Limits
 from ingest.types import Embedder, FileIdentity, Sink
 
 

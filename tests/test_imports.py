@@ -17,18 +17,37 @@ ALLOWED = {
     "appliance": {"appliance", "ingest", "models"},
     "tui": {"tui", "appliance"},
 }
+FLOORS: dict[str, tuple[set[str], ...]] = {
+    "ingest": (
+        {"types", "errors", "malloc"},
+        {"sandbox", "watching", "layout"},
+        {"protocol", "tables", "metadata"},
+        {"ocr", "chunking"},
+        {"parsing"},
+        {"pipeline"},
+        {"reader"},
+    ),
+}
+"""Of a folder, its files and folders from the lowest floor up. A new name is a decision: where does it stand?"""
+
+OFF_THE_FLOORS: dict[str, str] = {}
+"""Files that are not part of the program, and why."""
+
+MOST_NAMES = 20
+"""What `ls` may show of one folder."""
+
 ONE_IMPORTER = {
-    "pymupdf": {"ingest/pdf.py"},
+    "pymupdf": {"ingest/parsing/pdf.py"},
     "llama_cpp": {"models/engine"},
     "onnxruntime": {"models/embedder.py", "models/reranker.py"},
     "textual": {"tui"},
     "huggingface_hub": {"models/hub.py"},
-    "watchdog": {"ingest/watch.py"},
+    "watchdog": {"ingest/watching/watcher.py"},
 }
 VALUES = {
-    "ingest.identity", "ingest.ignored",
-    "ingest.sentences.sentence_lengths",
-    "ingest.errors", "ingest.heaps", "ingest.types", "ingest.watch.Changes", "models.errors", "models.options", "models.protocol", "models.types", "models.providers.base", "models.manifest", "models.catalog",
+    "ingest.watching.ignored_names",
+    "ingest.chunking.sentences.sentence_lengths",
+    "ingest.errors", "ingest.malloc", "ingest.types", "ingest.watching.watcher.Changes", "models.errors", "models.options", "models.protocol", "models.types", "models.providers.base", "models.manifest", "models.catalog",
 }  # fmt: skip
 """What the appliance may use everywhere: errors, values and protocols; concrete classes only where they are made."""
 
@@ -75,6 +94,70 @@ def test_a_package_imports_only_what_the_house_allows(path: str) -> None:
     if package == "tui":
         outside = {name for name in ours if not name.startswith("tui")}
         assert all(name.startswith(("appliance.client", "appliance.wire")) or name == "appliance" for name in outside)
+
+
+def rooms_of(folder: str) -> set[str]:
+    """The files and folders of a folder that hold code, files without their ending."""
+    found = {path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__"}
+    return found | {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+
+
+def floor_of(folder: str, name: str) -> int:
+    return next(number for number, names in enumerate(FLOORS[folder]) if name in names)
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_every_file_and_folder_stands_on_one_floor(folder: str) -> None:
+    named = [name for names in FLOORS[folder] for name in names]
+    assert sorted(named) == sorted(rooms_of(folder))
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_imports_between_rooms_go_to_a_lower_floor(folder: str) -> None:
+    wrong = [
+        f"{path} imports {name}"
+        for path, tree in FILES.items()
+        if path.startswith(f"{folder}/") and path not in OFF_THE_FLOORS
+        for name in imported(tree)
+        if name.startswith(folder.replace("/", ".") + ".") and not is_downward(folder, path, name)
+    ]
+    assert not wrong
+
+
+def is_downward(folder: str, path: str, name: str) -> bool:
+    """Whether an import within a folder stays in its room or goes down; what names no room is checked elsewhere."""
+    here = path.removeprefix(f"{folder}/").split("/")[0].removesuffix(".py")
+    there = name.removeprefix(folder.replace("/", ".") + ".").split(".")[0]
+    if here in ("__init__", there) or there not in rooms_of(folder):
+        return True
+    return floor_of(folder, there) < floor_of(folder, here)
+
+
+def folders() -> list[str]:
+    parents = {path.parent for package in PACKAGES[1:2] for path in (ROOT / package).rglob("*.py")}
+    return sorted(path.relative_to(ROOT).as_posix() for path in parents)
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_no_folder_shows_more_names_than_one_can_take_in(folder: str) -> None:
+    shown = [path.name for path in (ROOT / folder).iterdir() if path.name != "__pycache__"]
+    assert len(shown) <= MOST_NAMES
+
+
+def test_an_init_is_a_docstring_or_hands_on_names_of_its_own_room() -> None:
+    wrong = [
+        f"{path} imports {name}"
+        for path, tree in FILES.items()
+        if path.endswith("/__init__.py")
+        for name in imported(tree)
+        if name.split(".")[0] in PACKAGES and not name.startswith(path.removesuffix("__init__.py").replace("/", "."))
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_a_folder_that_holds_code_is_a_package(folder: str) -> None:
+    assert (ROOT / folder / "__init__.py").exists(), "without it the folder is missing from the wheel"
 
 
 @pytest.mark.parametrize("library", ONE_IMPORTER)

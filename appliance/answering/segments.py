@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from appliance.answering.kinds import has_number
-from ingest.sentences import sentence_lengths
+from ingest.chunking.sentences import sentence_lengths
 
 _CELL = "  "
 _LETTERS = re.compile(r"[^\W\d_]{2}")

@@ -21,9 +21,9 @@ from appliance.client import Client, log_hint
 from appliance.config import Places, load
 from appliance.errors import ConfigError, DocentError
 from appliance.wire import Status
-from ingest import lockdown
 from ingest.errors import ParserKilled
-from ingest.ocr import Ocr, OcrFailed, OcrSettings, packages, probe
+from ingest.ocr.recogniser import Ocr, OcrFailed, OcrSettings, packages, probe
+from ingest.sandbox import lockdown
 from models.psi import Probe
 
 State = Literal["ok", "warning", "error"]

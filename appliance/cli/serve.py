@@ -5,7 +5,7 @@ The service is loaded only when it runs: it brings every heavy library, and its 
 
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.config import find_places, load
-from ingest.heaps import keep_few_heaps
+from ingest.malloc import keep_few_heaps
 
 app = command_group()
 

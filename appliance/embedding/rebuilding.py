@@ -21,7 +21,7 @@ _BATCH = 48
 _RETRY_SECONDS = 5.0
 
 EmbeddedText = Callable[[tuple[str, ...], str], str]
-"""What is embedded for a chunk's heading path and text; `ingest.chunk.embedded_text`."""
+"""What is embedded for a chunk's heading path and text; `ingest.chunking.chunker.embedded_text`."""
 
 
 class Rebuilding:

@@ -16,12 +16,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from ingest.chunk import ChunkLimits, chunk_pages
-from ingest.identity import open_file
-from ingest.limits import Limits
-from ingest.rows import rows_of
-from ingest.sandbox import open_extraction
-from ingest.tables import is_body
+from ingest.chunking.chunker import ChunkLimits, chunk_pages
+from ingest.layout.rows import rows_of
+from ingest.parsing.extraction import open_extraction
+from ingest.parsing.opened_file import open_file
+from ingest.sandbox.limits import Limits
+from ingest.tables.table_bodies import is_body
 from ingest.types import Chunk, Page
 from models.embedder import BUILTIN, Embedder
 

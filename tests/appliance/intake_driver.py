@@ -17,7 +17,7 @@ from appliance.store import Store
 from appliance.store.names import display
 from appliance.store.rows import DocumentRow
 from ingest.errors import IngestError, Stopped
-from ingest.identity import OpenedFile, open_file
+from ingest.parsing.opened_file import OpenedFile, open_file
 from ingest.types import DocumentInfo, FileIdentity, Sink
 from tests.appliance.store.filling import EMBEDDER, batches, embed
 from tests.live import wait_until

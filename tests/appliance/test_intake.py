@@ -11,8 +11,8 @@ from appliance.backoff import ENDINGS_ALLOWED
 from appliance.intake import LOOK_AGAIN_SECONDS
 from appliance.store import Store
 from appliance.store.connection import run
-from ingest.stability import Changes, Kind, Settled
 from ingest.types import identity_of
+from ingest.watching.stability import Changes, Kind, Settled
 from tests.appliance.intake_driver import Driver, driving
 from tests.appliance.store.filling import key
 from tests.live import wait_until

@@ -9,8 +9,8 @@ import pytest
 
 from appliance.backoff import DELAYS
 from appliance.store import Store
-from ingest.stability import Changes, Kind, Settled
 from ingest.types import identity_of
+from ingest.watching.stability import Changes, Kind, Settled
 from tests.appliance.intake_driver import Driver, driving, undisturbed
 from tests.appliance.store.filling import EMBEDDER, embed
 from tests.appliance.test_queue import disk_error

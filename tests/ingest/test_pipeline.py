@@ -11,7 +11,7 @@ import pytest
 
 from ingest import pipeline
 from ingest.errors import NoText, ReadOtherwise, Stopped
-from ingest.sandbox import open_extraction
+from ingest.parsing.extraction import open_extraction
 from ingest.types import DocumentInfo, Page
 from tests.ingest.fakes import FakeEmbedder, FakeSink
 from tests.ingest.flow import Block, laid_out

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.forkserver import PARSERS
+from ingest.parsing.forkserver import PARSERS
 from tests.models.managed import make_home
 
 

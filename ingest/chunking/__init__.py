@@ -1,0 +1,1 @@
+"""From a page's blocks to passages. Pure. Door: `chunker`."""

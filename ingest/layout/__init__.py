@@ -1,0 +1,1 @@
+"""From a page's words to lines, paragraphs and headings, by geometry. Pure. Door: `rows`."""

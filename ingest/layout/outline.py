@@ -1,0 +1,61 @@
+"""A document's own bookmarks as a source of headings: the rows they lead to are headings, and nest as they do.
+
+A bookmark counts only where its title stands on its page, so that a wrong or foreign outline does nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ingest.layout.headings import BodySize, heading_flags
+from ingest.layout.rows import Row
+from ingest.types import Bookmark
+
+_MOST_ROWS = 3
+_NUMBER = 8
+_SHORTEST = 3
+
+
+class Outline:
+    """The bookmarks by page; without any it changes nothing."""
+
+    def __init__(self, bookmarks: Sequence[Bookmark]) -> None:
+        self._titles: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        for bookmark in bookmarks:
+            title = _folded(bookmark.title)
+            if len(title) >= _SHORTEST:
+                self._titles[bookmark.page].setdefault(title, bookmark.level)
+
+    def level(self, page: int, text: str) -> int | None:
+        """The level of the bookmark that leads to a heading, from 1; None if none does."""
+        titles = self._titles.get(page)
+        if not titles:
+            return None
+        folded = _folded(text)
+        return next((level for title, level in titles.items() if _names(title, folded)), None)
+
+    def flags(self, rows: list[Row], body: BodySize) -> list[bool]:
+        """Which rows of a page are headings: those that look it, and those that bookmarks lead to."""
+        flags = heading_flags(rows, body)
+        if rows and (titles := self._titles.get(rows[0].cells[0].pieces[0].page)):
+            texts = [_folded(row.text()) for row in rows]
+            for index in range(len(rows)):
+                for count in _matching(texts, index, titles):
+                    flags[index : index + count] = [True] * count
+        return flags
+
+
+def _matching(texts: list[str], index: int, titles: dict[str, int]) -> list[int]:
+    """Of how many rows from `index` on a bookmark's title is made; none if of none."""
+    counts = range(1, min(_MOST_ROWS, len(texts) - index) + 1)
+    return [count for count in counts if any(_names(title, "".join(texts[index : index + count])) for title in titles)][
+        :1
+    ]
+
+
+def _names(title: str, text: str) -> bool:
+    """Whether a heading is the bookmark's, perhaps with a number before it."""
+    return text.endswith(title) and len(text) - len(title) <= _NUMBER
+
+
+def _folded(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))

@@ -1,0 +1,106 @@
+"""What becomes of a document's pages without text: read by recognition, or told as skipped with the reason."""
+
+from dataclasses import replace
+from threading import Event
+
+from ingest.ocr.orientation import BELIEVED
+from ingest.ocr.recogniser import Ocr, OcrFailed, Picture, Recogniser, packages
+from ingest.protocol.frames import ProtocolError
+from ingest.protocol.page_decoder import decode_certainty, decode_page
+from ingest.sandbox.limits import Limits
+from ingest.types import Page
+
+OFF = "text recognition is switched off"
+EMPTY_HINT = "there is nothing in it to be found; if that is wrong, save it again with the program it comes from"
+NOTHING_HINT = "what its pages show is no text that can be recognised; a sharper scan may help"
+OFF_HINT = 'set ocr = "auto" in [ingest], restart the service, then `docent documents retry`'
+FAILED_HINT = "`docent doctor` checks text recognition; `docent documents retry` tries again"
+DOUBTFUL = (
+    "recognised with little confidence, perhaps handwriting, a drawing or a blurred scan: much of it may be wrong"
+)
+UNSEEN = "it cannot be made into a picture: it is damaged, or too large"
+
+
+class Recognition:
+    """One document's; belongs to the thread that reads its pages."""
+
+    def __init__(self, ocr: Ocr | None, limits: Limits, stop: Event) -> None:
+        self._limits = limits
+        self._languages = ocr.settings.languages if ocr else ()
+        self._missing = ocr.missing() if ocr else ()
+        self._recogniser: Recogniser | None = None
+        if ocr is not None and not self._missing:
+            self._recogniser = ocr.recogniser(limits, stop)
+        self.skipped_pages = 0
+        self.seen_pages = 0
+        """Pages whose pictures were looked at."""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether pictures of pages are wanted."""
+        return self._recogniser is not None
+
+    @property
+    def hint(self) -> str:
+        """What to do about a document none of whose pages gave text."""
+        if self._recogniser is not None:
+            if self.skipped_pages:
+                return FAILED_HINT
+            return NOTHING_HINT if self.seen_pages else EMPTY_HINT
+        if not self._missing:
+            return OFF_HINT
+        return f"install it: `sudo apt-get install {packages(self._languages)}`, then `docent documents retry`"
+
+    @property
+    def why_not(self) -> str:
+        """Why no page can be recognised."""
+        if not self._missing:
+            return OFF
+        return f"text recognition lacks data for {', '.join(self._missing)}"
+
+    def read(self, page: Page, picture: Picture) -> Page:
+        """The page with the words of its picture, unless its own text has more of them."""
+        assert self._recogniser is not None
+        self.seen_pages += 1
+        try:
+            message = self._recogniser.read(picture)
+            found = decode_page(message, page.number, self._limits)
+            turned, confidence = decode_certainty(message)
+        except OcrFailed as error:
+            return self._told(page, str(error))
+        except ProtocolError:
+            self._recogniser.close()
+            return self._told(page, "text recognition sent nonsense")
+        if _words(found) < _words(page):
+            return replace(page, source="text")
+        return replace(
+            found,
+            width=page.width,
+            height=page.height,
+            label=page.label,
+            source="ocr",
+            warning=page.warning or (DOUBTFUL if confidence < BELIEVED else ""),
+            turned=turned,
+        )
+
+    def skipped(self, page: Page) -> Page:
+        """A page that shows something and of which there is no picture."""
+        return self._told(page, UNSEEN if self.is_possible else self.why_not)
+
+    def abort(self) -> None:
+        """End a wait for words, from any thread."""
+        if self._recogniser is not None:
+            self._recogniser.abort()
+
+    def close(self) -> None:
+        """End the recogniser's process."""
+        if self._recogniser is not None:
+            self._recogniser.close()
+
+    def _told(self, page: Page, why: str) -> Page:
+        self.skipped_pages += 1
+        return replace(page, source="skipped", warning=page.warning or why)
+
+
+def _words(page: Page) -> int:
+    return sum(len(line.words) for line in page.lines)

@@ -1,0 +1,1 @@
+"""What parser and recogniser send, and its checks. Nothing that a child sends is trusted. Door: `page_decoder`."""

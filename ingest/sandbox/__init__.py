@@ -1,0 +1,1 @@
+"""Starts children without rights: exec, Landlock, seccomp, rlimits. Knows nothing of documents. Door: `launch`."""

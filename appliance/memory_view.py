@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from appliance import wire
 
 if TYPE_CHECKING:
-    from models.decisions import Decision
-    from models.report import HolderReport, MemoryReport
+    from models.residency.decision_log import Decision
+    from models.residency.memory_report import HolderReport, MemoryReport
 
 _RAM = "ram"
 _DECISIONS = 50

@@ -21,8 +21,8 @@ from models.errors import UnknownModel
 from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece, TokenLogprob
 
 if TYPE_CHECKING:
-    from models.manager import Manager
     from models.providers.registry import Providers
+    from models.residency.manager import Manager
 
 DEFAULT_TEMPERATURE = 0.8
 _EMBEDDING = "embedding"

@@ -7,7 +7,7 @@ from pathlib import Path
 from appliance.config import Settings
 from appliance.errors import ConfigError
 from appliance.own_settings import SAMPLING_KEYS, OwnModelSettings
-from models.options import ModelDefaults, ModelOptions
+from models.residency.options import ModelDefaults, ModelOptions
 
 _CACHE_SHARE = 20  # a twentieth of the budget
 _LONGEST_TEMPLATE = 1 << 20

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Literal
 
 from appliance import wire
-from models.catalog import ModelSpec, Problem
+from models.catalog.catalog import ModelSpec, Problem
 from models.types import Usage
 
 if TYPE_CHECKING:
     from appliance.embedding.models import Embedder
-    from models.manager import ModelState
     from models.providers.registry import ProviderState
+    from models.residency.manager import ModelState
 
 
 def model_view(state: "ModelState") -> wire.Model:

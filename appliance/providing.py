@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance.config import Settings
 from appliance.errors import ConfigError
 from appliance.provider_settings import ProviderSettings
-from models.providers.base import BreakerLimits, ProviderSpec, Timeouts
+from models.providers.interface import BreakerLimits, ProviderSpec, Timeouts
 
 _LONGEST_KEY = 4096
 

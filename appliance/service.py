@@ -56,15 +56,15 @@ from ingest.reader import PdfReader
 from ingest.sandbox.limits import Limits
 from ingest.types import Chunk
 from ingest.watching.watcher import Watcher
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog
-from models.cpu import effective_cpus
-from models.decisions import Decision
-from models.devices import Devices
-from models.embedder import BUILTIN, Embedder
-from models.manager import Manager, ModelState
-from models.memory import default_budget
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog
+from models.embedding.embedder import BUILTIN, Embedder
+from models.hardware.cpus import effective_cpus
+from models.hardware.gpus import Devices
+from models.hardware.ram import default_budget
 from models.providers.registry import Providers
+from models.residency.decision_log import Decision
+from models.residency.manager import Manager, ModelState
 
 _log = logging.getLogger("docent")
 _KEPT_DECISIONS = 64  # that a slow watcher of the events can lag behind

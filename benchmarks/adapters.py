@@ -23,13 +23,13 @@ from random import Random
 import gguf
 import llama_cpp
 
-from models.batching import Batcher, Job
-from models.child import Child
-from models.engine import Engine
-from models.output import Output
-from models.process import Spawner
-from models.protocol import AdapterUse, Finished, Generate, Raw, path_text
+from models.child_process.child import Child
+from models.child_process.messages import AdapterUse, Finished, Generate, Raw, path_text
+from models.child_process.spawner import Spawner
 from models.types import LoadSettings, Sampling
+from models.worker.engine import Engine
+from models.worker.scheduling.batcher import Batcher, Job
+from models.worker.scheduling.output import Output
 from tests.gguf_builder import Shape, write_adapter
 
 RANK, PROMPT, TOKENS_OF_A_TURN = 16, 16, 16

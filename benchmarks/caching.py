@@ -13,12 +13,12 @@ from pathlib import Path
 from random import Random
 from typing import Final, cast
 
-from models.batching import Batcher, Job
-from models.engine import Engine, Sampler
-from models.engine.samplers import Choice
-from models.output import Output
-from models.protocol import Finished, path_text
+from models.child_process.messages import Finished, path_text
 from models.types import LoadSettings
+from models.worker.engine import Engine, Sampler
+from models.worker.engine.sampler import Choice
+from models.worker.scheduling.batcher import Batcher, Job
+from models.worker.scheduling.output import Output
 
 PREFIXES: Final = (512, 2048)
 QUESTION: Final = 16

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.cpu import effective_cpus
-from models.embedder import BUILTIN, Embedder
+from models.embedding.embedder import BUILTIN, Embedder
+from models.hardware.cpus import effective_cpus
 
 WORDS = 150
 TURN = 128

@@ -35,7 +35,7 @@ from appliance.store import EmbedderKey, Store
 from benchmarks.served import Service, percentile, served
 from ingest.chunking.chunker import embedded_text
 from ingest.types import Batch, Chunk, DocumentInfo, EmbeddedChunk, Page, RevisionKey, identity_of
-from models.embedder import BUILTIN, Embedder
+from models.embedding.embedder import BUILTIN, Embedder
 
 SYLLABLES = [
     "ba",

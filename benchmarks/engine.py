@@ -33,7 +33,7 @@ Figures = dict[str, float]
 
 
 def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
-    """What a model's child process has too, see `models.process`."""
+    """What a model's child process has too, see `models.child_process.spawner`."""
     return {**os.environ, "GOMP_SPINCOUNT": "1000", "GGML_NO_BACKTRACE": "1", **(extra or {})}
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from appliance.benchmarking.prompts import PromptMaker
 from benchmarks.engine_plan import PLAN, Setup
-from models.child import Child
-from models.process import Spawner
-from models.protocol import Count, Finished, Generate, Raw
+from models.child_process.child import Child
+from models.child_process.messages import Count, Finished, Generate, Raw
+from models.child_process.spawner import Spawner
 from models.types import LoadSettings
 
 

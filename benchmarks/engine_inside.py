@@ -11,13 +11,13 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.engine_plan import PLAN, Setup
-from models.batching import Batcher, Job
-from models.engine import Engine, Sampler
-from models.engine.batch import Piece
-from models.engine.samplers import Choice
-from models.output import Output
-from models.protocol import path_text
+from models.child_process.messages import path_text
 from models.types import LoadSettings, Sampling
+from models.worker.engine import Engine, Sampler
+from models.worker.engine.batch import Piece
+from models.worker.engine.sampler import Choice
+from models.worker.scheduling.batcher import Batcher, Job
+from models.worker.scheduling.output import Output
 
 
 class Timed(Engine):

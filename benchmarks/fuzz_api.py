@@ -6,7 +6,7 @@ Sends so many requests (500 unless told) to each route of a service on a home of
 import sys
 from pathlib import Path
 
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
 from tests.api_fuzz import fuzz
 from tests.gguf_builder import write_model
 from tests.live import live_service, short_home

@@ -15,16 +15,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from models.catalog import ModelSpec
-from models.child import Child
-from models.devices import Devices
-from models.estimator import Estimator
-from models.gguf import read_header
-from models.measurements import Measurements
-from models.memory import RAM, default_budget
-from models.need import Need
-from models.process import Spawner
-from models.protocol import Finished, Generate, Raw
+from models.catalog.catalog import ModelSpec
+from models.child_process.child import Child
+from models.child_process.messages import Finished, Generate, Raw
+from models.child_process.spawner import Spawner
+from models.formats.gguf_header import read_header
+from models.hardware.gpus import Devices
+from models.hardware.ram import RAM, default_budget
+from models.memory.estimator import Estimator
+from models.memory.measurements import Measurements
+from models.memory.need import Need
 from models.types import LoadSettings
 
 PROMPT: Final = 512

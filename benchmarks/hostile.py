@@ -32,7 +32,7 @@ from benchmarks.serving import place, serving
 from ingest.errors import IngestError
 from ingest.parsing.extraction import open_extraction
 from ingest.sandbox.limits import Limits
-from models.cpu import effective_cpus
+from models.hardware.cpus import effective_cpus
 from tests.pdf_builder import PdfBuilder, encrypted_pdf
 
 FAMILIES = ("given", "bombs", "cut", "flipped")

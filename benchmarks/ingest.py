@@ -35,8 +35,8 @@ from benchmarks.served import served
 from benchmarks.serving import cpu_seconds
 from ingest.chunking.chunker import embedded_text
 from ingest.types import Chunk
-from models.cpu import effective_cpus
-from models.embedder import BUILTIN, Embedder
+from models.embedding.embedder import BUILTIN, Embedder
+from models.hardware.cpus import effective_cpus
 
 LEAST_OF_PROSE, LEAST = 0.9, 0.6
 PEER_SAMPLE = 256

@@ -21,14 +21,14 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from models.batching import AdapterSet, Batcher, Job
-from models.engine import Engine, Sampler
-from models.engine.samplers import Choice
-from models.output import Output
-from models.protocol import AdapterUse, Finished, path_text
-from models.sequences import Maker, exact
-from models.speculation import Costs
+from models.child_process.messages import AdapterUse, Finished, path_text
 from models.types import LoadSettings, Sampling
+from models.worker.engine import Engine, Sampler
+from models.worker.engine.sampler import Choice
+from models.worker.scheduling.batcher import AdapterSet, Batcher, Job
+from models.worker.scheduling.output import Output
+from models.worker.scheduling.sequences import Maker, exact
+from models.worker.scheduling.speculation import Costs
 from tests.gguf_builder import vocabulary, write_adapter, write_model
 
 Kind = TypeVar("Kind", bound=Engine)

@@ -4,7 +4,7 @@
 
 Without models, shapes of real ones are written to a temporary folder as sparse files, with zeros for weights: memory and
 speed are those of real weights, the text is nothing. Each is loaded with the settings below by the real engine, in a
-child that is driven to the most at once: see tests/models/filled_child.py.
+child that is driven to the most at once: see tests/models/memory/filled_child.py.
 
 Columns, in MB: the process before it loads anything (`base`), and what it uses beyond that, outside the mapping of the
 model's file: predicted from the header, by a dry run, from the first measurement; measured at its peak. `pages` is the
@@ -23,15 +23,15 @@ from typing import Final
 
 import gguf
 
-from models.dry_run import dry_run
-from models.estimate import estimate, from_dry_run, with_measured
-from models.gguf import read_header
-from models.memory import Measured
-from models.process import Spawner
-from models.repack import repacked_here
+from models.child_process.spawner import Spawner
+from models.formats.gguf_header import read_header
+from models.hardware.ram import Measured
+from models.memory.dry_run import dry_run
+from models.memory.estimate import estimate, from_dry_run, with_measured
+from models.memory.repacking import repacked_here
 from models.types import LoadSettings
 from tests.gguf_shapes import REAL, write_shape
-from tests.models.filled_child import run
+from tests.models.memory.filled_child import run
 
 MB: Final = 1e6
 

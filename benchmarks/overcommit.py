@@ -18,10 +18,10 @@ from pathlib import Path
 import psutil
 
 from benchmarks.limited import Group, limited
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog
 from models.errors import ModelError
-from models.manager import Manager, ModelDefaults
+from models.residency.manager import Manager, ModelDefaults
 from tests.gguf_builder import Shape, write_model
 
 _CONTEXT = 32_768

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.interleavings import Eager
-from models.batching import Batcher, Job
-from models.engine import Engine, Piece
-from models.output import Output
-from models.prompts import PromptBuilder
-from models.protocol import Chat, Finished, path_text
-from models.speculation import Costs
+from models.child_process.messages import Chat, Finished, path_text
 from models.types import LoadSettings, Sampling
+from models.worker.engine import Engine, Piece
+from models.worker.prompting.prompt_builder import PromptBuilder
+from models.worker.scheduling.batcher import Batcher, Job
+from models.worker.scheduling.output import Output
+from models.worker.scheduling.speculation import Costs
 from tests.assets.reader import READER, said
 from tests.assets.reader_questions import evaluation
 

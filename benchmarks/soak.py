@@ -29,12 +29,12 @@ from random import Random
 import psutil
 
 from benchmarks.limited import limited
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog
-from models.decisions import Decision
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog
 from models.errors import ModelError
-from models.manager import Manager, ModelDefaults
-from models.memory import default_budget, measure
+from models.hardware.ram import default_budget, measure
+from models.residency.decision_log import Decision
+from models.residency.manager import Manager, ModelDefaults
 from models.types import AdapterRef, ChatMessage, Sampling
 from tests.gguf_builder import Shape, write_adapter, write_model
 

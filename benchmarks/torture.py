@@ -41,7 +41,7 @@ from benchmarks.library_life import Life
 from benchmarks.serving import SERVE, DiedError, Service, serving
 from benchmarks.small_disk import SmallDisk, small_disk, unavailable_because
 from benchmarks.write_ahead import ends_inside_a_transaction, wait_for_write
-from models.embedder import BUILTIN, Embedder
+from models.embedding.embedder import BUILTIN, Embedder
 
 MUTANT = (sys.executable, "-m", "benchmarks.progress_apart", "serve")
 _DISK_BYTES = 512 << 20

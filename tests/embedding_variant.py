@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from models.embedder import BUILTIN
+from models.embedding.embedder import BUILTIN
 
 
 def variant(folder: Path, **changes: Any) -> Path:

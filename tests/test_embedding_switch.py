@@ -14,7 +14,7 @@ import pytest
 from appliance import wire
 from appliance.client import Client
 from appliance.config import Settings
-from models.embedder import Embedder
+from models.embedding.embedder import Embedder
 from tests.conftest import SAMPLES
 from tests.embedding_variant import variant
 from tests.live import Live, live_service, short_home, wait_until

@@ -14,7 +14,7 @@ import pytest
 
 from appliance import wire
 from appliance.store import EmbedderKey, Store
-from models.embedder import BUILTIN, Embedder
+from models.embedding.embedder import BUILTIN, Embedder
 from tests.conftest import SAMPLES
 from tests.live import short_home, wait_until
 from tests.process import serve_command, served

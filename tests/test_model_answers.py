@@ -11,7 +11,7 @@ import pytest
 from appliance import wire
 from appliance.config import Settings
 from appliance.errors import ApiError
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
 from tests.conftest import SAMPLES
 from tests.gguf_builder import Shape, write_adapter, write_model
 from tests.live import FAST, Live, live_service, short_home, wait_until
@@ -91,7 +91,7 @@ def test_an_unknown_adapter_is_refused_by_name_and_never_dropped(service: Live) 
 
 
 def test_an_adapter_changes_the_answer(service: Live) -> None:
-    from models.adapters import AdapterCatalog
+    from models.adapters.catalog import AdapterCatalog
 
     source = write_adapter(service.places.home / "tone.gguf", shape=Shape(context=8192), strength=5.0)
     AdapterCatalog(service.places.adapters).import_gguf(source)

@@ -10,7 +10,7 @@ import pytest
 
 from appliance import wire
 from appliance.errors import ApiError
-from models.catalog import Catalog, ModelSpec
+from models.catalog.catalog import Catalog, ModelSpec
 from tests.gguf_builder import Shape, write_model
 from tests.live import Live, live_service, short_home, wait_until
 

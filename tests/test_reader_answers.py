@@ -11,8 +11,8 @@ import pytest
 from appliance import wire
 from appliance.config import Settings
 from appliance.errors import ApiError
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog
 from tests.assets.reader import ADAPTER, READER
 from tests.assets.reader_world import FORM, NOT_FOUND, Fact, World
 from tests.live import FAST, Live, live_service, short_home

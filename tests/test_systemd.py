@@ -249,7 +249,7 @@ def a_model_answers_and_its_end_is_not_the_services(container: Container) -> Non
     container.do("docent", "models", "import", "/root/tiny.gguf")
     ask = ["ask", "--model", "tiny", str(QUESTIONS[0]["question"])]
     assert container.docent(*ask, user="nurse")["model"] == "tiny"
-    container.do("pkill", "--signal", "KILL", "--euid", "docent", "--full", "models.worker")
+    container.do("pkill", "--signal", "KILL", "--euid", "docent", "--full", "models.worker.main")
     assert container.docent(*ask, user="nurse")["model"] == "tiny"
     assert container.do("systemctl", "show", "--property=NRestarts", "--value", "docent") == "0"
     container.do("docent", "models", "remove", "tiny")

@@ -12,8 +12,8 @@ from appliance.config import find_places
 from appliance.terminal import clean_line
 
 if TYPE_CHECKING:
-    from models.adapters import AdapterCatalog, AdapterNotes, AdapterSpec
-    from models.catalog import Catalog
+    from models.adapters.catalog import AdapterCatalog, AdapterNotes, AdapterSpec
+    from models.catalog.catalog import Catalog
 
 app = command_group()
 
@@ -118,19 +118,19 @@ def remove(
 
 
 def _catalog() -> "AdapterCatalog":
-    from models.adapters import AdapterCatalog
+    from models.adapters.catalog import AdapterCatalog
 
     return AdapterCatalog(find_places().adapters)
 
 
 def _models_catalog() -> "Catalog":
-    from models.catalog import Catalog
+    from models.catalog.catalog import Catalog
 
     return Catalog(find_places().models)
 
 
 def _notes(licence: str, notes: str) -> "AdapterNotes":
-    from models.adapters import AdapterNotes
+    from models.adapters.catalog import AdapterNotes
 
     return AdapterNotes(clean_line(licence), clean_line(notes))
 

@@ -24,7 +24,7 @@ from appliance.wire import Status
 from ingest.errors import ParserKilled
 from ingest.ocr.recogniser import Ocr, OcrFailed, OcrSettings, packages, probe
 from ingest.sandbox import lockdown
-from models.psi import Probe
+from models.hardware.psi import Probe
 
 State = Literal["ok", "warning", "error"]
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from appliance.config import find_places, load
-from models.embedder import BUILTIN
+from models.embedding.embedder import BUILTIN
+from models.embedding.manifest import EmbedderManifest
 from models.errors import InvalidModelFile
-from models.manifest import EmbedderManifest
 
 
 def embedding_model(model_id: str) -> tuple[EmbedderManifest, Path] | None:

@@ -21,8 +21,8 @@ from appliance.wire import Model
 from models.errors import FileNotChosen, InvalidModelFile, ModelError
 
 if TYPE_CHECKING:
-    from models.catalog import ModelSpec
-    from models.folder import Found, Skipped
+    from models.acquisition.folder_scan import Found, Skipped
+    from models.catalog.catalog import ModelSpec
 
 EXAMPLES = examples(
     "docent models import qwen2.5-7b-q4.gguf",
@@ -52,9 +52,9 @@ def import_model(
 
 
 def _import_file(path: Path, model_id: str | None, *, replace: bool, quiet: bool) -> "ModelSpec":
-    from models.checksums import expected_sha256
-    from models.choosing import why_not
-    from models.folder import copied_model
+    from models.acquisition.checksums import expected_sha256
+    from models.acquisition.file_choice import why_not
+    from models.acquisition.folder_scan import copied_model
 
     if reason := why_not(path.name):
         raise InvalidModelFile(f"importing {_shown(path)}", reason, "import a whole language model")
@@ -80,7 +80,7 @@ class _Outcome:
 
 
 def _import_folder(folder: Path, model_id: str | None, *, every: bool, replace: bool, json: bool) -> None:
-    from models.folder import look_into
+    from models.acquisition.folder_scan import look_into
 
     found, skipped = look_into(folder)
     _check_choice(folder, found, skipped, model_id, every=every)

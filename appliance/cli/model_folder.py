@@ -9,7 +9,7 @@ from appliance.config import find_places
 from appliance.wire import Model
 
 if TYPE_CHECKING:
-    from models.catalog import Catalog, ModelSpec, Problem
+    from models.catalog.catalog import Catalog, ModelSpec, Problem
 
 
 def complete_version(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -44,7 +44,7 @@ ReplaceOption = Annotated[
 
 def catalog() -> "Catalog":
     """The folder of models as it is now."""
-    from models.catalog import Catalog
+    from models.catalog.catalog import Catalog
 
     return Catalog(find_places().models)
 
@@ -57,7 +57,7 @@ def told(models: list[Model], model_id: str) -> Model | None:
 def view(spec: "ModelSpec | Problem") -> Model:
     """A model of the folder as the API shows it where no service runs."""
     from appliance.model_views import damaged_view, spec_view
-    from models.catalog import Problem
+    from models.catalog.catalog import Problem
 
     return damaged_view(spec) if isinstance(spec, Problem) else spec_view(spec)
 

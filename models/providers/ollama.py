@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.providers.base import Delta, FinishReason, Job, ProviderSpec
-from models.providers.remarks import remark, shown
-from models.providers.transport import Endpoint
+from models.providers.error_text import remark, shown
+from models.providers.http_endpoint import Endpoint
+from models.providers.interface import Delta, FinishReason, Job, ProviderSpec
 from models.types import Sampling, Usage
 
 _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "": "stop"}

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.providers.asked import refuse
-from models.providers.base import Delta, FinishReason, Job, ProviderSpec
-from models.providers.lines import ServerSentEvents
-from models.providers.remarks import remark, shown
-from models.providers.transport import MAX_LINE, Endpoint
+from models.providers.error_text import remark, shown
+from models.providers.http_endpoint import MAX_LINE, Endpoint
+from models.providers.interface import Delta, FinishReason, Job, ProviderSpec
+from models.providers.request_checks import refuse
+from models.providers.stream_lines import ServerSentEvents
 from models.types import Sampling, Usage
 
 _NAMES: Final = {

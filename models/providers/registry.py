@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog, ModelSpec
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog, ModelSpec
 from models.errors import NotSupported, UnknownModel
-from models.lease import Lease
-from models.manager import Manager
-from models.providers.base import ProviderSpec, Upstream
+from models.providers.interface import ProviderSpec, Upstream
 from models.providers.ollama import OllamaUpstream
 from models.providers.openai import OpenAIUpstream
 from models.providers.remote import Remote, RemoteLease
+from models.residency.lease import Lease
+from models.residency.manager import Manager
 from models.types import AdapterRef
 
 AnyLease = Lease | RemoteLease

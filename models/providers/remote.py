@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Self
 
 from models.errors import ContextOverflow, InvalidPrompt, ModelError, NotSupported, ProviderFailed, ProviderOpen
-from models.providers.asked import clean, schema_of
-from models.providers.base import Delta, Job, ProviderSpec, Upstream
-from models.providers.breaker import Breaker, Permit
-from models.providers.gauge import TokenGauge
+from models.providers.circuit_breaker import Breaker, Permit
+from models.providers.interface import Delta, Job, ProviderSpec, Upstream
+from models.providers.request_checks import clean, schema_of
+from models.providers.token_gauge import TokenGauge
 from models.types import GREEDY, ChatMessage, FinalPiece, Piece, Sampling, TextPiece, Usage
 
 _log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ContextOverflow, InvalidPrompt, ModelLoadFailed, NotSupported, ProviderFailed
-from models.providers.asked import refuse
-from models.providers.base import Delta, Job, ProviderSpec
-from models.streaming import TextStream
+from models.providers.interface import Delta, Job, ProviderSpec
+from models.providers.request_checks import refuse
+from models.text_stream import TextStream
 from models.types import Usage
 
 

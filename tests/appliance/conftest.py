@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.store import Store
-from models.embedder import BUILTIN, Embedder
+from models.embedding.embedder import BUILTIN, Embedder
 from tests.appliance.reports import open_library
 from tests.appliance.store.filling import EMBEDDER, embed
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from models.embedder import Embedder
+from models.embedding.embedder import Embedder
 
 
 @dataclass(frozen=True)

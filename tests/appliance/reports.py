@@ -5,7 +5,7 @@ from pathlib import Path
 
 from appliance.store import EmbedderKey, Store
 from ingest.types import Batch, Chunk, ChunkWord, DocumentInfo, EmbeddedChunk, FileIdentity, Page, RevisionKey
-from models.embedder import Embedder
+from models.embedding.embedder import Embedder
 
 QUARTERS = {"Q1": "March 31", "Q2": "June 30", "Q3": "September 30"}
 FIGURES = {("Northwind", "Q1"): 411, ("Northwind", "Q2"): 422, ("Contoso", "Q1"): 733, ("Contoso", "Q2"): 744}

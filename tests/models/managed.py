@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog
-from models.lease import Generation, Lease
-from models.manager import Manager, ModelDefaults
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog
+from models.residency.lease import Generation, Lease
+from models.residency.manager import Manager, ModelDefaults
 from models.types import ChatMessage, FinalPiece, Sampling, TextPiece
 from tests.gguf_builder import Shape, write_adapter, write_model
 

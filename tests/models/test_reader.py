@@ -15,10 +15,10 @@ from tokenizers import Tokenizer
 
 from appliance.answering.prompts import messages, passage_text
 from appliance.store.rows import PassageRow
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog
-from models.lease import Lease
-from models.manager import ModelDefaults
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog
+from models.residency.lease import Lease
+from models.residency.manager import ModelDefaults
 from models.types import AdapterRef, TextPiece
 from tests.assets.reader import ADAPTER, READER, VOCABULARY, said
 from tests.assets.reader_questions import Asked, evaluation

@@ -17,9 +17,9 @@ from appliance.answering.extractive import NOT_FOUND
 from appliance.config import AnswerSettings, ModelSettings, Settings
 from appliance.retrieval.search import Retriever
 from appliance.store import Store
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog
-from models.embedder import Embedder
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog
+from models.embedding.embedder import Embedder
 from models.errors import (
     InvalidModelFile,
     ModelBusy,
@@ -31,8 +31,8 @@ from models.errors import (
     ProviderOpen,
     UnknownModel,
 )
-from models.manager import Manager, ModelDefaults
 from models.providers.registry import Providers
+from models.residency.manager import Manager, ModelDefaults
 from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece, Usage
 from tests.appliance.lending import OneModel
 from tests.gguf_builder import Shape, write_model

@@ -6,7 +6,7 @@ from appliance.answering.citations import Passages
 from appliance.answering.extractive import NOT_FOUND, Asked, Extract, answer
 from appliance.retrieval.search import Retriever
 from appliance.store import Store
-from models.embedder import Embedder
+from models.embedding.embedder import Embedder
 from tests.appliance.lending import OneModel
 from tests.appliance.reports import MANUAL, own
 

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.answering.support import best_support, numbers
-from models.embedder import Embedder
+from models.embedding.embedder import Embedder
 
 PASSAGE = (
     "Maintenance\nEvery 500 hours: change the oil of the feed pump. It takes 1.1 litres of mineral oil.\n"

@@ -11,7 +11,7 @@ import pytest
 from appliance import wire
 from appliance.api.errors import error_body, error_reply
 from appliance.errors import InvalidRequest
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
 from tests.api_fuzz import fuzz
 from tests.gguf_builder import write_model
 from tests.live import Live, live_service, short_home

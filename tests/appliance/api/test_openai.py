@@ -20,7 +20,7 @@ def service() -> Iterator[Live]:
     with short_home() as home, live_service(Path(home)) as live:
         live.drop("policy.pdf", (SAMPLES / "cold-store-safety-policy.pdf").read_bytes())
         source = write_model(Path(home) / "noise.gguf")
-        from models.catalog import Catalog
+        from models.catalog.catalog import Catalog
 
         Catalog(live.places.models).import_gguf(source)
         live.client.rescan_models()

@@ -12,7 +12,7 @@ import pytest
 
 from appliance.benchmarking.history import History
 from appliance.benchmarking.record import Record
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
 from tests.appliance.cli.conftest import Run
 from tests.gguf_builder import Shape, write_model
 from tests.live import Live, live_service, short_home, wait_until

@@ -229,7 +229,7 @@ def test_models_copied_from_another_docent_keep_their_names_and_origins(
 
 def test_suggest_marks_one_model_and_says_why_not_for_the_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCENT_MODELS_MEMORY_BYTES", str(3_000_000_000))
-    monkeypatch.setattr("models.recommended.copy_rate", lambda: 5e9)
+    monkeypatch.setattr("models.acquisition.recommended.copy_rate", lambda: 5e9)
     reply = run("models", "suggest", "--json").json
     fitting = {one["id"]: one["fits"] for one in reply["models"]}
     assert fitting[reply["best"]]

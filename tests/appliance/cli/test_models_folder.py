@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.embedder import BUILTIN
+from models.embedding.embedder import BUILTIN
 from tests.appliance.cli.conftest import Run
 from tests.gguf_builder import write_model
 

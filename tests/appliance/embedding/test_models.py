@@ -6,8 +6,8 @@ import pytest
 
 from appliance.embedding.models import EmbeddingModels
 from appliance.store import ModelGone
-from models.embedder import Embedder
-from tests.models.onnx_builder import write_embedder
+from models.embedding.embedder import Embedder
+from tests.models.embedding.onnx_builder import write_embedder
 
 
 def opened(folder: Path, prefix: str = "") -> Embedder:

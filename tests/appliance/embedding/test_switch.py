@@ -13,11 +13,11 @@ from appliance.embedding.gate import Hold, QuestionsFirst
 from appliance.embedding.models import EmbeddingModels, Model
 from appliance.embedding.switch import EmbeddingSwitch
 from appliance.store import EmbedderKey, Store
-from models.embedder import Embedder
+from models.embedding.embedder import Embedder
 from models.errors import ModelError
 from tests.appliance.store.filling import add
 from tests.live import wait_until
-from tests.models.onnx_builder import write_embedder
+from tests.models.embedding.onnx_builder import write_embedder
 
 TEXTS = ["red green", "green blue blue", "red blue red green blue"]
 

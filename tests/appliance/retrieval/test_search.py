@@ -7,7 +7,7 @@ import pytest
 
 from appliance.retrieval.search import Hit, Retriever
 from appliance.store import EmbedderKey, Store
-from models.embedder import Embedder
+from models.embedding.embedder import Embedder
 from tests.appliance.lending import OneModel
 
 

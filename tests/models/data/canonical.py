@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from models.builtin.make import MAX_TOKENS, Original, source_folder
-from models.embedder import BUILTIN, Embedder
+from models.embedding.embedder import BUILTIN, Embedder
 
 SENTENCES = [
     "The filter must be replaced every six months, or sooner when the warning light stays on.",

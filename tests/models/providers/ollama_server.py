@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from models.streaming import TextStream
+from models.text_stream import TextStream
 
 NAME = "tiny"
 LENGTH = 4096

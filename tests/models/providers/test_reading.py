@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.providers.gauge import TokenGauge
-from models.providers.lines import Lines, ServerSentEvents
-from models.providers.remarks import remark, shown
+from models.providers.error_text import remark, shown
+from models.providers.stream_lines import Lines, ServerSentEvents
+from models.providers.token_gauge import TokenGauge
 
 
 @given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line and not line.endswith(b"\r"))), st.data())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.errors import ContextOverflow, ProviderFailed
-from models.providers.base import ProviderKind, ProviderSpec
+from models.providers.interface import ProviderKind, ProviderSpec
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
 from models.types import ChatMessage, FinalPiece, Sampling, TextPiece

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from models.adapters import AdapterCatalog
-from models.catalog import Catalog
+from models.adapters.catalog import AdapterCatalog
+from models.catalog.catalog import Catalog
 from models.errors import NotSupported, ProviderFailed, UnknownModel
-from models.manager import Manager
-from models.providers.base import BreakerLimits, ProviderSpec
+from models.providers.interface import BreakerLimits, ProviderSpec
 from models.providers.registry import Providers
+from models.residency.manager import Manager
 from models.types import AdapterRef
 from tests.gguf_builder import write_model
 

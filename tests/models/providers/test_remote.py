@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from models.errors import ContextOverflow, InvalidPrompt, ModelBusy, NotSupported, ProviderFailed, ProviderOpen
-from models.providers.base import BreakerLimits, ProviderKind, ProviderSpec, Timeouts
+from models.providers.interface import BreakerLimits, ProviderKind, ProviderSpec, Timeouts
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
 from models.types import ChatMessage, FinalPiece, Piece, Sampling, TextPiece, Usage

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from models.errors import ContextOverflow, ModelLoadFailed, NotSupported
-from models.providers.base import ProviderSpec
+from models.providers.interface import ProviderSpec
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
 from models.types import ChatMessage, FinalPiece, Piece, Sampling, TextPiece

@@ -1,0 +1,80 @@
+"""The models in a folder that somebody brings: a USB stick, a share, a download folder.
+
+Rule: looked at are the folder and a few levels below it, up to a number of entries; links to folders are not followed,
+hidden ones are left out. What bears the name of a GGUF but is no model that can be used is named with the reason. A
+model in the layout of Docent's own folder, copied from another machine, keeps its name and what is known of it.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from models.acquisition.file_choice import why_not
+from models.catalog.installer import translated
+from models.catalog.manifest import ModelSpec, read_entry
+from models.errors import InvalidModelFile, ModelError
+from models.formats.gguf_header import GgufHeader, read_header
+
+_LEVELS: Final = 4
+_MOST_ENTRIES: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A usable model in the folder."""
+
+    path: Path
+    header: GgufHeader
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is not, and why."""
+
+    path: Path
+    why: str
+
+
+def look_into(folder: Path) -> tuple[tuple[Found, ...], tuple[Skipped, ...]]:
+    """The usable models and the others, by path. Raises ModelError if the folder cannot be read."""
+    found: list[Found] = []
+    skipped: list[Skipped] = []
+    with translated(f"looking for models in {folder}"):
+        os.listdir(folder)  # os.walk passes over what it cannot read
+    for path in _candidates(folder):
+        reason = why_not(path.name)
+        if reason:
+            skipped.append(Skipped(path, reason))
+            continue
+        try:
+            found.append(Found(path, read_header(path)))
+        except InvalidModelFile as error:
+            skipped.append(Skipped(path, error.why))
+        except ModelError as error:
+            skipped.append(Skipped(path, str(error)))
+    return tuple(found), tuple(skipped)
+
+
+def copied_model(path: Path) -> ModelSpec | None:
+    """What the manifest beside a file says of it, if it is a model's file in Docent's own layout."""
+    entry = read_entry(path.parent)
+    return entry if isinstance(entry, ModelSpec) and entry.path == path else None
+
+
+def _candidates(folder: Path) -> list[Path]:
+    return sorted(path for path in _files(folder) if path.suffix.lower() == ".gguf")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    seen = 0
+    for top, folders, files in os.walk(folder):
+        level = len(Path(top).relative_to(folder).parts)
+        folders[:] = [] if level >= _LEVELS else sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            seen += 1
+            if seen > _MOST_ENTRIES:
+                return
+            if not name.startswith("."):
+                yield Path(top) / name

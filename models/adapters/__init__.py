@@ -1,0 +1,1 @@
+"""Installed LoRA adapters and their versions. Door: `catalog`."""

@@ -1,0 +1,150 @@
+"""What a GGUF LoRA adapter holds, and whether it can be applied to a base model.
+
+Rule: llama.cpp sees an adapter only after its architecture, names, shapes, rank and values were found to be in order
+here; it would refuse some of it in the middle of a request, and apply NaNs without a word.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import gguf
+import numpy as np
+
+from models.errors import InvalidModelFile
+from models.formats.gguf_reader import GgufHead, Tensor, read_head
+from models.formats.regular_file import open_regular
+
+MAX_RANK: Final = 4096
+_PARTS: Final = (".lora_a", ".lora_b")
+_HINT: Final = "use an adapter that was trained for this model"
+_CHUNK: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterHead:
+    """A LoRA adapter's own description; `alpha` 0 means that its factors are applied as they are."""
+
+    head: GgufHead
+    architecture: str
+    pairs: Mapping[str, tuple[Tensor, Tensor]]
+    rank: int
+    alpha: float
+    name: str
+    licence: str
+
+
+def read_adapter(path: Path) -> AdapterHead:
+    """Raises InvalidModelFile if it is not a LoRA adapter in GGUF format whose rank makes sense."""
+    head = read_head(path)
+    if head.metadata.get("general.type") != "adapter" or head.metadata.get("adapter.type") != "lora":
+        raise _invalid(path, "it is not a LoRA adapter")
+    architecture = head.metadata.get("general.architecture")
+    if not isinstance(architecture, str):
+        raise _invalid(path, "it does not say the architecture of its base model")
+    pairs = _pairs(head)
+    if not pairs:
+        raise _invalid(path, "it changes nothing")
+    alpha = head.metadata.get("adapter.lora.alpha", 0.0)
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
+        raise _invalid(path, f"its alpha is {alpha!r}, which is no number")
+    for name, (low, high) in pairs.items():
+        if not 1 <= low.shape[1] <= min(MAX_RANK, max(low.shape[0], high.shape[1])):
+            raise _invalid(path, f"its rank for {name} is {low.shape[1]}, which makes no sense")
+    rank = max(low.shape[1] for low, _ in pairs.values())
+    return AdapterHead(head, architecture, pairs, rank, float(alpha), _text(head, "name"), _text(head, "license"))
+
+
+def check_values(adapter: AdapterHead) -> None:
+    """Read every weight. Raises InvalidModelFile if one is no finite number, or has a type that cannot be checked."""
+    path = adapter.head.path
+    try:
+        with open_regular(path) as file:
+            for tensor in (tensor for pair in adapter.pairs.values() for tensor in pair):
+                for offset, size in _rows(tensor):
+                    file.seek(offset)
+                    if not _finite(file.read(size), tensor):
+                        raise _invalid(path, f"its tensor {tensor.name} holds what is no finite number")
+    except OSError as error:
+        raise InvalidModelFile(f"reading {path}", error.strerror or str(error), "check its permissions") from error
+    except (NotImplementedError, ValueError) as error:
+        why = f"its weights cannot be checked: {error}"
+        raise InvalidModelFile(f"reading {path}", why, "convert it with f16 or f32 weights") from error
+
+
+def misfit(adapter: AdapterHead, architecture: str, tensors: Iterable[Tensor]) -> str:
+    """Why an adapter cannot be applied to a model of this architecture and these tensors; empty if it can."""
+    if adapter.architecture != architecture:
+        return f"it is for the architecture {adapter.architecture}, the model is {architecture}"
+    # llama.cpp keeps the two factors of the token embeddings the other way round.
+    changed = {
+        name: (high.shape[1], low.shape[1]) if _is_embedding(name) else (low.shape[0], high.shape[1])
+        for name, (low, high) in adapter.pairs.items()
+    }
+    return misshape(changed, tensors)
+
+
+def misshape(changed: Mapping[str, tuple[int, int]], tensors: Iterable[Tensor]) -> str:
+    """Why a model of these tensors has not those that are changed, in sizes in and out; empty if it has."""
+    targets = {tensor.name: tensor.shape for tensor in tensors}
+    for name, (into, out) in changed.items():
+        shape = targets.get(name)
+        if shape is None:
+            return f"it changes {name}, which the model does not have"
+        if shape != (into, out):
+            return f"it changes {name} as {into}x{out}, the model's is {'x'.join(map(str, shape))}"
+    return ""
+
+
+def check_misfit(what: str, adapter: AdapterHead, architecture: str, base: Path) -> None:
+    """Raises InvalidModelFile with what `misfit` says. Reads the base's head: blocks."""
+    if why := misfit(adapter, architecture, read_head(base).tensors):
+        raise InvalidModelFile(what, why, _HINT)
+
+
+def _pairs(head: GgufHead) -> dict[str, tuple[Tensor, Tensor]]:
+    found: dict[str, dict[str, Tensor]] = {}
+    for tensor in head.tensors:
+        part = tensor.name[-len(_PARTS[0]) :]
+        if part not in _PARTS or len(tensor.shape) != 2:
+            raise _invalid(head.path, f"its tensor {tensor.name} is no factor of a LoRA adapter")
+        found.setdefault(tensor.name[: -len(part)], {})[part] = tensor
+    for name, parts in found.items():
+        if len(parts) != len(_PARTS) or not _multiply(name, *(parts[part] for part in _PARTS)):
+            raise _invalid(head.path, f"the two factors for {name} are not a pair")
+    return {name: (parts[_PARTS[0]], parts[_PARTS[1]]) for name, parts in found.items()}
+
+
+def _multiply(name: str, low: Tensor, high: Tensor) -> bool:
+    return (low.shape[0] if _is_embedding(name) else low.shape[1]) == high.shape[0]
+
+
+def _is_embedding(name: str) -> bool:
+    return name.endswith("token_embd.weight")
+
+
+def _rows(tensor: Tensor) -> Iterator[tuple[int, int]]:
+    """Places and sizes of whole rows, in pieces that are read at once."""
+    row = tensor.size // tensor.shape[1]
+    step = max(1, _CHUNK // max(1, row)) * row
+    for start in range(0, tensor.size, step):
+        yield tensor.offset + start, min(step, tensor.size - start)
+
+
+def _finite(data: bytes, tensor: Tensor) -> bool:
+    kind = gguf.GGMLQuantizationType[tensor.type]
+    row = tensor.size // tensor.shape[1]
+    with np.errstate(all="ignore"):
+        values = gguf.dequantize(np.frombuffer(data, np.uint8).reshape(-1, row), kind)
+    return bool(np.isfinite(values).all())
+
+
+def _text(head: GgufHead, key: str) -> str:
+    value = head.metadata.get(f"general.{key}", "")
+    return value if isinstance(value, str) else ""
+
+
+def _invalid(path: Path, why: str) -> InvalidModelFile:
+    return InvalidModelFile(f"reading {path}", why, "import a LoRA adapter in GGUF format, or a PEFT folder")

@@ -1,0 +1,175 @@
+"""One folder of the adapters' folder, read: a usable adapter, or what is wrong with it.
+
+Layout, as for models: <id>/manifest.json describes the version that counts and names its file, `adapter.gguf` or
+`<version>.gguf`; with several versions each has its description in `<version>.json` too. Rule: what a manifest says is
+checked before it is used, for anyone may have written it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from models.adapters.gguf_lora import AdapterHead
+from models.catalog.installer import ID_PATTERN, read_manifest
+from models.catalog.manifest import reason_of, version_files, version_of
+from models.catalog.manifest_fields import (
+    described_stamp,
+    digest_of,
+    file_name_of,
+    import_time,
+    number_of,
+    real_of,
+    text_of,
+)
+from models.formats.regular_file import Stamp, stamp_of
+
+FILE: Final = "adapter.gguf"
+AGAIN: Final = (
+    "import it again with 'docent adapters import FILE --id {0}', or remove it with 'docent adapters remove {0}'"
+)
+_FORMAT: Final = 1
+_FILE_NAME: Final = re.compile(r"adapter\.gguf|[0-9a-f]{12}\.gguf")
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterBase:
+    """The model that an adapter was imported for; all empty if none was installed then."""
+
+    id: str = ""
+    sha256: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterNotes:
+    """What a person tells about an adapter."""
+
+    licence: str = ""
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """One installed adapter. `size` in bytes; `sha256` of the file is its identity, `version` a short name of that.
+
+    `stamp` is the file's as it was imported; None if another version of Docent imported it. `versions` has the short
+    names of every content that the id points to, this one first.
+    """
+
+    id: str
+    path: Path
+    size: int
+    sha256: str
+    architecture: str
+    rank: int
+    alpha: float
+    imported_at: str
+    source: str
+    base: AdapterBase = AdapterBase()
+    licence: str = ""
+    notes: str = ""
+    stamp: Stamp | None = None
+    versions: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """Short name of the content."""
+        return version_of(self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedAdapter:
+    """An adapter that cannot be used, and why."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterOrigin:
+    """Where an adapter came from, for which base, and what was told of it."""
+
+    source: str
+    base: AdapterBase
+    told: AdapterNotes
+
+
+def manifest_of(adapter_id: str, digest: str, adapter: AdapterHead, origin: AdapterOrigin) -> dict[str, object]:
+    """What is written beside an adapter's file."""
+    path = adapter.head.path
+    return {
+        "version": _FORMAT,
+        "id": adapter_id,
+        "file": path.name,
+        "size": adapter.head.file_bytes,
+        "sha256": digest,
+        "architecture": adapter.architecture,
+        "rank": adapter.rank,
+        "alpha": adapter.alpha,
+        "imported_at": import_time(),
+        "source": origin.source.encode("utf-8", "backslashreplace").decode(),
+        "base": {"id": origin.base.id, "sha256": origin.base.sha256, "name": origin.base.name},
+        "licence": origin.told.licence or adapter.licence,
+        "notes": origin.told.notes,
+        "stamp": stamp_of(path)._asdict(),
+    }
+
+
+def read_entry(folder: Path) -> AdapterSpec | DamagedAdapter | None:
+    """The adapter in this folder by its manifest and its file's size; None for what is no adapter's folder."""
+    if not ID_PATTERN.fullmatch(folder.name) or not folder.is_dir():
+        return None
+    try:
+        spec = read_version(folder)
+    except OSError as error:
+        return DamagedAdapter(folder.name, reason_of(error))
+    except (ValueError, TypeError, KeyError) as error:
+        return DamagedAdapter(folder.name, f"its manifest is not valid: {error}")
+    try:
+        if stamp_of(spec.path).size == spec.size:
+            return spec
+        return DamagedAdapter(folder.name, f"{spec.path} has not the size that was imported")
+    except OSError as error:
+        return DamagedAdapter(folder.name, reason_of(error))
+
+
+def read_version(folder: Path, name: str = "manifest.json") -> AdapterSpec:
+    """The version that a description tells of. Raises OSError, ValueError, TypeError or KeyError."""
+    manifest = read_manifest(folder, name)
+    base = manifest.get("base")
+    told: Mapping[str, object] = base if isinstance(base, dict) else {}
+    current = digest_of(manifest)
+    return AdapterSpec(
+        id=folder.name,
+        path=folder / file_name_of(manifest, _FILE_NAME),
+        size=number_of(manifest, "size"),
+        sha256=current,
+        architecture=text_of(manifest, "architecture"),
+        rank=number_of(manifest, "rank"),
+        alpha=real_of(manifest, "alpha"),
+        imported_at=text_of(manifest, "imported_at"),
+        source=text_of(manifest, "source"),
+        base=AdapterBase(*(text_of(told, key, "") for key in ("id", "sha256", "name"))),
+        licence=text_of(manifest, "licence", ""),
+        notes=text_of(manifest, "notes", ""),
+        stamp=described_stamp(manifest),
+        versions=_versions(folder, version_of(current)) if name == "manifest.json" else (),
+    )
+
+
+def read_versions(folder: Path) -> tuple[AdapterSpec, ...]:
+    """Every content that is kept, newest first; one whose description is broken is left out."""
+    found: dict[str, AdapterSpec] = {}
+    for name in ("manifest.json", *version_files(folder)):
+        try:
+            one = read_version(folder, name)
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+        found.setdefault(one.version, one)
+    return tuple(sorted(found.values(), key=lambda one: one.imported_at, reverse=True))
+
+
+def _versions(folder: Path, current: str) -> tuple[str, ...]:
+    return (current, *(name for found in version_files(folder) if (name := found.removesuffix(".json")) != current))

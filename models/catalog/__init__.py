@@ -1,0 +1,1 @@
+"""Installed GGUF models and their versions on disk. Knows nothing of what is loaded. Door: `catalog`."""

@@ -1,0 +1,242 @@
+"""One folder of the models' folder, read: a usable model, or what is wrong with it.
+
+Layout: <id>/manifest.json describes the version that counts and names its file, `model.gguf` or `<version>.gguf`. With
+several versions each has its description in `<version>.json` too; manifest.json is a copy of one of them, so that
+replacing this one file switches. Rule: what a manifest says is checked before it is used, for anyone may have written it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from models.catalog.installer import ID_PATTERN, read_manifest
+from models.catalog.manifest_fields import described_stamp, digest_of, file_name_of, import_time, number_of, text_of
+from models.errors import InvalidModelFile
+from models.formats.gguf_header import GgufHeader, read_header
+from models.formats.regular_file import Stamp, stamp_of
+
+FILE: Final = "model.gguf"
+AGAIN: Final = (
+    "import its file again with 'docent models import FILE.gguf --id {0}', or remove it with 'docent models remove {0}'"
+)
+_FORMAT: Final = 1
+_VERSION_LETTERS: Final = 12
+_FILE_NAME: Final = re.compile(rf"model\.gguf|[0-9a-f]{{{_VERSION_LETTERS}}}\.gguf")
+VERSION_FILE: Final = re.compile(rf"[0-9a-f]{{{_VERSION_LETTERS}}}\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model came from: a file's name, or `OWNER/NAME:FILE` on a hub with its commit and its card's licence."""
+
+    source: str
+    revision: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One of the contents that a name points to; `current` is the one that answers. `size` in bytes."""
+
+    version: str
+    path: Path
+    size: int
+    sha256: str
+    imported_at: str
+    source: str
+    revision: str
+    licence: str
+    quantisation: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One installed model. `size` and `header` sizes in bytes, `imported_at` RFC 3339 in UTC, `source` a file name, or
+    `OWNER/NAME:FILE` on a hub, of whose commit `revision` tells.
+
+    `stamp` is the file's as it was imported; None if another version of Docent imported it. `versions` has every
+    content that the name points to, newest first, this one included.
+    """
+
+    id: str
+    path: Path
+    size: int
+    sha256: str
+    imported_at: str
+    source: str
+    header: GgufHeader
+    stamp: Stamp | None = None
+    revision: str = ""
+    card_licence: str = ""
+    versions: tuple[ModelVersion, ...] = ()
+
+    @property
+    def content(self) -> tuple[str, Stamp | None]:
+        """What a process that has it loaded was loaded from; another one after a repair."""
+        return self.sha256, self.stamp
+
+    @property
+    def origin(self) -> Origin:
+        """Where it came from."""
+        return Origin(self.source, self.revision, self.card_licence)
+
+    @property
+    def version(self) -> str:
+        """Short name of the content."""
+        return version_of(self.sha256)
+
+    @property
+    def licence(self) -> str:
+        """What its model card said when it was pulled, else what the file says; empty if neither does."""
+        return self.card_licence or self.header.licence
+
+    @property
+    def licence_source(self) -> Literal["model card", "file", ""]:
+        """Who says so."""
+        return "model card" if self.card_licence else "file" if self.header.licence else ""
+
+    @property
+    def template(self) -> Literal["gguf", "chatml"]:
+        """Where its chat template comes from: the file, or ChatML because it has none."""
+        return "gguf" if self.header.chat_template else "chatml"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the folder that is not usable, and what to do about it.
+
+    `id` is that of a damaged model, empty for anything else; `spec` is what its manifest tells, if that is readable.
+    """
+
+    path: Path
+    why: str
+    hint: str
+    id: str = ""
+    spec: ModelSpec | None = None
+
+
+def version_of(sha256: str) -> str:
+    """A content's short name."""
+    return sha256[:_VERSION_LETTERS]
+
+
+def manifest_of(
+    model_id: str, file: str, digest: str, header: GgufHeader, stamp: Stamp, origin: Origin
+) -> dict[str, object]:
+    """What is written beside a model's file."""
+    return {
+        "version": _FORMAT,
+        "id": model_id,
+        "file": file,
+        "size": header.file_bytes,
+        "sha256": digest,
+        "imported_at": import_time(),
+        "source": origin.source.encode("utf-8", "backslashreplace").decode(),
+        "revision": origin.revision,
+        "licence": origin.licence,
+        "header": asdict(header),
+        "stamp": stamp._asdict(),
+    }
+
+
+def read_entry(folder: Path) -> ModelSpec | Problem:
+    """The model in this folder, as a rule by its manifest alone: the file's head was read when it was imported."""
+    if not ID_PATTERN.fullmatch(folder.name):
+        return Problem(folder, "no model can have this name", "give the folder another name")
+    hint = AGAIN.format(folder.name)
+    try:
+        spec = _spec(folder, read_manifest(folder))
+    except OSError as error:
+        return Problem(folder, reason_of(error), f"remove it with 'docent models remove {folder.name}'", folder.name)
+    except InvalidModelFile as error:
+        return Problem(folder, error.why, hint, folder.name)
+    except (ValueError, TypeError, KeyError) as error:
+        return Problem(folder, f"its manifest is not valid: {error}", hint, folder.name)
+    try:
+        if stamp_of(spec.path).size == spec.size:
+            return spec
+        return Problem(folder, f"{spec.path} has not the size that was imported", hint, spec.id, spec)
+    except OSError as error:
+        return Problem(folder, reason_of(error), hint, spec.id, spec)
+
+
+def read_versions(folder: Path) -> tuple[ModelVersion, ...]:
+    """Every content that the folder's name points to, newest first; one whose description is broken is left out."""
+    found: dict[str, ModelVersion] = {}
+    try:
+        current = _version(folder, read_manifest(folder), current=True)
+        found[current.version] = current
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # the folder's own entry says what is wrong with it
+    for name in version_files(folder):
+        try:
+            one = _version(folder, read_manifest(folder, name), current=False)
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+        found.setdefault(one.version, one)
+    return tuple(sorted(found.values(), key=lambda one: (one.imported_at, one.current), reverse=True))
+
+
+def version_files(folder: Path) -> list[str]:
+    """Names of the descriptions of versions in a model's folder."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if VERSION_FILE.fullmatch(path.name))
+    except OSError:
+        return []
+
+
+def reason_of(error: OSError) -> str:
+    """In words, with the file's name."""
+    if isinstance(error, FileNotFoundError):
+        return f"the file {error.filename} is missing"
+    return f"{error.strerror}: {error.filename}"
+
+
+def _spec(folder: Path, manifest: Mapping[str, object]) -> ModelSpec:
+    path = folder / file_name_of(manifest, _FILE_NAME, FILE)
+    return ModelSpec(
+        id=folder.name,
+        path=path,
+        size=number_of(manifest, "size"),
+        sha256=digest_of(manifest),
+        imported_at=text_of(manifest, "imported_at"),
+        source=text_of(manifest, "source"),
+        header=_header(manifest.get("header")) or read_header(path),
+        stamp=described_stamp(manifest),
+        revision=text_of(manifest, "revision", ""),
+        card_licence=text_of(manifest, "licence", ""),
+        versions=read_versions(folder),
+    )
+
+
+def _version(folder: Path, manifest: Mapping[str, object], *, current: bool) -> ModelVersion:
+    header = manifest.get("header")
+    described: Mapping[str, object] = header if isinstance(header, dict) else {}
+    sha256 = digest_of(manifest)
+    return ModelVersion(
+        version=version_of(sha256),
+        path=folder / file_name_of(manifest, _FILE_NAME, FILE),
+        size=number_of(manifest, "size"),
+        sha256=sha256,
+        imported_at=text_of(manifest, "imported_at"),
+        source=text_of(manifest, "source"),
+        revision=text_of(manifest, "revision", ""),
+        licence=text_of(manifest, "licence", "") or text_of(described, "licence", ""),
+        quantisation=text_of(described, "quantisation", ""),
+        current=current,
+    )
+
+
+def _header(content: object) -> GgufHeader | None:
+    """The description as the import wrote it; None if another version wrote it, and the file has to be read again."""
+    if not isinstance(content, dict) or set(content) != {field.name for field in fields(GgufHeader)}:
+        return None
+    values: dict[str, Any] = dict(content)
+    plain = (field for field in fields(GgufHeader) if field.type in (int, str))
+    if not all(isinstance(values[field.name], field.type) for field in plain if isinstance(field.type, type)):
+        return None
+    values["kv_heads"] = tuple(int(heads) for heads in values["kv_heads"])
+    return GgufHeader(**values)

@@ -1,0 +1,166 @@
+"""HTTP to a remote end, over a Unix socket or TCP: the only importer of the HTTP library in this package.
+
+Rule: the other end is hostile. Redirects, compressed bodies and other content types than asked for are refused, lines
+and bodies are bounded, no proxy or password is taken from the environment, and whatever goes wrong becomes a
+ModelError here, with the end's own words cleaned and the key taken out.
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+
+import httpx2
+
+from models.errors import ContextOverflow, ModelBusy, ModelError, ProviderFailed
+from models.providers.error_text import remark, shown
+from models.providers.interface import ProviderSpec
+from models.providers.stream_lines import Lines
+
+MAX_LINE = 1 << 20
+MAX_BODY = 8 << 20
+_MAX_STREAM = 64 << 20
+_MAX_ERROR = 16 << 10
+_CONNECTIONS = 64
+
+
+class Endpoint:
+    """One remote end, with its pool of connections."""
+
+    def __init__(self, spec: ProviderSpec) -> None:
+        self._spec = spec
+        self.what = f"answering with the provider {spec.id}"
+        headers = {"Accept-Encoding": "identity", "User-Agent": "docent"}
+        if spec.api_key:
+            headers["Authorization"] = f"Bearer {spec.api_key}"
+        transport = httpx2.AsyncHTTPTransport(
+            uds=str(spec.socket) if spec.socket else None,
+            # the machine's own authorities; for http, reading them would take 0.1 s for nothing
+            verify=ssl.create_default_context() if spec.url.startswith("https:") else False,
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=_CONNECTIONS),
+        )
+        times = spec.timeouts
+        self._http = httpx2.AsyncClient(
+            transport=transport,
+            base_url=spec.url or "http://localhost",
+            headers=headers,
+            # reading has its own deadlines, which a trickle of bytes does not put off
+            timeout=httpx2.Timeout(times.first_token_s, connect=times.connect_s, pool=times.connect_s, read=None),
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def fetch(self, method: str, path: str, body: object = None) -> bytes:
+        """A whole reply in JSON. Raises ModelError."""
+        async with self._reply(method, path, body, "application/json") as response:
+            return await self._whole(response, MAX_BODY)
+
+    async def lines(self, path: str, body: object, content_type: str) -> AsyncGenerator[bytes, None]:
+        """The lines of a streamed reply; closing it closes the connection. Raises ModelError."""
+        lines = Lines(MAX_LINE)
+        async with self._reply("POST", path, body, content_type) as response:
+            with self._bounded():
+                async with aclosing(self._chunks(response, _MAX_STREAM)) as chunks:
+                    async for chunk in chunks:
+                        for line in lines.feed(chunk):
+                            yield line
+                for line in lines.finish():
+                    yield line
+
+    @asynccontextmanager
+    async def _reply(self, method: str, path: str, body: object, content_type: str) -> AsyncIterator[httpx2.Response]:
+        with self._translated():
+            async with self._http.stream(method, path, json=body) as response:
+                if response.status_code != 200:
+                    raise await self._refusal(response)
+                self._check(response, content_type)
+                yield response
+
+    def _check(self, response: httpx2.Response, content_type: str) -> None:
+        given = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if given != content_type:
+            why = f"it sent {shown(given) or 'no content type'} where {content_type} was asked for"
+            raise self.failed(why, "is this the right kind of provider, and the right address?")
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise self.failed("it sent a compressed reply, which was not asked for", "turn compression off there")
+
+    async def _refusal(self, response: httpx2.Response) -> ModelError:
+        status, spec = response.status_code, self._spec
+        if 300 <= status < 400:
+            where = shown(response.headers.get("location", ""))
+            return self.failed(f"it sends elsewhere ({status}, {where}), which is not followed", "configure that place")
+        said = remark(await self._beginning(response), spec.api_key)
+        why = f"it answered {status}{f': {said}' if said else ''}"
+        if status == 429:
+            return ModelBusy(self.what, why, "try again in a while")
+        if status in (400, 413, 422) and "context" in said.lower():
+            return ContextOverflow(self.what, why, f"lower `context` in [providers.{spec.id}], or ask for less")
+        return self.failed(why, self._hint(status))
+
+    def _hint(self, status: int) -> str:
+        spec = self._spec
+        if status in (401, 403):
+            return f"check `api_key_file` in [providers.{spec.id}]"
+        if status == 404:
+            get = f", or fetch it there: ollama pull {spec.model}" if spec.kind == "ollama" else ""
+            return f"check `model` = {spec.model!r} and the address in [providers.{spec.id}]{get}"
+        return f"look at the log of the server at {spec.place}" if status >= 500 else "check the provider's settings"
+
+    async def _beginning(self, response: httpx2.Response) -> bytes:
+        """The first bytes of an error's body; however long it goes on, and whatever becomes of it."""
+        seen = b""
+        with suppress(httpx2.TransportError):
+            async with aclosing(response.aiter_raw()) as chunks:
+                async for chunk in chunks:
+                    seen += chunk
+                    if len(seen) > _MAX_ERROR:
+                        break
+        return seen[:_MAX_ERROR]
+
+    async def _whole(self, response: httpx2.Response, limit: int) -> bytes:
+        with self._bounded():
+            async with aclosing(self._chunks(response, limit)) as chunks:
+                return b"".join([chunk async for chunk in chunks])
+
+    async def _chunks(self, response: httpx2.Response, limit: int) -> AsyncGenerator[bytes, None]:
+        seen = 0
+        async with aclosing(response.aiter_raw()) as chunks:
+            async for chunk in chunks:
+                seen += len(chunk)
+                if seen > limit:
+                    raise ValueError(f"a reply of more than {limit} bytes")
+                yield chunk
+
+    def failed(self, why: str, hint: str = "") -> ProviderFailed:
+        """The error for what is wrong with this end."""
+        return ProviderFailed(self.what, why, hint or f"look at the log of the server at {self._spec.place}")
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise self.failed(f"it sent {error}") from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.ConnectTimeout as error:
+            raise self.failed(f"no connection within {self._spec.timeouts.connect_s:g} s", self._is_it_up()) from error
+        except (httpx2.ConnectError, httpx2.PoolTimeout) as error:
+            why = shown(str(error)) or type(error).__name__
+            raise self.failed(f"no connection to {self._spec.place}: {why}", self._is_it_up()) from error
+        except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as error:
+            why = shown(str(error)) or type(error).__name__
+            raise self.failed(f"the connection broke: {why}") from error
+
+    def _is_it_up(self) -> str:
+        spec = self._spec
+        if spec.socket and spec.socket.parent.name == "docent-egress":
+            return f"see `systemctl status docent-egress@{spec.socket.stem}.socket`, and the server behind it"
+        return f"is a server running at {spec.place}?"

@@ -1,0 +1,1 @@
+"""Which models are loaded: admission, eviction, leases. Door: `manager`."""

@@ -1,0 +1,307 @@
+"""Who may use a model, or take memory, and when: the look that every request takes whenever something has changed.
+
+Rules, which keep anybody from starving and any two from waiting for each other:
+- Only the first in the line takes memory. It waits until enough models are idle, and while it waits no younger request
+  is given a model that has to leave for it, but for a turn: the first moments after a load, in which it serves all who
+  wait for it. Otherwise requests for two models in alternation would each cost a load.
+- Nobody holds anything while waiting: a model and the adapters it is to be used with are had at once or not at all.
+- What can never fit is refused before it stands in the line. Every wait has a deadline, and the line an end.
+- Whoever waits asks for a model by its name: the content that counts is looked up at every look.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from models.adapters.catalog import AdapterSpec
+from models.catalog.catalog import ModelSpec
+from models.memory.budget import Never, Proceed, Wait
+from models.memory.estimator import Estimator
+from models.memory.need import Need
+from models.residency import refusals
+from models.residency.eviction import Leaver
+from models.residency.loader import Loader
+from models.residency.resident import Resident, ResidentAdapter
+from models.residency.state import Held, Roster
+from models.residency.wait_queue import Ticket
+from models.types import LoadSettings
+
+_TURN_S: Final = 1.0
+_TURN_LOADS: Final = 2.0
+
+
+def _any(_: ModelSpec) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A model to be had. `serve_old`: whether this earlier content of it will do while the new one is being loaded."""
+
+    spec: ModelSpec
+    adapters: tuple[AdapterSpec, ...] = ()
+    serve_old: Callable[[ModelSpec], bool] = _any
+
+    @property
+    def what(self) -> str:
+        return f"using the model {self.spec.id}"
+
+
+class Acquirer:
+    """Grants models and memory."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        loader: Loader,
+        leaver: Leaver,
+        estimator: Estimator,
+        begin_swap: Callable[[ModelSpec], None],
+    ) -> None:
+        self._roster = roster
+        self._loader = loader
+        self._leaver = leaver
+        self._estimator = estimator
+        self._begin_swap = begin_swap
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a model or for memory."""
+        return self._waiting
+
+    async def acquire(self, wish: Wish, wait_s: float) -> Resident:
+        """The loaded model with one more lease and the adapters' memory reserved; `release` it afterwards.
+
+        Raises ModelTooLarge, ModelLoadFailed, UnknownModel if it is removed meanwhile, or ModelBusy if it cannot be had
+        within `wait_s` seconds.
+        """
+        ticket = Ticket(model=wish.spec.id)
+        with self._queued(wish.what, wish.spec.id, ticket):
+            try:
+                async with asyncio.timeout(wait_s):
+                    return await self._until_granted(wish, ticket)
+            except TimeoutError:
+                loading = ticket.joined is not None
+                why = f"it {'was not loaded' if loading else 'did not come free'} within {wait_s:g} s"
+                hint = "try again in a while, or unload other models"
+                raise refusals.busy(self._roster, wish.what, wish.spec.id, why, hint) from None
+
+    def release(self, resident: Resident, adapters: tuple[AdapterSpec, ...] = ()) -> None:
+        """Give back what `acquire` gave."""
+        resident.leases -= 1
+        now = resident.last_used = self._roster.clock()
+        for spec in adapters:
+            held = resident.adapters.get(spec.sha256)
+            if held is not None:
+                held.leases, held.last_used = held.leases - 1, now
+        self._roster.notify()
+
+    @contextlib.asynccontextmanager
+    async def room(self, holder: Held, wait_s: float) -> AsyncIterator[None]:
+        """Memory for something that is no language model, for the block. Raises ModelTooLarge, ModelBusy."""
+        what = f"reserving memory for {holder.id}"
+        ticket = Ticket(model=holder.id, devices=dict(holder.devices))
+        with self._queued(what, holder.id, ticket):
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._until_room(ticket, what)
+            except TimeoutError:
+                why = f"no memory came free within {wait_s:g} s"
+                hint = "try again in a while, or unload models"
+                raise refusals.busy(self._roster, what, holder.id, why, hint) from None
+            self._roster.held[holder.id] = holder
+        self._roster.journal.note("reserved", holder.id, f"for {holder.kind}", devices=holder.devices)
+        try:
+            yield
+        finally:
+            self._roster.held.pop(holder.id, None)
+            self._roster.notify()
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _queued(self, what: str, model_id: str, ticket: Ticket) -> Iterator[None]:
+        if self._waiting >= self._roster.defaults.queue:
+            why = f"{self._waiting} requests wait for a model already"
+            raise refusals.busy(self._roster, what, model_id, why, "try again in a while")
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._join(ticket, None)
+            self._leave_line(ticket)
+
+    async def _until_granted(self, wish: Wish, ticket: Ticket) -> Resident:
+        while True:
+            pulse = self._roster.pulse
+            spec = self._roster.catalog.get(wish.spec.id)  # it may be another content by now
+            failed = ticket.joined
+            if failed is not None and failed.error is not None and failed.spec.content == spec.content:
+                raise failed.error
+            if (granted := await self._look(replace(wish, spec=spec), ticket)) is not None:
+                return granted
+            if self._roster.closing:
+                raise refusals.stopping(wish.what)
+            await pulse.wait()
+
+    async def _look(self, wish: Wish, ticket: Ticket) -> Resident | None:
+        """Take what is to be had now, or bring it nearer; None to look again after the next change."""
+        if self._roster.closing:
+            return None
+        current, older = self._roster.current(wish.spec), self._roster.older(wish.spec)
+        if current is not None and current.usable:
+            return await self._use(current, wish, ticket)
+        if older is not None and wish.serve_old(older.spec):
+            self._begin_swap(wish.spec)
+            return await self._use(older, wish, ticket)
+        if current is None:
+            await self._start(wish, ticket)
+            return None
+        self._join(ticket, current)
+        self._leave_line(ticket)
+        return None
+
+    async def _until_room(self, ticket: Ticket, what: str) -> None:
+        while not self._roster.closing:
+            pulse = self._roster.pulse
+            if await self._has_room(ticket, what, _no_hints):
+                return
+            await pulse.wait()
+        raise refusals.stopping(what)
+
+    def _join(self, ticket: Ticket, resident: Resident | None) -> None:
+        """Wait for this load, or for none any more."""
+        if ticket.joined is not resident:
+            before, ticket.joined = ticket.joined, resident
+            if resident is not None:
+                resident.waiters += 1
+            if before is not None:
+                before.waiters -= 1
+                self._roster.notify()  # it may be idle now
+
+    def _leave_line(self, ticket: Ticket) -> None:
+        if self._roster.line.leave(ticket):
+            self._roster.notify()  # another is the first now
+
+    # -- taking -------------------------------------------------------------------------------------------------------
+
+    async def _use(self, resident: Resident, wish: Wish, ticket: Ticket) -> Resident | None:
+        """A lease on a loaded model, if no older request needs it gone, and there is room for the adapters."""
+        missing = [spec for spec in wish.adapters if spec.sha256 not in resident.adapters]
+        ticket.devices = _sum(resident.adapter_devices(spec.size) for spec in missing)
+        ticket.protected = {resident.key, *(f"{resident.key}/{spec.sha256}" for spec in wish.adapters)}
+        if missing:
+            self._join(ticket, None)
+            if not await self._has_room(ticket, wish.what, _no_hints) or not resident.usable:
+                return None
+        elif self._older_needs(resident, ticket):
+            self._join(ticket, None)  # or the older one would wait for us
+            self._wait_in_line(ticket, "an older request needs the memory that it holds")
+            return None
+        now = self._roster.clock()
+        for spec in missing:
+            resident.adapters[spec.sha256] = ResidentAdapter(spec, resident.adapter_devices(spec.size), now)
+        for spec in wish.adapters:
+            resident.adapters[spec.sha256].leases += 1
+        resident.leases += 1
+        return resident
+
+    def _older_needs(self, resident: Resident, ticket: Ticket) -> bool:
+        """Whether the first in the line is older and waits for this model to leave."""
+        first = self._roster.line.first
+        if first is None or first >= ticket or not first.devices or self._has_turn(resident):
+            return False
+        match self._roster.plan(first.devices, first.protected):
+            case Proceed(victims):
+                return resident.key in victims
+            case Wait(busy):
+                return resident.key in busy
+        return False
+
+    def _has_turn(self, resident: Resident) -> bool:
+        assert resident.child is not None
+        turn = min(max(_TURN_S, _TURN_LOADS * resident.child.loaded.seconds), self._roster.defaults.wait_s / 4)
+        return self._roster.clock() - resident.loaded_at < turn
+
+    async def _start(self, wish: Wish, ticket: Ticket) -> None:
+        """Reserve memory for a load and begin it, if it is this ticket's turn and there is room."""
+        self._join(ticket, None)
+        if self._roster.line.behind(ticket):
+            return
+        settings, need = await self._chosen(wish, ticket)
+
+        def hints(room: Mapping[str, int]) -> list[str]:
+            return self._estimator.smaller(wish.spec, settings, room)
+
+        ready = await self._has_room(ticket, wish.what, hints)
+        if not ready or self._roster.closing or not self._counts(wish.spec) or self._roster.current(wish.spec):
+            return
+        resident = Resident(wish.spec, settings, need.parts, need.source, self._roster.clock())
+        self._roster.line.leave(ticket)
+        self._join(ticket, resident)
+        self._roster.journal.note("reserved", wish.spec.id, f"as its {need.source} tells", devices=need.devices)
+        self._roster.add(resident)
+        self._loader.begin(resident)
+
+    def _counts(self, spec: ModelSpec) -> bool:
+        """Whether it is still what its name points to; else whoever rescans wakes us to look again."""
+        return self._roster.catalog.get(spec.id).content == spec.content
+
+    async def _chosen(self, wish: Wish, ticket: Ticket) -> tuple[LoadSettings, Need]:
+        """How to load it: on GPUs as far as it fits, and with a prompt cache if that costs no other model its place."""
+        spec, defaults = wish.spec, self._roster.defaults
+        settings = defaults.settings(spec.id)
+        if defaults.automatic_layers(spec.id) and len(self._roster.limits) > 1:
+            settings = await self._estimator.placed(spec, settings, self._roster.obtainable())
+        older = self._roster.older(spec)
+        ticket.protected = {older.key} if older is not None else set()
+        roomy, lean = settings, settings.model_copy(update={"cache_bytes": 0})
+        for tried in (roomy, lean):
+            need = self._loader.need(spec, tried)
+            decision = self._roster.plan(need.devices, ticket.protected)
+            if isinstance(decision, Proceed) and (tried is lean or all("/" in key for key in decision.victims)):
+                break
+        else:  # there is no room for both contents
+            ticket.protected = set()
+        ticket.devices = dict(need.devices)
+        return tried, need
+
+    async def _has_room(self, ticket: Ticket, what: str, hints: Callable[[Mapping[str, int]], list[str]]) -> bool:
+        """Whether the ticket may take what it wants now; as the first in the line it makes room. Raises ModelTooLarge."""
+        decision = self._roster.plan(ticket.devices, ticket.protected)
+        if isinstance(decision, Never):
+            raise refusals.too_large(self._roster, what, ticket, decision, hints(decision.room))
+        self._roster.line.stand(ticket)
+        if self._roster.line.first is not ticket:
+            self._wait_in_line(ticket, "others wait for memory already")
+            return False
+        if isinstance(decision, Wait):
+            busy = ", ".join(sorted({key.partition("@")[0] for key in decision.busy}))
+            self._wait_in_line(ticket, f"for {busy} to be idle")
+            return False
+        if decision.victims:
+            await self._leaver.evict(decision.victims, f"to make room for {ticket.model}", cause=ticket.model)
+            return False
+        return True
+
+    def _wait_in_line(self, ticket: Ticket, why: str) -> None:
+        self._roster.line.stand(ticket)
+        if not ticket.told:
+            ticket.told = True
+            self._roster.journal.note("waited", ticket.model, why, devices=ticket.devices)
+
+
+def _no_hints(_room: Mapping[str, int]) -> list[str]:
+    return []
+
+
+def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for part in parts:
+        for device, size in part.items():
+            sums[device] = sums.get(device, 0) + size
+    return sums

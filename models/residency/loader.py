@@ -1,0 +1,148 @@
+"""One load: the file is checked, its need is proven by a dry run, a child is started, what it uses is remembered.
+
+Rules: the memory is reserved before it begins, and a need that turns out larger is reserved before the child is
+started; if that does not fit, the load is given up without an error and those who wait for it look again. A load is a
+task of its own, so a caller who gives up does not break it for others.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from models.catalog.catalog import ModelSpec
+from models.child_process.child import Child
+from models.child_process.spawner import Spawner
+from models.errors import ModelCrashed, ModelError, ModelLoadFailed
+from models.hardware.ram import RAM
+from models.memory.budget import Proceed
+from models.memory.estimator import Estimator
+from models.memory.need import Need, Part
+from models.residency.eviction import Leaver
+from models.residency.resident import Resident
+from models.residency.state import Roster
+from models.types import LoadSettings
+
+_GROWTH_BYTES: Final = 4 << 20  # six small models in a soak of 500 operations grew by 0.4 to 2.9 MB
+
+
+class Loader:
+    """Turns reservations into running children."""
+
+    def __init__(self, roster: Roster, leaver: Leaver, estimator: Estimator, spawner: Spawner) -> None:
+        self._roster = roster
+        self._leaver = leaver
+        self._estimator = estimator
+        self._spawner = spawner
+        self._proven: dict[tuple[object, LoadSettings], Need] = {}
+
+    def need(self, spec: ModelSpec, settings: LoadSettings) -> Need:
+        """What it needs, as well as that is known without doing anything."""
+        quick = self._estimator.quick(spec, settings)
+        known = self._proven.get((spec.content, settings), quick) if quick.source == "header" else quick
+        return _with_growth(known)
+
+    def begin(self, resident: Resident) -> None:
+        """Start to load what was reserved; afterwards it has either a child or an error, or it is given up."""
+        resident.task = asyncio.create_task(self._load(resident), name=f"load {resident.spec.id}")
+
+    async def _load(self, resident: Resident) -> None:
+        spec = resident.spec
+        try:
+            await self._check_file(spec)
+            if not await self._prove(resident):
+                self._roster.drop(resident)
+                return
+            defaults = self._roster.defaults
+            child = await Child.start(
+                spec.id, spec.path, resident.settings, self._spawner,
+                deadline_s=defaults.load_s, clock=self._roster.clock,
+            )  # fmt: skip
+        except BaseException as error:
+            self._failed(resident, error)
+            if not isinstance(error, ModelError):
+                raise
+        else:
+            self._ready(resident, child)
+            await self._remember(resident)
+        finally:
+            resident.task = None
+            self._roster.changed(spec)
+
+    async def _prove(self, resident: Resident) -> bool:
+        """Reserve what a dry run says instead of the header's estimate; False if there is no room for the difference."""
+        spec, settings = resident.spec, resident.settings
+        known = await self._estimator.refine(spec, settings)
+        self._proven[spec.content, settings] = known
+        need = _with_growth(known)
+        more = _more(need.devices, resident.reserved())
+        if more:
+            decision = self._roster.plan(more, {resident.key})
+            if not isinstance(decision, Proceed) or decision.victims:
+                why = f"its {need.source} tells that it needs more than the {resident.source} said; it looks for room again"
+                self._roster.journal.note("waited", spec.id, why, devices=more)
+                return False
+        resident.reserve(need)
+        self._roster.notify()  # it may be less than was reserved
+        return True
+
+    def _failed(self, resident: Resident, error: BaseException) -> None:
+        spec = resident.spec
+        interrupted = ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
+        resident.error = error if isinstance(error, ModelError) else interrupted
+        self._roster.failures[spec.id] = str(resident.error)
+        self._roster.drop(resident)
+        if not self._roster.closing:
+            self._roster.journal.note("failed", spec.id, str(resident.error))
+
+    def _ready(self, resident: Resident, child: Child) -> None:
+        spec = resident.spec
+        child.on_death = lambda error: self._leaver.on_death(resident, error)
+        resident.child = child
+        resident.last_used = resident.loaded_at = self._roster.clock()
+        self._roster.failures.pop(spec.id, None)
+        why = f"in {child.loaded.seconds:.1f} s, process {child.pid}"
+        self._roster.journal.note("loaded", spec.id, why, devices=resident.reserved())
+        if not child.alive:
+            self._leaver.on_death(resident, ModelCrashed(f"loading the model {spec.id}", "its process has ended"))
+        if any(one is not resident for one in self._roster.of(spec.id)):
+            self._roster.journal.note("swapped", spec.id, "another content of it answers from now on")
+
+    async def _remember(self, resident: Resident) -> None:
+        """What it uses now, with no adapter and no earlier prompt in it."""
+        if resident.child is None or not resident.child.alive:
+            return
+        found = await asyncio.to_thread(self._roster.measure, resident.child.pid)
+        if found is not None:
+            await self._leaver.note_measured(resident, found)
+            await self._estimator.remember(resident.spec, resident.settings, found)
+
+    async def _check_file(self, spec: ModelSpec) -> None:
+        """Raises ModelLoadFailed if the file is not what was imported. Hashing it stops when the load is cancelled."""
+        given_up = threading.Event()
+
+        def going_on(_done: int, _total: int) -> None:
+            if given_up.is_set():
+                raise ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
+
+        try:
+            await asyncio.to_thread(self._roster.catalog.check_unchanged, spec, going_on)
+        finally:
+            given_up.set()
+
+
+def _with_growth(need: Need) -> Need:
+    """With room for what a process gathers while it answers, before that was seen and remembered."""
+    more = Part("process", RAM, _GROWTH_BYTES + sum(part.bytes for part in need.parts if _is_own(part)))
+    return replace(need, parts=(*(part for part in need.parts if not _is_own(part)), more))
+
+
+def _is_own(part: Part) -> bool:
+    return part.name == "process" and part.device == RAM
+
+
+def _more(wanted: Mapping[str, int], reserved: Mapping[str, int]) -> dict[str, int]:
+    """By how much it is more on each device."""
+    over = {device: size - reserved.get(device, 0) for device, size in wanted.items()}
+    return {device: size for device, size in over.items() if size > 0}

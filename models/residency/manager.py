@@ -1,0 +1,317 @@
+"""Which models are in memory, and who may use them: the face of `acquiring`, `loading`, `leaving` and `watching`.
+
+Rules: a model is used through a lease and never unloaded while one is out. Memory is reserved before a child is started
+(see `budget`). Everything belongs to the event loop's thread; what blocks runs in threads.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from models.adapters.catalog import AdapterCatalog, AdapterSpec, check_fits
+from models.catalog.catalog import Catalog, ModelSpec
+from models.child_process.spawner import Spawner
+from models.errors import InvalidPrompt, ModelInUse
+from models.hardware.gpus import Devices
+from models.hardware.psi import Probe, Reading
+from models.hardware.ram import RAM, Measured, measure
+from models.memory.budget import Holder
+from models.memory.estimator import Estimator
+from models.memory.measurements import Measurements
+from models.memory.need import Need
+from models.residency.admission import Acquirer, Wish
+from models.residency.background_loads import BackgroundLoads
+from models.residency.decision_log import Decision
+from models.residency.eviction import Leaver
+from models.residency.lease import Lease
+from models.residency.loader import Loader
+from models.residency.memory_report import MemoryReport, holder_reports
+from models.residency.options import STANDARD, ModelDefaults
+from models.residency.pins import Pins
+from models.residency.pressure_relief import Pressure
+from models.residency.resident import ModelState, Resident
+from models.residency.state import Held, Roster
+from models.residency.supervisor import Watch
+from models.types import AdapterRef
+
+__all__ = ["Manager", "ModelDefaults", "ModelState"]
+
+
+class Manager:
+    """Loads, shares and unloads models within a budget. An async context manager.
+
+    `state` is the folder for what is remembered over restarts: pins, and what loads were seen to need.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        adapters: AdapterCatalog,
+        *,
+        budget_bytes: int,
+        defaults: ModelDefaults = STANDARD,
+        state: Path | None = None,
+        devices: Devices | None = None,
+        pressure: Callable[[], Reading | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[ModelState], None] = lambda _: None,
+        on_decision: Callable[[Decision], None] = lambda _: None,
+    ) -> None:
+        self.catalog = catalog
+        self.adapters = adapters
+        self._defaults = defaults
+        self._devices = devices or Devices()
+        self._spawner = Spawner()
+        self._measurements = Measurements(state / "measurements.json" if state else None)
+        self._roster = Roster(
+            catalog,
+            {RAM: budget_bytes, **self._devices.budgets()},
+            defaults,
+            Pins(state / "pins.json" if state else None),
+            clock=clock,
+            measure=self._measured,
+            on_change=on_change,
+            on_decision=on_decision,
+        )
+        estimator = Estimator(self._spawner, self._measurements, self._devices, clock=clock)
+        self._leaver = Leaver(self._roster)
+        self._loader = Loader(self._roster, self._leaver, estimator, self._spawner)
+        self._background = BackgroundLoads(self._roster, self._load)
+        self._acquirer = Acquirer(self._roster, self._loader, self._leaver, estimator, self._background.swap)
+        self._pressure = Pressure(pressure or Probe())
+        self._watch = Watch(self._roster, self._leaver, self._background, estimator, self._devices, self._pressure)
+        self._watching: asyncio.Task[None] | None = None
+        self._fits: set[tuple[str, str]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._watching = asyncio.create_task(self._watch.forever(), name="models watch")
+        self._background.preload(dict.fromkeys((*sorted(self._roster.pins.ids), *self._defaults.preload)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all children. Whoever still holds a lease gets ModelCrashed."""
+        self._roster.closing = True
+        self._roster.notify()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self._background.close()
+        await asyncio.gather(*(self._leaver.stop(resident, "the end") for resident in list(self._roster.residents)))
+        await asyncio.to_thread(self._spawner.close)
+        await asyncio.to_thread(self._measurements.save)
+
+    # -- use ----------------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def lease(
+        self, model_id: str, adapters: Sequence[AdapterRef] = (), *, wait_s: float | None = None
+    ) -> AsyncIterator[Lease]:
+        """The model, loaded if need be, held for the block.
+
+        Raises UnknownModel, UnknownAdapter, InvalidPrompt (an adapter given twice), InvalidModelFile (one of another
+        base), ModelTooLarge, ModelLoadFailed, and ModelBusy if it cannot be had within `wait_s` seconds (by default as
+        configured).
+        """
+        spec = self.catalog.get(model_id)
+        chosen = [(self.adapters.get(ref.id), ref.scale) for ref in adapters]
+        used = tuple(adapter for adapter, _ in chosen)
+        _refuse_twice(spec, used)
+        await self._check_fit(used, spec)
+        wait = self._defaults.wait_s if wait_s is None else wait_s
+        wish = Wish(spec, used, serve_old=lambda older: self._known_to_fit(used, older))
+        resident = await self._acquirer.acquire(wish, wait)
+        try:
+            if not self._known_to_fit(used, resident.spec):  # another content took over while this waited
+                await self._check_fit(used, resident.spec)
+            assert resident.child is not None
+            with contextlib.closing(
+                Lease(resident.spec, resident.child, chosen, wait_s=wait, queue=self._defaults.queue)
+            ) as lease:
+                yield lease
+        finally:
+            self._acquirer.release(resident, used)
+            await self._leave_if_replaced(resident)
+
+    @contextlib.asynccontextmanager
+    async def room(
+        self, holder_id: str, kind: str, devices: Mapping[str, int], *, wait_s: float | None = None
+    ) -> AsyncIterator[None]:
+        """Memory of the budget for something else, such as training, for the block: waited for and evicted for as for
+        a model. Raises ModelTooLarge, ModelBusy.
+        """
+        wait = self._defaults.wait_s if wait_s is None else wait_s
+        async with self._acquirer.room(Held(holder_id, kind, dict(devices)), wait):
+            yield
+
+    def hold(self, holder_id: str, size: int, why_not: str, *, kind: str = "other") -> None:
+        """Count `size` bytes of the budget as held for good by something else, such as the embedding model.
+
+        `why_not` is for whoever asks for a language model of this id.
+        """
+        self._roster.held[holder_id] = Held(holder_id, kind, {RAM: size})
+        self.catalog.others[holder_id] = why_not
+
+    def let_go(self, holder_id: str) -> None:
+        """Count what `hold` counted under this id no longer."""
+        self._roster.held.pop(holder_id, None)
+        self.catalog.others.pop(holder_id, None)
+
+    async def load(self, model_id: str) -> ModelState:
+        """Have the model in memory, with what its file holds now. Raises as `lease` does."""
+        await self._load(self.catalog.get(model_id))
+        return self.state(model_id)
+
+    async def unload(self, model_id: str) -> ModelState:
+        """Free its memory. Raises UnknownModel, or ModelInUse while it is loading or answering."""
+        spec = self.catalog.get(model_id)
+        self._roster.failures.pop(model_id, None)
+        loads = self._roster.of(model_id)
+        if busy := [one for one in loads if not one.idle and not one.leaving]:
+            doing = "answering" if busy[0].child else "loading"
+            raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "try again when it is done")
+        for resident in loads:
+            await self._leaver.stop(resident, "asked for")
+        return self.state(model_id)
+
+    async def remove(self, model_id: str) -> None:
+        """Unload it and delete it from the disk. Raises UnknownModel, ModelInUse, ModelBusy, ModelError."""
+        await self.unload(model_id)
+        await asyncio.to_thread(self._roster.pins.set, model_id, pinned=False)
+        await asyncio.to_thread(self.catalog.remove, model_id)
+
+    async def pin(self, model_id: str) -> ModelState:
+        """Never unload it to make room or for idleness, and load it now and at every start.
+
+        Returns before it is loaded. Raises UnknownModel, or ModelError if that cannot be remembered.
+        """
+        state = await self._set_pinned(model_id, pinned=True)
+        if state.state != "loaded":
+            self._background.begin(state.spec)
+        return state
+
+    async def unpin(self, model_id: str) -> ModelState:
+        """Raises UnknownModel, ModelError."""
+        return await self._set_pinned(model_id, pinned=False)
+
+    async def rescan(self) -> None:
+        """Look at the folders again. A model whose file is gone is unloaded as soon as it is idle; one whose file is
+        another is loaded anew, and the old content answers until then.
+        """
+        await asyncio.to_thread(self.catalog.rescan)
+        await asyncio.to_thread(self.adapters.rescan)
+        self._roster.failures.clear()
+        self._background.forget_failures()
+        await self._watch.replace_stale()
+        self._roster.notify()
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    @property
+    def defaults(self) -> ModelDefaults:
+        """How models are loaded."""
+        return self._defaults
+
+    @property
+    def budget_bytes(self) -> int:
+        """Of main memory."""
+        return self._roster.limits[RAM]
+
+    @budget_bytes.setter
+    def budget_bytes(self, size: int) -> None:
+        self._roster.limits[RAM] = size
+        self._roster.notify()
+
+    def states(self) -> tuple[ModelState, ...]:
+        """All installed models, by id."""
+        return tuple(self._roster.state(spec) for spec in self.catalog.list())
+
+    def state(self, model_id: str) -> ModelState:
+        """Raises UnknownModel."""
+        return self._roster.state(self.catalog.get(model_id))
+
+    def need(self, model_id: str) -> Need:
+        """What loading it would reserve, as well as that is known without doing anything. Raises UnknownModel."""
+        return self._loader.need(self.catalog.get(model_id), self._defaults.settings(model_id))
+
+    def holders(self) -> tuple[Holder, ...]:
+        """Who holds memory of the budget now, caches and adapters apart."""
+        return tuple(self._roster.holders())
+
+    def report(self) -> MemoryReport:
+        """The budget, who holds what, and what was decided lately."""
+        journal, reading = self._roster.journal, self._pressure.reading
+        return MemoryReport(
+            limits=dict(self._roster.limits),
+            used=self._roster.used(),
+            holders=holder_reports(self._roster),
+            decisions=journal.newest(),
+            last_eviction=journal.last("evicted"),
+            waiting=self._acquirer.waiting,
+            pressure=reading.some if reading else None,
+            short=self._pressure.short,
+        )
+
+    async def measure(self) -> None:
+        """Measure the memory of all loaded models anew."""
+        await self._watch.measure()
+
+    async def evict_idle(self) -> None:
+        """Unload what has been idle for longer than configured."""
+        await self._leaver.evict_idle()
+
+    async def ease(self) -> None:
+        """Look whether memory is short, and let something idle go if it is."""
+        await self._watch.ease()
+
+    # -- small things -------------------------------------------------------------------------------------------------
+
+    async def _load(self, spec: ModelSpec) -> None:
+        """Have what its file holds now in memory; an earlier content ends when nobody uses it."""
+        resident = await self._acquirer.acquire(Wish(spec, serve_old=lambda _: False), self._defaults.wait_s)
+        self._acquirer.release(resident)
+        await self._leaver.stop_stale()
+
+    async def _leave_if_replaced(self, resident: Resident) -> None:
+        if resident.idle and resident.stale:
+            await self._leaver.stop_stale()
+
+    async def _check_fit(self, adapters: Sequence[AdapterSpec], base: ModelSpec) -> None:
+        for adapter in adapters:
+            await asyncio.to_thread(self.adapters.check_unchanged, adapter)
+            if not self._known_to_fit([adapter], base):
+                await asyncio.to_thread(check_fits, adapter, base)
+                self._fits.add((adapter.sha256, base.sha256))
+
+    def _known_to_fit(self, adapters: Sequence[AdapterSpec], base: ModelSpec) -> bool:
+        """Without a look at files: that of an earlier content may be gone."""
+        return all((adapter.sha256, base.sha256) in self._fits for adapter in adapters)
+
+    async def _set_pinned(self, model_id: str, *, pinned: bool) -> ModelState:
+        spec = self.catalog.get(model_id)
+        await asyncio.to_thread(self._roster.pins.set, model_id, pinned=pinned)
+        self._roster.journal.note("pinned" if pinned else "unpinned", model_id, "asked for")
+        self._roster.changed(spec)
+        return self._roster.state(spec)
+
+    def _measured(self, pid: int) -> Measured | None:
+        found = measure(pid)
+        return found and Measured(found.private, found.mapped, self._devices.used_by(pid))
+
+
+def _refuse_twice(spec: ModelSpec, adapters: Sequence[AdapterSpec]) -> None:
+    """Two strengths of one content: neither adding them nor choosing one is what was asked for, for certain."""
+    contents = [adapter.sha256 for adapter in adapters]
+    if twice := [adapter.id for adapter in adapters if contents.count(adapter.sha256) > 1]:
+        why = f"the same adapter is given twice: {', '.join(twice)}"
+        raise InvalidPrompt(
+            f"using the model {spec.id}", why, "name each adapter once, with the strength it shall have"
+        )

@@ -1,0 +1,70 @@
+"""Memory pressure from outside the budget: when the kernel says that processes wait for memory, idle models leave early.
+
+Where the kernel tells nothing (see `psi`), nothing is ever done.
+
+Rules (hysteresis): memory is short from `_SOME` per cent of the time waited for it, or from any throttling, until less
+than `_CALM` per cent; after each step the kernel's ten-second average gets time to show its effect. While a model is
+being loaded the waiting is our own doing, and nothing is done.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from models.hardware.psi import Reading
+from models.hardware.ram import RAM
+from models.memory.budget import Holder
+from models.residency.state import Roster
+
+_SOME: Final = 20.0
+_CALM: Final = 5.0
+_STEP_S: Final = 10.0
+
+
+class Trimmer(Protocol):
+    """What is needed to let models go."""
+
+    async def evict(self, victims: list[str], why: str) -> None: ...
+
+
+class Pressure:
+    """Decides when to let something go."""
+
+    def __init__(self, read: Callable[[], Reading | None]) -> None:
+        self._read = read
+        self._short = False
+        self._throttled: int | None = None
+        self._next = 0.0
+        self.reading: Reading | None = None
+
+    @property
+    def short(self) -> bool:
+        return self._short
+
+    async def look(self, roster: Roster, trimmer: Trimmer, *, loading: bool) -> None:
+        """Read, and if memory is short and it is time, let go what is least missed."""
+        found = self.reading = self._read()
+        if found is None:
+            return
+        throttled = self._throttled is not None and found.throttled > self._throttled
+        self._throttled = found.throttled
+        if not self._short and not loading and (found.some >= _SOME or throttled):
+            self._enter(roster, found)
+        elif self._short and found.some < _CALM and not throttled:
+            self._short = False
+            roster.journal.note("pressure", "", "memory is no longer short")
+        now = roster.clock()
+        if self._short and not loading and now >= self._next:
+            self._next = now + _STEP_S
+            if (least := least_missed(roster.holders())) is not None:
+                await trimmer.evict([least.id], "memory is short")
+
+    def _enter(self, roster: Roster, found: Reading) -> None:
+        self._short = True
+        why = f"memory is short: processes waited for it {found.some:g} % of the last ten seconds"
+        roster.journal.note("pressure", "", why)
+
+
+def least_missed(holders: list[Holder]) -> Holder | None:
+    """What may leave and is in main memory: a cache or an adapter before any model."""
+    found = [one for one in holders if one.idle and not one.pinned and one.devices.get(RAM, 0) > 0]
+    return min(found, key=lambda one: (not one.part_of, one.loss), default=None)

@@ -1,0 +1,177 @@
+"""One load of a model, from its reservation to its end, with the adapters it has taken in; and how models are shown."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from models.adapters.catalog import AdapterSpec
+from models.catalog.catalog import ModelSpec
+from models.child_process.child import Child
+from models.errors import ModelError
+from models.hardware.ram import RAM, Measured, cpu_seconds
+from models.memory.budget import Holder
+from models.memory.need import Need, Part, PartName, Source, total
+from models.types import LoadSettings
+
+StateName = Literal["installed", "loading", "loaded", "failed"]
+
+_numbers = itertools.count(1)
+_READ_BYTES_PER_S: Final = 500e6  # of a model whose load was not timed yet
+_ADAPTER_S, _CACHE_S = 0.05, 1.0  # to have them again
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """One installed model as it is now; `predicted` and `measured` are bytes, while it is loading or loaded."""
+
+    spec: ModelSpec
+    state: StateName
+    reason: str | None
+    pinned: bool
+    leases: int
+    context: int | None
+    predicted: int | None
+    measured: int | None
+    pid: int | None
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time that its process has used until now."""
+        return None if self.pid is None else cpu_seconds(self.pid)
+
+
+@dataclass(slots=True)
+class ResidentAdapter:
+    """An adapter that a child holds, or may be about to take in."""
+
+    spec: AdapterSpec
+    devices: dict[str, int]
+    last_used: float
+    leases: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Resident:
+    """One load. Only touched by the event loop's thread.
+
+    `waiters` are requests that wait for it to be loaded: it is not idle before they had their turn. `stale`: the model's
+    file is gone or another by now. `grown` is what the process holds beyond what was reserved, by device. `trimming`:
+    `cache` or the hashes of adapters that its child was asked to give back and has not yet.
+    """
+
+    spec: ModelSpec
+    settings: LoadSettings
+    parts: tuple[Part, ...]
+    source: Source
+    last_used: float
+    number: int = field(default_factory=lambda: next(_numbers))
+    adapters: dict[str, ResidentAdapter] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+    child: Child | None = None
+    leases: int = 0
+    waiters: int = 0
+    loaded_at: float = 0.0
+    measured: Measured | None = None
+    grown: dict[str, int] = field(default_factory=dict)
+    leaving: bool = False
+    stale: bool = False
+    trimming: set[str] = field(default_factory=set)
+    trims_again_at: float = 0.0
+    error: ModelError | None = None
+
+    @property
+    def key(self) -> str:
+        """Unlike the model's id this is never used again."""
+        return f"{self.spec.id}@{self.number}"
+
+    @property
+    def usable(self) -> bool:
+        return self.child is not None and not self.leaving
+
+    @property
+    def idle(self) -> bool:
+        return self.usable and self.leases == 0 and self.waiters == 0
+
+    @property
+    def predicted(self) -> int:
+        """Bytes reserved, with those for caches and adapters."""
+        return sum(self.reserved().values())
+
+    @property
+    def bytes(self) -> int:
+        return self.predicted + sum(self.grown.values())
+
+    @property
+    def used(self) -> int | None:
+        """Bytes that the process was last seen to use; of the file's pages those that count as weights."""
+        if self.measured is None:
+            return None
+        mapped = min(self.measured.mapped, sum(self.of("mapped").values()))
+        return self.measured.private + mapped + sum(self.measured.gpus.values())
+
+    def reserved(self) -> dict[str, int]:
+        """Bytes set aside on each device."""
+        sums = total(self.parts)
+        for adapter in self.adapters.values():
+            for device, size in adapter.devices.items():
+                sums[device] = sums.get(device, 0) + size
+        return sums
+
+    def reserve(self, need: Need) -> None:
+        """What it needs is known better now."""
+        self.parts, self.source = need.parts, need.source
+
+    def of(self, name: PartName) -> dict[str, int]:
+        """Bytes of one part on each device."""
+        return total(part for part in self.parts if part.name == name)
+
+    def without(self, name: PartName) -> None:
+        """This part has been given back."""
+        self.parts = tuple(part for part in self.parts if part.name != name)
+
+    def note_measured(self, found: Measured) -> bool:
+        """What the process uses now; whether it has outgrown its reservation by more than before."""
+        self.measured = found
+        reserved = self.reserved()
+        private = {RAM: reserved.get(RAM, 0) - self.of("mapped").get(RAM, 0)}
+        seen = {RAM: found.private, **found.gpus}
+        over = {device: size - {**reserved, **private}.get(device, 0) for device, size in seen.items()}
+        before, self.grown = self.grown, {device: size for device, size in over.items() if size > 0}
+        return any(size > before.get(device, 0) for device, size in self.grown.items())
+
+    def adapter_devices(self, size: int) -> dict[str, int]:
+        """Where an adapter of `size` bytes lies: as the weights it changes do."""
+        weights = total(part for part in self.parts if part.name in ("weights", "mapped"))
+        whole = sum(weights.values())
+        if not whole:
+            return {RAM: size}
+        return {device: -(-size * share // whole) for device, share in weights.items() if share}
+
+    def holders(self, now: float, *, pinned: bool) -> Iterator[Holder]:
+        """The model, its prompt cache and its adapters, as the budget sees them."""
+        whole = total(part for part in self.parts if part.name != "cache")
+        for device, size in self.grown.items():
+            whole[device] = whole.get(device, 0) + size
+        idle_s = max(0.0, now - self.last_used)
+        yield Holder(self.key, whole, idle=self.idle, pinned=pinned, idle_s=idle_s, reload_s=self._reload_s())
+        trims = self.usable and now >= self.trims_again_at
+        if cache := self.of("cache"):
+            idle = trims and "cache" not in self.trimming
+            yield Holder(f"{self.key}/cache", cache, idle, idle_s=idle_s, reload_s=_CACHE_S, part_of=self.key)
+        for sha256, adapter in self.adapters.items():
+            yield Holder(
+                f"{self.key}/{sha256}",
+                adapter.devices,
+                trims and adapter.leases == 0 and sha256 not in self.trimming,
+                idle_s=max(0.0, now - adapter.last_used),
+                reload_s=_ADAPTER_S,
+                part_of=self.key,
+            )
+
+    def _reload_s(self) -> float:
+        if self.child is not None:
+            return max(0.1, self.child.loaded.seconds)
+        weights = sum(part.bytes for part in self.parts if part.name in ("weights", "mapped"))
+        return 0.5 + weights / _READ_BYTES_PER_S

@@ -1,0 +1,163 @@
+"""Who is in memory, as all parts of the manager share it: loads, other holders, pins, failures, the budget's limits.
+
+Rule: it decides nothing and waits for nobody. Only touched by the event loop's thread; `pulse` wakes those who wait.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from models.catalog.catalog import Catalog, ModelSpec
+from models.hardware.ram import Measured
+from models.memory.budget import Holder, Plan, Proceed, Wait, plan
+from models.residency.decision_log import Decision, Journal
+from models.residency.options import STANDARD, ModelDefaults
+from models.residency.pins import Pins
+from models.residency.resident import ModelState, Resident, StateName
+from models.residency.wait_queue import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Memory held by what is no language model, for good or until it is given back."""
+
+    id: str
+    kind: str
+    devices: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Roster:
+    """The state of the manager."""
+
+    catalog: Catalog
+    limits: dict[str, int]
+    defaults: ModelDefaults = STANDARD
+    pins: Pins = field(default_factory=Pins)
+    clock: Callable[[], float] = time.monotonic
+    measure: Callable[[int], Measured | None] = lambda _: None
+    on_change: Callable[[ModelState], None] = lambda _: None
+    on_decision: Callable[[Decision], None] = lambda _: None
+    residents: list[Resident] = field(default_factory=list)
+    line: Line = field(default_factory=Line)
+    held: dict[str, Held] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    closing: bool = False
+    pulse: asyncio.Event = field(default_factory=asyncio.Event)
+    journal: Journal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(lambda decision: self.on_decision(decision))
+
+    # -- loads --------------------------------------------------------------------------------------------------------
+
+    def of(self, model_id: str) -> list[Resident]:
+        """All loads of a model: more than one while another content of it takes over."""
+        return [one for one in self.residents if one.spec.id == model_id]
+
+    def current(self, spec: ModelSpec) -> Resident | None:
+        """The load of exactly this content, done or under way."""
+        found = (one for one in self.of(spec.id) if one.spec.content == spec.content and not one.leaving)
+        return next(found, None)
+
+    def older(self, spec: ModelSpec) -> Resident | None:
+        """A loaded earlier content of the same model."""
+        found = (one for one in self.of(spec.id) if one.spec.content != spec.content and one.usable)
+        return next(found, None)
+
+    def by_key(self, key: str) -> Resident | None:
+        return next((one for one in self.residents if one.key == key), None)
+
+    def add(self, resident: Resident) -> None:
+        self.residents.append(resident)
+        self.failures.pop(resident.spec.id, None)
+        self.changed(resident.spec)
+
+    def drop(self, resident: Resident) -> bool:
+        """Whether it was there."""
+        try:
+            self.residents.remove(resident)
+        except ValueError:
+            return False
+        return True
+
+    def mark_stale(self) -> None:
+        """Compare what is loaded with what the folder of models holds now."""
+        current = {spec.id: spec.content for spec in self.catalog.list()}
+        for one in self.residents:
+            one.stale = current.get(one.spec.id) != one.spec.content
+
+    # -- memory -------------------------------------------------------------------------------------------------------
+
+    def holders(self, protected: Collection[str] = ()) -> list[Holder]:
+        """Who holds memory of the budget now; the `protected` are made out to be pinned."""
+        found = [Holder(one.id, one.devices, idle=False, pinned=True) for one in self.held.values()]
+        now = self.clock()
+        for resident in self.residents:
+            pinned = resident.spec.id in self.pins and not resident.stale
+            found += resident.holders(now, pinned=pinned)
+        return [replace(one, pinned=True) if one.id in protected else one for one in found]
+
+    def plan(self, wanted: Mapping[str, int], protected: Collection[str] = ()) -> Plan:
+        """How this can be had. What is leaving already is waited for, before anything else has to leave."""
+        holders = self.holders(protected)
+        leaving = [one for one in holders if self._leaves(one)]
+        decision = plan(self.limits, [one for one in holders if one not in leaving], wanted)
+        if decision == Proceed() and plan(self.limits, holders, wanted) != decision:
+            return Wait(tuple(one.id for one in leaving))
+        return decision
+
+    def _leaves(self, holder: Holder) -> bool:
+        """Whether it was told to go, or goes with what it is a part of."""
+        key, _, part = holder.id.partition("/")
+        resident = self.by_key(key)
+        return resident is not None and (resident.leaving or part in resident.trimming)
+
+    def used(self) -> dict[str, int]:
+        """Bytes held on each device."""
+        sums = dict.fromkeys(self.limits, 0)
+        for holder in self.holders():
+            for device, size in holder.devices.items():
+                sums[device] = sums.get(device, 0) + size
+        return sums
+
+    def obtainable(self) -> dict[str, int]:
+        """What could be had on each device without waiting: its limit less what is pinned or in use."""
+        room = dict(self.limits)
+        for holder in self.holders():
+            if holder.pinned or not holder.idle:
+                for device, size in holder.devices.items():
+                    room[device] = room.get(device, 0) - size
+        return {device: max(0, size) for device, size in room.items()}
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def state(self, spec: ModelSpec) -> ModelState:
+        """A model as it is shown: of two loads of it, the one that answers."""
+        loads = sorted(self.of(spec.id), key=lambda one: (one.usable, one.number))
+        shown = loads[-1] if loads else None
+        child = shown.child if shown else None
+        reason = self.failures.get(spec.id)
+        name: StateName = "loaded" if child else "loading" if shown else "failed" if reason else "installed"
+        return ModelState(
+            spec=spec,
+            state=name,
+            reason=reason,
+            pinned=spec.id in self.pins,
+            leases=sum(one.leases for one in loads),
+            context=child.loaded.context if child else None,
+            predicted=shown.predicted if shown else None,
+            measured=shown.used if shown else None,
+            pid=child.pid if child else None,
+        )
+
+    def changed(self, spec: ModelSpec) -> None:
+        """Tell whoever watches, and wake who waits."""
+        self.notify()
+        self.on_change(self.state(spec))
+
+    def notify(self) -> None:
+        """Wake everyone who waits, to look again."""
+        pulse, self.pulse = self.pulse, asyncio.Event()
+        pulse.set()

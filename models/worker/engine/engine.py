@@ -1,0 +1,151 @@
+"""One loaded model with one context of several sequences.
+
+It knows nothing of requests: what to decode is decided in `batching`, which sequence holds what in `sequences`. All of
+it belongs to the child's main thread.
+"""
+
+import ctypes
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import llama_cpp as llama
+import numpy as np
+from numpy.typing import NDArray
+
+from models.child_process.messages import path_bytes
+from models.types import LoadSettings, Sampling
+from models.worker.engine.batch import Batch, Piece
+from models.worker.engine.errors import DecodeFailed, NoRoom
+from models.worker.engine.loading import is_rigid, load_model, make_context, outputs
+from models.worker.engine.log import process_log
+from models.worker.engine.lora_adapters import AdapterShelf
+from models.worker.engine.sampler import Choice, Sampler
+from models.worker.engine.vocabulary import Vocabulary
+from models.worker.grammar import Guide
+
+_NO_CELLS: Final = 1  # what llama_decode gives then
+
+
+State = NDArray[np.uint8]
+
+
+class Engine:
+    """A loaded model. `context` is the most tokens of one sequence, `cells` what all sequences share.
+
+    Of all `sequences`, `parallel` may run; in one batch the tokens after `outputs` entries may be sampled.
+    """
+
+    def __init__(self, path: str, settings: LoadSettings) -> None:
+        """Raises ModelLoadFailed with llama.cpp's own words."""
+        what = f"loading {os.fsdecode(path_bytes(path))}"
+        self._log = process_log()
+        llama.llama_backend_init()
+        self._model = load_model(what, path, settings)
+        self.vocabulary = Vocabulary(self._model)
+        trained = int(llama.llama_model_n_ctx_train(self._model)) or settings.context
+        self.context = min(settings.context, trained)
+        self.extensible = settings.context < trained
+        """Whether the configuration, not the model, limits the context."""
+        self._context = make_context(what, self._model, settings)
+        self.cells = int(llama.llama_n_ctx(self._context))
+        self.batch = int(llama.llama_n_batch(self._context))
+        self.parallel = settings.parallel
+        self.sequences = int(llama.llama_n_seq_max(self._context))
+        self.outputs = outputs(settings)
+        self.cache_bytes = settings.cache_bytes
+        self.rigid = is_rigid(self._model)
+        """Whether the KV can neither be shared nor cut at any position."""
+        self.revocable = not (llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model))
+        """Whether the last tokens that were decoded can be taken back."""
+        self._memory = llama.llama_get_memory(self._context)
+        self.adapters = AdapterShelf(self._model, self._context)
+        self._batch = Batch(self.batch, self.sequences)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Touches the weights and the compute buffers, so that memory can be measured and the first answer is fast."""
+        token = max(0, int(llama.llama_vocab_bos(self.vocabulary.pointer)))
+        llama.llama_set_warmup(self._context, True)
+        self.decode([Piece([token], 0, 0, wanted=1)])
+        llama.llama_memory_clear(self._memory, True)
+        llama.llama_set_warmup(self._context, False)
+
+    def decode(self, pieces: Sequence[Piece]) -> None:
+        """Decode up to `batch` tokens; afterwards `sample` may be called for the wanted ones.
+
+        Raises NoRoom if nothing was decoded for want of cells, DecodeFailed if the context is of no use any more.
+        """
+        self._batch.fill(pieces)
+        status = int(llama.llama_decode(self._context, self._batch.raw))
+        if status == _NO_CELLS:
+            raise NoRoom(f"no cells for {self._batch.raw.n_tokens} tokens")
+        if status != 0:
+            raise DecodeFailed(self._log.reason(f"llama_decode gave {status} for {self._batch.raw.n_tokens} tokens"))
+
+    def close(self) -> None:
+        """Give everything back. A child process simply ends instead."""
+        self.adapters.close()
+        llama.llama_free(self._context)
+        llama.llama_model_free(self._model)
+
+    # -- sequences ------------------------------------------------------------------------------------------------
+
+    def share(self, source: int, target: int, start: int, end: int) -> None:
+        """`target` holds the cells of `source` from position `start` to before `end` as well."""
+        llama.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def cut(self, sequence: int, length: int) -> bool:
+        """Keep only the first `length` tokens; False if this model's memory cannot do that."""
+        return bool(llama.llama_memory_seq_rm(self._memory, sequence, length, -1))
+
+    def forget(self, sequence: int) -> None:
+        """Let go of all the sequence's cells."""
+        llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def save(self, sequence: int) -> State:
+        """The KV of a sequence, as bytes that `restore` understands."""
+        state = np.empty(int(llama.llama_state_seq_get_size(self._context, sequence)), np.uint8)
+        written = int(llama.llama_state_seq_get_data(self._context, _bytes_of(state), state.nbytes, sequence))
+        return state[:written]
+
+    def restore(self, sequence: int, state: State) -> bool:
+        """The sequence becomes what was saved; False if that failed, and then it must be forgotten."""
+        return bool(llama.llama_state_seq_set_data(self._context, _bytes_of(state), state.nbytes, sequence))
+
+    # -- tokens ---------------------------------------------------------------------------------------------------
+
+    def use_adapters(self, adapters: tuple[tuple[str, float], ...]) -> None:
+        """Apply exactly these (key, scale) to what is decoded from now on."""
+        self.adapters.use(adapters)
+
+    def sampler(
+        self,
+        sampling: Sampling,
+        *,
+        prompt: Sequence[int] = (),
+        guide: Guide | None = None,
+        logprobs: int | None = None,
+    ) -> Sampler:
+        """How one request's tokens are chosen, see `samplers`. Raises InvalidPrompt."""
+        return Sampler.make(self._context, self.vocabulary, sampling, prompt=prompt, guide=guide, logprobs=logprobs)
+
+    def sample(self, sampler: Sampler, index: int) -> Choice:
+        """The next token after entry `index` of the last decoded batch."""
+        return sampler.choose(index)
+
+    def logits(self, index: int) -> NDArray[np.float32]:
+        """The score of every token after entry `index` of the last decoded batch; the next one overwrites it."""
+        return np.ctypeslib.as_array(llama.llama_get_logits_ith(self._context, index), (self.vocabulary.size,))
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; control tokens stand for none."""
+        return self.vocabulary.piece(token)
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model ends its answer with this token."""
+        return self.vocabulary.is_end(token)
+
+
+def _bytes_of(state: State) -> "ctypes._Pointer[ctypes.c_uint8]":
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

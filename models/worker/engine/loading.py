@@ -1,0 +1,77 @@
+"""From a GGUF file to llama.cpp's model and context: how every parameter is set, and why."""
+
+from typing import Any, Final
+
+import llama_cpp as llama
+
+from models.child_process.messages import path_bytes
+from models.errors import ModelLoadFailed
+from models.types import LoadSettings
+from models.worker.engine.log import process_log
+
+_KV_TYPES: Final = {
+    "f32": llama.GGML_TYPE_F32,
+    "f16": llama.GGML_TYPE_F16,
+    "q8_0": llama.GGML_TYPE_Q8_0,
+    "q4_0": llama.GGML_TYPE_Q4_0,
+}
+_DRAFTED: Final = 16  # tokens guessed beforehand in one batch, and cached prefixes beside the running sequences
+_SMALLER: Final = "give it a smaller context or another kv_type in the configuration, or import a smaller model"
+
+
+def load_model(what: str, path: str, settings: LoadSettings) -> Any:
+    """llama.cpp's model. Raises ModelLoadFailed."""
+    model = llama.llama_model_load_from_file(path_bytes(path), model_params(settings))
+    if not model:
+        reason = process_log().reason("llama.cpp refused it")
+        raise ModelLoadFailed(what, reason, "check the file with 'docent models verify'")
+    if llama.llama_model_has_encoder(model) or not llama.llama_model_has_decoder(model):
+        raise ModelLoadFailed(what, "it is not a model that continues text", "import a chat model instead")
+    return model
+
+
+def model_params(settings: LoadSettings) -> Any:
+    """The parameters of a model; a dry run has the same but for two."""
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = settings.gpu_layers
+    return params
+
+
+def make_context(what: str, model: Any, settings: LoadSettings) -> Any:
+    """llama.cpp's context. Raises ModelLoadFailed."""
+    context = llama.llama_init_from_model(model, context_params(model, settings))
+    if not context:
+        raise ModelLoadFailed(what, process_log().reason("its context could not be allocated"), _SMALLER)
+    return context
+
+
+def outputs(settings: LoadSettings) -> int:
+    """After how many tokens of a batch the next may be sampled: each costs the vocabulary times 4 bytes, twice."""
+    return settings.parallel + _DRAFTED
+
+
+def is_rigid(model: Any) -> bool:
+    """Whether sequences can neither share cells nor be cut at any position: recurrent models have no cells, and with
+    sliding windows the cells before the window are gone.
+    """
+    recurrent = llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
+    return bool(recurrent or llama.llama_model_n_swa(model) > 0)
+
+
+def context_params(model: Any, settings: LoadSettings) -> Any:
+    """The parameters of a context for `model`."""
+    trained = int(llama.llama_model_n_ctx_train(model)) or settings.context
+    params = llama.llama_context_default_params()
+    params.n_ctx = max(min(settings.context, trained), settings.cells or 0)
+    params.n_batch = params.n_ubatch = max(settings.batch, outputs(settings))
+    # Sequences beyond those that run cost nothing where they share cells, and windows or states of their own elsewhere.
+    params.n_seq_max = settings.parallel if is_rigid(model) else outputs(settings)
+    # Without it the buffer for the logits is as large as the batch times the vocabulary: 300 MB instead of 3.
+    params.n_outputs_max = outputs(settings)
+    params.n_threads = params.n_threads_batch = settings.threads
+    params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
+    params.kv_unified = True  # all sequences share the cells, so that one long request may use all of them
+    params.swa_full = False
+    if not settings.flash_attention:
+        params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    return params

@@ -1,0 +1,1 @@
+"""Messages -> tokens: chat template and control tokens. Door: `prompt_builder`."""

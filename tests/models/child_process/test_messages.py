@@ -1,0 +1,92 @@
+"""The conversation between service and child: exact messages only, within limits."""
+
+import struct
+
+import pytest
+
+from models.child_process.messages import (
+    HEADER_BYTES,
+    MAX_FRAME,
+    Chat,
+    Generate,
+    ProtocolError,
+    Raw,
+    Text,
+    decode_event,
+    decode_request,
+    encode,
+    frame_length,
+)
+from models.types import ChatMessage, TokenLogprob
+
+
+def test_a_message_arrives_as_it_was_sent() -> None:
+    message = Generate(
+        id=3, prompt=Chat(messages=(ChatMessage(role="user", content="☃\0"),)), max_tokens=5, stop=("a",)
+    )
+    frame = encode(message)
+    assert frame_length(frame[:HEADER_BYTES]) == len(frame) - HEADER_BYTES
+    assert decode_request(frame[HEADER_BYTES:]) == message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[" * 100_000,
+        b'{"type":"text","id":1}',
+        b'{"type":"text","id":1,"text":"a","more":1}',
+        b'{"type":"generate"}',
+        b"\xff",
+    ],
+)
+def test_anything_else_is_refused(body: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode_event(body)
+
+
+def test_an_event_is_no_request() -> None:
+    with pytest.raises(ProtocolError):
+        decode_request(encode(Text(id=1, text="a"))[HEADER_BYTES:])
+
+
+def test_frames_over_the_limit_are_neither_sent_nor_awaited() -> None:
+    with pytest.raises(ProtocolError):
+        encode(Generate(id=1, prompt=Raw(text="x" * MAX_FRAME)))
+    with pytest.raises(ProtocolError):
+        frame_length(struct.pack(">I", MAX_FRAME + 1))
+
+
+def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
+    assert ChatMessage(role="user", content="a\udc80b").content == "a?b"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"type":"trimmed","id":1,"adapters":-1,"cache":0}',
+        '{"type":"trimmed","id":1,"adapters":0,"cache":-5}',
+        '{"type":"trimmed","id":1,"adapters":0,"cache":1%s}' % ("0" * 30),
+        '{"type":"loaded","context":0,"template":"gguf","system_role":"native","seconds":1}',
+        '{"type":"loaded","context":64,"template":"gguf","system_role":"native","seconds":NaN}',
+        '{"type":"loaded","context":64,"template":"gguf","system_role":"native","seconds":-1}',
+        '{"type":"started","id":1,"prompt_tokens":-1}',
+        '{"type":"counted","id":1,"tokens":-1}',
+        '{"type":"finished","id":1,"reason":"stop","usage":{"prompt_tokens":1,"completion_tokens":1},'
+        '"prefill_s":Infinity,"decode_s":1}',
+        '{"type":"text","id":1,"text":"a","logprobs":[{"data":"\u0100","logprob":-1}]}',
+        '{"type":"text","id":1,"text":"a","logprobs":[{"data":"a","logprob":NaN}]}',
+        '{"type":"text","id":1,"text":"a","logprobs":[{"data":"a","logprob":-1,"top":[["\u20ac",-1]]}]}',
+        '{"type":"text","id":1,"text":"a","logprobs":[{"data":"a","logprob":-1,"top":[["a",-Infinity]]}]}',
+    ],
+)
+def test_figures_that_no_child_can_mean_are_refused(body: str) -> None:
+    with pytest.raises(ProtocolError, match="not an event"):
+        decode_event(body.encode())
+
+
+def test_every_byte_of_a_token_arrives() -> None:
+    every = "".join(map(chr, range(256)))
+    told = Text(id=1, text="a", logprobs=(TokenLogprob(data=every, logprob=-1.5, top=((every, -1.5), ("\n", -2))),))
+    assert decode_event(encode(told)[HEADER_BYTES:]) == told

@@ -1,0 +1,49 @@
+"""What one load counts in the budget: what was reserved, its adapters, and what its process has grown beyond."""
+
+from types import SimpleNamespace
+from typing import cast
+
+from models.adapters.catalog import AdapterSpec
+from models.catalog.catalog import ModelSpec
+from models.hardware.ram import Measured
+from models.memory.need import Part
+from models.residency.resident import Resident, ResidentAdapter
+from models.types import LoadSettings
+
+PARTS = (Part("mapped", "ram", 50), Part("weights", "gpu0", 150), Part("kv", "ram", 30), Part("cache", "ram", 20))
+
+
+def resident() -> Resident:
+    spec = cast("ModelSpec", SimpleNamespace(id="m"))
+    return Resident(spec, LoadSettings(), PARTS, "header", last_used=0.0)
+
+
+def test_model_cache_and_adapters_are_holders_of_their_own_and_add_up_to_what_is_reserved() -> None:
+    one = resident()
+    spec = cast("AdapterSpec", SimpleNamespace(id="polite"))
+    one.adapters["abc"] = ResidentAdapter(spec, one.adapter_devices(40), last_used=5.0, leases=1)
+    assert one.adapters["abc"].devices == {"ram": 10, "gpu0": 30}, "an adapter lies where the weights lie"
+    model, cache, adapter = one.holders(now=10.0, pinned=True)
+    assert (model.devices, cache.devices) == ({"ram": 80, "gpu0": 150}, {"ram": 20})
+    assert (model.pinned, cache.pinned, adapter.idle, adapter.idle_s) == (True, False, False, 5.0)
+    assert cache.part_of == adapter.part_of == model.id
+    assert one.reserved() == {"ram": 110, "gpu0": 180}
+
+
+def test_growth_counts_from_what_is_the_process_s_own_and_only_more_growth_is_news() -> None:
+    one = resident()
+    assert not one.note_measured(Measured(private=50, mapped=9_000))
+    assert one.note_measured(Measured(private=75, gpus={"gpu0": 140}))
+    assert one.grown == {"ram": 25}
+    assert next(one.holders(0.0, pinned=False)).devices["ram"] == 80 + 25
+    assert not one.note_measured(Measured(private=75))
+    assert one.note_measured(Measured(private=75, gpus={"gpu0": 160}))
+    assert not one.note_measured(Measured(private=40))
+    assert one.grown == {}
+
+
+def test_what_the_process_uses_counts_file_pages_as_far_as_they_are_weights() -> None:
+    one = resident()
+    assert one.used is None
+    one.note_measured(Measured(private=40, mapped=9_000, gpus={"gpu0": 7}))
+    assert one.used == 40 + 50 + 7

@@ -17,37 +17,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.answering.answerer import Answerer
+from appliance.answering.page_renderer import PageRenderer
 from appliance.api.app import create_app
 from appliance.api.context import Context
+from appliance.api.model_desk import ModelDesk
+from appliance.api.server import Server
 from appliance.api.upload import TEMPORARY_PREFIX
-from appliance.config import Places, Settings, load
-from appliance.embedding.behind import Behind
-from appliance.embedding.gate import Hold, QuestionsFirst
-from appliance.embedding.models import EmbeddingModels
-from appliance.embedding.reading import MakeReader, ModelReader
+from appliance.api.views.documents import document_view
+from appliance.api.views.memory import decision_view
+from appliance.api.views.models import model_view
+from appliance.config.loading import load
+from appliance.config.model_options import model_defaults, unknown_models
+from appliance.config.places import Places
+from appliance.config.provider_specs import provider_specs, unknown_fallbacks
+from appliance.config.settings import Settings
+from appliance.embedding.loaded_models import EmbeddingModels
+from appliance.embedding.model_reader import Behind, MakeReader, ModelReader
+from appliance.embedding.question_priority import Hold, QuestionsFirst
 from appliance.embedding.switch import EmbeddingSwitch
 from appliance.errors import ConfigError, DocentError
-from appliance.events import EventBus
-from appliance.garbage import collect_seldom
-from appliance.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
-from appliance.intake import Intake, Publish
-from appliance.library import Library
-from appliance.memory_view import decision_view
-from appliance.model_desk import ModelDesk
-from appliance.model_options import model_defaults, unknown_models
-from appliance.model_views import model_view
+from appliance.library.collection_rights import CollectionRights
+from appliance.library.folder import Library
+from appliance.library.intake import Intake, Publish
+from appliance.monitoring.event_bus import EventBus
 from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
-from appliance.notify import notify
-from appliance.periodic import give_back_memory, pet_watchdog, remember_rights, tell_status
-from appliance.providing import provider_specs, unknown_fallbacks
-from appliance.rendering import PageRenderer
 from appliance.retrieval.search import Retriever
-from appliance.rights import CollectionRights
-from appliance.server import Server
+from appliance.runtime.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
+from appliance.runtime.periodic import pet_watchdog, remember_rights, tell_status
+from appliance.runtime.process_memory import collect_seldom, give_back_memory
+from appliance.runtime.sd_notify import notify
 from appliance.store import Store
 from appliance.store.rows import DocumentRow
-from appliance.views import document_view
 from appliance.wire import Event
 from ingest.chunking.chunker import ChunkLimits, embedded_text
 from ingest.ocr.recogniser import Ocr, OcrSettings

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from appliance.client import Client
-from appliance.config import find_places
-from appliance.evaluation.metrics import Expected, Result, rank, score
+from appliance.config.places import find_places
+from benchmarks.retrieval_metrics import Expected, Result, rank, score
 
 RESULTS = 10
 

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from appliance import wire
-from appliance.near import nearest
+from appliance.api.similar_names import nearest
 
 
 def document(path: str = "manual.pdf", state: wire.DocumentState = "indexed", **fields: Any) -> wire.Document:

@@ -15,7 +15,8 @@ from typing import TypeVar
 from appliance import wire
 from appliance.api.context import Context
 from appliance.client import Client
-from appliance.config import Places, Settings
+from appliance.config.places import Places
+from appliance.config.settings import Settings
 from appliance.service import running
 
 T = TypeVar("T")

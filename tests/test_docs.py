@@ -10,9 +10,9 @@ from pydantic_core import PydanticUndefined
 
 from appliance.api import documents, events, health, models, openai, pages, search
 from appliance.cli.app import COMMANDS
-from appliance.config import SECTIONS
-from appliance.own_settings import OwnModelSettings
-from appliance.provider_settings import ProviderSettings
+from appliance.config.model_settings import OwnModelSettings
+from appliance.config.provider_settings import ProviderSettings
+from appliance.config.settings import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 API = (ROOT / "docs/api.md").read_text(encoding="utf-8")

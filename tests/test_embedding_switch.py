@@ -13,7 +13,7 @@ import pytest
 
 from appliance import wire
 from appliance.client import Client
-from appliance.config import Settings
+from appliance.config.settings import Settings
 from models.embedding.embedder import Embedder
 from tests.conftest import SAMPLES
 from tests.embedding_variant import variant

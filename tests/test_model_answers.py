@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from appliance import wire
-from appliance.config import Settings
+from appliance.config.settings import Settings
 from appliance.errors import ApiError
 from models.catalog.catalog import Catalog
 from tests.conftest import SAMPLES

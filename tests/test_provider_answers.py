@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from appliance import wire
-from appliance.config import Settings
+from appliance.config.settings import Settings
 from appliance.errors import ApiError
 from tests.conftest import SAMPLES
 from tests.gguf_builder import Shape, write_model

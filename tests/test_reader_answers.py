@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance import wire
-from appliance.config import Settings
+from appliance.config.settings import Settings
 from appliance.errors import ApiError
 from models.adapters.catalog import AdapterCatalog
 from models.catalog.catalog import Catalog

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from appliance.config import Settings
+from appliance.config.settings import Settings
 from tests.gguf_builder import Shape, write_model
 
 ROOT = Path(__file__).parents[1]

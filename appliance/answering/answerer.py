@@ -18,12 +18,12 @@ from appliance import wire
 from appliance.answering import extractive, generated, routing
 from appliance.answering.citations import Pages, Passages, cite
 from appliance.answering.markers import claims
+from appliance.answering.passage_view import passage_view
 from appliance.answering.routing import EXTRACTIVE, Route
 from appliance.answering.support import PassageEmbedder
-from appliance.config import Settings
+from appliance.config.settings import Settings
 from appliance.errors import outcome
 from appliance.retrieval.search import Found
-from appliance.views import passage_view
 from models.errors import InvalidModelFile, ModelError, NotSupported, UnknownAdapter, UnknownModel
 from models.types import AdapterRef, Sampling
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from appliance.answering.quotes import line_boxes
-from appliance.quoting import quote_spans
+from appliance.display.quote_search import quote_spans
 from ingest.types import Box, ChunkWord
 
 

@@ -6,18 +6,18 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from appliance.answering.answerer import Answerer
-from appliance.config import Settings
-from appliance.embedding.gate import QuestionsFirst
+from appliance.answering.page_renderer import PageRenderer
+from appliance.api.model_desk import ModelDesk
+from appliance.config.settings import Settings
+from appliance.embedding.question_priority import QuestionsFirst
 from appliance.embedding.switch import EmbeddingSwitch
-from appliance.events import EventBus
-from appliance.intake import Intake
-from appliance.library import Library
-from appliance.model_desk import ModelDesk
+from appliance.library.collection_rights import CollectionRights
+from appliance.library.folder import Library
+from appliance.library.intake import Intake
+from appliance.monitoring.event_bus import EventBus
 from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
-from appliance.rendering import PageRenderer
 from appliance.retrieval.search import Retriever
-from appliance.rights import CollectionRights
 from appliance.store import Store
 
 

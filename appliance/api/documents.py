@@ -15,13 +15,13 @@ from appliance import wire
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
 from appliance.api.peer import Caller
+from appliance.api.similar_names import nearest
 from appliance.api.upload import Form, discard, receive
+from appliance.api.views.documents import document_view, reading_view
 from appliance.errors import InvalidRequest, UnknownDocument
-from appliance.near import nearest
-from appliance.rights import Peer, require_admin
+from appliance.library.collection_rights import Peer, require_admin
 from appliance.store.names import collection_of, display
 from appliance.store.rows import DocumentRow
-from appliance.views import document_view, reading_view
 
 router = APIRouter(tags=["documents"])
 _MAX_PAGE = 1000

@@ -10,7 +10,7 @@ from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
 from appliance.api.peer import Caller
 from appliance.api.streaming import ClosingStream, sse
-from appliance.rights import Peer
+from appliance.library.collection_rights import Peer
 from appliance.store.names import display
 
 router = APIRouter(tags=["service"])

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from appliance import wire
 from appliance.api.context import Parts
 from appliance.api.peer import Caller
-from appliance.rights import require_admin
+from appliance.library.collection_rights import require_admin
 
 router = APIRouter(tags=["models"])
 

@@ -14,10 +14,11 @@ from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 from starlette.responses import JSONResponse, Response
 
-from appliance import openai_wire, wire
+from appliance import wire
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
 from appliance.api.errors import told_reply
+from appliance.api.model_desk import EmbeddingJob
 from appliance.api.openai_bare import bare_completion
 from appliance.api.openai_requests import Body, ChatBody, CompletionBody, ask_request, one_prompt, wants_usage
 from appliance.api.openai_shapes import (
@@ -34,8 +35,8 @@ from appliance.api.peer import Caller
 from appliance.api.search import whole_answer
 from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_connected
 from appliance.errors import InvalidRequest
-from appliance.model_desk import EmbeddingJob
-from appliance.rights import Peer
+from appliance.library.collection_rights import Peer
+from appliance.wire import openai
 from models.errors import UnknownModel
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -125,7 +126,7 @@ def _ending(shape: Shape, reason: str, usage: wire.Usage, docent: Json, wants_us
 
 
 @router.post("/embeddings")
-async def embed(parts: Parts, body: openai_wire.EmbeddingsRequest, request: Request) -> Any:
+async def embed(parts: Parts, body: openai.EmbeddingsRequest, request: Request) -> Any:
     """Embeddings by the embedding model; needs read."""
     texts = [body.input] if isinstance(body.input, str) else body.input
     if not 1 <= len(texts) <= _MAX_INPUTS:

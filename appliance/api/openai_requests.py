@@ -10,10 +10,11 @@ from typing import Any, Final
 from pydantic import ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from appliance import openai_wire, wire
+from appliance import wire
+from appliance.api.model_desk import DEFAULT_TEMPERATURE, GenerateRequest
 from appliance.api.openai_shapes import Target
 from appliance.errors import InvalidRequest
-from appliance.model_desk import DEFAULT_TEMPERATURE, GenerateRequest
+from appliance.wire import openai
 from models.types import ChatMessage, Sampling
 
 _TOOLS: Final = "tools are not supported, ask for JSON with response_format instead"
@@ -89,7 +90,7 @@ def _refusal(field: str, hint: str) -> PydanticCustomError:
     return PydanticCustomError("not_supported", "{field} is not supported: {hint}", {"field": field, "hint": hint})
 
 
-class ChatBody(openai_wire.ChatRequest):
+class ChatBody(openai.ChatRequest):
     """`POST /v1/chat/completions`."""
 
     @model_validator(mode="before")
@@ -98,7 +99,7 @@ class ChatBody(openai_wire.ChatRequest):
         return _check_fields(values)
 
 
-class CompletionBody(openai_wire.CompletionRequest):
+class CompletionBody(openai.CompletionRequest):
     """`POST /v1/completions`."""
 
     @model_validator(mode="before")
@@ -202,7 +203,7 @@ def _stops(body: Body) -> tuple[str, ...]:
     return (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
 
 
-def _role(message: openai_wire.ChatMessage) -> str:
+def _role(message: openai.ChatMessage) -> str:
     return "system" if message.role == "developer" else message.role
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance import openai_wire, wire
+from appliance import wire
+from appliance.wire import openai
 
 Json = dict[str, Any]
 
@@ -112,7 +113,7 @@ def parse_target(name: str | None) -> Target:
     return Target(documents, model, tuple(wire.AdapterUse(id=adapter) for adapter in adapters))
 
 
-def question_of(messages: list[openai_wire.ChatMessage]) -> str:
+def question_of(messages: list[openai.ChatMessage]) -> str:
     """The last thing the user said; the one before it too where the last is too short to be searched for by itself."""
     said = [message.text().strip() for message in messages if message.role == "user"]
     said = [text for text in said if text]

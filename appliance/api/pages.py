@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from appliance import wire
+from appliance.answering.page_renderer import Wanted
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
 from appliance.api.documents import visible
 from appliance.api.peer import Caller
 from appliance.errors import Busy
-from appliance.rendering import Wanted
-from appliance.rights import Peer
+from appliance.library.collection_rights import Peer
 from ingest.types import PageImage
 
 router = APIRouter(tags=["documents"])

@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from appliance.api.errors import malformed, too_many_clients
-from appliance.rights import Peer
+from appliance.library.collection_rights import Peer
 
 _SO_PEERGROUPS = 59
 _UCRED = struct.Struct("3i")

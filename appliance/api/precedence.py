@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from appliance.embedding.gate import QuestionsFirst
+from appliance.embedding.question_priority import QuestionsFirst
 
 _QUESTIONS = {"/search", "/ask", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
 

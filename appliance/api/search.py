@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from appliance import wire
+from appliance.answering.passage_view import passage_view
 from appliance.api.blocking import blocking
 from appliance.api.context import Parts
 from appliance.api.peer import Caller
 from appliance.api.streaming import ClosingStream, first_of, ndjson, while_connected
-from appliance.views import passage_view
 
 router = APIRouter(tags=["answers"])
 

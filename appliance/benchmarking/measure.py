@@ -10,10 +10,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from appliance import openai_wire, wire
+from appliance import wire
 from appliance.benchmarking.prompts import PromptMaker
 from appliance.benchmarking.record import Answering, BenchSettings, MemoryUse, Reading
 from appliance.benchmarking.samples import Sample, answering, reading
+from appliance.wire import openai
 
 _CALIBRATING_WORDS: Final = 64
 _NEW_END: Final = " and then it ended"
@@ -22,9 +23,7 @@ _NEW_END: Final = " and then it ended"
 class Service(Protocol):
     """What is needed of the client."""
 
-    def complete_stream(
-        self, request: openai_wire.CompletionRequest
-    ) -> AsyncGenerator[openai_wire.CompletionChunk, None]: ...
+    def complete_stream(self, request: openai.CompletionRequest) -> AsyncGenerator[openai.CompletionChunk, None]: ...
     async def memory(self) -> wire.Memory: ...
 
 
@@ -104,9 +103,7 @@ class Bench:
         return [task.result() for task in tasks]
 
     async def _request(self, prompt: str, max_tokens: int) -> Sample:
-        request = openai_wire.CompletionRequest(
-            model=self._model, prompt=prompt, max_tokens=max_tokens, seed=self._sent
-        )
+        request = openai.CompletionRequest(model=self._model, prompt=prompt, max_tokens=max_tokens, seed=self._sent)
         arrivals: list[float] = []
         usage, timings = wire.Usage(), dict[str, float]()
         sent = self._clock()

@@ -8,8 +8,8 @@ import typer
 from appliance.cli.files import progress_bar, require_file, rescan
 from appliance.cli.options import InstallIdOption, JsonOption, command_group, examples, text_argument
 from appliance.cli.output import amount, print_json, print_table, print_text
-from appliance.config import find_places
-from appliance.terminal import clean_line
+from appliance.config.places import find_places
+from appliance.display.safe_text import clean_line
 
 if TYPE_CHECKING:
     from models.adapters.catalog import AdapterCatalog, AdapterNotes, AdapterSpec

@@ -17,7 +17,6 @@ from typing import Annotated, Any
 
 import typer
 
-from appliance import naming
 from appliance.cli.files import progress_bar, require_regular
 from appliance.cli.options import JsonOption, command_group, complete_collection, connect, examples
 from appliance.cli.output import amount, clean_name, counted, error_body, print_error, print_json, print_text
@@ -25,6 +24,7 @@ from appliance.cli.tally import Baseline, Tally
 from appliance.cli.waiting import wait_for
 from appliance.cli.watching import display
 from appliance.client import Client
+from appliance.display import path_names
 from appliance.errors import EXIT_FAILED, DocentError, InvalidRequest, NotFound, ServiceUnreachable, outcome
 from appliance.wire import Document, DocumentAdded
 
@@ -173,7 +173,7 @@ def _add_one(client: Client, path: Path, collection: str, replace: bool, *, quie
 
 def _shown(path: str) -> str:
     """A path as the service shows it."""
-    return naming.display(os.fsencode(path))
+    return path_names.display(os.fsencode(path))
 
 
 @contextmanager

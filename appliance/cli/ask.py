@@ -26,8 +26,8 @@ from appliance.cli.output import clean_name, is_terminal, print_json, print_text
 from appliance.cli.waiting import empty_library, is_empty
 from appliance.cli.wrapping import WordWrap
 from appliance.client import Client
+from appliance.display.safe_text import clean_line, clean_text
 from appliance.errors import EXIT_FAILED, DocentError
-from appliance.terminal import clean_line, clean_text
 from appliance.wire import AdapterUse, Answer, AskRequest, Citation, DoneEvent, ErrorBody, ErrorEvent, TokenEvent
 
 app = command_group()

@@ -25,9 +25,9 @@ from appliance.benchmarking.regression import Regression, regressions
 from appliance.cli.options import JsonOption, command_group, complete_model, examples, text_argument
 from appliance.cli.output import amount, console, print_error, print_fields, print_json, print_table, print_text
 from appliance.client import AsyncClient
-from appliance.config import find_places
+from appliance.config.places import find_places
+from appliance.display.safe_text import clean_line
 from appliance.errors import DocentError, NotFound
-from appliance.terminal import clean_line
 from appliance.wire import Model
 
 app = command_group()

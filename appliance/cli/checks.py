@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.cli.output import amount
-from appliance.cli.status import LIBRARY_AWAY, embedding_line
-from appliance.client import Client, log_hint
-from appliance.config import Places, load
+from appliance.client import Client
+from appliance.client.unreachable import log_hint
+from appliance.config.loading import load
+from appliance.config.places import Places
+from appliance.display.humanize import LIBRARY_AWAY, embedding_line
 from appliance.errors import ConfigError, DocentError
 from appliance.wire import Status
 from ingest.errors import ParserKilled

@@ -16,10 +16,12 @@ from pydantic.fields import FieldInfo
 
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.cli.output import print_json, print_text
-from appliance.config import NAMED_TABLES, SECTIONS, Places, Settings, find_places, load
+from appliance.config.loading import load
+from appliance.config.model_options import model_defaults, unknown_models
+from appliance.config.places import Places, find_places
+from appliance.config.provider_specs import provider_specs, unknown_fallbacks
+from appliance.config.settings import NAMED_TABLES, SECTIONS, Settings
 from appliance.errors import ConfigError
-from appliance.model_options import model_defaults, unknown_models
-from appliance.providing import provider_specs, unknown_fallbacks
 
 app = command_group()
 

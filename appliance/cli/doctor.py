@@ -7,9 +7,9 @@ import typer
 from appliance.cli.checks import CHECKS, Finding
 from appliance.cli.options import JsonOption, command_group, examples
 from appliance.cli.output import colours_wanted, print_json, print_text
-from appliance.config import find_places
+from appliance.config.places import find_places
+from appliance.display.safe_text import clean_line
 from appliance.errors import EXIT_FAILED
-from appliance.terminal import clean_line
 
 app = command_group()
 

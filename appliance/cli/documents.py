@@ -22,8 +22,8 @@ from appliance.cli.output import amount, clean_name, print_fields, print_json, p
 from appliance.cli.picture import require_whole, save_page
 from appliance.cli.waiting import empty_library
 from appliance.client import Client, PageView
-from appliance.pace import document_pace, overall_pace, pages_of, unread_pages
-from appliance.terminal import clean_line
+from appliance.display.humanize import document_pace, overall_pace, pages_of, unread_pages
+from appliance.display.safe_text import clean_line
 from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState, Reading
 
 app = command_group()

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from appliance.config import find_places, load
+from appliance.config.loading import load
+from appliance.config.places import find_places
 from models.embedding.embedder import BUILTIN
 from models.embedding.manifest import EmbedderManifest
 from models.errors import InvalidModelFile

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from appliance.cli.options import connect
 from appliance.cli.output import console, is_terminal, print_error
+from appliance.display.path_names import display
+from appliance.display.safe_text import clean_line
 from appliance.errors import DocentError, NotFound, ServiceUnreachable
-from appliance.naming import display
-from appliance.terminal import clean_line
 from appliance.wire import Model
 
 

@@ -15,8 +15,8 @@ from appliance.cli.files import progress_bar, require_file, rescan
 from appliance.cli.model_folder import ReplaceOption, catalog, kept_before, told, view
 from appliance.cli.options import InstallIdOption, JsonOption, examples
 from appliance.cli.output import amount, error_body, print_error, print_json, print_model, print_text
+from appliance.display.path_names import display
 from appliance.errors import EXIT_FAILED, outcome
-from appliance.naming import display
 from appliance.wire import Model
 from models.errors import FileNotChosen, InvalidModelFile, ModelError
 

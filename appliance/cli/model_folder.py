@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.cli.options import complete_model, text_argument
-from appliance.config import find_places
+from appliance.config.places import find_places
 from appliance.wire import Model
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def told(models: list[Model], model_id: str) -> Model | None:
 
 def view(spec: "ModelSpec | Problem") -> Model:
     """A model of the folder as the API shows it where no service runs."""
-    from appliance.model_views import damaged_view, spec_view
+    from appliance.api.views.models import damaged_view, spec_view
     from models.catalog.catalog import Problem
 
     return damaged_view(spec) if isinstance(spec, Problem) else spec_view(spec)

@@ -10,8 +10,8 @@ from appliance.cli.files import progress_bar, rescan
 from appliance.cli.model_folder import ModelId, VersionOption, catalog, view
 from appliance.cli.options import JsonOption, command_group, connect, examples
 from appliance.cli.output import amount, print_json, print_model, print_table, print_text
+from appliance.display.safe_text import clean_line
 from appliance.errors import ServiceUnreachable
-from appliance.terminal import clean_line
 from appliance.wire import Model
 
 app = command_group()

@@ -10,9 +10,9 @@ import os
 from pathlib import Path, PurePath
 
 from appliance.client import Client
-from appliance.config import find_places
+from appliance.config.places import find_places
+from appliance.display.path_names import shown_argument
 from appliance.errors import EXIT_NOT_FOUND, ApiError, UnknownDocument, outcome
-from appliance.naming import shown_argument
 from appliance.wire import Document
 
 _MOST_GUESSES = 3

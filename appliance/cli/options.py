@@ -11,9 +11,9 @@ import typer
 
 from appliance.cli.interrupts import reliable_interrupts
 from appliance.client import Client
-from appliance.config import find_places
+from appliance.config.places import find_places
+from appliance.display.path_names import shown_argument
 from appliance.errors import DocentError
-from appliance.naming import shown_argument
 from appliance.wire import MAX_QUERY_CHARS
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the API returns it.")]

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
+from appliance.display.humanize import amount
+from appliance.display.path_names import shown_argument
+from appliance.display.safe_text import clean_line, clean_text, escape_json
 from appliance.errors import AnyDocentError, outcome
-from appliance.naming import shown_argument
-from appliance.terminal import amount, clean_line, clean_text, escape_json
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -9,8 +9,8 @@ import typer
 
 from appliance.cli.output import amount, clean_name, print_json, print_text
 from appliance.client import Client, PageView
+from appliance.display.path_names import display
 from appliance.errors import Conflict, DocentError
-from appliance.naming import display
 from appliance.wire import Document
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

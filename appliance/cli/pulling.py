@@ -15,9 +15,10 @@ from appliance.cli.files import progress_bar, rescan
 from appliance.cli.model_folder import catalog, kept_before, told, view
 from appliance.cli.options import InstallIdOption, JsonOption, connect, examples, text_argument
 from appliance.cli.output import amount, print_json, print_model, print_table, print_text
-from appliance.config import find_places, load
+from appliance.config.loading import load
+from appliance.config.places import find_places
+from appliance.display.safe_text import clean_line
 from appliance.errors import ConfigError, DocentError
-from appliance.terminal import clean_line
 
 if TYPE_CHECKING:
     from models.acquisition.hub import Hub

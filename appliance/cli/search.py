@@ -7,7 +7,7 @@ import typer
 
 from appliance.cli.options import CollectionOption, JsonOption, checked_query, command_group, connect, examples
 from appliance.cli.output import clean_name, print_model, print_text, text_width
-from appliance.terminal import clean_line
+from appliance.display.safe_text import clean_line
 from appliance.wire import MAX_RESULTS, Passage
 
 app = command_group()

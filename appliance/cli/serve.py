@@ -4,7 +4,8 @@ The service is loaded only when it runs: it brings every heavy library, and its 
 """
 
 from appliance.cli.options import JsonOption, command_group, examples
-from appliance.config import find_places, load
+from appliance.config.loading import load
+from appliance.config.places import find_places
 from ingest.malloc import keep_few_heaps
 
 app = command_group()

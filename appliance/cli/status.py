@@ -2,12 +2,10 @@
 
 from appliance.cli.options import JsonOption, command_group, connect, examples
 from appliance.cli.output import counted, print_fields, print_model
-from appliance.pace import overall_pace, unread_pages
-from appliance.wire import Embedding, Skipped, Status
+from appliance.display.humanize import LIBRARY_AWAY, embedding_line, overall_pace, unread_pages
+from appliance.wire import Skipped, Status
 
 app = command_group()
-
-LIBRARY_AWAY = "away, its disk is not mounted, or other files or none are in its place: nothing new is read, what was read goes on answering"
 
 
 @app.command(epilog=examples("docent status", "docent status --json | jq .queue"))
@@ -45,12 +43,3 @@ def _fields(reply: Status) -> list[tuple[str, str]]:
 def _unread(skipped: Skipped) -> str:
     where = f" of {counted(skipped.documents, 'document')}; `docent documents list` shows which"
     return f"{unread_pages(skipped.pages)}{where}" if skipped.pages else ""
-
-
-def embedding_line(embedding: Embedding) -> str:
-    """The embedding model that answers, and how far the switch to another one is."""
-    said = [embedding.model or "none, full text alone"]
-    if embedding.target:
-        share = embedding.done / embedding.total if embedding.total else 1.0
-        said.append(f"changing to {embedding.target}, {embedding.done:,} of {embedding.total:,} passages ({share:.0%})")
-    return "; ".join([*said, *([embedding.remark] if embedding.remark else [])])

@@ -19,7 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from appliance.client import Client
-from appliance.config import Places, find_places
+from appliance.config.places import Places, find_places
 from appliance.errors import DocentError
 
 _MAX_SOCKET_BYTES = 107

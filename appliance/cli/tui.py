@@ -7,7 +7,7 @@ import os
 import sys
 
 from appliance.cli.options import JsonOption, command_group, examples
-from appliance.config import find_places
+from appliance.config.places import find_places
 from appliance.errors import InvalidRequest
 
 app = command_group()

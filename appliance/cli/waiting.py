@@ -11,7 +11,7 @@ from appliance.cli.output import clean_name
 from appliance.cli.tally import Baseline
 from appliance.cli.watching import SILENT, Display
 from appliance.client import Client
-from appliance.config import find_places
+from appliance.config.places import find_places
 from appliance.errors import NotFound
 from appliance.wire import Document
 

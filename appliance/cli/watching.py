@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from appliance.cli.output import clean_name, console, is_terminal, print_text
 from appliance.cli.tally import Tally
 from appliance.client import Client
-from appliance.pace import document_pace, overall_pace, pages_of
+from appliance.display.humanize import document_pace, overall_pace, pages_of
 from appliance.wire import Document, Status
 
 if TYPE_CHECKING:

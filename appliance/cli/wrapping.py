@@ -3,7 +3,7 @@
 A word is held back until its end is known, so what was given out never has to be taken back.
 """
 
-from appliance.terminal import cell_width
+from appliance.display.safe_text import cell_width
 
 
 class WordWrap:

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from functools import partial
 
 from appliance import wire
-from appliance.embedding.gate import Hold, QuestionsFirst
-from appliance.embedding.models import EmbeddingModels, Model
-from appliance.embedding.rebuilding import EmbeddedText, Rebuilding
+from appliance.embedding.loaded_models import EmbeddingModels, Model
+from appliance.embedding.question_priority import Hold, QuestionsFirst
+from appliance.embedding.vector_rebuild import EmbeddedText, Rebuilding
 from appliance.errors import DocentError
 from appliance.store import EmbedderKey, Standing, Store
 from models.errors import ModelError

@@ -13,7 +13,7 @@ from collections.abc import Collection
 import apsw
 import numpy as np
 
-from appliance.naming import display, from_display
+from appliance.display.path_names import display, from_display
 from appliance.store.connection import row, rows, run
 from appliance.store.rows import Matrix
 from appliance.store.vectors import VectorIndex, from_half, in_list, to_half

@@ -12,7 +12,9 @@ from textual.widget import Widget
 from textual.widgets import Select, Static
 
 from appliance import wire
-from appliance.client import AsyncClient, DocentError, clean_line, overall_pace
+from appliance.client import AsyncClient, DocentError
+from appliance.display.humanize import overall_pace
+from appliance.display.safe_text import clean_line
 from tui.messages import CitationChosen, QuestionAsked
 from tui.screens.base import ServiceScreen
 from tui.screens.citation import CitationScreen

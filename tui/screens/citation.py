@@ -11,7 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from appliance import wire
-from appliance.client import clean_line, clean_text, find_quote
+from appliance.display.quote_search import find_quote
+from appliance.display.safe_text import clean_line, clean_text
 
 
 class CitationScreen(ModalScreen[None]):

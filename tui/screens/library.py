@@ -11,7 +11,9 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from appliance import wire
-from appliance.client import DocentError, clean_line, document_pace, overall_pace, unread_pages
+from appliance.client import DocentError
+from appliance.display.humanize import document_pace, overall_pace, unread_pages
+from appliance.display.safe_text import clean_line
 from tui.screens.base import ServiceScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.widgets.document_table import DocumentTable

@@ -7,7 +7,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from appliance.client import clean_text
+from appliance.display.safe_text import clean_text
 
 _MARKER = re.compile(r"\[\d+\]")
 _REFRESH_SECONDS = 0.05

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 
 from appliance import wire
-from appliance.client import clean_line
+from appliance.display.safe_text import clean_line
 from tui.messages import CitationChosen
 
 

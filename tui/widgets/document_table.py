@@ -14,7 +14,8 @@ from textual.events import Resize
 from textual.widgets import DataTable
 
 from appliance import wire
-from appliance.client import amount, clean_line, document_pace
+from appliance.display.humanize import amount, document_pace
+from appliance.display.safe_text import clean_line
 
 _BAR_WIDTH = 10
 _STYLES = {"indexed": "green", "indexing": "cyan", "pending": "dim", "failed": "red"}

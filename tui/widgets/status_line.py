@@ -4,7 +4,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from appliance import wire
-from appliance.client import clean_line
+from appliance.display.safe_text import clean_line
 
 
 class StatusLine(Static):

@@ -14,7 +14,7 @@ from appliance import wire
 from appliance.answering.answerer import Answerer
 from appliance.answering.answerer import Manager as Answering
 from appliance.answering.extractive import NOT_FOUND
-from appliance.config import AnswerSettings, ModelSettings, Settings
+from appliance.config.settings import AnswerSettings, ModelSettings, Settings
 from appliance.retrieval.search import Retriever
 from appliance.store import Store
 from models.adapters.catalog import AdapterCatalog

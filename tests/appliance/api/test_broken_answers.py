@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from appliance.config import Settings
+from appliance.config.settings import Settings
 from tests.conftest import SAMPLES
 from tests.live import FAST, live_service, short_home
 from tests.models.providers.scripted import MODELS, Scripted, serving, sse, whole, word

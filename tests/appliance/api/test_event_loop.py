@@ -8,7 +8,7 @@ import pytest
 from blockbuster import BlockingError, blockbuster_ctx
 
 from appliance.api.app import create_app
-from appliance.rights import Peer
+from appliance.library.collection_rights import Peer
 from tests.conftest import SAMPLES
 from tests.live import Live, live_service, short_home
 

@@ -15,7 +15,7 @@ import pytest
 
 from appliance.api.openai_requests import CompletionBody, bare_requests
 from appliance.api.peer import PeerProtocol
-from appliance.rights import Peer
+from appliance.library.collection_rights import Peer
 from models.catalog.catalog import Catalog
 from models.types import Sampling
 from tests.gguf_builder import Shape, vocabulary, write_model

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from appliance import wire
 from appliance.api import events
 from appliance.api.app import create_app
-from appliance.rights import Peer
+from appliance.library.collection_rights import Peer
 from tests.conftest import SAMPLES
 from tests.live import Live, live_service, short_home, wait_until
 from tests.mounts import Mounts

@@ -6,11 +6,12 @@ from itertools import count
 
 import pytest
 
-from appliance import openai_wire, wire
+from appliance import wire
 from appliance.benchmarking.measure import Bench, Measured
 from appliance.benchmarking.prompts import PromptMaker
 from appliance.benchmarking.record import BenchSettings
 from appliance.errors import ApiError, Outcome
+from appliance.wire import openai
 
 TOKENS_PER_WORD, CPU_PER_REQUEST = 2, 0.5
 
@@ -19,15 +20,13 @@ class Notes:
     """Answers every request with as many tokens as were asked for."""
 
     def __init__(self, fails_at: int = 10**6) -> None:
-        self.requests: list[openai_wire.CompletionRequest] = []
+        self.requests: list[openai.CompletionRequest] = []
         self.at_a_time = 0
         self.most = 0
         self.pid = 7
         self._fails_at = fails_at
 
-    async def complete_stream(
-        self, request: openai_wire.CompletionRequest
-    ) -> AsyncGenerator[openai_wire.CompletionChunk, None]:
+    async def complete_stream(self, request: openai.CompletionRequest) -> AsyncGenerator[openai.CompletionChunk, None]:
         self.requests.append(request)
         if len(self.requests) == self._fails_at:
             raise ApiError("it died", "", Outcome(500, 1, "server_error", "model_crashed"))
@@ -35,13 +34,13 @@ class Notes:
         self.most = max(self.most, self.at_a_time)
         for _ in range(request.max_tokens or 0):
             await asyncio.sleep(0)
-            yield openai_wire.CompletionChunk(choices=[openai_wire.ChunkChoice(text="x")])
+            yield openai.CompletionChunk(choices=[openai.ChunkChoice(text="x")])
         self.at_a_time -= 1
         assert isinstance(request.prompt, str)
         usage = wire.Usage(
             prompt_tokens=TOKENS_PER_WORD * len(request.prompt.split()), completion_tokens=request.max_tokens or 0
         )
-        yield openai_wire.CompletionChunk(usage=usage, docent={"timings": {"prefill": 0.5, "decode": 1.0}})
+        yield openai.CompletionChunk(usage=usage, docent={"timings": {"prefill": 0.5, "decode": 1.0}})
 
     async def memory(self) -> wire.Memory:
         spent = CPU_PER_REQUEST * len(self.requests)

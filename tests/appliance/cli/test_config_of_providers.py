@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Settings
+from appliance.config.settings import Settings
 from tests.appliance.cli.conftest import Run
 
 PROVIDERS = """

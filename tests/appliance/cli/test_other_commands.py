@@ -9,7 +9,8 @@ import pytest
 from appliance import wire
 from appliance.cli import checks
 from appliance.cli.output import amount
-from appliance.config import SECTIONS, Places, Settings, find_places
+from appliance.config.places import Places, find_places
+from appliance.config.settings import SECTIONS, Settings
 from tests.appliance.cli.conftest import Run
 from tests.fake_service import FakeService, document
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.cli.wrapping import WordWrap
-from appliance.terminal import cell_width
+from appliance.display.safe_text import cell_width
 
 TEXT = st.text(alphabet="ab 漢\n", max_size=80)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.embedding.gate import Hold, QuestionsFirst
-from appliance.embedding.models import EmbeddingModels, Model
+from appliance.embedding.loaded_models import EmbeddingModels, Model
+from appliance.embedding.question_priority import Hold, QuestionsFirst
 from appliance.embedding.switch import EmbeddingSwitch
 from appliance.store import EmbedderKey, Store
 from models.embedding.embedder import Embedder

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from appliance.naming import shown_argument
+from appliance.display.path_names import shown_argument
 from appliance.store.names import collection_of, display, from_display, search_name
 
 

@@ -1,0 +1,20 @@
+"""A passage of the store as the outside sees it."""
+
+from appliance import wire
+from appliance.store.ids import chunk_id
+from appliance.store.names import display
+from appliance.store.rows import PassageRow
+
+
+def passage_view(row: PassageRow, score: float) -> wire.Passage:
+    """A passage of `POST /search`."""
+    return wire.Passage(
+        document=display(row.path),
+        collection=display(row.collection),
+        page=row.page,
+        page_last=row.page_last,
+        heading=list(row.heading),
+        text=row.text,
+        score=round(score, 6),
+        chunk_id=chunk_id(row.chunk),
+    )

@@ -1,0 +1,242 @@
+"""What the API asks of the models: the catalogue, the manager and the embedding model seen as one.
+
+Names: a GGUF model's id, `MODEL:ADAPTER`, and the embedding model's own. Unknown ones are refused by name.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from appliance import wire
+from appliance.api.views.memory import memory_view
+from appliance.api.views.models import damaged_view, embedding_view, model_view, provider_view, usage_view
+from appliance.embedding.loaded_models import Embedder
+from appliance.errors import InvalidRequest
+from ingest.types import Vector
+from models.errors import UnknownModel
+from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece, TokenLogprob
+
+if TYPE_CHECKING:
+    from models.providers.registry import Providers
+    from models.residency.manager import Manager
+
+DEFAULT_TEMPERATURE = 0.8
+_EMBEDDING = "embedding"
+
+
+class Embedders(Protocol):
+    """The embedding models in memory, and the one that answers."""
+
+    @property
+    def current(self) -> Embedder: ...
+    def all(self) -> Sequence[Embedder]: ...
+    def lease(self) -> AbstractContextManager[Embedder]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """A bare generation: from chat messages, or from a raw prompt.
+
+    `left_open` names the fields of the sampling that the caller did not choose: a model's own settings fill them.
+    What was read for another `scope` is not used for it.
+    """
+
+    messages: tuple[ChatMessage, ...] = ()
+    prompt: str | None = None
+    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=DEFAULT_TEMPERATURE))
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    grammar: str | None = None
+    json_schema: str | None = None
+    logprobs: int | None = None
+    overflow: Literal["refuse", "drop_oldest"] = "refuse"
+    left_open: frozenset[str] = frozenset()
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A piece of generated text; the last one has the finish reason, usage and timings in seconds."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: Literal["stop", "length"] | None = None
+    usage: wire.Usage = field(default_factory=wire.Usage)
+    timings: dict[str, float] = field(default_factory=dict)
+    dropped: int = 0
+    """Messages of the chat that were left out."""
+
+
+class EmbeddingJob:
+    """The embedding model for one request; its methods block and may be called from any thread."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.model = embedder.name
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """The tokens of all texts together.
+
+        Raises:
+            InvalidRequest: a text is empty or longer than the embedding model's input.
+        """
+        return sum(self._checked_length(i, text) for i, text in enumerate(texts))
+
+    def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """Embed texts that `count_tokens` let pass; vectors of shape (dimensions,)."""
+        return [self._embedder.embed_passage(text) for text in texts]
+
+    def _checked_length(self, index: int, text: str) -> int:
+        what = f"embedding input {index} with {self.model}"
+        if not text.strip():
+            raise InvalidRequest(what, "the text is empty", "leave it out")
+        count = self._embedder.count_tokens(text)
+        if count > self._embedder.max_tokens:
+            why = f"it has {count} tokens, and the model takes {self._embedder.max_tokens}"
+            raise InvalidRequest(what, why, "send it in shorter pieces")
+        return count
+
+
+class ModelDesk:
+    """The models as the routes see them. Belongs to the event loop's thread but for what says otherwise."""
+
+    def __init__(self, manager: "Manager", providers: "Providers", embedders: Embedders) -> None:
+        self.manager = manager
+        self._providers = providers
+        self._embedders = embedders
+        self._held: set[str] = set()
+        self.count_embedders()
+
+    def count_embedders(self) -> None:
+        """Count what the embedding models take of the memory budget; call it when others are in memory than before."""
+        sizes: Counter[str] = Counter()
+        for embedder in self._embedders.all():
+            sizes[embedder.name] += embedder.size
+        for gone in self._held - sizes.keys():
+            self.manager.let_go(gone)
+        for name, size in sizes.items():
+            self.manager.hold(name, size, "it makes embeddings, not text", kind=_EMBEDDING)
+        self._held = set(sizes)
+
+    @property
+    def _embedder(self) -> Embedder:
+        return self._embedders.current
+
+    async def installed(self) -> list[wire.Model]:
+        """Every installed model and its state as the folder is now: the embedding model, the usable, the damaged."""
+        await asyncio.to_thread(self.manager.catalog.rescan)
+        usable = (model_view(state) for state in self.manager.states())
+        damaged = map(damaged_view, self.manager.catalog.damaged())
+        return [embedding_view(self._embedder), *usable, *damaged, *map(provider_view, self._providers.list())]
+
+    def loaded(self) -> list[str]:
+        """Ids of the models in memory, the embedding model first; from any thread."""
+        states = self.manager.states()
+        return [self._embedder.name, *(state.spec.id for state in states if state.state == "loaded")]
+
+    async def rescan(self) -> None:
+        """Look at the folders of models and adapters again."""
+        await self.manager.rescan()
+
+    async def act(self, model_id: str, action: Literal["load", "unload", "pin", "unpin"]) -> wire.Model:
+        """Do it and return the model's new state.
+
+        Raises:
+            UnknownModel: no GGUF model has this id.
+            ModelLoadFailed, ModelTooLarge, ModelInUse, ModelBusy: as the manager says.
+        """
+        if model_id == self._embedder.name:
+            why = "it is the embedding model, which is always loaded"
+            raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
+        if model_id in {state.spec.id for state in self._providers.list() if state.answers}:
+            why = f"it is a provider, which loads models at {self._providers.get(model_id).spec.place} as it sees fit"
+            raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
+        match action:
+            case "load":
+                state = await self.manager.load(model_id)
+            case "unload":
+                state = await self.manager.unload(model_id)
+            case "pin":
+                state = await self.manager.pin(model_id)
+            case "unpin":
+                state = await self.manager.unpin(model_id)
+        return model_view(state)
+
+    def memory(self) -> wire.Memory:
+        """The budget and who holds what, the embedding model first: its weights are kept as they are in its files."""
+        return memory_view(self.manager.report())
+
+    async def openai_ids(self) -> list[str]:
+        """What `model` may name in OpenAI's routes."""
+        models = [state.spec.id for state in self.manager.states()]
+        models += [state.spec.id for state in self._providers.list() if state.answers]
+        return ["docent", "extractive", *models, *(f"docent:{model}" for model in models), self._embedder.name]
+
+    async def generate(
+        self, model_id: str, adapters: Sequence[wire.AdapterUse], request: GenerateRequest
+    ) -> AsyncGenerator[Generated, None]:
+        """Text from the bare model; the last piece carries the finish reason. Closing it cancels the generation.
+
+        Raises:
+            UnknownModel, UnknownAdapter: refused by name, never replaced.
+            ModelError: as the manager says.
+        """
+        if model_id == self._embedder.name:
+            raise UnknownModel(
+                f"model {model_id!r}", "it makes embeddings, not text", "`docent models list` shows both"
+            )
+        started, first = time.monotonic(), 0.0
+        uses = [AdapterRef(adapter.id, adapter.scale) for adapter in adapters]
+        async with self._providers.lease(model_id, uses) as lease:
+            generation = lease.generate(
+                messages=request.messages or None,
+                prompt=request.prompt,
+                sampling=self.manager.defaults.sampling(model_id, request.sampling, request.left_open),
+                stop=request.stop,
+                max_tokens=request.max_tokens,
+                grammar=request.grammar,
+                json_schema=request.json_schema,
+                logprobs=request.logprobs,
+                overflow=request.overflow,
+                scope=request.scope,
+            )
+            async with generation:
+                async for piece in generation:
+                    first = first or time.monotonic() - started
+                    match piece:
+                        case TextPiece():
+                            yield Generated(piece.text, piece.logprobs)
+                        case FinalPiece():
+                            total = time.monotonic() - started
+                            timings = {"first_token": first, "total": total}
+                            timings |= {"prefill": piece.prefill_s, "decode": piece.decode_s}
+                            yield Generated(
+                                "",
+                                finish_reason=piece.finish_reason,
+                                usage=usage_view(piece.usage),
+                                timings=timings,
+                                dropped=piece.dropped,
+                            )
+
+    @contextmanager
+    def embedding(self, wanted: str | None, dimensions: int | None) -> Iterator["EmbeddingJob"]:
+        """The embedding model, if it is the one wanted, kept open for one request.
+
+        Raises:
+            UnknownModel: another one is wanted.
+            InvalidRequest: other dimensions are wanted than it has.
+        """
+        with self._embedders.lease() as embedder:
+            name = embedder.name
+            if wanted not in (None, name):
+                raise UnknownModel(
+                    f"model {wanted!r}", "no installed embedding model has this id", f"installed: {name}"
+                )
+            if dimensions not in (None, embedder.dimensions):
+                why = f"{dimensions} dimensions were asked for, and it has {embedder.dimensions}"
+                raise InvalidRequest(f"embedding with {name}", why, "leave `dimensions` out")
+            yield EmbeddingJob(embedder)

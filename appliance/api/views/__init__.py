@@ -1,0 +1,1 @@
+"""Rows and states as the outside sees them: `wire` values. Pure. Door: `documents`."""

@@ -1,0 +1,118 @@
+"""The client of the socket for programs with an event loop."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx2
+
+from appliance import wire
+from appliance.client.client import _BASE, _TIMEOUT, R, _document_route, _params
+from appliance.client.replies import api_error, ask_event, completion_chunk, event, parse
+from appliance.client.unreachable import unreachable
+from appliance.wire import openai
+
+
+class AsyncClient:
+    """What the terminal UI needs of `Client`, for asyncio."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        transport = httpx2.AsyncHTTPTransport(uds=str(socket))
+        self._http = httpx2.AsyncClient(transport=transport, base_url=_BASE, timeout=_TIMEOUT)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def status(self) -> wire.Status:
+        """The service at a glance."""
+        return await self._call(wire.Status, "GET", "/status")
+
+    async def documents(self, **filters: str) -> list[wire.Document]:
+        """All documents."""
+        found: list[wire.Document] = []
+        cursor: str | None = None
+        while True:
+            params = _params(limit=500, cursor=cursor, **filters)
+            page = await self._call(wire.DocumentList, "GET", "/documents", params=params)
+            found += page.documents
+            cursor = page.next
+            if cursor is None:
+                return found
+
+    async def remove(self, document_id: str) -> wire.Document:
+        """Delete a document's file; returns what it was."""
+        return await self._call(wire.Document, "DELETE", _document_route(document_id))
+
+    async def retry(self, document_id: str) -> wire.Document:
+        """Try a failed document again."""
+        return await self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")
+
+    async def search(self, query: str, *, k: int = 5, collection: str | None = None) -> wire.SearchReply:
+        """Best passages first."""
+        body = _params(query=query, k=k, collection=collection)
+        return await self._call(wire.SearchReply, "POST", "/search", json=body)
+
+    async def ask_stream(self, request: wire.AskRequest) -> AsyncGenerator[wire.AskEvent, None]:
+        """The answer's events as they come; closing the iterator cancels the answer."""
+        body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
+        async with self._streaming("POST", "/ask", json=body) as response:
+            async for line in response.aiter_lines():
+                if line:
+                    yield ask_event(line)
+
+    async def models(self) -> list[wire.Model]:
+        """Installed models."""
+        return (await self._call(wire.ModelList, "GET", "/models")).models
+
+    async def model_action(self, model_id: str, action: str) -> wire.Model:
+        """`load`, `unload`, `pin` or `unpin`; returns the model's new state."""
+        return await self._call(wire.Model, "POST", f"/models/{quote(model_id, safe='')}/{action}")
+
+    async def memory(self) -> wire.Memory:
+        """The memory budget and who holds what."""
+        return await self._call(wire.Memory, "GET", "/memory")
+
+    async def complete_stream(self, request: openai.CompletionRequest) -> AsyncGenerator[openai.CompletionChunk, None]:
+        """A bare model's continuation as it comes, usage last; closing the iterator cancels it."""
+        body = request.model_copy(update={"stream": True, "stream_options": openai.StreamOptions(include_usage=True)})
+        async with self._streaming("POST", "/v1/completions", json=body.model_dump(exclude_none=True)) as response:
+            async for line in response.aiter_lines():
+                if chunk := completion_chunk(line):
+                    yield chunk
+
+    async def events(self) -> AsyncGenerator[wire.Event, None]:
+        """The service's events, without end."""
+        async with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
+            async for line in response.aiter_lines():
+                if line.startswith("data:"):
+                    yield event(line)
+
+    async def _call(self, kind: type[R], method: str, path: str, **arguments: Any) -> R:
+        async with self._translated():
+            response = await self._http.request(method, path, **arguments)
+        return parse(kind, response)
+
+    @asynccontextmanager
+    async def _streaming(self, method: str, path: str, **arguments: Any) -> AsyncIterator[httpx2.Response]:
+        async with self._translated(), self._http.stream(method, path, **arguments) as response:
+            if response.is_error:
+                await response.aread()
+                raise api_error(response)
+            yield response
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            raise unreachable(self._socket, error) from error

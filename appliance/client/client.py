@@ -1,0 +1,245 @@
+"""Typed client of the socket, sync and async.
+
+Nothing here knows how the service works: it sends the requests of `wire`, and turns error replies into `ApiError` and
+a dead socket into `ServiceUnreachable`. Answers and events arrive as iterators that end the request when closed.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self, TypeVar
+from urllib.parse import quote
+
+import httpx2
+
+from appliance import wire
+from appliance.client.replies import PagePicture, api_error, ask_event, event, page_picture, parse
+from appliance.client.unreachable import unreachable
+from appliance.display.path_names import shown_argument
+from appliance.errors import ApiError, DocentError, ServiceUnreachable, UnknownDocument
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "DocentError",
+    "PagePicture",
+    "PageView",
+    "Progress",
+    "ServiceUnreachable",
+]
+
+R = TypeVar("R", bound=wire.Reply)
+Progress = Callable[[int, int], None]
+"""Called with bytes sent and bytes in all."""
+
+_BASE = "http://docent"
+_TIMEOUT = httpx2.Timeout(30.0, read=600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """Which page, how fine, and what is to be marked on it: the words of a passage, of a quote, or of nothing."""
+
+    page: int
+    dpi: int = wire.USUAL_DPI
+    chunk_id: str | None = None
+    quote: str | None = None
+
+
+class Client:
+    """The service on its Unix socket; use as a context manager.
+
+    Every method raises `ServiceUnreachable` where nobody answers, and `ApiError` with the service's own message, hint
+    and exit code where it refuses.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._http = httpx2.Client(transport=httpx2.HTTPTransport(uds=str(socket)), base_url=_BASE, timeout=_TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def status(self) -> wire.Status:
+        """The service at a glance."""
+        return self._call(wire.Status, "GET", "/status")
+
+    def ready(self) -> bool:
+        """Whether the service answers and can take work."""
+        try:
+            with self._translated():
+                return self._http.get("/readyz").status_code == 200
+        except ServiceUnreachable:
+            return False
+
+    def document_page(self, *, limit: int = 100, cursor: str | None = None, **filters: str) -> wire.DocumentList:
+        """One page of the list; filters: `collection`, `state`, `document` (exact path), `like` (a file's name)."""
+        return self._call(wire.DocumentList, "GET", "/documents", params=_params(limit=limit, cursor=cursor, **filters))
+
+    def documents(self, **filters: str) -> Iterator[wire.Document]:
+        """All documents, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.document_page(limit=500, cursor=cursor, **filters)
+            yield from page.documents
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def document(self, document_id: str) -> wire.Document:
+        """One document by its id; `documents(document=PATH)` finds it by its path."""
+        return self._call(wire.Document, "GET", _document_route(document_id))
+
+    def page(self, document_id: str, view: PageView) -> PagePicture:
+        """A page as a picture."""
+        path = f"{_document_route(document_id)}/pages/{view.page}"
+        params = _params(dpi=view.dpi, chunk_id=view.chunk_id, quote=view.quote)
+        with self._translated():
+            response = self._http.get(path, params=params)
+        return page_picture(response)
+
+    def add(
+        self,
+        file: BinaryIO,
+        name: str,
+        *,
+        collection: str = "",
+        replace: bool = False,
+        size: int | None = None,
+        progress: Progress | None = None,
+    ) -> wire.DocumentAdded:
+        """Stream a file into the library under `name`."""
+        reader = _Reader(file, size or 0, progress)
+        data = {
+            # a field of its own: multipart escapes a file name in ways that cannot be undone, and takes no odd bytes
+            "name": os.fsencode(name),
+            "collection": os.fsencode(collection),
+            "replace": "true" if replace else "false",
+        }
+        return self._call(wire.DocumentAdded, "POST", "/documents", data=data, files={"file": ("upload", reader)})
+
+    def remove(self, document_id: str) -> wire.Document:
+        """Delete a document's file; returns what it was."""
+        return self._call(wire.Document, "DELETE", _document_route(document_id))
+
+    def accept_library(self) -> wire.LibraryAccepted:
+        """Take what is in the library's place for it, and forget the documents that are not there."""
+        return self._call(wire.LibraryAccepted, "POST", "/library/accept")
+
+    def retry(self, document_id: str) -> wire.Document:
+        """Try a failed document again."""
+        return self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")
+
+    def search(self, query: str, *, k: int = 5, collection: str | None = None) -> wire.SearchReply:
+        """Best passages first."""
+        return self._call(wire.SearchReply, "POST", "/search", json=_params(query=query, k=k, collection=collection))
+
+    def ask(self, request: wire.AskRequest) -> wire.Answer:
+        """The whole answer at once."""
+        body = request.model_copy(update={"stream": False}).model_dump(exclude_none=True)
+        return self._call(wire.Answer, "POST", "/ask", json=body)
+
+    def ask_stream(self, request: wire.AskRequest) -> Iterator[wire.AskEvent]:
+        """The answer's events as they come; closing the iterator cancels the answer."""
+        body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
+        with self._streaming("POST", "/ask", json=body) as response:
+            for line in response.iter_lines():
+                if line:
+                    yield ask_event(line)
+
+    def models(self) -> list[wire.Model]:
+        """Installed models."""
+        return self._call(wire.ModelList, "GET", "/models").models
+
+    def model_action(self, model_id: str, action: str) -> wire.Model:
+        """`load`, `unload`, `pin` or `unpin`; returns the model's new state."""
+        return self._call(wire.Model, "POST", f"/models/{quote(model_id, safe='')}/{action}")
+
+    def rescan_models(self) -> list[wire.Model]:
+        """Tell the service that models were installed or removed."""
+        return self._call(wire.ModelList, "POST", "/models/rescan").models
+
+    def memory(self) -> wire.Memory:
+        """The memory budget and who holds what."""
+        return self._call(wire.Memory, "GET", "/memory")
+
+    def events(self) -> Iterator[wire.Event]:
+        """The service's events, without end."""
+        with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
+            for line in response.iter_lines():
+                if line.startswith("data:"):
+                    yield event(line)
+
+    def _call(self, kind: type[R], method: str, path: str, **arguments: Any) -> R:
+        with self._translated():
+            response = self._http.request(method, path, **arguments)
+        return parse(kind, response)
+
+    @contextmanager
+    def _streaming(self, method: str, path: str, **arguments: Any) -> Iterator[httpx2.Response]:
+        with self._translated(), self._http.stream(method, path, **arguments) as response:
+            if response.is_error:
+                response.read()
+                raise api_error(response)
+            yield response
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            raise unreachable(self._socket, error) from error
+
+
+class _Reader:
+    """A file for multipart upload that reports its progress."""
+
+    def __init__(self, file: BinaryIO, size: int, progress: Progress | None) -> None:
+        self._file, self._size, self._progress, self._sent = file, size, progress, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._sent += len(data)
+        if self._progress:
+            self._progress(self._sent, self._size)
+        return data
+
+    def __iter__(self) -> Iterable[bytes]:
+        while data := self.read(1 << 18):
+            yield data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+
+def _document_route(document_id: str) -> str:
+    """The route of one document.
+
+    Raises:
+        UnknownDocument: it cannot be an id, so asking for it would be asking for another route.
+    """
+    shown = shown_argument(document_id)
+    if not shown or "/" in shown or shown.strip(".") == "":
+        raise UnknownDocument(
+            f"document {shown!r}", "there is no such document", "`docent documents list` shows all ids"
+        )
+    return f"/documents/{quote(shown, safe='')}"
+
+
+def _params(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,1 @@
+"""Names, amounts and foreign text for people's eyes. Pure. Door: `humanize`."""

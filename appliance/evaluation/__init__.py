@@ -1,1 +1,0 @@
-"""How good searches and answers are: metrics over questions whose pages are known."""

@@ -1,0 +1,253 @@
+"""Queued documents -> chunks with vectors in the store, by a few threads that each read one document at a time.
+
+Two lanes are enough to keep every core embedding: while one waits for its parser to start or for the disk, the other's
+batches go on; a third reads small documents while both are held up (`lanes.py`). Their only state is in the store:
+whenever they are stopped, the work goes on after the last committed batch.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.errors import NotReady, StoreError
+from appliance.library.attempt import Attempt, Reader, Surroundings
+from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, after_endings
+from appliance.library.lanes import LANES, LONG_SECONDS, Held, Lane, may_take
+from appliance.store import Store
+from appliance.store.rows import DocumentRow, Trouble
+from ingest.types import RevisionKey
+
+_log = logging.getLogger(__name__)
+_STOP_SECONDS = 4.0
+_STORE_SECONDS = (5.0, 60.0)  # first and longest wait for a store that takes nothing
+_AWAY_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 60.0
+_MOST_PARKED = 64
+_OUTDATED_AT_ONCE = 16
+_ENDED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A document that a lane is at."""
+
+    held: Held
+    ticket: int
+    stop: threading.Event
+
+
+class Workers:
+    """The reading threads; `start()`, then `stop()`. Every other method may be called from any thread."""
+
+    def __init__(
+        self, store: Store, reader: Reader, around: Surroundings, *, first: Callable[[], None] = lambda: None
+    ) -> None:
+        """`first()` is called before a document is taken, again after an error of the store."""
+        self._store = store
+        self.reader = reader
+        self._around = around
+        self._first = first
+        self._changed = threading.Condition()
+        self._generation = 0  # guarded by _changed, as are the next three; counts what may give a lane work
+        self._current: dict[str, _Taken] = {}  # by document
+        self._claims: dict[RevisionKey, str] = {}  # which document is read for a content
+        self._parked: dict[str, RevisionKey] = {}  # documents that wait for another of the same content
+        self._outdated_left = True  # only touched by the first lane
+        self._preparing = threading.Lock()
+        self._prepared = False  # guarded by _preparing
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(lane,), name=f"docent-reader-{lane.name}", daemon=True)
+            for lane in LANES
+        ]
+
+    def start(self) -> None:
+        """Begin to work on the queue; what waited for a time is tried at once, as a start often mends something.
+
+        What cannot be noted of that now, on a full disk, the threads note before they take a document.
+        """
+        try:
+            self._prepare()
+        except StoreError as error:
+            _log.error("%s; %s", error, error.hint)
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Something was queued."""
+        with self._changed:
+            self._generation += 1
+            self._changed.notify_all()
+
+    def interrupt(self, document_id: str, newest: int | None = None) -> None:
+        """End the reading of this document, if it is being read; not one that began with the ticket `newest`."""
+        with self._changed:
+            self._parked.pop(document_id, None)
+            taken = self._current.get(document_id)
+            if taken is not None and taken.ticket != newest:
+                taken.stop.set()
+            self._changed.notify_all()
+
+    def interrupt_all(self) -> None:
+        """Begin to stop: each thread ends after the batch at hand, its parser is ended."""
+        self._stopping.set()
+        with self._changed:
+            for taken in self._current.values():
+                taken.stop.set()
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """`interrupt_all`, and wait for the end."""
+        self.interrupt_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_STOP_SECONDS)
+            if thread.is_alive():
+                _log.warning("%s did not stop in %s s; its last batch will be done again", thread.name, _STOP_SECONDS)
+
+    def _prepare(self) -> None:
+        """Once after a start: what it changes about the queue.
+
+        Raises:
+            StoreError: it is to be tried again.
+        """
+        with self._preparing:
+            if self._prepared:
+                return
+            self._slow_down_what_ends_us()
+            self._store.release(math.inf, except_code=_ENDED)
+            self._prepared = True
+
+    def _slow_down_what_ends_us(self) -> None:
+        """Let a document wait during whose reading the service ends again and again: it may be why."""
+        for row in self._store.interrupted(ENDINGS_ALLOWED + 1):
+            found = after_endings(row.attempts, self._around.chance())
+            assert found is not None
+            assert found.delay is not None
+            why = f"the service ended {row.attempts} times while it was being read"
+            hint = (
+                f"the kernel's and the service's log may say why; `docent documents retry {row.id}` tries again at once"
+            )
+            _log.warning("%s: %s; it waits for %.0f s", row.id, why, found.delay)
+            self._store.postpone(
+                row.id,
+                Trouble(_ENDED, why, hint),
+                attempts=row.attempts,
+                next_attempt=self._around.clock() + found.delay,
+                state=found.state,
+                withdrawn="nothing",
+                ticket=row.ticket,
+            )
+
+    # Below: the reading threads.
+
+    def _run(self, lane: Lane) -> None:
+        wait, longest = _STORE_SECONDS
+        while not self._stopping.is_set():
+            try:
+                self._prepare()
+                self._first()
+                self._read_next(lane)
+                wait = _STORE_SECONDS[0]
+            except NotReady:
+                return
+            except StoreError as error:
+                # a full disk, say: nothing is lost, and nothing else can be done than to try again later
+                _log.error("%s; %s", error, error.hint)
+                self._stopping.wait(wait)
+                wait = min(2 * wait, longest)
+            except Exception:  # noqa: BLE001 - the top of a loop that must survive
+                _log.exception("a reading thread failed")
+                self._stopping.wait(wait)
+
+    def _read_next(self, lane: Lane) -> None:
+        with self._changed:
+            seen = self._generation
+        self._release_due()
+        taken = self._take(lane) if self._around.there() else None
+        if taken is None:
+            if lane is LANES[0] and self._around.there() and self._read_outdated():
+                return
+            self._wait(lane, seen)
+            return
+        row, stop = taken
+        try:
+            Attempt(self._store, row, stop, self._around, lambda key: self._claim(row.id, key, stop)).run(self.reader)
+        finally:
+            self._give_back(row.id)
+
+    def _read_outdated(self) -> bool:
+        """With nothing else to do: queue some of what an older version of the code has read. Whether there was any."""
+        if not self._outdated_left:
+            return False
+        found = self._store.requeue_outdated(_OUTDATED_AT_ONCE)
+        self._outdated_left = len(found) == _OUTDATED_AT_ONCE
+        if found:
+            _log.info(
+                "%d documents were read by an older version; they are read again and answer meanwhile", len(found)
+            )
+        for document in found:
+            self._around.tell(document)
+        return bool(found)
+
+    def _release_due(self) -> None:
+        """Queue what is to be tried again by now. A time that lies absurdly far ahead is from a clock since put back."""
+        now = self._around.clock()
+        due = self._store.next_due()
+        if due is not None and (due <= now or due > now + 2 * DELAYS[-1]):
+            for document in self._store.release(now, but=now + 2 * DELAYS[-1]):
+                self._around.tell(document)
+            self.wake()
+
+    def _take(self, lane: Lane) -> tuple[DocumentRow, threading.Event] | None:
+        with self._changed:
+            now = time.monotonic()
+            if self._stopping.is_set() or not may_take(lane, [one.held for one in self._current.values()], now):
+                return None
+            row = self._store.next_pending({*self._current, *self._parked}, lane.order, lane.below)
+            if row is None:
+                return None
+            taken = self._current[row.id] = _Taken(Held(lane, row.identity.size, now), row.ticket, threading.Event())
+            self._generation += 1  # the express lane may be needed now
+            self._changed.notify_all()
+            return row, taken.stop
+
+    def _wait(self, lane: Lane, seen: int) -> None:
+        """Until something is queued or due."""
+        due = self._store.next_due()
+        longest = LONG_SECONDS / 2 if lane.is_express else _LONGEST_WAIT_SECONDS
+        if due is not None:
+            longest = min(longest, max(0.0, due - self._around.clock()))
+        if not self._around.there():
+            longest = _AWAY_SECONDS
+        with self._changed:
+            self._changed.wait_for(lambda: self._generation != seen or self._stopping.is_set(), longest)
+
+    def _claim(self, document_id: str, key: RevisionKey, stop: threading.Event) -> bool:
+        """Whether this document is to be read now; if another of the same content is, it waits until that is done.
+
+        Many copies of one file would fill the list of those that wait: the thread itself waits then.
+        """
+        with self._changed:
+            holder = self._claims.setdefault(key, document_id)
+            if holder == document_id:
+                return True
+            if len(self._parked) < _MOST_PARKED:
+                self._parked[document_id] = key
+                return False
+            self._changed.wait_for(lambda: key not in self._claims or stop.is_set())
+            if stop.is_set():
+                return False
+            return self._claims.setdefault(key, document_id) == document_id
+
+    def _give_back(self, document_id: str) -> None:
+        """The document may be queued again, and those of the same content need not wait any more."""
+        with self._changed:
+            del self._current[document_id]
+            for key in [key for key, holder in self._claims.items() if holder == document_id]:
+                del self._claims[key]
+                self._parked = {parked: other for parked, other in self._parked.items() if other != key}
+        self.wake()

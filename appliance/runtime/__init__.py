@@ -1,0 +1,1 @@
+"""What the service's process owes the machine: its home, its memory, systemd. Door: `home`."""

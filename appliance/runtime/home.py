@@ -1,0 +1,119 @@
+"""The service's folders, its lock and its socket: made before anything else starts, given back last.
+
+The lock is an flock, so it goes with the process however that ends; the lock file stays behind and means nothing.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.config.places import Places
+from appliance.errors import AlreadyRunning, ConfigError, DocentError, StoreFull
+
+MAX_SOCKET_PATH = 107
+"""Bytes that Linux allows for a Unix socket's path, the closing zero excluded."""
+
+SOCKET_MODE = 0o660
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def make_folders(places: Places) -> None:
+    """Create what is missing of the home; existing folders keep their owner and mode.
+
+    Raises:
+        ConfigError: a folder cannot be made.
+        StoreFull: the disk is full or read-only.
+    """
+    for folder in (places.home, places.library, places.models, places.adapters, places.socket.parent):
+        try:
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _folder_error(folder, error) from error
+
+
+def _folder_error(folder: Path, error: OSError) -> DocentError:
+    what = f"making the folder {folder}"
+    why = error.strerror or str(error)
+    if error.errno in _FULL:
+        return StoreFull(what, why, "free some space on that disk, or make it writable, and start again")
+    return ConfigError(what, why, "choose another DOCENT_HOME, or give this user the right to write there")
+
+
+@contextmanager
+def locked(places: Places) -> Iterator[None]:
+    """Own this home for the time of the block.
+
+    Raises:
+        AlreadyRunning: another service owns it.
+        StoreFull, ConfigError: the lock file cannot be made.
+    """
+    try:
+        descriptor = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    except OSError as error:
+        raise _folder_error(places.lock, error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(
+                f"starting on {places.home}",
+                "another Docent service is running on this home",
+                "use it (`docent status`), stop it first, or set another DOCENT_HOME",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_socket_path(path: Path) -> None:
+    """Raise `ConfigError` if the path is longer than a Unix socket's may be."""
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        why = f"the path has {len(os.fsencode(path))} bytes, and Linux allows {MAX_SOCKET_PATH}"
+        hint = "set a shorter DOCENT_HOME, or DOCENT_SOCKET to a shorter path"
+        raise ConfigError(f"opening the socket {path}", why, hint)
+
+
+def bind_socket(path: Path) -> socket.socket:
+    """A listening Unix socket of mode 0660; a stale socket file is replaced, anything else is left alone.
+
+    Call it while holding the lock: then a socket file that exists is nobody's.
+
+    Raises:
+        ConfigError: the path is too long, holds something that is not a socket, or cannot be bound.
+    """
+    what = f"opening the socket {path}"
+    check_socket_path(path)
+    remove_socket(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        previous = os.umask(0o777 & ~SOCKET_MODE)  # the file must never be wider open than meant, not for a moment
+        try:
+            listener.bind(os.fsencode(path))
+        finally:
+            os.umask(previous)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(what, error.strerror or str(error), "check the folder's owner and mode") from error
+    return listener
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a socket file; absent is fine.
+
+    Raises:
+        ConfigError: something that is not a socket has this name.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(
+            f"opening the socket {path}", "a file that is not a socket has this name", "move that file away"
+        )
+    path.unlink(missing_ok=True)

@@ -13,7 +13,8 @@ from typing import Any
 import apsw
 
 from appliance.__main__ import main
-from appliance.store import revisions, sink
+from appliance.store import revision_sink
+from appliance.store.tables import revisions
 from ingest.types import Batch
 
 _PROGRESS = ("UPDATE revisions", "pages_done", "chunks = chunks +")
@@ -21,7 +22,7 @@ _PROGRESS = ("UPDATE revisions", "pages_done", "chunks = chunks +")
 
 def put_in() -> None:
     """Split each batch's transaction in two."""
-    real_run, real_commit = revisions.run, sink.RevisionSink.commit
+    real_run, real_commit = revisions.run, revision_sink.RevisionSink.commit
     kept: list[tuple[str, Any]] = []  # the statement that was taken out last; only touched by the writer thread
 
     def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> None:
@@ -30,7 +31,7 @@ def put_in() -> None:
             return
         real_run(connection, sql, bindings)
 
-    def commit(self: sink.RevisionSink, batch: Batch) -> None:
+    def commit(self: revision_sink.RevisionSink, batch: Batch) -> None:
         first: list[tuple[str, Any]] = []
 
         def rehearse(connection: apsw.Connection, known: Any) -> None:
@@ -49,7 +50,7 @@ def put_in() -> None:
         real_commit(self, batch)
 
     revisions.run = run  # type: ignore[assignment]
-    sink.RevisionSink.commit = commit  # type: ignore[method-assign]
+    revision_sink.RevisionSink.commit = commit  # type: ignore[method-assign]
 
 
 class _RehearsedError(Exception):

@@ -13,7 +13,7 @@ from appliance.answering.quotes import quote
 from appliance.answering.support import PassageEmbedder, Support, best_support
 from appliance.errors import NotFound
 from appliance.store.ids import chunk_id
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 from appliance.store.rows import PassageRow
 from ingest.types import ChunkWord
 

@@ -20,7 +20,7 @@ from appliance.answering.support import PassageEmbedder, Support, cosine
 from appliance.retrieval.folding import padded, tokens
 from appliance.retrieval.query import Word, contains, has_phrase, is_period, parse
 from appliance.retrieval.sources import naming_words
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 from appliance.store.rows import PassageRow
 
 NOT_FOUND = "The documents do not answer this question."

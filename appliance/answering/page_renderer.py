@@ -12,7 +12,7 @@ from typing import Protocol
 from appliance.answering.highlights import PageWords, passage_boxes, quote_boxes
 from appliance.errors import Conflict, NotFound, TooLarge
 from appliance.store import Store
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 from appliance.store.rows import DocumentRow, ReadPage
 from ingest.types import Box, PageImage
 

@@ -2,7 +2,7 @@
 
 from appliance import wire
 from appliance.store.ids import chunk_id
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 from appliance.store.rows import PassageRow
 
 

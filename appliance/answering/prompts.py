@@ -7,7 +7,7 @@ instructions, and bracketed numbers of their own become round ones, so that a pa
 import re
 from collections.abc import Sequence
 
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 from appliance.store.rows import PassageRow
 from models.types import ChatMessage
 

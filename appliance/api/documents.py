@@ -20,7 +20,7 @@ from appliance.api.upload import Form, discard, receive
 from appliance.api.views.documents import document_view, reading_view
 from appliance.errors import InvalidRequest, UnknownDocument
 from appliance.library.collection_rights import Peer, require_admin
-from appliance.store.names import collection_of, display
+from appliance.store.indexes.document_names import collection_of, display
 from appliance.store.rows import DocumentRow
 
 router = APIRouter(tags=["documents"])

@@ -11,7 +11,7 @@ from appliance.api.context import Context, Parts
 from appliance.api.peer import Caller
 from appliance.api.streaming import ClosingStream, sse
 from appliance.library.collection_rights import Peer
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 
 router = APIRouter(tags=["service"])
 

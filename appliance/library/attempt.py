@@ -16,9 +16,9 @@ from typing import Protocol
 from appliance.errors import NotReady, StoreError, StoreRefused, UnknownDocument
 from appliance.library.backoff import Cause, plan
 from appliance.store import Store
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
+from appliance.store.revision_sink import RevisionSink
 from appliance.store.rows import DocumentRow, Trouble
-from appliance.store.sink import RevisionSink
 from ingest.errors import IngestError, ParserKilled, PermanentError, ReadOtherwise, Stopped, Unreadable
 from ingest.types import Batch, DocumentInfo, FileIdentity, Page, Progress, RevisionKey, Sink, Vector
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import LibraryAway, NotAllowed, NotReady, UnknownCollection
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 
 ADMIN_GROUP = "docent-admin"
 _READ, _WRITE = 0o5, 0o7

@@ -26,7 +26,7 @@ from appliance.library.folder import Library
 from appliance.library.presence import Presence
 from appliance.library.workers import Workers
 from appliance.store import Store
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 from appliance.store.rows import DocumentRow, KnownFile
 from ingest.types import FileIdentity, identity_of, same_content
 from ingest.watching.watcher import Changes

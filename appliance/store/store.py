@@ -14,14 +14,12 @@ from typing import Self, TypeVar
 
 import apsw
 
-from appliance.store import documents, embedders, integrity, names, passages, reading, removal, revisions
-from appliance.store.cleaning import Pace
-from appliance.store.database import Database
-from appliance.store.digest import digest
+from appliance.store.database.database import Database
+from appliance.store.database.migrations import migrate
+from appliance.store.database.secure_cleaning import Pace
+from appliance.store.document_queue import Queued
 from appliance.store.ids import chunk_number, document_number
-from appliance.store.migrations import migrate
-from appliance.store.queued import Queued
-from appliance.store.rebuild import Rebuild
+from appliance.store.indexes import document_names
 from appliance.store.rows import (
     DocumentRow,
     EmbedderKey,
@@ -35,7 +33,10 @@ from appliance.store.rows import (
     State,
     WorkLeft,
 )
-from appliance.store.view import Collections, View, Viewed
+from appliance.store.snapshot import Collections, View, Viewed
+from appliance.store.tables import documents, embedders, integrity, passages, reading_report, removal, revisions
+from appliance.store.tables.digest import digest
+from appliance.store.vector_rebuild import Rebuild
 from ingest.types import ChunkWord, FileIdentity, Vector
 
 T = TypeVar("T")
@@ -173,7 +174,7 @@ class Store(Queued, Viewed):
         """
         number = document_number(document)
 
-        def job(connection: apsw.Connection, known_names: names.KnownNames) -> None:
+        def job(connection: apsw.Connection, known_names: document_names.KnownNames) -> None:
             before = documents.get(connection, number).path
             there = documents.by_path(connection, path)
             if there is not None and there.number != number:
@@ -262,13 +263,13 @@ class Store(Queued, Viewed):
         """The content of the document that answers, else the one being read; None where nothing has been read."""
         number = document_number(document)
         with self._database.read() as connection:
-            return reading.revision(connection, number)
+            return reading_report.revision(connection, number)
 
     def reading(self, document: str) -> ReadingRow | None:
         """How that content was read; None where nothing has been read."""
         number = document_number(document)
         with self._database.read() as connection:
-            return reading.reading(connection, number)
+            return reading_report.reading(connection, number)
 
     def read_page(self, document: str, number: int, chunk: str | None = None) -> ReadPage | None:
         """A page of that content with the words of its passages, or of the one passage `chunk`, whatever its pages.
@@ -278,7 +279,7 @@ class Store(Queued, Viewed):
         """
         owner, passage = document_number(document), None if chunk is None else chunk_number(chunk)
         with self._database.read() as connection:
-            return reading.read_page(connection, owner, number, passage)
+            return reading_report.read_page(connection, owner, number, passage)
 
     # Soundness
 
@@ -300,15 +301,15 @@ class Store(Queued, Viewed):
         revisions.drop_all(connection, embedders.writing(connection), number)
         documents.delete(connection, number)
 
-    def _write_named(self, job: Callable[[apsw.Connection, names.KnownNames], T]) -> T:
+    def _write_named(self, job: Callable[[apsw.Connection, document_names.KnownNames], T]) -> T:
         """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between.
 
         Another model may take over in between: then the job asks for that one's vectors in its turn.
         """
-        known_names: names.KnownNames = {}
+        known_names: document_names.KnownNames = {}
         while True:
             try:
                 return self._database.write(lambda connection: job(connection, known_names))
-            except names.NameWanted as wanted:
+            except document_names.NameWanted as wanted:
                 with suppress(ModelGone):
                     known_names[wanted.embedder, wanted.text] = self._embed_names[wanted.identity](wanted.text)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from appliance import wire
 from appliance.monitoring.progress import STANDING, DocumentPace
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 from appliance.store.rows import DocumentRow, ReadingRow
 
 _MOST_RUNS = 20

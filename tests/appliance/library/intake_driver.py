@@ -14,7 +14,7 @@ from pathlib import Path
 from appliance.library.folder import Library
 from appliance.library.intake import Intake
 from appliance.store import Store
-from appliance.store.names import display
+from appliance.store.indexes.document_names import display
 from appliance.store.rows import DocumentRow
 from ingest.errors import IngestError, Stopped
 from ingest.parsing.opened_file import OpenedFile, open_file

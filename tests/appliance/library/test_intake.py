@@ -10,7 +10,7 @@ from appliance.library import workers
 from appliance.library.backoff import ENDINGS_ALLOWED
 from appliance.library.intake import LOOK_AGAIN_SECONDS
 from appliance.store import Store
-from appliance.store.connection import run
+from appliance.store.database.connection import run
 from ingest.types import identity_of
 from ingest.watching.stability import Changes, Kind, Settled
 from tests.appliance.library.intake_driver import Driver, driving

@@ -13,8 +13,8 @@ from appliance.library.attempt import Attempt, Surroundings
 from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, TOLD_AT
 from appliance.library.lanes import SMALL_BYTES
 from appliance.store import Store
-from appliance.store.connection import open_writer, run
-from appliance.store.migrations import MIGRATIONS, migrate
+from appliance.store.database.connection import open_writer, run
+from appliance.store.database.migrations import MIGRATIONS, migrate
 from ingest.errors import BrokenPdf, ParserKilled, ReadOtherwise, Stopped, Unreadable
 from ingest.types import DocumentInfo
 from tests.appliance.library.intake_driver import Driver, driving

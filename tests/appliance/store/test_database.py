@@ -13,10 +13,10 @@ import pytest
 
 from appliance.errors import NotReady, StoreCorrupt, StoreError, StoreFull, StoreTooNew
 from appliance.store import Store
-from appliance.store.connection import open_reader, row, rows, run, value
-from appliance.store.database import Database
-from appliance.store.migrations import MIGRATIONS, migrate
-from appliance.store.readers import Readers
+from appliance.store.database.connection import open_reader, row, rows, run, value
+from appliance.store.database.database import Database
+from appliance.store.database.migrations import MIGRATIONS, migrate
+from appliance.store.database.reader_pool import Readers
 from tests.appliance.store.filling import EMBEDDER, embed, identity
 from tests.permissions import modes_count
 

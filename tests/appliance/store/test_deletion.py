@@ -8,10 +8,10 @@ import apsw
 import pytest
 
 from appliance.store import Store
-from appliance.store.cleaning import Pace, soil
-from appliance.store.connection import run
-from appliance.store.database import Database
-from appliance.store.migrations import migrate
+from appliance.store.database.connection import run
+from appliance.store.database.database import Database
+from appliance.store.database.migrations import migrate
+from appliance.store.database.secure_cleaning import Pace, soil
 from tests.appliance.store.filling import EMBEDDER, add, embed, fill, identity, key
 from tests.live import wait_until
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from appliance.store import EmbedderKey, ModelGone, Rebuild, Remade, Standing, Store
-from appliance.store.connection import open_reader, open_writer, rows, run, value
-from appliance.store.migrations import MIGRATIONS, migrate
+from appliance.store.database.connection import open_reader, open_writer, rows, run, value
+from appliance.store.database.migrations import MIGRATIONS, migrate
 from ingest.errors import Stopped
 from ingest.types import RevisionKey, Vector
 from tests.appliance.store.filling import EMBEDDER, add, embed, fill, identity, key, texts_of

@@ -5,7 +5,7 @@ import pytest
 
 from appliance.errors import StoreError
 from appliance.store import Store
-from appliance.store.vectors import text_hash
+from appliance.store.indexes.vectors import text_hash
 from ingest.types import Batch
 from tests.appliance.store.filling import DIMENSIONS, add, chunk, embed, identity, key, texts_of
 

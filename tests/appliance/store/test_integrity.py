@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from appliance.store import Store
-from appliance.store.connection import open_writer, run
+from appliance.store.database.connection import open_writer, run
 from tests.appliance.store.filling import EMBEDDER, add, embed, fill, identity, key
 
 FAULTS = {

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from appliance.errors import UnknownDocument
-from appliance.store import Store, documents, embedders, integrity, removal
-from appliance.store.connection import rows, value
-from appliance.store.vectors import text_hash
-from appliance.store.view import View
+from appliance.store import Store
+from appliance.store.database.connection import rows, value
+from appliance.store.indexes.vectors import text_hash
+from appliance.store.snapshot import View
+from appliance.store.tables import documents, embedders, integrity, removal
 from ingest.types import Vector
 from tests.appliance.store.filling import DIMENSIONS, EMBEDDER, batches, fill, identity, key
 from tests.live import wait_until

@@ -1,0 +1,1 @@
+"""Search indexes over the tables, rebuildable at any time. Door: `vectors`, `fulltext`."""

@@ -1,0 +1,126 @@
+"""The store's end of the ingest pipeline: the `Sink` protocol for one revision of one document.
+
+A sink writes only as long as its revision is the one being built. If the document was deleted or queued with another
+content meanwhile, the next write raises `UnknownDocument`, and the work is to be abandoned without a trace. If another
+embedding model has taken over, it raises `Stopped`: the document is to be taken up again, with that model.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
+
+import apsw
+
+from appliance.store.database.database import Database
+from appliance.store.indexes import document_names
+from appliance.store.indexes.vectors import VectorIndex, text_hash
+from appliance.store.tables import documents, embedders, queue, revisions, twin_copies
+from ingest.errors import Stopped
+from ingest.types import Batch, DocumentInfo, Page, Progress, Vector
+
+T = TypeVar("T")
+_COPIED_AT_ONCE = 256
+
+
+class WriteNamed(Protocol):
+    """Runs a transaction that may need vectors of names; see `Store`."""
+
+    def __call__(self, job: Callable[[apsw.Connection, document_names.KnownNames], T]) -> T: ...
+
+
+class RevisionSink:
+    """One building revision. May be used from any one thread at a time.
+
+    What `begin` is told travels with the next write: a transaction less for each of many small documents.
+    """
+
+    def __init__(
+        self, database: Database, write_named: WriteNamed, embedder: int, revision: int, ticket: int | None
+    ) -> None:
+        """`embedder` is the number of the model whose vectors come in."""
+        self._database = database
+        self._write_named = write_named
+        self._embedder = embedder
+        self._revision = revision
+        self._ticket = ticket
+        self._info: DocumentInfo | None = None  # not yet written
+
+    def progress(self) -> Progress:
+        """What is already committed of this revision."""
+        with self._database.read() as connection:
+            return revisions.progress(connection, self._revision)
+
+    def holds(self, page: Page) -> bool:
+        """Whether this page was committed with the same text, read in the same way."""
+        with self._database.read() as connection:
+            return revisions.holds(connection, self._revision, page)
+
+    def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
+        """Vectors that the store already has for these embedded texts."""
+        keys = {text: text_hash(text) for text in texts}
+        with self._database.read() as connection:
+            known = self._index(connection).known(connection, set(keys.values()))
+        return {text: known[key] for text, key in keys.items() if key in known}
+
+    def begin(self, info: DocumentInfo) -> None:
+        """Record the number of pages, with the first batch or when that is announced."""
+        self._info = info
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
+
+        def job(connection: apsw.Connection, known_names: document_names.KnownNames) -> None:
+            self._begin(connection)
+            document = revisions.append(connection, self._index(connection), self._revision, batch, known_names)
+            queue.progressed(connection, document)
+
+        self._write_named(job)
+        self._info = None
+
+    def announce(self, recognised: int) -> bool:
+        """Record now what `begin` was told, if that is still to be done; whether it was."""
+        if self._info is None:
+            return False
+        self._database.write(self._begin)
+        self._info = None
+        return True
+
+    def _begin(self, connection: apsw.Connection) -> None:
+        if self._info is not None:
+            revisions.begin(connection, self._revision, self._info)
+
+    def copy_some(self, most: int = _COPIED_AT_ONCE) -> bool | None:
+        """Copy the next chunks from another document of the same content; whether these were the last.
+
+        None if there is no such document, or none any more: what is missing is to be read. The revision is then still to
+        be completed, as after the last batch.
+        """
+
+        def job(connection: apsw.Connection, known_names: document_names.KnownNames) -> bool | None:
+            copied = twin_copies.copy_some(connection, self._index(connection), self._revision, most, known_names)
+            if copied is None:
+                return None
+            queue.progressed(connection, copied[0])
+            return copied[1]
+
+        return self._write_named(job)
+
+    def complete(self) -> None:
+        """Make this revision the one that answers, and drop the one before it, in one transaction.
+
+        If the file was queued again meanwhile, the document stays in the queue.
+        """
+
+        def job(connection: apsw.Connection, known_names: document_names.KnownNames) -> None:
+            self._begin(connection)
+            document = revisions.complete(connection, self._index(connection), self._revision, known_names)
+            documents.clear_failure(connection, document)
+            if queue.is_current(connection, document, self._ticket):
+                documents.set_state(connection, document, "indexed")
+
+        self._write_named(job)
+
+    def _index(self, connection: apsw.Connection) -> VectorIndex:
+        index = embedders.writing(connection)
+        if index.embedder != self._embedder:
+            raise Stopped(f"reading revision {self._revision}", "the embedding model was changed meanwhile")
+        return index

@@ -1,0 +1,145 @@
+"""One snapshot of the store, for one search: what is read in it fits together, whatever is written meanwhile.
+
+`embedder` names the model whose vectors the snapshot holds. Only that model's vectors may be compared with them, so a
+search takes its model from here and nowhere else.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+
+import apsw
+import numpy as np
+
+from appliance.store.indexes import document_names, document_sources, fulltext
+from appliance.store.rows import Matrix, PassageRow
+from appliance.store.tables import documents, embedders, passages
+from ingest.types import Vector
+
+Collections = Collection[bytes] | None
+EQUAL_WEIGHTS = (1.0,) * len(fulltext.COLUMNS)
+
+
+class View:
+    """Reads by one connection inside one transaction; for the one thread that opened it (`Store.view`)."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._index = embedders.serving(connection)  # the first read: the snapshot begins here
+        self.embedder = self._index.identity if self._index else None
+        """Identity of the model that made the vectors; None while there are none to search, and none are found."""
+
+    def match(
+        self,
+        query: str,
+        *,
+        limit: int,
+        weights: Sequence[float] = EQUAL_WEIGHTS,
+        collections: Collections = None,
+        documents_only: Collection[int] | None = None,
+    ) -> list[tuple[int, float]]:
+        """The `limit` best chunks for a query in FTS5's language as (chunk, BM25), best and highest first.
+
+        `weights` are those of `fulltext.COLUMNS`: name, about, heading, text.
+        """
+        removed = documents.removed(self._connection)
+        return fulltext.match(
+            self._connection, query, limit, weights, self._within(collections), documents_only, removed
+        )
+
+    def nearest(
+        self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
+    ) -> list[tuple[int, float]]:
+        """The k chunks nearest to a vector of shape (dimensions,) as (chunk, cosine), best first."""
+        if self._index is None:
+            return []
+        return self._index.nearest(self._connection, vector, k, self._within(collections), documents_only)
+
+    def match_documents(
+        self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
+    ) -> list[tuple[int, float]]:
+        """The `limit` documents whose name and first page fit a query in FTS5's language best, as (number, BM25).
+
+        `weights` are those of `sources.COLUMNS`: name, about.
+        """
+        return document_sources.match(self._connection, query, limit, weights, self._within(collections))
+
+    def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
+        """What `match_documents` knows of these documents: name and about by number."""
+        return document_sources.of_documents(self._connection, numbers)
+
+    def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
+        """The numbers of the documents that can be found, and their names' vectors, (documents, dimensions)."""
+        if self._index is None:
+            return [], np.empty((0, 0), np.float32)
+        within = self._within(collections)
+        return document_names.matrix(self._connection, self._index.embedder, self._index.dimensions, within)
+
+    def vectors(self, chunks: Collection[int]) -> tuple[list[int], Matrix]:
+        """Those of the chunks that exist, ascending, and their vectors, shape (chunks, dimensions)."""
+        if self._index is None:
+            return [], np.empty((0, 0), np.float32)
+        return self._index.of_chunks(self._connection, chunks)
+
+    def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
+        """The chunks in the order asked for, without those that have gone."""
+        return passages.passages(self._connection, chunks)
+
+    def _within(self, collections: Collections) -> list[int] | None:
+        return documents.collection_numbers(self._connection, collections)
+
+
+class Viewed:
+    """What a `View` reads, each call in a snapshot of its own."""
+
+    def view(self) -> AbstractContextManager[View]:
+        """One snapshot for a whole search, in one thread."""
+        raise NotImplementedError
+
+    def match(
+        self,
+        query: str,
+        *,
+        limit: int,
+        weights: Sequence[float] = EQUAL_WEIGHTS,
+        collections: Collections = None,
+        documents_only: Collection[int] | None = None,
+    ) -> list[tuple[int, float]]:
+        """`View.match` in a snapshot of its own."""
+        with self.view() as view:
+            return view.match(
+                query, limit=limit, weights=weights, collections=collections, documents_only=documents_only
+            )
+
+    def nearest(
+        self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
+    ) -> list[tuple[int, float]]:
+        """`View.nearest` in a snapshot of its own."""
+        with self.view() as view:
+            return view.nearest(vector, k=k, collections=collections, documents_only=documents_only)
+
+    def match_documents(
+        self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
+    ) -> list[tuple[int, float]]:
+        """`View.match_documents` in a snapshot of its own."""
+        with self.view() as view:
+            return view.match_documents(query, limit=limit, weights=weights, collections=collections)
+
+    def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
+        """`View.sources` in a snapshot of its own."""
+        with self.view() as view:
+            return view.sources(numbers)
+
+    def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
+        """`View.name_vectors` in a snapshot of its own."""
+        with self.view() as view:
+            return view.name_vectors(collections)
+
+    def vectors(self, chunks: Collection[int]) -> tuple[list[int], Matrix]:
+        """`View.vectors` in a snapshot of its own."""
+        with self.view() as view:
+            return view.vectors(chunks)
+
+    def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
+        """`View.passages` in a snapshot of its own."""
+        with self.view() as view:
+            return view.passages(chunks)

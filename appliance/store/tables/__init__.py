@@ -1,0 +1,1 @@
+"""One file a table or a job over tables: plain functions on a connection. Door: `documents`."""

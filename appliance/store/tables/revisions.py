@@ -1,0 +1,393 @@
+"""Revisions: one content of a document each, its pages and chunks, and the one place where chunks become findable.
+
+The rule: a chunk has its row in the full text and in the vector index exactly if its revision is the one that answers:
+the serving one, or, with none serving, the one being built. `Standing.searchable` decides, `_expose` and `_hide` do it;
+`integrity.py` proves it. Everything here runs inside the caller's transaction.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from appliance.store.database.connection import row, run, value
+from appliance.store.database.secure_cleaning import soil
+from appliance.store.database.storable_text import storable
+from appliance.store.ids import document_id, unknown_document
+from appliance.store.indexes import document_names, document_sources, fulltext
+from appliance.store.indexes.vectors import VectorIndex, text_hash
+from appliance.store.tables import word_map
+from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a revision stands with its document."""
+
+    document: int
+    path: bytes
+    serving: int | None
+    building: int | None
+    title: str
+    chunks: int
+
+    @property
+    def searchable(self) -> bool:
+        """Whether this revision, being the building one, answers as it grows."""
+        return self.serving is None
+
+
+def failed_key(key: RevisionKey) -> str:
+    """The content and code versions for which a failure holds."""
+    return f"{key.sha256}:{key.extractor}:{key.chunker}:{key.template}"
+
+
+def serves(connection: apsw.Connection, index: VectorIndex, document: int, key: RevisionKey) -> bool:
+    """Whether the complete revision of the document is this one, and the model takes all of its chunks whole."""
+    revision = value(
+        connection,
+        "SELECT r.id FROM documents d JOIN revisions r ON r.id = d.serving WHERE d.id = ? AND r.complete"
+        " AND r.sha256 = ? AND r.extractor = ? AND r.chunker = ? AND r.template = ?",
+        (document, *_columns(key)),
+    )
+    return revision is not None and not value(
+        connection,
+        "SELECT count(*) FROM chunks c JOIN vectors v ON v.text_hash = c.text_hash AND v.embedder = ?"
+        " WHERE c.revision = ? AND v.cut",
+        (index.embedder, revision),
+    )
+
+
+def open_building(connection: apsw.Connection, index: VectorIndex, document: int, key: RevisionKey) -> int:
+    """The building revision for this key: resumed if it has the key, else new, and the one before it dropped.
+
+    Chunks of two sizes don't fit each other: what was begun with another `chunking` is not gone on with. Where it is
+    all that answers for the document, it answers until the new one is complete.
+    """
+    held = row(
+        connection,
+        "SELECT r.id, r.chunking, r.sha256, r.extractor, r.chunker, r.template"
+        " FROM documents d JOIN revisions r ON r.id = d.building WHERE d.id = ?",
+        (document,),
+    )
+    if held is not None:
+        revision, chunking, *columns = held
+        if tuple(columns) != _columns(key):
+            drop_building(connection, index, document)
+        elif chunking == key.chunking:
+            return int(revision)
+        else:
+            begin_anew(connection, index, document)
+    run(
+        connection,
+        "INSERT INTO revisions (document, sha256, extractor, chunker, template, chunking) VALUES (?, ?, ?, ?, ?, ?)",
+        (document, *_columns(key), key.chunking),
+    )
+    revision = connection.last_insert_rowid()
+    run(connection, "UPDATE documents SET building = ? WHERE id = ?", (revision, document))
+    return revision
+
+
+def begin_anew(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
+    """Let nothing of the building revision be gone on with; where it is all that answers, it answers until the next one."""
+    held = row(
+        connection,
+        "SELECT d.serving IS NULL AND r.chunks > 0 FROM documents d JOIN revisions r ON r.id = d.building WHERE d.id = ?",
+        (document,),
+    )
+    if held is not None and held[0]:
+        run(connection, "UPDATE documents SET serving = building, building = NULL WHERE id = ?", (document,))
+    else:
+        drop_building(connection, index, document)
+
+
+def holds(connection: apsw.Connection, revision: int, page: Page) -> bool:
+    """Whether the revision has this page with the same text, read in the same way."""
+    return bool(
+        value(
+            connection,
+            "SELECT count(*) FROM pages WHERE revision = ? AND number = ? AND source = ? AND text = ?",
+            (revision, page.number, page.source, storable(page.text)),
+        )
+    )
+
+
+def progress(connection: apsw.Connection, revision: int) -> Progress:
+    """What is committed of a revision."""
+    found = row(connection, "SELECT pages_done, chunks FROM revisions WHERE id = ?", (revision,))
+    return Progress() if found is None else Progress(*found)
+
+
+def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> None:
+    """Note the number of pages, what the document says of itself, and its title until a better one is known."""
+    standing_of(connection, revision)
+    run(
+        connection,
+        "UPDATE revisions SET pages = ?, author = ?, created = ?, modified = ?,"
+        " language = CASE language WHEN '' THEN ? ELSE language END,"
+        " title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
+        (info.pages, *map(storable, (info.author, info.created, info.modified, info.language, info.title)), revision),
+    )
+
+
+def append(
+    connection: apsw.Connection, index: VectorIndex, revision: int, batch: Batch, known_names: document_names.KnownNames
+) -> int:
+    """Write one batch: pages, chunks, vectors, index rows if the revision answers, progress; gives the document's number.
+
+    Raises:
+        UnknownDocument: the document or this revision of it is gone.
+        NameWanted: the name's vector is needed first.
+    """
+    standing = standing_of(connection, revision)
+    title = storable(batch.title)
+    if standing.searchable and batch.chunks:
+        document_names.put(connection, index, standing.document, standing.path, title, known_names)
+    _insert_pages(connection, revision, batch.pages)
+    _insert_chunks(connection, standing.document, revision, batch.chunks)
+    index.store(connection, ((text_hash(chunk.embedded_text), chunk.vector) for chunk in batch.chunks))
+    run(
+        connection,
+        "UPDATE revisions SET pages_done = ?, chunks = chunks + ?, title = ?,"
+        " language = CASE language WHEN '' THEN ? ELSE language END, period = ? WHERE id = ?",
+        (batch.pages_done, len(batch.chunks), title, batch.language, batch.period, revision),
+    )
+    first = batch.chunks[0].chunk.ordinal if batch.chunks else None
+    grown(connection, index, revision, standing, title, first)
+    return standing.document
+
+
+def grown(
+    connection: apsw.Connection, index: VectorIndex, revision: int, standing: Standing, title: str, first: int | None
+) -> None:
+    """Make findable what was added to a revision, if it answers: the chunks from the ordinal `first` on, None for none.
+
+    `standing` is from before; the name's vector must be there if there are chunks.
+    """
+    if not standing.searchable or (not standing.chunks and first is None):
+        return
+    document_sources.put(connection, standing.document, revision, standing.path, title)
+    if title != standing.title and standing.chunks:
+        _hide(connection, index, revision)
+        _expose(connection, index, revision, standing.path, title)
+    elif first is not None:
+        _expose(connection, index, revision, standing.path, title, first)
+
+
+def complete(
+    connection: apsw.Connection, index: VectorIndex, revision: int, known_names: document_names.KnownNames
+) -> int:
+    """Make the building revision the one that answers and drop the one before it; gives the document's number.
+
+    Raises:
+        UnknownDocument: the document or this revision of it is gone.
+        NameWanted: the name's vector is needed first.
+    """
+    standing = standing_of(connection, revision)
+    if standing.chunks:
+        document_names.put(connection, index, standing.document, standing.path, standing.title, known_names)
+        document_sources.put(connection, standing.document, revision, standing.path, standing.title)
+    else:
+        _forget_name(connection, standing.document)
+    run(
+        connection,
+        "UPDATE documents SET serving = ?, building = NULL WHERE id = ?",
+        (revision, standing.document),
+    )
+    run(connection, "UPDATE revisions SET complete = 1, pages_done = pages WHERE id = ?", (revision,))
+    if standing.serving is not None:
+        _hide(connection, index, standing.serving)
+        _delete(connection, standing.serving)
+        _expose(connection, index, revision, standing.path, standing.title)
+    return standing.document
+
+
+def drop_building(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
+    """Drop what is being built of the document."""
+    held = row(connection, "SELECT building, serving FROM documents WHERE id = ?", (document,))
+    if held is None or held[0] is None:
+        return
+    building, serving = held
+    if serving is None:
+        _hide(connection, index, building)
+        _forget_name(connection, document)
+    run(connection, "UPDATE documents SET building = NULL WHERE id = ?", (document,))
+    _delete(connection, building)
+
+
+def drop_outdated(
+    connection: apsw.Connection, index: VectorIndex, document: int, known_names: document_names.KnownNames
+) -> None:
+    """Drop the revision that answers; what has been read of the next one answers from now on.
+
+    Raises:
+        NameWanted: the name's vector is needed first.
+    """
+    held = row(
+        connection,
+        "SELECT d.serving, d.building, d.path, b.title, b.chunks FROM documents d"
+        " LEFT JOIN revisions b ON b.id = d.building WHERE d.id = ?",
+        (document,),
+    )
+    if held is None or held[0] is None:
+        return
+    serving, building, path, title, chunks = held
+    if chunks:
+        document_names.put(connection, index, document, path, title, known_names)
+        document_sources.put(connection, document, building, path, title)
+    else:
+        _forget_name(connection, document)
+    _hide(connection, index, serving)
+    run(connection, "UPDATE documents SET serving = NULL WHERE id = ?", (document,))
+    _delete(connection, serving)
+    if chunks:
+        _expose(connection, index, building, path, title)
+
+
+def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
+    """Drop everything that was read of the document."""
+    drop_building(connection, index, document)
+    serving = value(connection, "SELECT serving FROM documents WHERE id = ?", (document,))
+    if serving is None:
+        return
+    _hide(connection, index, serving)
+    _forget_name(connection, document)
+    run(connection, "UPDATE documents SET serving = NULL WHERE id = ?", (document,))
+    _delete(connection, serving)
+
+
+def forget_skipped(connection: apsw.Connection, document: int) -> None:
+    """Let a document that answers with pages skipped be read anew when it is next looked at, answering meanwhile."""
+    run(
+        connection,
+        "UPDATE revisions SET extractor = 0 WHERE id = (SELECT serving FROM documents WHERE id = ?)"
+        " AND EXISTS (SELECT 1 FROM pages p WHERE p.revision = revisions.id AND p.source = 'skipped')",
+        (document,),
+    )
+
+
+def renamed(
+    connection: apsw.Connection,
+    index: VectorIndex,
+    document: int,
+    before: bytes,
+    known_names: document_names.KnownNames,
+) -> None:
+    """Let the indexes follow the document's new path; call it after the path was set.
+
+    Raises:
+        NameWanted: the name's vector is needed first.
+    """
+    found = row(
+        connection,
+        "SELECT d.path, r.id, r.title, r.chunks FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
+        " WHERE d.id = ?",
+        (document,),
+    )
+    if found is None or not found[3]:
+        return
+    path, revision, title, _ = found
+    document_names.put(connection, index, document, path, title, known_names)
+    document_sources.put(connection, document, revision, path, title)
+    if document_names.search_name(path) != document_names.search_name(before):
+        fulltext.unindex_revision(connection, revision)
+        fulltext.index_revision(connection, revision, path, title)
+    if document_names.collection_of(path) != document_names.collection_of(before):
+        index.unindex_revision(connection, revision)
+        index.index_revision(connection, revision)
+
+
+def standing_of(connection: apsw.Connection, revision: int) -> Standing:
+    """Where a revision that is being built stands.
+
+    Raises:
+        UnknownDocument: the document or this revision of it is gone.
+    """
+    found = row(
+        connection,
+        "SELECT d.id, d.path, d.serving, d.building, r.title, r.chunks"
+        " FROM revisions r JOIN documents d ON d.building = r.id WHERE r.id = ?",
+        (revision,),
+    )
+    if found is None:
+        document = value(connection, "SELECT document FROM revisions WHERE id = ?", (revision,))
+        raise unknown_document(document_id(document or 0))
+    return Standing(*found)
+
+
+def _expose(
+    connection: apsw.Connection, index: VectorIndex, revision: int, path: bytes, title: str, first_ordinal: int = 0
+) -> None:
+    fulltext.index_revision(connection, revision, path, title, first_ordinal)
+    index.index_revision(connection, revision, first_ordinal)
+
+
+def _hide(connection: apsw.Connection, index: VectorIndex, revision: int) -> None:
+    fulltext.unindex_revision(connection, revision)
+    index.unindex_revision(connection, revision)
+
+
+def _forget_name(connection: apsw.Connection, document: int) -> None:
+    document_names.drop(connection, document)
+    document_sources.drop(connection, document)
+
+
+def _delete(connection: apsw.Connection, revision: int) -> None:
+    """Delete a revision that is not referred to any more, with the vectors that it alone used."""
+    soil(connection)
+    run(
+        connection,
+        "DELETE FROM vectors WHERE text_hash IN (SELECT text_hash FROM chunks WHERE revision = ?1) AND NOT EXISTS"
+        " (SELECT 1 FROM chunks c WHERE c.text_hash = vectors.text_hash AND c.revision <> ?1)",
+        (revision,),
+    )
+    run(connection, "DELETE FROM chunks WHERE revision = ?", (revision,))
+    run(connection, "DELETE FROM pages WHERE revision = ?", (revision,))
+    run(connection, "DELETE FROM revisions WHERE id = ?", (revision,))
+
+
+def _insert_pages(connection: apsw.Connection, revision: int, pages: Sequence[Page]) -> None:
+    connection.executemany(
+        "INSERT INTO pages (revision, number, label, width, height, text, source, warning) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (revision, number) DO NOTHING",
+        [
+            (
+                revision,
+                page.number,
+                storable(page.label),
+                page.width,
+                page.height,
+                storable(page.text),
+                page.source,
+                storable(page.warning),
+            )
+            for page in pages
+        ],
+    ).fetchall()
+
+
+def _insert_chunks(connection: apsw.Connection, document: int, revision: int, chunks: Sequence[EmbeddedChunk]) -> None:
+    connection.executemany(
+        "INSERT INTO chunks (document, revision, ordinal, page, page_last, heading, text, text_hash, words,"
+        " table_rows) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                document,
+                revision,
+                one.chunk.ordinal,
+                one.chunk.page,
+                one.chunk.page_last,
+                json.dumps([storable(part) for part in one.chunk.heading], ensure_ascii=False),
+                storable(one.chunk.text),
+                text_hash(one.embedded_text),
+                word_map.pack(one.chunk.words),
+                one.chunk.table_rows,
+            )
+            for one in chunks
+        ],
+    ).fetchall()
+
+
+def _columns(key: RevisionKey) -> tuple[str, int, int, int]:
+    return (key.sha256, key.extractor, key.chunker, key.template)

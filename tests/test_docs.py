@@ -8,7 +8,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic_core import PydanticUndefined
 
-from appliance.api import documents, events, health, models, openai, pages, search
+from appliance.api.openai import routes as openai_routes
+from appliance.api.routes import documents, events, health, models, pages, search
 from appliance.cli.app import COMMANDS
 from appliance.config.model_settings import OwnModelSettings
 from appliance.config.provider_settings import ProviderSettings
@@ -22,7 +23,7 @@ COMMANDS_PAGE = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
 
 def routes() -> set[str]:
     app = FastAPI()
-    for module in (pages, documents, search, models, openai, health, events):
+    for module in (pages, documents, search, models, openai_routes, health, events):
         app.include_router(module.router)
     return set(app.openapi()["paths"])
 

@@ -5,12 +5,11 @@ import asyncio
 from fastapi import FastAPI
 
 from appliance import __version__
-from appliance.api import documents, events, health, models, openai, pages, search
 from appliance.api.context import Context
 from appliance.api.errors import install_error_handlers
-from appliance.api.limits import BodyLimit
-from appliance.api.precedence import Precedence
-from appliance.api.stopping import ToldOfStop
+from appliance.api.middleware import BodyLimit, Precedence, ToldOfStop
+from appliance.api.openai import routes as openai_routes
+from appliance.api.routes import documents, events, health, models, pages, search
 
 _DESCRIPTION = "Answers from the documents of one folder, with page-exact citations. Nothing leaves the machine."
 
@@ -24,6 +23,6 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(ToldOfStop)
     install_error_handlers(app)
-    for module in (pages, documents, search, models, openai, health, events):
+    for module in (pages, documents, search, models, openai_routes, health, events):
         app.include_router(module.router)
     return app

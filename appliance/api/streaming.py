@@ -1,16 +1,18 @@
-"""Streams that stop their source at once when the client goes away."""
+"""Streams that stop their source at once when the client goes away, and several of them as one."""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+_OVER: Final = object()
 
 T = TypeVar("T")
 _ONE_LINE = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
@@ -101,3 +103,31 @@ async def first_of(request: Request, events: AsyncGenerator[T, None]) -> AsyncGe
                 yield event
 
     return rest()
+
+
+async def side_by_side(sources: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
+    """Each item with the number of its source. The first failure ends all; closing it closes all."""
+    items: asyncio.Queue[tuple[int, T | object]] = asyncio.Queue()
+
+    async def pump(number: int, source: AsyncGenerator[T, None]) -> None:
+        try:
+            async with aclosing(source):
+                async for item in source:
+                    items.put_nowait((number, item))
+        finally:
+            items.put_nowait((number, _OVER))
+
+    pumps = [asyncio.create_task(pump(number, source)) for number, source in enumerate(sources)]
+    try:
+        left = len(pumps)
+        while left:
+            number, item = await items.get()
+            if item is _OVER:
+                await pumps[number]
+                left -= 1
+            else:
+                yield number, item  # type: ignore[misc]
+    finally:
+        for one in pumps:
+            one.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)

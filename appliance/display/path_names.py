@@ -2,7 +2,7 @@ r"""How the bytes of a path are shown to people and in JSON, and read back. Pure
 
 Bytes that are not UTF-8 and characters that a terminal would obey, hide or reorder appear as escapes: `\xff`, `\n`,
 `\x1b`. A backslash that would read as the start of such an escape is itself `\x5c`; any other stays as it is. So
-`from_display(display(path)) == path` for every path, and what is shown can be typed.
+`from_display(display(path)) == path` for every path, and what is shown can be typed. `shell_quote` gives a name for a command that a person can paste into a shell.
 """
 
 import re
@@ -60,10 +60,10 @@ def shell_quote(name: bytes) -> str:
         text = ""
     if text and text.isprintable():
         return shlex.quote(text)
-    return "$'" + "".join(_escaped(byte) for byte in name) + "'"
+    return "$'" + "".join(_escaped_byte(byte) for byte in name) + "'"
 
 
-def _escaped(byte: int) -> str:
+def _escaped_byte(byte: int) -> str:
     character = chr(byte)
     if 0x20 <= byte < 0x7F and character not in "\\'":
         return character

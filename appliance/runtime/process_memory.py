@@ -9,6 +9,8 @@ import gc
 
 from ingest.malloc import give_back_freed
 
+_GIVE_BACK_SECONDS = 5.0
+
 _NEW_OBJECTS = 20_000
 
 
@@ -17,9 +19,6 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
-
-
-_GIVE_BACK_SECONDS = 5.0
 
 
 async def give_back_memory() -> None:

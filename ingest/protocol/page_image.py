@@ -15,6 +15,16 @@ from dataclasses import dataclass
 from ingest.protocol.frames import ProtocolError
 from ingest.types import Box, PageImage
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_CHUNK = struct.Struct(">I4s")
+_HEADER = struct.Struct(">IIBBBBB")
+_RGB = (8, 2, 0, 0, 0)
+_KNOWN = (b"IHDR", b"pHYs", b"IDAT", b"IEND")
+_ORDER = re.compile(rb"01?2+3")
+"""By their place in `_KNOWN`."""
+_STEP = 1 << 16
+_FILTERS = 4
+
 MOST_BOXES = 1000
 _MOST_SIDE = 1_000_000
 
@@ -53,18 +63,6 @@ def _size(value: object) -> int:
     if type(value) is not int or not 1 <= value <= _MOST_SIDE:
         raise ProtocolError("a picture's size that is none")
     return value
-
-
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_CHUNK = struct.Struct(">I4s")
-_HEADER = struct.Struct(">IIBBBBB")
-_RGB = (8, 2, 0, 0, 0)
-_KNOWN = (b"IHDR", b"pHYs", b"IDAT", b"IEND")
-_ORDER = re.compile(rb"01?2+3")
-"""By their place in `_KNOWN`."""
-
-_STEP = 1 << 16
-_FILTERS = 4
 
 
 def check_png(data: bytes, width: int, height: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from appliance.api.limits import MAX_BODY_BYTES
+from appliance.api.middleware import MAX_BODY_BYTES
 from tests.live import FAST, Live, live_service, places_of, short_home, wait_until
 from tests.process import served
 

@@ -13,7 +13,7 @@ import openai
 import psutil
 import pytest
 
-from appliance.api.openai_requests import CompletionBody, bare_requests
+from appliance.api.openai.requests import CompletionBody, bare_requests
 from appliance.api.peer import PeerProtocol
 from appliance.library.collection_rights import Peer
 from models.catalog.catalog import Catalog

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from appliance import wire
-from appliance.api import events
 from appliance.api.app import create_app
+from appliance.api.routes import events
 from appliance.library.collection_rights import Peer
 from tests.conftest import SAMPLES
 from tests.live import Live, live_service, short_home, wait_until

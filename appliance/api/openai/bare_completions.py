@@ -11,11 +11,9 @@ from appliance import wire
 from appliance.api.context import Context
 from appliance.api.errors import error_body
 from appliance.api.model_desk import Generated
-from appliance.api.openai_logprobs import Logprobs
-from appliance.api.openai_requests import Body, bare_requests, wants_logprobs, wants_usage
-from appliance.api.openai_shapes import Json, Shape, Target
-from appliance.api.side_by_side import side_by_side
-from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_connected
+from appliance.api.openai.requests import Body, bare_requests, wants_logprobs, wants_usage
+from appliance.api.openai.shapes import Json, Logprobs, Shape, Target
+from appliance.api.streaming import ClosingStream, first_of, side_by_side, sse_objects, while_connected
 from appliance.errors import ANY_DOCENT_ERROR
 from appliance.library.collection_rights import Peer
 from models.types import TokenLogprob

@@ -19,9 +19,9 @@ from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
 from appliance.api.errors import told_reply
 from appliance.api.model_desk import EmbeddingJob
-from appliance.api.openai_bare import bare_completion
-from appliance.api.openai_requests import Body, ChatBody, CompletionBody, ask_request, one_prompt, wants_usage
-from appliance.api.openai_shapes import (
+from appliance.api.openai.bare_completions import bare_completion
+from appliance.api.openai.requests import Body, ChatBody, CompletionBody, ask_request, one_prompt, wants_usage
+from appliance.api.openai.shapes import (
     Json,
     Shape,
     Target,
@@ -32,7 +32,7 @@ from appliance.api.openai_shapes import (
     question_of,
 )
 from appliance.api.peer import Caller
-from appliance.api.search import whole_answer
+from appliance.api.routes.search import whole_answer
 from appliance.api.streaming import ClosingStream, first_of, sse_objects, while_connected
 from appliance.errors import InvalidRequest
 from appliance.library.collection_rights import Peer

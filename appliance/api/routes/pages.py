@@ -12,8 +12,8 @@ from appliance import wire
 from appliance.answering.page_renderer import Wanted
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
-from appliance.api.documents import visible
 from appliance.api.peer import Caller
+from appliance.api.routes.documents import visible
 from appliance.errors import Busy
 from appliance.library.collection_rights import Peer
 from ingest.types import PageImage

@@ -1,12 +1,13 @@
-"""OpenAI's objects, made from Docent's: pure translation, no I/O.
+"""OpenAI's objects, likelihoods of tokens in both forms included, made from Docent's: pure translation, no I/O.
 
 Shapes: https://platform.openai.com/docs/api-reference (chat completions, completions, embeddings, models).
 """
 
 import base64
+import codecs
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from appliance import wire
 from appliance.wire import openai
+from models.types import TokenLogprob
 
 Json = dict[str, Any]
 
@@ -122,3 +124,42 @@ def question_of(messages: list[openai.ChatMessage]) -> str:
     if len(said) > 1 and len(said[-1].split()) < 4:
         return f"{said[-2]} {said[-1]}"
     return said[-1]
+
+
+class Logprobs:
+    """Writes those of one choice; knows where in the text each token begins."""
+
+    def __init__(self, *, chat: bool) -> None:
+        self._chat = chat
+        self._offset = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def written(self, tokens: Iterable[TokenLogprob]) -> Json:
+        """These tokens, which follow the ones before."""
+        return self._for_chat(tokens) if self._chat else self._for_text(tokens)
+
+    @staticmethod
+    def _for_chat(tokens: Iterable[TokenLogprob]) -> Json:
+        content = [
+            {**_token(one.data, one.logprob), "top_logprobs": [_token(data, chance) for data, chance in one.top]}
+            for one in tokens
+        ]
+        return {"content": content, "refusal": None}
+
+    def _for_text(self, tokens: Iterable[TokenLogprob]) -> Json:
+        written: Json = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+        for one in tokens:
+            written["tokens"].append(_text(one.data))
+            written["token_logprobs"].append(one.logprob)
+            written["top_logprobs"].append({_text(data): chance for data, chance in reversed(one.top)})
+            written["text_offset"].append(self._offset)
+            self._offset += len(self._decoder.decode(one.data.encode("latin-1")))
+        return written
+
+
+def _token(data: str, logprob: float) -> Json:
+    return {"token": _text(data), "logprob": logprob, "bytes": list(data.encode("latin-1"))}
+
+
+def _text(data: str) -> str:
+    return data.encode("latin-1").decode("utf-8", "replace")

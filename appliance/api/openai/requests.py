@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from appliance import wire
 from appliance.api.model_desk import DEFAULT_TEMPERATURE, GenerateRequest
-from appliance.api.openai_shapes import Target
+from appliance.api.openai.shapes import Target
 from appliance.errors import InvalidRequest
 from appliance.wire import openai
 from models.types import ChatMessage, Sampling

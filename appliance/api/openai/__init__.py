@@ -1,0 +1,1 @@
+"""OpenAI's routes and shapes. Door: `routes`."""

@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from appliance.benchmarking.prompts import PromptMaker
+from appliance.cli.benchmarking.prompts import PromptMaker
 from benchmarks.engine_plan import PLAN, Setup
 from models.child_process.child import Child
 from models.child_process.messages import Count, Finished, Generate, Raw

@@ -1,1 +1,1 @@
-"""The `docent` command: one file per command group, loaded only when that command runs."""
+"""The `docent` command; a command's file is loaded only when it runs. Door: `app`."""

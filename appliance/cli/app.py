@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from appliance import __version__
-from appliance.cli.output import clean_name, print_error, print_json, print_text
-from appliance.cli.plain_help import PlainCommand
+from appliance.cli.shared.output import clean_name, print_error, print_json, print_text
 from appliance.errors import ANY_DOCENT_ERROR, EXIT_FAILED, outcome
 
 INTERRUPTED = 130
@@ -38,7 +37,29 @@ COMMANDS = {
     "config": "Show and check the configuration.",
     "demo": "See it work: sample PDFs, three questions, cited answers.",
 }
-"""Name to one-line help; the module of each is `appliance.cli.<name>`, its Typer is `app`."""
+"""Name to one-line help; the module of each is `appliance.cli.commands.<name>`, its Typer is `app`."""
+
+
+_BRACES = str.maketrans("", "", "{}")
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help says `QUERY` where Typer's says `QUERY <str>`, and its usage `QUERY` for `{QUERY}`."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The arguments, then the options."""
+        for title, of_arguments in (("Arguments", True), ("Options", False)):
+            parameters = [one for one in self.get_params(ctx) if isinstance(one, TyperArgument) is of_arguments]
+            records = [found for one in parameters if (found := one.get_help_record(ctx)) is not None]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(
+                        [(name.partition(" <")[0] if of_arguments else name, words) for name, words in records]
+                    )
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What stands behind the command's name in its usage line."""
+        return [piece.translate(_BRACES) for piece in super().collect_usage_pieces(ctx)]
 
 
 class LazyGroup(TyperGroup):
@@ -55,8 +76,8 @@ class LazyGroup(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """The click command of `appliance.cli.<name>`."""
-    app: typer.Typer = importlib.import_module(f"appliance.cli.{name}").app
+    """The click command of `appliance.cli.commands.<name>`."""
+    app: typer.Typer = importlib.import_module(f"appliance.cli.commands.{name}").app
     for leaf in app.registered_commands:
         leaf.cls = PlainCommand
     command = typer.main.get_command(app)

@@ -143,7 +143,7 @@ def test_the_version_is_printed(run: Run) -> None:
 
 
 def test_completion_offers_models_of_the_service_and_nothing_without_it(home: Path, service: FakeService) -> None:
-    from appliance.cli.options import complete_collection, complete_document
+    from appliance.cli.shared.options import complete_collection, complete_document
     from tests.fake_service import document
 
     service.put(document("contracts/lease.pdf"))
@@ -152,7 +152,7 @@ def test_completion_offers_models_of_the_service_and_nothing_without_it(home: Pa
 
 
 def test_completion_is_silent_without_a_service(home: Path) -> None:
-    from appliance.cli.options import complete_collection, complete_document, complete_model
+    from appliance.cli.shared.options import complete_collection, complete_document, complete_model
 
     assert [complete("") for complete in (complete_collection, complete_document, complete_model)] == [[], [], []]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from appliance.benchmarking.history import History
-from appliance.benchmarking.record import Record
+from appliance.cli.benchmarking.history import History
+from appliance.cli.benchmarking.record import Record
 from models.catalog.catalog import Catalog
 from tests.appliance.cli.conftest import Run
 from tests.gguf_builder import Shape, write_model

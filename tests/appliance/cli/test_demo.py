@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli.temporary import Interrupts
+from appliance.cli.temporary_service import Interrupts
 
 ROOT = Path(__file__).parents[3]
 

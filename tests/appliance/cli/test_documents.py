@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli import waiting
-from appliance.cli.tally import Baseline
-from appliance.cli.waiting import wait_for
+from appliance.cli.reading_progress import waiting
+from appliance.cli.reading_progress.added_files import Baseline
+from appliance.cli.reading_progress.waiting import wait_for
 from appliance.client import Client
 from appliance.errors import NotFound
 from tests.appliance.cli.conftest import Run

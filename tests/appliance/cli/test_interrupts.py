@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli.interrupts import reliable_interrupts
+from appliance.cli.shared.interrupts import reliable_interrupts
 
 ROOT = Path(__file__).parents[3]
 _SWALLOWED = """
 import os, signal, sys
-from appliance.cli.interrupts import reliable_interrupts
+from appliance.cli.shared.interrupts import reliable_interrupts
 
 class Finalised:
     def __del__(self):

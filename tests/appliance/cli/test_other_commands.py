@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance import wire
-from appliance.cli import checks
-from appliance.cli.output import amount
+from appliance.cli import doctor_checks
+from appliance.cli.shared.output import amount
 from appliance.config.places import Places, find_places
 from appliance.config.settings import SECTIONS, Settings
 from tests.appliance.cli.conftest import Run
@@ -182,14 +182,14 @@ def test_the_doctor_prints_a_hint_with_what_is_not_well(run: Run, home: Path) ->
 
 
 def test_every_check_has_its_own_name_and_a_hint_when_not_ok(home: Path) -> None:
-    findings = [check(find_places()) for check in checks.CHECKS]
+    findings = [check(find_places()) for check in doctor_checks.CHECKS]
     assert len({finding.check for finding in findings}) == len(findings)
     assert all(bool(finding.hint) == (finding.state != "ok") for finding in findings)
 
 
 def test_a_socket_path_over_the_limit_is_an_error(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 120) / "docent.sock"
-    assert checks.socket_path(Places(tmp_path, long, tmp_path / "docent.toml")).state == "error"
+    assert doctor_checks.socket_path(Places(tmp_path, long, tmp_path / "docent.toml")).state == "error"
 
 
 def test_memory_limits_of_the_cgroup_and_those_above_are_read(tmp_path: Path) -> None:
@@ -197,14 +197,14 @@ def test_memory_limits_of_the_cgroup_and_those_above_are_read(tmp_path: Path) ->
     (tmp_path / "a" / "memory.max").write_text("5000\n")
     (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
     (tmp_path / "cgroup").write_text("0::/a/b\n")
-    assert list(checks.memory_limits(tmp_path / "cgroup", tmp_path)) == [5000]
+    assert list(doctor_checks.memory_limits(tmp_path / "cgroup", tmp_path)) == [5000]
 
 
 def test_memory_limits_of_the_first_version_are_read(tmp_path: Path) -> None:
     (tmp_path / "memory" / "x").mkdir(parents=True)
     (tmp_path / "memory" / "x" / "memory.limit_in_bytes").write_text("7000\n")
     (tmp_path / "cgroup").write_text("5:cpu,cpuacct:/x\n4:memory:/x\n")
-    assert list(checks.memory_limits(tmp_path / "cgroup", tmp_path)) == [7000]
+    assert list(doctor_checks.memory_limits(tmp_path / "cgroup", tmp_path)) == [7000]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from appliance.cli.output import cut_in_the_middle
+from appliance.cli.shared.output import cut_in_the_middle
 
 
 @pytest.mark.parametrize(

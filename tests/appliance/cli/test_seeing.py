@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from appliance import wire
-from appliance.cli.tally import Baseline, Tally
-from appliance.cli.watching import LINE_SECONDS, Bars, Lines
+from appliance.cli.reading_progress.added_files import Baseline, Tally
+from appliance.cli.reading_progress.progress_display import LINE_SECONDS, Bars, Lines
 from appliance.client import Client
 from tests.appliance.cli.conftest import Run
 from tests.fake_service import FakeService, document

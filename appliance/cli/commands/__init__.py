@@ -1,0 +1,1 @@
+"""One file a command. Door: the file of the command's name."""

@@ -1,0 +1,216 @@
+"""`docent ask`: the answer as it is written, then where each part of it stands.
+
+On a terminal tokens appear as they come; Ctrl-C ends the request and so the answer. Elsewhere, with `--no-stream` or
+with `--json`, the whole answer is printed at the end. Both show the same text: where the checked answer differs from
+what was streamed, it is printed again. Why an answer broke off is said on stderr; with `--json` it is `error`.
+"""
+
+import sys
+import textwrap
+from typing import Annotated
+
+import typer
+
+from appliance.cli.reading_progress.waiting import empty_library, is_empty
+from appliance.cli.shared.options import (
+    CollectionOption,
+    JsonOption,
+    checked_query,
+    command_group,
+    complete_model,
+    connect,
+    examples,
+    text_argument,
+    texts_argument,
+)
+from appliance.cli.shared.output import clean_name, is_terminal, print_json, print_text, text_width
+from appliance.cli.shared.word_wrap import WordWrap
+from appliance.client import Client
+from appliance.display.safe_text import clean_line, clean_text
+from appliance.errors import EXIT_FAILED, DocentError
+from appliance.wire import AdapterUse, Answer, AskRequest, Citation, DoneEvent, ErrorBody, ErrorEvent, TokenEvent
+
+app = command_group()
+
+EXTRACTIVE = "extractive"
+"""The name under which the service answers without a language model."""
+
+
+@app.command(
+    epilog=examples(
+        "docent ask 'How often must the filter be changed?'",
+        "docent ask --model qwen2.5-7b --collection manuals 'What does error E42 mean?'",
+        "docent ask - < question.txt",
+    )
+)
+def ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question; - reads it from stdin.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="M",
+            help="The model that answers.",
+            autocompletion=complete_model,
+            callback=text_argument,
+        ),
+    ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option("--adapter", metavar="A[=SCALE]", help="A LoRA adapter; repeatable.", callback=texts_argument),
+    ] = None,
+    collection: CollectionOption = None,
+    no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer when it is complete.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Ask a question about the documents; the answer cites its pages."""
+    adapters = [_adapter(given) for given in adapter or []]
+    request = AskRequest(question=_question(question), model=model, adapters=adapters, collection=collection)
+    streaming = is_terminal() and not (no_stream or json)
+    with connect() as client:
+        answer, broken = _receive(client, request, _Screen() if streaming else None)
+        advice = "" if json else _advice(client, answer)
+    if json:
+        error = {"error": broken.model_dump()} if broken else {}
+        print_json({**answer.model_dump(mode="json", by_alias=True, exclude={"type"}), **error})
+    else:
+        print_answer(answer, with_text=not streaming, advice=advice)
+    if broken:
+        _say_broken(broken)
+    raise typer.Exit(EXIT_FAILED if answer.finish_reason == "error" else 0)
+
+
+def _question(given: str) -> str:
+    try:
+        text = sys.stdin.read() if given == "-" else given
+    except UnicodeDecodeError:
+        raise typer.BadParameter("what came from stdin is not UTF-8", param_hint="QUESTION") from None
+    return checked_query(text, "question", "QUESTION")
+
+
+def _adapter(given: str) -> AdapterUse:
+    name, equals, scale = given.partition("=")
+    try:
+        return AdapterUse(id=name, scale=float(scale) if equals else 1.0)
+    except ValueError:
+        raise typer.BadParameter(f"{scale!r} is not a number; write NAME or NAME=0.5", param_hint="--adapter") from None
+
+
+class _Screen:
+    """The answer on a terminal while it is written."""
+
+    def __init__(self) -> None:
+        self._written = ""
+        self._wrap = WordWrap(text_width())
+
+    def write(self, text: str) -> None:
+        self._written += text
+        sys.stdout.write(self._wrap.feed(clean_text(text)))
+        sys.stdout.flush()
+
+    def finish(self, answer: str) -> None:
+        """End the line; show the checked answer where it differs from what stands there."""
+        print_text(self._wrap.flush())
+        if clean_text(answer).strip() != clean_text(self._written).strip():
+            print_text(f"\nThe answer after its citations were checked:\n{wrapped(answer)}")
+
+
+def _receive(client: Client, request: AskRequest, screen: _Screen | None) -> tuple[Answer, ErrorBody | None]:
+    """The whole answer, and why it broke off if it did: only the stream of events says that."""
+    broken: ErrorBody | None = None
+    for event in client.ask_stream(request):
+        if isinstance(event, TokenEvent) and screen:
+            screen.write(event.text)
+        elif isinstance(event, ErrorEvent):
+            broken = event.error
+        elif isinstance(event, DoneEvent):
+            if screen:
+                screen.finish(event.answer)
+            return event, broken
+    raise DocentError("answering", "the service ended the answer without its last event", "ask again")
+
+
+def _say_broken(error: ErrorBody) -> None:
+    print_text(f"docent: the answer broke off: {error.message}", stderr=True)
+    if error.hint:
+        print_text(f"  → {error.hint}", stderr=True)
+
+
+def _advice(client: Client, answer: Answer) -> str:
+    """What the user could do for a better answer, if something is plain to see."""
+    if answer.model != EXTRACTIVE or answer.fallback:
+        return ""
+    try:
+        if not answer.citations and is_empty(client):
+            return empty_library()
+        installed = [model.id for model in client.models() if model.kind == "gguf" and model.state != "failed"]
+    except DocentError:  # the answer is there; advice on it is not worth a failure
+        return ""
+    return default_advice(installed)
+
+
+def default_advice(installed: list[str]) -> str:
+    """How to get an answer from one of several models of which none is the default."""
+    if len(installed) < 2:
+        return ""
+    return f"No model is the default: name one with --model ({', '.join(installed)}) or set models.default."
+
+
+def print_answer(answer: Answer, *, with_text: bool = True, advice: str = "") -> None:
+    """An answer, its citations, and who answered."""
+    if with_text:
+        print_text(wrapped(answer.answer))
+    for cited in by_place(answer.citations):
+        print_text(_citations(cited))
+    print_text(f"\n{byline(answer)}")
+    if advice:
+        print_text(advice)
+
+
+def by_place(citations: list[Citation]) -> list[list[Citation]]:
+    """Citations of the same marker, document and page together, in the order of their first."""
+    places: dict[tuple[str, str, int], list[Citation]] = {}
+    for citation in citations:
+        places.setdefault((citation.marker, citation.document, citation.page), []).append(citation)
+    return list(places.values())
+
+
+def _citations(cited: list[Citation]) -> str:
+    """A marker with its page, and below it each quote once."""
+    quotes = {clean_line(one.quote): one.supported for one in cited}
+    first = cited[0]
+    lines = [f"\n{first.marker} {clean_name(first.document)}, page {first.page}"]
+    for quote, supported in quotes.items():
+        doubt = "" if supported else " (the page does not clearly support this)"
+        lines.append(textwrap.fill(f"“{quote}”{doubt}", text_width(), initial_indent="    ", subsequent_indent="    "))
+    return "\n".join(lines)
+
+
+def wrapped(text: str) -> str:
+    """`text` for a person: broken between words on a terminal, as it is elsewhere."""
+    if not is_terminal():
+        return text
+    wrap = WordWrap(text_width())
+    return wrap.feed(clean_text(text)) + wrap.flush()
+
+
+def byline(answer: Answer) -> str:
+    """Who answered, how long it took, and what is to be said of it."""
+    seconds = answer.timings.get("total")
+    took = f" in {seconds:.1f} s" if seconds is not None else ""
+    if answer.model == EXTRACTIVE:
+        line = f"Quoted from the documents without a language model{took}."
+    else:
+        adapters = "".join(f" + {use.id}={use.scale:g}" for use in answer.adapters)
+        verb = "Begun" if answer.finish_reason == "error" else "Answered"
+        line = f"{verb} by {answer.model}{adapters}{took}."
+        if answer.answer.strip() and not answer.citations and answer.finish_reason != "error":
+            line += " This answer cites no page: check it yourself."
+    if answer.fallback:
+        line += f" It stood in for {answer.fallback.from_}: {answer.fallback.reason}"
+    if answer.finish_reason == "length":
+        line += " The answer was cut at its length limit."
+    if answer.finish_reason == "error":
+        line += " It broke off."
+    return line

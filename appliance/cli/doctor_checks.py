@@ -1,0 +1,352 @@
+"""What `docent doctor` checks: one condition per function, each giving a `Finding`.
+
+A finding is `ok`, `warning` (works, but not as well as it could) or `error` (something does not work), and says what to
+do. No check changes anything; that no service answers is itself a finding.
+"""
+
+import grp
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from appliance.cli.shared.output import amount
+from appliance.client import Client
+from appliance.client.unreachable import log_hint
+from appliance.config.loading import load
+from appliance.config.places import Places
+from appliance.display.humanize import LIBRARY_AWAY, embedding_line
+from appliance.errors import ConfigError, DocentError
+from appliance.wire import Status
+from ingest.errors import ParserKilled
+from ingest.ocr.recogniser import Ocr, OcrFailed, OcrSettings, packages, probe
+from ingest.sandbox import lockdown
+from models.hardware.psi import Probe
+
+State = Literal["ok", "warning", "error"]
+
+_MIN_PYTHON = (3, 11)
+_LIBRARIES = (
+    "apsw",
+    "sqlite-vec",
+    "pymupdf",
+    "onnxruntime",
+    "llama-cpp-python",
+    "fastapi",
+    "uvicorn",
+    "httpx2",
+    "textual",
+)
+_LITTLE_SPACE, _NO_SPACE = 5 << 30, 512 << 20
+_LITTLE_MEMORY = 2 << 30
+_MAX_SOCKET_BYTES = 107
+_FEW_WATCHES = 8192
+_OCR_OFF_HINT = (
+    'unless that is meant: set ocr = "auto" in [ingest] (or unset DOCENT_INGEST_OCR), restart the service, then'
+    " `docent documents retry`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found; `hint` says what to do unless it is ok."""
+
+    check: str
+    state: State
+    detail: str
+    hint: str = ""
+
+
+def python(_: Places) -> Finding:
+    """The interpreter is new enough."""
+    state: State = "ok" if sys.version_info >= _MIN_PYTHON else "error"
+    hint = "" if state == "ok" else "install Python 3.11 or newer"
+    return Finding("python", state, f"{platform.python_version()}, {sys.executable}", hint)
+
+
+def libraries(_: Places) -> Finding:
+    """Every library the service needs is installed."""
+    found, missing = [], []
+    for name in _LIBRARIES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("libraries", "error", f"missing: {', '.join(missing)}", "run ./install.sh again")
+    return Finding("libraries", "ok", ", ".join(found))
+
+
+def database(_: Places) -> Finding:
+    """SQLite has full-text search and loads sqlite-vec."""
+    import apsw
+    import sqlite_vec
+
+    connection = apsw.Connection(":memory:")
+    try:
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        connection.execute("create virtual table words using fts5(text)")
+        version = connection.execute("select vec_version()").get
+    except apsw.Error as error:
+        return Finding("database", "error", f"SQLite cannot do what is needed: {error}", "run ./install.sh again")
+    finally:
+        connection.close()
+    return Finding("database", "ok", f"SQLite {apsw.sqlite_lib_version()}, FTS5, sqlite-vec {version}")
+
+
+def landlock(_: Places) -> Finding:
+    """The kernel can lock the PDF parser out of the file system."""
+    version = lockdown.capabilities()["landlock"]
+    if version:
+        return Finding("landlock", "ok", f"version {version}: the PDF parser can open no file")
+    hint = "use a kernel of 5.13 or newer with landlock in its list of security modules (lsm=)"
+    return Finding("landlock", "warning", "missing: the PDF parser is not locked out of the file system", hint)
+
+
+def seccomp(_: Places) -> Finding:
+    """The kernel can limit the PDF parser's system calls."""
+    if lockdown.capabilities()["seccomp"]:
+        return Finding("seccomp", "ok", "the PDF parser's system calls are limited")
+    hint = "use a kernel with CONFIG_SECCOMP_FILTER on x86-64 or ARM64"
+    return Finding("seccomp", "warning", "missing: the PDF parser's system calls are not limited", hint)
+
+
+def text_recognition(places: Places) -> Finding:
+    """Scanned pages can be read, in every configured language."""
+    try:
+        settings = load(places).ingest
+    except ConfigError:
+        return Finding("ocr", "warning", "not checked: the configuration is wrong", "see `configuration` below")
+    if settings.ocr == "off":
+        return Finding("ocr", "warning", "switched off (ingest.ocr): scanned pages are skipped", _OCR_OFF_HINT)
+    reader = Ocr(OcrSettings(settings.ocr_languages, memory_bytes=settings.ocr_memory_bytes))
+    hint = f"`sudo apt-get install {packages(settings.ocr_languages)}`, then `docent documents retry`"
+    if missing := reader.missing():
+        return Finding("ocr", "warning", f"no data for {', '.join(missing)}: scanned pages are skipped", hint)
+    try:
+        version, _ = probe(reader)
+    except OcrFailed as error:
+        return Finding("ocr", "warning", f"{error}: scanned pages are skipped", hint)
+    except ParserKilled as error:
+        return Finding("ocr", "warning", error.why, error.hint)
+    return Finding("ocr", "ok", f"Tesseract {version}, {', '.join(settings.ocr_languages)}")
+
+
+def disk(places: Places) -> Finding:
+    """There is room for documents, index and models."""
+    free = shutil.disk_usage(_existing(places.home)).free
+    detail = f"{amount(free)} free for {places.home}"
+    if free < _NO_SPACE:
+        return Finding("disk", "error", detail, "free some space, or choose another DOCENT_HOME")
+    if free < _LITTLE_SPACE:
+        return Finding("disk", "warning", detail, "a language model alone may need several GiB")
+    return Finding("disk", "ok", detail)
+
+
+def memory(_: Places) -> Finding:
+    """There is memory for the embedding model, better also for a language model."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = list(memory_limits())
+    usable = min([machine, *limits])
+    where = " (limit of its cgroup)" if usable < machine else ""
+    detail = f"{amount(usable)}{where}"
+    if usable < _LITTLE_MEMORY:
+        return Finding("memory", "warning", detail, "enough for search; language models need more")
+    return Finding("memory", "ok", detail)
+
+
+def pressure(_: Places) -> Finding:
+    """The kernel tells when memory gets short."""
+    source = Probe().source
+    if source is None:
+        return Finding("pressure", "ok", "the kernel does not tell when memory is short: models leave for room alone")
+    return Finding("pressure", "ok", f"{source} tells when memory is short: then idle models leave early")
+
+
+def memory_limits(cgroup_file: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+    """Memory limits in bytes of this process's cgroups and of those above them, v1 and v2."""
+    for line in _read(cgroup_file).splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            folder, name = root / path.lstrip("/"), "memory.max"
+        elif "memory" in controllers.split(","):
+            folder, name = root / "memory" / path.lstrip("/"), "memory.limit_in_bytes"
+        else:
+            continue
+        for level in (folder, *folder.parents):
+            limit = _read(level / name).strip()
+            if limit.isdigit():
+                yield int(limit)
+            if level == root:
+                break
+
+
+def watches(_: Places) -> Finding:
+    """The kernel lets the service watch enough folders."""
+    limit = _read(Path("/proc/sys/fs/inotify/max_user_watches")).strip()
+    if not limit.isdigit():
+        return Finding("inotify", "warning", "unknown limit", "changes are still found by the periodic scan")
+    if int(limit) < _FEW_WATCHES:
+        hint = f"raise it: `sudo sysctl fs.inotify.max_user_watches={_FEW_WATCHES * 8}`"
+        return Finding("inotify", "warning", f"only {limit} watches for each user", hint)
+    return Finding("inotify", "ok", f"{limit} watches for each user")
+
+
+def configuration(places: Places) -> Finding:
+    """The configuration is sound."""
+    try:
+        load(places)
+    except ConfigError as error:
+        return Finding("configuration", "error", error.why, error.hint)
+    return Finding("configuration", "ok", str(places.config) if places.config.exists() else "defaults, no file")
+
+
+def home(places: Places) -> Finding:
+    """The home exists and can be written, or can be made."""
+    if os.access(_existing(places.home), os.W_OK):
+        new = "" if places.home.exists() else " (made at the first start)"
+        return Finding("home", "ok", f"{places.home}{new}")
+    if places.home.exists() and places.home.stat().st_uid != os.getuid():
+        return Finding("home", "ok", f"{places.home}, of another user: the service's")
+    hint = f"make it writable for you, or set DOCENT_HOME: `chmod u+w {_existing(places.home)}`"
+    return Finding("home", "error", f"{places.home} cannot be written", hint)
+
+
+def socket_path(places: Places) -> Finding:
+    """The socket's path is short enough for Linux."""
+    length = len(os.fsencode(places.socket))
+    if length > _MAX_SOCKET_BYTES:
+        detail = f"{places.socket} has {length} bytes; Linux allows {_MAX_SOCKET_BYTES}"
+        return Finding("socket", "error", detail, "set a shorter DOCENT_HOME, or DOCENT_SOCKET")
+    return Finding("socket", "ok", str(places.socket))
+
+
+def group(places: Places) -> Finding:
+    """This user may open the socket."""
+    try:
+        status = places.socket.stat()
+    except PermissionError:
+        hint = "an administrator can add you: `sudo usermod -aG docent $USER`; then log in again"
+        return Finding("group", "warning", f"you may not enter {places.socket.parent}", hint)
+    except OSError:
+        return Finding("group", "ok", "no socket yet")
+    if os.access(places.socket, os.W_OK):
+        return Finding("group", "ok", "you may open the socket")
+    name = _group_name(status.st_gid)
+    hint = f"an administrator can add you: `sudo usermod -aG {name} $USER`; then log in again"
+    return Finding("group", "warning", f"the socket is for the group {name}, and you are not in it", hint)
+
+
+def service(places: Places) -> Finding:
+    """A service answers and is ready."""
+    try:
+        with Client(places.socket) as client:
+            status = client.status()
+    except DocentError as error:
+        return Finding("service", "error", error.why or str(error), error.hint)
+    if not status.ready:
+        return Finding("service", "warning", "it answers but is not ready", f"wait, or {log_hint(places.socket)}")
+    return Finding("service", "ok", f"ready, version {status.version}")
+
+
+def library(places: Places) -> Finding:
+    """The library is there, not only the empty place where its disk is mounted."""
+    status = _status(places)
+    if status is None:
+        return _unknown("library")
+    if status.library_away:
+        hint = f"mount it at {places.library}; if what is there now is the library, `docent documents remove --missing`"
+        return Finding("library", "error", LIBRARY_AWAY, hint)
+    return Finding("library", "ok", str(places.library))
+
+
+def embedding(places: Places) -> Finding:
+    """The embedding model that is configured is the one that answers."""
+    status = _status(places)
+    if status is None:
+        return _unknown("embedding")
+    standing = status.embedding
+    if standing is None:
+        return Finding("embedding", "ok", "the service does not tell")
+    if standing.remark:
+        hint = "correct `embedding.model` if it names the wrong folder, then reload the service; else wait"
+        return Finding("embedding", "warning", embedding_line(standing), hint)
+    return Finding("embedding", "ok", embedding_line(standing))
+
+
+def models(places: Places) -> Finding:
+    """Every installed model, adapter and provider can be used, as far as the service knows."""
+    try:
+        with Client(places.socket) as client:
+            failed = [model for model in client.models() if model.state == "failed"]
+    except DocentError:
+        return _unknown("models")
+    if failed:
+        said = "; ".join(f"{one.id}: {one.reason or 'it cannot be used'}" for one in failed)
+        return Finding(
+            "models", "error", said, "`docent models verify MODEL` says more; `docent models list` shows all"
+        )
+    return Finding("models", "ok", "all that are installed can be used")
+
+
+CHECKS: tuple[Callable[[Places], Finding], ...] = (
+    python,
+    libraries,
+    database,
+    landlock,
+    seccomp,
+    text_recognition,
+    memory,
+    pressure,
+    disk,
+    watches,
+    configuration,
+    home,
+    socket_path,
+    group,
+    service,
+    library,
+    embedding,
+    models,
+)
+
+
+def _status(places: Places) -> Status | None:
+    """What a running service says of itself; None without one."""
+    try:
+        with Client(places.socket) as client:
+            return client.status()
+    except DocentError:
+        return None
+
+
+def _unknown(check: str) -> Finding:
+    return Finding(check, "warning", "not known without the service", "start it first")
+
+
+def _existing(path: Path) -> Path:
+    """The path itself or the nearest folder above it that exists."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""Installing models and adapters without the service. Door: `installing`."""

@@ -1,0 +1,1 @@
+"""Waiting for added files, with progress. Door: `waiting`."""

@@ -1,0 +1,1 @@
+"""Options, output and words that all commands use. Door: `output`."""

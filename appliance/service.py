@@ -32,7 +32,7 @@ from appliance.config.places import Places
 from appliance.config.provider_specs import provider_specs, unknown_fallbacks
 from appliance.config.settings import Settings
 from appliance.embedding.loaded_models import EmbeddingModels
-from appliance.embedding.model_reader import Behind, MakeReader, ModelReader
+from appliance.embedding.model_reader import BackgroundEmbedder, MakeReader, ModelReader
 from appliance.embedding.question_priority import Hold, QuestionsFirst
 from appliance.embedding.switch import EmbeddingSwitch
 from appliance.errors import ConfigError, DocentError
@@ -53,7 +53,7 @@ from appliance.wire import Event
 from ingest.chunking.chunker import ChunkLimits, embedded_text
 from ingest.ocr.recogniser import Ocr, OcrSettings
 from ingest.parsing.page_drawer import PageDrawer
-from ingest.reader import PdfReader
+from ingest.reader import DocumentReader
 from ingest.sandbox.limits import Limits
 from ingest.types import Chunk
 from ingest.watching.watcher import Watcher
@@ -276,10 +276,10 @@ def _limits(settings: Settings) -> Limits:
 def _make_reader(root: bytes, settings: Settings) -> MakeReader:
     limits, ocr = _limits(settings), _ocr(settings)
 
-    def make(embedder: Behind) -> tuple[PdfReader, str]:
+    def make(embedder: BackgroundEmbedder) -> tuple[DocumentReader, str]:
         longest = embedder.max_tokens
         chunks = ChunkLimits(min(settings.ingest.chunk_tokens, longest), longest)
-        reader = PdfReader(root, embedder, limits, chunks, settings.ingest.batch_chunks, ocr)
+        reader = DocumentReader(root, embedder, limits, chunks, settings.ingest.batch_chunks, ocr)
         return reader, f"{chunks.target_tokens}:{chunks.max_tokens}"
 
     return make

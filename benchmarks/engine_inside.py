@@ -14,7 +14,7 @@ from benchmarks.engine_plan import PLAN, Setup
 from models.child_process.messages import path_text
 from models.types import LoadSettings, Sampling
 from models.worker.engine import Engine, Sampler
-from models.worker.engine.batch import Piece
+from models.worker.engine.batch import BatchToken
 from models.worker.engine.sampler import Choice
 from models.worker.scheduling.batcher import Batcher, Job
 from models.worker.scheduling.output import Output
@@ -25,7 +25,7 @@ class Timed(Engine):
 
     decoding = sampling = 0.0
 
-    def decode(self, pieces: Sequence[Piece]) -> None:
+    def decode(self, pieces: Sequence[BatchToken]) -> None:
         began = time.perf_counter()
         super().decode(pieces)
         self.decoding += time.perf_counter() - began

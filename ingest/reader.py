@@ -14,7 +14,7 @@ from ingest.sandbox.limits import Limits
 from ingest.types import Embedder, FileIdentity, Sink
 
 
-class PdfReader:
+class DocumentReader:
     """Opens files below one folder for reading."""
 
     def __init__(
@@ -53,7 +53,7 @@ class PdfReader:
 class Reading:
     """One opened file; close it."""
 
-    def __init__(self, reader: PdfReader, file: OpenedFile, stop: Event) -> None:
+    def __init__(self, reader: DocumentReader, file: OpenedFile, stop: Event) -> None:
         self._reader = reader
         self._file = file
         self._stop = stop

@@ -46,7 +46,7 @@ class Embedders(Protocol):
     def lease(self) -> AbstractContextManager[PassageEmbedder]: ...
 
 
-class Manager(generated.Leases, Protocol):
+class ModelLeases(generated.Leases, Protocol):
     """What is needed of the registry of models and providers."""
 
     @property
@@ -120,7 +120,7 @@ class Answerer:
         retriever: Searcher,
         store: Pages,
         embedders: Embedders,
-        manager: Manager | None,
+        manager: ModelLeases | None,
         settings: Settings,
     ) -> None:
         self._retriever = retriever

@@ -11,9 +11,9 @@ from appliance import wire
 from appliance.answering.markers import Claim
 from appliance.answering.quotes import quote
 from appliance.answering.support import PassageEmbedder, Support, best_support
+from appliance.display.path_names import display_name
 from appliance.errors import NotFound
 from appliance.store.ids import chunk_id
-from appliance.store.indexes.document_names import display
 from appliance.store.rows import PassageRow
 from ingest.types import ChunkWord
 
@@ -45,7 +45,7 @@ class Passages:
             return None
         return wire.Citation(
             marker=f"[{number}]",
-            document=display(row.path),
+            document=display_name(row.path),
             page=found.page,
             quote=found.text,
             supported=support.supported,

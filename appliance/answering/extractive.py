@@ -17,10 +17,10 @@ from appliance.answering import kinds
 from appliance.answering.citations import Passages
 from appliance.answering.segments import Segment, readable, segments, window
 from appliance.answering.support import PassageEmbedder, Support, cosine
+from appliance.display.path_names import display_name
 from appliance.retrieval.folding import padded, tokens
 from appliance.retrieval.query import Word, contains, has_phrase, is_period, parse
 from appliance.retrieval.sources import naming_words
-from appliance.store.indexes.document_names import display
 from appliance.store.rows import PassageRow
 
 NOT_FOUND = "The documents do not answer this question."
@@ -202,7 +202,7 @@ def _meant(asked: Asked, rows: Sequence[PassageRow]) -> set[int]:
     one firm is no answer about the other.
     """
     question = parse(asked.question)
-    titles = {row.document: padded(f"{display(row.path)} {asked.sources.get(row.document, '')}") for row in rows}
+    titles = {row.document: padded(f"{display_name(row.path)} {asked.sources.get(row.document, '')}") for row in rows}
     naming = [word for word in naming_words(question, [*titles.values()]) if word.telling]
     called = {
         number: {word.text for word in naming if contains(text if _is_name(word) else titles[number], word)}
@@ -225,7 +225,7 @@ def _found_of(asked: Asked, rows: Sequence[PassageRow]) -> dict[int, str]:
 
 def _around(asked: Asked, row: PassageRow) -> str:
     """A passage with what says where it is from, for `contains`."""
-    return padded(" ".join([asked.sources.get(row.document, ""), display(row.path), *row.heading, row.text]))
+    return padded(" ".join([asked.sources.get(row.document, ""), display_name(row.path), *row.heading, row.text]))
 
 
 def _about_the_same(asked: Asked, one: _Candidate, rows: Sequence[PassageRow]) -> bool:

@@ -10,9 +10,9 @@ from threading import Event
 from typing import Protocol
 
 from appliance.answering.highlights import PageWords, passage_boxes, quote_boxes
+from appliance.display.path_names import display_name
 from appliance.errors import Conflict, NotFound, TooLarge
 from appliance.store import Store
-from appliance.store.indexes.document_names import display
 from appliance.store.rows import DocumentRow, ReadPage
 from ingest.types import Box, PageImage
 
@@ -26,7 +26,7 @@ class Drawer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RenderRequest:
     """A page, how fine, and what is to be marked on it: a passage, a quote, a quote within a passage, or nothing."""
 
     page: int
@@ -42,7 +42,7 @@ class PageRenderer:
         self._store = store
         self._drawer = drawer
 
-    def render(self, row: DocumentRow, wanted: Wanted, stop: Event) -> PageImage:
+    def render(self, row: DocumentRow, wanted: RenderRequest, stop: Event) -> PageImage:
         """Draw a page; ends early when `stop` is set.
 
         Raises:
@@ -51,7 +51,7 @@ class PageRenderer:
             TooLarge: the quote has too many lines.
             IngestError: the file cannot be read any more, or drawing the page takes more than is allowed.
         """
-        what = f"page {wanted.page} of {display(row.path)}"
+        what = f"page {wanted.page} of {display_name(row.path)}"
         read = self._store.read_page(row.id, wanted.page, wanted.chunk)
         if read is None or not read.revision.pages:
             hint = "`docent documents show` says what became of it"
@@ -62,7 +62,7 @@ class PageRenderer:
         return self._drawer.draw(row.path, read.revision.sha256, wanted.page, wanted.dpi, boxes, stop)
 
 
-def _boxes(read: ReadPage, wanted: Wanted, what: str) -> tuple[Box, ...]:
+def _boxes(read: ReadPage, wanted: RenderRequest, what: str) -> tuple[Box, ...]:
     if wanted.chunk is None and wanted.quote is None:
         return ()
     if read.page is None:
@@ -76,7 +76,7 @@ def _boxes(read: ReadPage, wanted: Wanted, what: str) -> tuple[Box, ...]:
     return boxes
 
 
-def _not_there(read: ReadPage, wanted: Wanted, what: str) -> NotFound:
+def _not_there(read: ReadPage, wanted: RenderRequest, what: str) -> NotFound:
     pages = sorted({word.page for word in read.words})
     if wanted.chunk is not None and wanted.page not in pages:
         where = f"page {pages[0]}" if len(pages) == 1 else f"pages {pages[0]} to {pages[-1]}"

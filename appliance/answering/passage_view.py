@@ -1,16 +1,16 @@
 """A passage of the store as the outside sees it."""
 
 from appliance import wire
+from appliance.display.path_names import display_name
 from appliance.store.ids import chunk_id
-from appliance.store.indexes.document_names import display
 from appliance.store.rows import PassageRow
 
 
 def passage_view(row: PassageRow, score: float) -> wire.Passage:
     """A passage of `POST /search`."""
     return wire.Passage(
-        document=display(row.path),
-        collection=display(row.collection),
+        document=display_name(row.path),
+        collection=display_name(row.collection),
         page=row.page,
         page_last=row.page_last,
         heading=list(row.heading),

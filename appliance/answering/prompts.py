@@ -7,7 +7,7 @@ instructions, and bracketed numbers of their own become round ones, so that a pa
 import re
 from collections.abc import Sequence
 
-from appliance.store.indexes.document_names import display
+from appliance.display.path_names import display_name
 from appliance.store.rows import PassageRow
 from models.types import ChatMessage
 
@@ -28,7 +28,9 @@ def passage_text(number: int, row: PassageRow) -> str:
     """One passage as the model sees it."""
     pages = f"page {row.page}" if row.page == row.page_last else f"pages {row.page} to {row.page_last}"
     heading = f", {' > '.join(row.heading)}" if row.heading else ""
-    return _safe(f"Passage [{number}] ({_inert(display(row.path))}, {pages}{_inert(heading)})\n{_inert(row.text)}\n")
+    return _safe(
+        f"Passage [{number}] ({_inert(display_name(row.path))}, {pages}{_inert(heading)})\n{_inert(row.text)}\n"
+    )
 
 
 def messages(question: str, passages: Sequence[str]) -> tuple[ChatMessage, ...]:

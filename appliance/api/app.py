@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from appliance import __version__
 from appliance.api.context import Context
 from appliance.api.errors import install_error_handlers
-from appliance.api.middleware import BodyLimit, Precedence, ToldOfStop
+from appliance.api.middleware import BodyLimit, Precedence, StopReply
 from appliance.api.openai import routes as openai_routes
 from appliance.api.routes import documents, events, health, models, pages, search
 
@@ -21,7 +21,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.drawing = asyncio.Semaphore(pages.AT_ONCE)
     app.add_middleware(Precedence, gate=context.gate)
     app.add_middleware(BodyLimit)
-    app.add_middleware(ToldOfStop)
+    app.add_middleware(StopReply)
     install_error_handlers(app)
     for module in (pages, documents, search, models, openai_routes, health, events):
         app.include_router(module.router)

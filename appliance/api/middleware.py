@@ -58,7 +58,7 @@ class Precedence:
             await self._app(scope, receive, send)
 
 
-class ToldOfStop:
+class StopReply:
     """Middleware: a cancelled request whose reply has not begun gets 503 instead of a broken connection."""
 
     def __init__(self, app: ASGIApp) -> None:

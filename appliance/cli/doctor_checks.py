@@ -26,7 +26,7 @@ from appliance.wire import Status
 from ingest.errors import ParserKilled
 from ingest.ocr.recogniser import Ocr, OcrFailed, OcrSettings, packages, probe
 from ingest.sandbox import lockdown
-from models.hardware.psi import Probe
+from models.hardware.psi import PressureProbe
 
 State = Literal["ok", "warning", "error"]
 
@@ -163,7 +163,7 @@ def memory(_: Places) -> Finding:
 
 def pressure(_: Places) -> Finding:
     """The kernel tells when memory gets short."""
-    source = Probe().source
+    source = PressureProbe().source
     if source is None:
         return Finding("pressure", "ok", "the kernel does not tell when memory is short: models leave for room alone")
     return Finding("pressure", "ok", f"{source} tells when memory is short: then idle models leave early")

@@ -9,7 +9,7 @@ import typer
 
 from appliance.cli.shared.output import amount, clean_name, print_json, print_text
 from appliance.client import Client, PageView
-from appliance.display.path_names import display
+from appliance.display.path_names import display_name
 from appliance.errors import Conflict, DocentError
 from appliance.wire import Document
 
@@ -32,7 +32,7 @@ def save_page(client: Client, document: Document, view: PageView, file: Path, *,
         Conflict: the file exists, and overwriting it was not asked for.
         DocentError: it cannot be written.
     """
-    what = f"writing {display(os.fsencode(file))}"
+    what = f"writing {display_name(os.fsencode(file))}"
     if not force and os.path.lexists(file):
         raise _exists(what)
     picture = client.page(document.id, view)
@@ -45,7 +45,7 @@ def save_page(client: Client, document: Document, view: PageView, file: Path, *,
             {
                 "document": document.document,
                 "page": view.page,
-                "file": display(os.fsencode(file)),
+                "file": display_name(os.fsencode(file)),
                 "width": picture.width,
                 "height": picture.height,
                 "dpi": picture.dpi,
@@ -54,7 +54,7 @@ def save_page(client: Client, document: Document, view: PageView, file: Path, *,
         )
         return
     size = f"{picture.width} × {picture.height} pixels, {amount(len(picture.png))}"
-    print_text(f"page {view.page} of {clean_name(document.document)}: {display(os.fsencode(file))} ({size})")
+    print_text(f"page {view.page} of {clean_name(document.document)}: {display_name(os.fsencode(file))} ({size})")
     if picture.dpi < view.dpi:
         print_text(f"docent: the page is so large that it was drawn at {picture.dpi} dpi", stderr=True)
 

@@ -16,14 +16,14 @@ _ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|[nrt])")
 _AMBIGUOUS = re.compile(r"\\(?=x[0-9a-f]{2}|[nrt])")
 
 
-def display(path: bytes) -> str:
+def display_name(path: bytes) -> str:
     r"""The path for people and for JSON."""
     text = path.decode("utf-8", "surrogateescape")
     return shown_argument(_AMBIGUOUS.sub(lambda _: r"\x5c", text))
 
 
 def from_display(shown: str) -> bytes:
-    """The path that `display` shows so; what is no escape stands for itself."""
+    """The path that `display_name` shows so; what is no escape stands for itself."""
     return b"".join(_bytes_of(part) for part in re.split(f"({_ESCAPE.pattern})", shown))
 
 

@@ -14,7 +14,7 @@ from appliance.embedding.question_priority import Hold, QuestionsFirst
 from ingest.types import FileIdentity, Sink, Vector
 
 
-class Behind:
+class BackgroundEmbedder:
     """`ingest`'s Embedder over a model: it waits for its turn before each text, and between two looks at the tokens,
     which is where the making of chunks can be held up: it shares the interpreter with the questions."""
 
@@ -61,7 +61,7 @@ class Files(Protocol):
     def open(self, path: bytes, stop: threading.Event) -> File: ...
 
 
-MakeReader = Callable[[Behind], tuple[Files, str]]
+MakeReader = Callable[[BackgroundEmbedder], tuple[Files, str]]
 """What reads with an embedding model, and the lengths of the chunks that it then makes."""
 
 
@@ -78,7 +78,7 @@ class ModelReader:
         """Open a file, relative to the library; raises the errors of `ingest.errors`."""
         with ExitStack() as held:
             model = held.enter_context(self._models.lease())
-            reader, lengths = self._make(Behind(model, self._gate, self._hold))
+            reader, lengths = self._make(BackgroundEmbedder(model, self._gate, self._hold))
             file = reader.open(path, stop)
             return ModelReading(file, model.identity, f"{model.tokenizer_id}:{lengths}", held.pop_all())
 

@@ -19,7 +19,7 @@ from appliance.embedding.loaded_models import EmbeddingModels, Model
 from appliance.embedding.question_priority import Hold, QuestionsFirst
 from appliance.embedding.vector_rebuild import EmbeddedText, Rebuilding
 from appliance.errors import DocentError
-from appliance.store import EmbedderKey, Standing, Store
+from appliance.store import EmbedderKey, EmbedderStatus, Store
 from models.errors import ModelError
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class EmbeddingSwitch:
         self._embedded_text = embedded_text
         self._lock = threading.Lock()  # one change at a time
         self._rebuilding: Rebuilding | None = None
-        self._standing = Standing(None, None)
+        self._standing = EmbedderStatus(None, None)
         self._problem = ""
         self.on_change: Callable[[list[str]], None] = lambda documents: None
         """Called when other models are in memory or another one answers, with documents to be read again."""
@@ -137,7 +137,7 @@ class EmbeddingSwitch:
         if standing.target:
             self._rebuild(wanted)
 
-    def _take(self, standing: Standing, model: Model) -> None:
+    def _take(self, standing: EmbedderStatus, model: Model) -> None:
         """Let questions meet what the store says, by models that are open; `model` is one of them."""
         self._add(model)
         serving = standing.serving or standing.target

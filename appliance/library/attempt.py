@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from appliance.display.path_names import display_name
 from appliance.errors import NotReady, StoreError, StoreRefused, UnknownDocument
 from appliance.library.backoff import Cause, plan
 from appliance.store import Store
-from appliance.store.indexes.document_names import display
 from appliance.store.revision_sink import RevisionSink
 from appliance.store.rows import DocumentRow, Trouble
 from ingest.errors import IngestError, ParserKilled, PermanentError, ReadOtherwise, Stopped, Unreadable
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 class Reader(Protocol):
     """Reads one file into one revision; the composition root binds `ingest`'s parts to it."""
 
-    def open(self, path: bytes, stop: threading.Event) -> "Reading":
+    def open(self, path: bytes, stop: threading.Event) -> "DocumentReading":
         """Open a file, relative to the library, for reading; raises the errors of `ingest.errors`."""
 
 
-class Reading(Protocol):
+class DocumentReading(Protocol):
     """One opened file."""
 
     @property
@@ -109,7 +109,7 @@ class Attempt:
                 self._store.begin_anew(self._row.id)
                 self._read(reader)
         except (Stopped, UnknownDocument):
-            _log.debug("reading %s was interrupted", display(self._row.path))
+            _log.debug("reading %s was interrupted", display_name(self._row.path))
             self._take_back()
         except IngestError as error:
             if not self._stop.is_set():
@@ -140,10 +140,10 @@ class Attempt:
         finally:
             reading.close()
         done = self._store.get(row.id)
-        _log.info("read %s: %d pages, %d passages", display(done.path), done.pages, done.chunks)
+        _log.info("read %s: %d pages, %d passages", display_name(done.path), done.pages, done.chunks)
 
     def _unforeseen(self, error: Exception) -> None:
-        _log.exception("reading %s failed", display(self._row.path))
+        _log.exception("reading %s failed", display_name(self._row.path))
         why = f"{type(error).__name__}: {error}"
         hint = f"the service's log has the details; `docent documents retry {self._row.id}` tries again at once"
         self._postpone(Cause.SUSPECT, Trouble("internal_error", why, hint))
@@ -161,7 +161,7 @@ class Attempt:
                 sink.complete()
                 return True
             if self._stop.is_set():
-                raise Stopped(f"reading {display(self._row.path)}", "the service is stopping")
+                raise Stopped(f"reading {display_name(self._row.path)}", "the service is stopping")
         return False
 
     def _failed(self, error: IngestError) -> None:
@@ -183,7 +183,7 @@ class Attempt:
         try:
             self._store.fail(self._row.id, error.code, error.why, error.hint, key=key, ticket=self._row.ticket)
         except UnknownDocument:
-            _log.debug("%s was deleted meanwhile", display(self._row.path))
+            _log.debug("%s was deleted meanwhile", display_name(self._row.path))
 
     def _postpone(self, cause: Cause, trouble: Trouble) -> None:
         """Let it wait; failures count from the last one that was preceded by progress."""
@@ -191,7 +191,7 @@ class Attempt:
         found = plan(cause, failures, self._around.chance())
         then = None if found.delay is None else self._around.clock() + found.delay
         again = "not tried again by itself" if found.delay is None else f"tried again in {found.delay:.0f} s"
-        _log.warning("reading %s: %s; %s; %s", display(self._row.path), trouble.reason, trouble.hint, again)
+        _log.warning("reading %s: %s; %s; %s", display_name(self._row.path), trouble.reason, trouble.hint, again)
         try:
             self._store.postpone(
                 self._row.id,
@@ -203,7 +203,7 @@ class Attempt:
                 ticket=self._row.ticket,
             )
         except UnknownDocument:
-            _log.debug("%s was deleted meanwhile", display(self._row.path))
+            _log.debug("%s was deleted meanwhile", display_name(self._row.path))
 
 
 class _Watched:

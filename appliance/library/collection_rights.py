@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.display.path_names import display_name
 from appliance.errors import LibraryAway, NotAllowed, NotReady, UnknownCollection
-from appliance.store.indexes.document_names import display
 
 ADMIN_GROUP = "docent-admin"
 _READ, _WRITE = 0o5, 0o7
@@ -108,7 +108,7 @@ class CollectionRights:
         if collection is None:
             return readable
         visible = self.look().keys() if readable is None else readable
-        named = frozenset(name for name in visible if display(name) == collection)
+        named = frozenset(name for name in visible if display_name(name) == collection)
         if not named:
             raise UnknownCollection(
                 f"collection {collection!r}",

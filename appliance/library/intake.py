@@ -19,14 +19,13 @@ from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
-from appliance.display.path_names import shell_quote
+from appliance.display.path_names import display_name, shell_quote
 from appliance.errors import LibraryAway, StoreError, UnknownDocument
 from appliance.library.attempt import Reader, Surroundings
 from appliance.library.folder import Library
 from appliance.library.presence import Presence
 from appliance.library.workers import Workers
 from appliance.store import Store
-from appliance.store.indexes.document_names import display
 from appliance.store.rows import DocumentRow, KnownFile
 from ingest.types import FileIdentity, identity_of, same_content
 from ingest.watching.watcher import Changes
@@ -41,7 +40,7 @@ Publish = Callable[[str, DocumentRow | None], None]
 """Called with a document's id and its new row, None once it is gone."""
 
 
-class Watch(Protocol):
+class FolderWatch(Protocol):
     """Reports changes of the folder; `ingest.watching.watcher`."""
 
     def start(self) -> None: ...
@@ -73,12 +72,12 @@ class Intake:
         self._clock = clock
         self._presence = Presence(library, store.known_files)
         self._followed = 0  # returns of the library after which all of it was looked at; guarded by _lock
-        self._watch: Watch | None = None
+        self._watch: FolderWatch | None = None
         self._stopping = threading.Event()
         around = Surroundings(self._tell, self._mend, self.there, clock)
         self.workers = Workers(store, reader, around, first=self._look_at_owed)
 
-    def watch(self, watch: Watch) -> None:
+    def watch(self, watch: FolderWatch) -> None:
         """Take the reports of this watch, whose callback is `changed`; before `start`."""
         self._watch = watch
 
@@ -118,7 +117,7 @@ class Intake:
         if not self.there():
             why = "the library is away: its disk is not mounted, or other files or none are in its place"
             raise LibraryAway(
-                what, why, f"mount it at {display(self._library.root)}, then try again; see `docent doctor`"
+                what, why, f"mount it at {display_name(self._library.root)}, then try again; see `docent doctor`"
             )
 
     def accept_library(self) -> int:
@@ -129,7 +128,7 @@ class Intake:
             LibraryAway: nothing is there.
         """
         if not self._presence.accept():
-            raise LibraryAway("accepting the library", "no folder is there", f"see {display(self._library.root)}")
+            raise LibraryAway("accepting the library", "no folder is there", f"see {display_name(self._library.root)}")
         known = self._store.known_files()
         self._owe_changes(known, dict(self._library.walk()))
         self.workers.wake()
@@ -194,7 +193,7 @@ class Intake:
     def _look_later(self, path: bytes, why: object) -> None:
         """Nothing can be said about this path now, and its report does not come a second time."""
         if path not in self._unseen:
-            _log.warning("looking at %s: %s; it is looked at again", display(path), why)
+            _log.warning("looking at %s: %s; it is looked at again", display_name(path), why)
         self._unseen[path] = self._clock() + LOOK_AGAIN_SECONDS
 
     def _look(self, path: bytes) -> list[tuple[bytes, FileIdentity]]:
@@ -234,7 +233,7 @@ class Intake:
         """
         known = self._store.known_files()
         if not self._presence.begin({path: file.identity.device for path, file in known.items()}):
-            shown = display(self._library.root)
+            shown = display_name(self._library.root)
             _log.warning(
                 "%s: its disk is not mounted, or other files or none are in its place; no document is taken for deleted",
                 shown,

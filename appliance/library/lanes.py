@@ -28,7 +28,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldDocument:
     """A document that a lane is reading, and since when (monotonic seconds)."""
 
     lane: Lane
@@ -43,7 +43,7 @@ class Held:
 LANES = (Lane("oldest", "age"), Lane("smallest", "size"), Lane("express", "size", SMALL_BYTES))
 
 
-def may_take(lane: Lane, held: Collection[Held], now: float) -> bool:
+def may_take(lane: Lane, held: Collection[HeldDocument], now: float) -> bool:
     """Whether the lane takes a document now: the express lane only if every other lane is held up."""
     if not lane.is_express:
         return True

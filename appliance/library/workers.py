@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from appliance.errors import NotReady, StoreError
 from appliance.library.attempt import Attempt, Reader, Surroundings
 from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, after_endings
-from appliance.library.lanes import LANES, LONG_SECONDS, Held, Lane, may_take
+from appliance.library.lanes import LANES, LONG_SECONDS, HeldDocument, Lane, may_take
 from appliance.store import Store
 from appliance.store.rows import DocumentRow, Trouble
 from ingest.types import RevisionKey
@@ -34,7 +34,7 @@ _ENDED = "interrupted"
 class _Taken:
     """A document that a lane is at."""
 
-    held: Held
+    held: HeldDocument
     ticket: int
     stop: threading.Event
 
@@ -210,7 +210,9 @@ class Workers:
             row = self._store.next_pending({*self._current, *self._parked}, lane.order, lane.below)
             if row is None:
                 return None
-            taken = self._current[row.id] = _Taken(Held(lane, row.identity.size, now), row.ticket, threading.Event())
+            taken = self._current[row.id] = _Taken(
+                HeldDocument(lane, row.identity.size, now), row.ticket, threading.Event()
+            )
             self._generation += 1  # the express lane may be needed now
             self._changed.notify_all()
             return row, taken.stop

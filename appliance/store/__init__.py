@@ -1,15 +1,15 @@
 """SQLite: documents, their revisions, pages, chunks and vectors, and the two indexes over them. See `Store`."""
 
 from appliance.store.ids import chunk_id, chunk_number, document_id, document_number
-from appliance.store.indexes.document_names import display
-from appliance.store.rows import DocumentRow, EmbedderKey, KnownFile, PageRow, PassageRow, Standing, State
-from appliance.store.snapshot import View
+from appliance.store.rows import DocumentRow, EmbedderKey, EmbedderStatus, KnownFile, PageRow, PassageRow, State
+from appliance.store.snapshot import Snapshot
 from appliance.store.store import ModelGone, Store
 from appliance.store.vector_rebuild import LackingChunk, LackingName, Rebuild, Remade
 
 __all__ = [
     "DocumentRow",
     "EmbedderKey",
+    "EmbedderStatus",
     "KnownFile",
     "LackingChunk",
     "LackingName",
@@ -18,13 +18,11 @@ __all__ = [
     "PassageRow",
     "Rebuild",
     "Remade",
-    "Standing",
+    "Snapshot",
     "State",
     "Store",
-    "View",
     "chunk_id",
     "chunk_number",
-    "display",
     "document_id",
     "document_number",
 ]

@@ -38,7 +38,7 @@ class EmbedderKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EmbedderStatus:
     """The embedding models that the store has vectors of; see `embedders.py`."""
 
     serving: EmbedderKey | None

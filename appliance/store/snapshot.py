@@ -19,7 +19,7 @@ Collections = Collection[bytes] | None
 EQUAL_WEIGHTS = (1.0,) * len(fulltext.COLUMNS)
 
 
-class View:
+class Snapshot:
     """Reads by one connection inside one transaction; for the one thread that opened it (`Store.view`)."""
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -89,9 +89,9 @@ class View:
 
 
 class Viewed:
-    """What a `View` reads, each call in a snapshot of its own."""
+    """What a `Snapshot` reads, each call in a snapshot of its own."""
 
-    def view(self) -> AbstractContextManager[View]:
+    def view(self) -> AbstractContextManager[Snapshot]:
         """One snapshot for a whole search, in one thread."""
         raise NotImplementedError
 
@@ -104,7 +104,7 @@ class Viewed:
         collections: Collections = None,
         documents_only: Collection[int] | None = None,
     ) -> list[tuple[int, float]]:
-        """`View.match` in a snapshot of its own."""
+        """`Snapshot.match` in a snapshot of its own."""
         with self.view() as view:
             return view.match(
                 query, limit=limit, weights=weights, collections=collections, documents_only=documents_only
@@ -113,33 +113,33 @@ class Viewed:
     def nearest(
         self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
     ) -> list[tuple[int, float]]:
-        """`View.nearest` in a snapshot of its own."""
+        """`Snapshot.nearest` in a snapshot of its own."""
         with self.view() as view:
             return view.nearest(vector, k=k, collections=collections, documents_only=documents_only)
 
     def match_documents(
         self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
     ) -> list[tuple[int, float]]:
-        """`View.match_documents` in a snapshot of its own."""
+        """`Snapshot.match_documents` in a snapshot of its own."""
         with self.view() as view:
             return view.match_documents(query, limit=limit, weights=weights, collections=collections)
 
     def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
-        """`View.sources` in a snapshot of its own."""
+        """`Snapshot.sources` in a snapshot of its own."""
         with self.view() as view:
             return view.sources(numbers)
 
     def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
-        """`View.name_vectors` in a snapshot of its own."""
+        """`Snapshot.name_vectors` in a snapshot of its own."""
         with self.view() as view:
             return view.name_vectors(collections)
 
     def vectors(self, chunks: Collection[int]) -> tuple[list[int], Matrix]:
-        """`View.vectors` in a snapshot of its own."""
+        """`Snapshot.vectors` in a snapshot of its own."""
         with self.view() as view:
             return view.vectors(chunks)
 
     def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
-        """`View.passages` in a snapshot of its own."""
+        """`Snapshot.passages` in a snapshot of its own."""
         with self.view() as view:
             return view.passages(chunks)

@@ -23,17 +23,17 @@ from appliance.store.indexes import document_names
 from appliance.store.rows import (
     DocumentRow,
     EmbedderKey,
+    EmbedderStatus,
     KnownFile,
     PageRow,
     ReadingRow,
     ReadPage,
     RevisionRow,
     Skipped,
-    Standing,
     State,
     WorkLeft,
 )
-from appliance.store.snapshot import Collections, View, Viewed
+from appliance.store.snapshot import Collections, Snapshot, Viewed
 from appliance.store.tables import documents, embedders, integrity, passages, reading_report, removal, revisions
 from appliance.store.tables.digest import digest
 from appliance.store.vector_rebuild import Rebuild
@@ -197,17 +197,17 @@ class Store(Queued, Viewed):
 
     # Embedding models
 
-    def embedding(self) -> Standing:
+    def embedding(self) -> EmbedderStatus:
         """The models that the store has vectors of."""
         with self._database.read() as connection:
             return embedders.standing(connection)
 
-    def want(self, key: EmbedderKey) -> Standing:
+    def want(self, key: EmbedderKey) -> EmbedderStatus:
         """Make this the model to answer with: at once if the vectors are its own or there are none yet, else as the
         target that the vectors are to be rebuilt for (`switch`). Any other target is dropped."""
         return self._database.write(lambda connection: embedders.want(connection, key))
 
-    def forget_serving(self) -> Standing:
+    def forget_serving(self) -> EmbedderStatus:
         """Drop the vectors of the serving model, as it is not to be had any more, if there is a target."""
         return self._database.write(embedders.forget_serving)
 
@@ -227,10 +227,10 @@ class Store(Queued, Viewed):
     # Search
 
     @contextmanager
-    def view(self) -> Iterator[View]:
+    def view(self) -> Iterator[Snapshot]:
         """One snapshot for a whole search, in one thread."""
         with self._database.read() as connection:
-            yield View(connection)
+            yield Snapshot(connection)
 
     def neighbours(self, chunk: int, *, before: int = 1, after: int = 1) -> list[int]:
         """The chunk and those around it in its document, in reading order; empty if it has gone."""

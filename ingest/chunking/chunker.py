@@ -14,7 +14,7 @@ from ingest.chunking.packer import ChunkLimits, Packer, path_text
 from ingest.chunking.units import Offsets, Unit, units_of
 from ingest.layout.headings import BodySize
 from ingest.layout.outline import Outline
-from ingest.layout.paragraphs import Kind
+from ingest.layout.paragraphs import BlockKind
 from ingest.layout.prose_columns import unwoven
 from ingest.layout.row_repair import tidied
 from ingest.layout.rows import Row, rows_of
@@ -85,7 +85,7 @@ def _chunk(ordinal: int, units: list[Unit]) -> Chunk:
     ends = list(accumulate(map(len, map(add, gaps, texts))))
     starts = map(sub, ends, map(len, texts))
     words = made_of(ChunkWord, zip(starts, ends, pages, sources, source_ends, boxes, strict=True))
-    rows = sum(unit.kind is Kind.TABLE_ROW for unit in units)
+    rows = sum(unit.kind is BlockKind.TABLE_ROW for unit in units)
     return Chunk(ordinal, min(pages), max(pages), _path_of(units), "".join(map(add, gaps, texts)), tuple(words), rows)
 
 
@@ -93,7 +93,7 @@ def _path_of(units: list[Unit]) -> tuple[str, ...]:
     """The path that most of its tokens stand under, of equals the first; in mid-table, the columns' headings as well."""
     tokens: Counter[tuple[str, ...]] = Counter()
     for unit in units:
-        tokens[unit.path] += 0 if unit.kind is Kind.HEADING else unit.tokens
+        tokens[unit.path] += 0 if unit.kind is BlockKind.HEADING else unit.tokens
     path = max(tokens, key=tokens.__getitem__)
     columns = _columns_above(units, path)
     return (*path, columns) if columns else path
@@ -101,5 +101,5 @@ def _path_of(units: list[Unit]) -> tuple[str, ...]:
 
 def _columns_above(units: list[Unit], path: tuple[str, ...]) -> str:
     """The headings of the table that the chunk begins inside of; none if it holds them itself."""
-    first = next((unit for unit in units if unit.kind is Kind.TABLE_ROW), None)
+    first = next((unit for unit in units if unit.kind is BlockKind.TABLE_ROW), None)
     return first.columns if first is not None and first.path == path else ""

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.chunking.units import Offsets, Unit
-from ingest.layout.paragraphs import Kind
-from ingest.layout.words import Piece
+from ingest.layout.paragraphs import BlockKind
+from ingest.layout.words import LineWord
 
 PATH_SEPARATOR = " > "
 LONGEST_PATH = 200
@@ -83,7 +83,7 @@ class Packer:
 
     def _begins_section(self, unit: Unit, target: int) -> bool:
         """A heading begins a chunk, unless what is above it is only headings or too little to stand alone."""
-        if unit.kind is not Kind.HEADING or all(held.kind is Kind.HEADING for held in self._units):
+        if unit.kind is not BlockKind.HEADING or all(held.kind is BlockKind.HEADING for held in self._units):
             return False
         return self._tokens >= _FRESH_SHARE * target
 
@@ -124,16 +124,16 @@ def _rank(before: Unit, after: Unit) -> tuple[int, int]:
     """Paragraph ends come before sentence ends, those before what should stay together; of equals the smallest hash."""
     if _leads(before) or before.introduces:
         return 2, _hash(after.pieces)
-    if after.apart and not (before.kind is Kind.TABLE_ROW is after.kind):
+    if after.apart and not (before.kind is BlockKind.TABLE_ROW is after.kind):
         return 0, _hash(after.pieces)
     return 1, _hash(after.pieces)
 
 
 def _leads(unit: Unit) -> bool:
-    return unit.kind is Kind.HEADING or unit.head
+    return unit.kind is BlockKind.HEADING or unit.head
 
 
-def _hash(pieces: Sequence[Piece]) -> int:
+def _hash(pieces: Sequence[LineWord]) -> int:
     return zlib.crc32("".join([piece.text for piece in pieces[:_HASHED_WORDS]]).encode("utf-8", "replace"))
 
 

@@ -12,9 +12,9 @@ from itertools import accumulate, pairwise
 from ingest.chunking.sentences import sentence_lengths
 from ingest.layout.headings import LONGEST, BodySize, Heading, nested
 from ingest.layout.outline import Outline
-from ingest.layout.paragraphs import Group, Kind, groups_of, is_deliberate_break
+from ingest.layout.paragraphs import BlockKind, Group, groups_of, is_deliberate_break
 from ingest.layout.rows import Row
-from ingest.layout.words import Known, Piece, append_line, render
+from ingest.layout.words import Known, LineWord, append_line, render
 from ingest.tables.column_headings import TableHead
 
 Offsets = Callable[[str], list[tuple[int, int]]]
@@ -34,8 +34,8 @@ class Unit:
     `apart` tells that what stands before it ended on a line with room left: that shows wherever a page ends.
     """
 
-    kind: Kind
-    pieces: list[Piece]
+    kind: BlockKind
+    pieces: list[LineWord]
     weights: list[int]
     tokens: int
     opens: bool
@@ -49,7 +49,7 @@ class Unit:
     @property
     def introduces(self) -> bool:
         """Whether it ends in a colon: what it introduces follows."""
-        return self.kind is Kind.SENTENCE and self.pieces[-1].text.endswith(":")
+        return self.kind is BlockKind.SENTENCE and self.pieces[-1].text.endswith(":")
 
 
 def units_of(
@@ -75,30 +75,30 @@ class _Reader:
         self._title_size = 0.0
         self._table = TableHead()
         self._table_page = 0
-        self._heads: list[list[Piece]] = []
+        self._heads: list[list[LineWord]] = []
         self._after_heading = False
-        self._open: list[Piece] = []
+        self._open: list[LineWord] = []
         self._opens = False
         self._above: Row | None = None
 
     def take(self, group: Group) -> Iterator[Unit]:
         """The units that a group completes."""
-        if group.kind is Kind.TABLE_ROW and group.rows[0].head:
+        if group.kind is BlockKind.TABLE_ROW and group.rows[0].head:
             self._heads.append(self._joined(group.rows))
             self._after_heading = False
             self._above = None
             return
         yield from self.held_heads()
-        if group.kind is Kind.SENTENCE:
+        if group.kind is BlockKind.SENTENCE:
             yield from self._sentences(group)
-        elif group.kind is Kind.HEADING:
+        elif group.kind is BlockKind.HEADING:
             yield self._heading(group.rows)
         else:
             pieces = self._joined(group.rows)
             self._table_page = pieces[0].page
-            yield self._unit(Kind.TABLE_ROW, pieces, self._table.add(render(pieces)))
-        self._after_heading = group.kind is Kind.HEADING
-        self._above = group.rows[-1] if group.kind is Kind.SENTENCE else None
+            yield self._unit(BlockKind.TABLE_ROW, pieces, self._table.add(render(pieces)))
+        self._after_heading = group.kind is BlockKind.HEADING
+        self._above = group.rows[-1] if group.kind is BlockKind.SENTENCE else None
 
     def held_heads(self) -> Iterator[Unit]:
         """The head of a table, unless it only repeats on a further page what heads the table already."""
@@ -109,7 +109,7 @@ class _Reader:
         if heads[0][0].page > self._table_page and self._table.is_headed_by(texts):
             return
         for pieces, text in zip(heads, texts, strict=True):
-            yield self._unit(Kind.TABLE_ROW, pieces, self._table.add(text, head=True), head=True)
+            yield self._unit(BlockKind.TABLE_ROW, pieces, self._table.add(text, head=True), head=True)
 
     def _heading(self, rows: list[Row]) -> Unit:
         pieces = self._joined(rows)
@@ -124,7 +124,7 @@ class _Reader:
             self._path = nested(self._path, heading, at_once=at_once)
         self._names = tuple(heading.text for heading in self._path)
         self._table = TableHead()
-        return self._unit(Kind.HEADING, pieces)
+        return self._unit(BlockKind.HEADING, pieces)
 
     def _sentences(self, group: Group) -> Iterator[Unit]:
         """A paragraph's sentences; the last one waits for the next part where the paragraph goes on."""
@@ -143,10 +143,10 @@ class _Reader:
         for length in lengths:
             end = begin + length
             part = weights[begin:end]
-            yield Unit(Kind.SENTENCE, pieces[begin:end], part, sum(part), opens, apart, self._names)
+            yield Unit(BlockKind.SENTENCE, pieces[begin:end], part, sum(part), opens, apart, self._names)
             begin, opens, apart = end, False, False
 
-    def _unit(self, kind: Kind, pieces: list[Piece], columns: str = "", *, head: bool = False) -> Unit:
+    def _unit(self, kind: BlockKind, pieces: list[LineWord], columns: str = "", *, head: bool = False) -> Unit:
         weights = _weights(pieces, self._offsets)
         return Unit(kind, pieces, weights, sum(weights), True, True, self._names, columns, head)
 
@@ -154,7 +154,7 @@ class _Reader:
         above = self._above
         return above is None or row.is_item or is_deliberate_break(above, row)
 
-    def _joined(self, rows: list[Row], begun: list[Piece] | None = None) -> list[Piece]:
+    def _joined(self, rows: list[Row], begun: list[LineWord] | None = None) -> list[LineWord]:
         """The rows' words in one run, hyphenation undone."""
         pieces = begun or []
         for row in rows:
@@ -181,7 +181,7 @@ def _is_title(heading: Heading, page: int, largest: float) -> bool:
     return page == 1 and heading.size >= largest and heading.level is None
 
 
-def _weights(pieces: list[Piece], offsets: Offsets) -> list[int]:
+def _weights(pieces: list[LineWord], offsets: Offsets) -> list[int]:
     """Tokens of each piece in the text of all."""
     begins = [begin for begin, _ in offsets(render(pieces))]
     ends = accumulate((len(piece.gap) + len(piece.text) for piece in pieces), initial=-len(pieces[0].gap))

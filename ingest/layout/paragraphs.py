@@ -67,7 +67,7 @@ _EXPECTING = frozenset(
 )
 
 
-class Kind(Enum):
+class BlockKind(Enum):
     """What a group or unit is."""
 
     HEADING = 1
@@ -80,7 +80,7 @@ class Group:
     """Rows that belong together; `more` tells that the next group goes on with the same paragraph."""
 
     rows: list[Row]
-    kind: Kind
+    kind: BlockKind
     more: bool = False
 
 
@@ -95,7 +95,7 @@ def groups_of(pages: Iterable[tuple[list[Row], BodySize]], flags: Flags = headin
     while (group := ahead.popleft() if ahead else next(source, None)) is not None:
         while _breaks_off(group) and (index := _continuation(group, ahead, source)) is not None:
             following = _taken(ahead, index)
-            group = Group(group.rows + following.rows, Kind.SENTENCE, following.more)
+            group = Group(group.rows + following.rows, BlockKind.SENTENCE, following.more)
             while group.more:
                 yield group
                 group = _taken(ahead, index) if index < len(ahead) else next(source)
@@ -126,7 +126,7 @@ def _taken(ahead: deque[Group], index: int) -> Group:
 
 def _breaks_off(group: Group) -> bool:
     """Whether a paragraph stops in the middle of a sentence, at the end of a full line."""
-    if group.kind is not Kind.SENTENCE or group.more:
+    if group.kind is not BlockKind.SENTENCE or group.more:
         return False
     last = group.rows[-1]
     words = last.cells[-1].pieces
@@ -150,12 +150,12 @@ def _may_follow(above: Row, found: Group) -> bool:
 
 def _alike(above: Row, found: Group) -> bool:
     row = found.rows[0]
-    return found.kind is Kind.SENTENCE and not row.is_item and above.bold == row.bold and _same_size(above, row)
+    return found.kind is BlockKind.SENTENCE and not row.is_item and above.bold == row.bold and _same_size(above, row)
 
 
 def _grouped(pages: Iterable[tuple[list[Row], BodySize]], flags: Flags) -> Iterator[Group]:
     group: list[Row] = []
-    last = Kind.SENTENCE
+    last = BlockKind.SENTENCE
     for rows, body in pages:
         for row, kind in zip(rows, _kinds(rows, flags(rows, body)), strict=True):
             if group and not (kind is last and _continues(group, row, kind)):
@@ -170,21 +170,21 @@ def _grouped(pages: Iterable[tuple[list[Row], BodySize]], flags: Flags) -> Itera
         yield Group(group, last)
 
 
-def _kinds(rows: list[Row], flags: list[bool]) -> list[Kind]:
+def _kinds(rows: list[Row], flags: list[bool]) -> list[BlockKind]:
     return [
-        Kind.HEADING if flag else Kind.TABLE_ROW if row.is_table or row.head else Kind.SENTENCE
+        BlockKind.HEADING if flag else BlockKind.TABLE_ROW if row.is_table or row.head else BlockKind.SENTENCE
         for row, flag in zip(rows, flags, strict=True)
     ]
 
 
-def _continues(group: list[Row], row: Row, kind: Kind) -> bool:
+def _continues(group: list[Row], row: Row, kind: BlockKind) -> bool:
     """Whether a row goes on with the paragraph or heading of the rows before it."""
     above = group[-1]
-    if kind is Kind.TABLE_ROW or row.is_item or not _same_size(above, row):
+    if kind is BlockKind.TABLE_ROW or row.is_item or not _same_size(above, row):
         return False
     first, last = row.cells[0].pieces[0], above.cells[-1].pieces[-1]
     below = first.page == last.page and row.y0 >= above.y0
-    if kind is Kind.HEADING:
+    if kind is BlockKind.HEADING:
         return below and _goes_on_heading(group, row)
     if last.text.endswith(":") and first.text[0].isupper():
         return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ingest.layout.normalisation import normalised
-from ingest.layout.words import Piece, render
+from ingest.layout.words import LineWord, render
 from ingest.types import Line, Page, made_of
 
 CELL_GAP = "  "
@@ -25,7 +25,7 @@ _LABELS_AFTER = frozenset((")", "%", ")%"))
 class Cell:
     """Words of one row without a wide gap between them."""
 
-    pieces: list[Piece]
+    pieces: list[LineWord]
     x0: float
     x1: float
 
@@ -81,9 +81,9 @@ class Row:
         """Whether cells stand side by side."""
         return len(self.cells) > 1
 
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[LineWord]:
         """All words, cells set apart by two spaces: a mark for the reader that costs no token."""
-        found: list[Piece] = []
+        found: list[LineWord] = []
         for cell in self.cells:
             first, *others = cell.pieces
             found.append(first._replace(gap=_gap(found, first)) if found else first)
@@ -121,7 +121,7 @@ def _cells(page: Page, line: Line) -> list[Cell]:
     text, number = page.text, page.number
     readable = [normalised(text[start:end]) for start, end, _ in line.words]
     pieces = made_of(
-        Piece,
+        LineWord,
         ((word, " ", number, *source) for word, source in zip(readable, line.words, strict=True) if word),
     )
     if not pieces:
@@ -168,7 +168,7 @@ def _extend(row: Row, cell: Cell, line: Line) -> None:
     row.marked = row.marked and line.marked
 
 
-def _gap(before: list[Piece], first: Piece) -> str:
+def _gap(before: list[LineWord], first: LineWord) -> str:
     """A currency sign or a closing bracket in a cell of its own belongs to the number beside it."""
     if before[-1].text in _LABELS_BEFORE or (first.text in _LABELS_AFTER and before[-1].text[-1] in _NUMBER_ENDS):
         return ""

@@ -31,7 +31,7 @@ Known = Callable[[str], bool]
 """Whether something in small letters is a word."""
 
 
-class Piece(NamedTuple):
+class LineWord(NamedTuple):
     """A normalised word, what stands before it (nothing, a space, a cell's gap), and its source."""
 
     text: str
@@ -42,12 +42,12 @@ class Piece(NamedTuple):
     box: Box
 
 
-def render(pieces: list[Piece]) -> str:
+def render(pieces: list[LineWord]) -> str:
     """Words with what stands between them; nothing before the first."""
     return "".join([piece.gap + piece.text for piece in pieces])[len(pieces[0].gap) :] if pieces else ""
 
 
-def append_line(pieces: list[Piece], line: list[Piece], known: Known | None = None) -> None:
+def append_line(pieces: list[LineWord], line: list[LineWord], known: Known | None = None) -> None:
     """Go on with the next line of the same text; a word hyphenated at the end of the line before is joined.
 
     With `known`, two known words that make no known one keep their hyphen ("mixed-mode").

@@ -16,7 +16,7 @@ BELIEVED = 65
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class OrientationReading:
     """What was recognised of a picture as it was shown."""
 
     page: RawPage
@@ -34,7 +34,9 @@ class Reading:
         return self.confidence >= BELIEVED
 
 
-def read_upright(read: Callable[[bytes, int, int], Reading], pixels: bytes, width: int, height: int) -> Reading:
+def read_upright(
+    read: Callable[[bytes, int, int], OrientationReading], pixels: bytes, width: int, height: int
+) -> OrientationReading:
     """Read a grey picture, a byte a pixel, the way up in which its words are believed most."""
     first = read(pixels, width, height)
     if first.is_believed and not first.sideways:

@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ingest.ocr.orientation import Reading, read_upright
+from ingest.ocr.orientation import OrientationReading, read_upright
 from ingest.protocol.frames import INTEGERS
 from ingest.protocol.page_columns import RawPage, empty_page, hundredths
 
@@ -70,13 +70,13 @@ class Tesseract:
         """As the library says it."""
         return bytes(self._library.TessVersion()).decode("ascii", "replace")
 
-    def read(self, pixels: bytes, width: int, height: int, dpi: int, number: int) -> Reading:
+    def read(self, pixels: bytes, width: int, height: int, dpi: int, number: int) -> OrientationReading:
         """The words of a grey picture, a byte a pixel, as page `number`, turned upright where it does not stand so;
         boxes in points from the top left."""
 
-        def once(pixels: bytes, width: int, height: int) -> Reading:
+        def once(pixels: bytes, width: int, height: int) -> OrientationReading:
             markup = self._recognise(pixels, width, height, dpi)
-            return Reading(as_page(markup, width, height, dpi, number), *_impression(markup))
+            return OrientationReading(as_page(markup, width, height, dpi, number), *_impression(markup))
 
         return read_upright(once, pixels, width, height)
 

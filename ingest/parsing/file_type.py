@@ -23,14 +23,14 @@ _MOST_ENTRIES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileType:
     """A readable kind: its name for people, and as pymupdf calls it."""
 
     words: str
     filetype: str
 
 
-PDF = Kind("a PDF", "pdf")
+PDF = FileType("a PDF", "pdf")
 _PICTURES = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpg"),
@@ -68,9 +68,9 @@ _OPEN_DOCUMENTS = {
     b"application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation",
 }
 _OFFICE = (
-    Kind("a Word document", "docx"),
-    Kind("an Excel workbook", "xlsx"),
-    Kind("a PowerPoint presentation", "pptx"),
+    FileType("a Word document", "docx"),
+    FileType("an Excel workbook", "xlsx"),
+    FileType("a PowerPoint presentation", "pptx"),
 )
 _OFFICE_FOLDERS = {"docx": "word/", "xlsx": "xl/", "pptx": "ppt/"}
 _PICTURE_NAMES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".jp2")
@@ -100,7 +100,7 @@ def refused(beginning: bytes) -> None:
         raise _refusal("of no kind that is known here", EXPORT_HINT)
 
 
-def kind_of(content: memoryview) -> Kind:
+def kind_of(content: memoryview) -> FileType:
     """What can be read of it, and how. Raises UnsupportedType, its `what` empty."""
     beginning = bytes(content[:BEGINNING])
     refused(beginning)
@@ -112,7 +112,7 @@ def kind_of(content: memoryview) -> Kind:
     return _text_kind(beginning)
 
 
-def lacking(content: memoryview, kind: Kind) -> str:
+def lacking(content: memoryview, kind: FileType) -> str:
     """What an Office file lacks, in plain words; empty where it is not known why it cannot be read.
 
     Its parts name each other in lists of relationships. Some programs leave out a list that would be empty, and without
@@ -147,22 +147,22 @@ def as_utf8(content: memoryview) -> bytes:
     return f"{text}\n".encode("utf-8", "replace")
 
 
-def _binary_kind(beginning: bytes) -> Kind | None:
+def _binary_kind(beginning: bytes) -> FileType | None:
     if _PDF_MARK in beginning[:_MAGIC_WITHIN]:
         return PDF
     for mark, name in _PICTURES:
         if beginning.startswith(mark):
-            return Kind("a picture", name)
+            return FileType("a picture", name)
     if beginning[:2] == b"BM" and beginning[6:10] == b"\0\0\0\0":
-        return Kind("a picture", "bmp")
+        return FileType("a picture", "bmp")
     if _PNM.match(beginning):
-        return Kind("a picture", "pnm")
+        return FileType("a picture", "pnm")
     if beginning[60:68] in (b"BOOKMOBI", b"TEXtREAd"):
-        return Kind("a Mobipocket book", "mobi")
+        return FileType("a Mobipocket book", "mobi")
     return None
 
 
-def _inside_zip(content: memoryview) -> Kind:
+def _inside_zip(content: memoryview) -> FileType:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         entries = archive.infolist()
@@ -173,20 +173,20 @@ def _inside_zip(content: memoryview) -> Kind:
     if media in _OPEN_DOCUMENTS:
         raise _refusal(_OPEN_DOCUMENTS[media], EXPORT_HINT)
     if media == b"application/epub+zip" or "META-INF/container.xml" in names:
-        return Kind("an EPUB book", "epub")
+        return FileType("an EPUB book", "epub")
     if "[Content_Types].xml" in names:
         for kind in _OFFICE:
             if any(one.startswith(_OFFICE_FOLDERS[kind.filetype]) for one in names):
                 return kind
     if any(name.lower().endswith((".fdseq", ".fdoc", ".fpage")) for name in names):
-        return Kind("an XPS document", "xps")
+        return FileType("an XPS document", "xps")
     files = [name for name in names if not name.endswith("/")]
     if (
         files
         and all(name.lower().endswith((*_PICTURE_NAMES, ".xml", ".txt")) for name in files)
         and any(name.lower().endswith(_PICTURE_NAMES) for name in files)
     ):
-        return Kind("a comic book", "cbz")
+        return FileType("a comic book", "cbz")
     raise _refusal("a ZIP archive", UNPACK_HINT)
 
 
@@ -201,23 +201,23 @@ def _media_type(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> byt
     return archive.read(entries[0]).strip()
 
 
-def _text_kind(beginning: bytes) -> Kind:
+def _text_kind(beginning: bytes) -> FileType:
     head = as_utf8(memoryview(beginning)).lstrip().lower()
     if head.startswith((b"<?xml", b"<!--")):
         for mark, kind in (
-            (b"<fictionbook", Kind("a FictionBook", "fb2")),
-            (b"<svg", Kind("an SVG drawing", "svg")),
-            (b"<html", Kind("a web page", "html")),
+            (b"<fictionbook", FileType("a FictionBook", "fb2")),
+            (b"<svg", FileType("an SVG drawing", "svg")),
+            (b"<html", FileType("a web page", "html")),
         ):
             if mark in head:
                 return kind
     if head.startswith((b"<!doctype html", b"<html")):
-        return Kind("a web page", "html")
+        return FileType("a web page", "html")
     if head.startswith(b"<svg"):
-        return Kind("an SVG drawing", "svg")
+        return FileType("an SVG drawing", "svg")
     if not head.startswith(b"#!") and _HEADING.search(head):
-        return Kind("a Markdown text", "md")
-    return Kind("a text", "txt")
+        return FileType("a Markdown text", "md")
+    return FileType("a text", "txt")
 
 
 def _encoding(beginning: bytes, whole: bytes | None = None) -> str | None:

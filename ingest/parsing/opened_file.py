@@ -27,7 +27,7 @@ FOLDER_HINT = "rename the folder so that it does not end in .pdf"
 CHANGED_HINT = "it is read again once it has settled"
 
 
-def shown(path: bytes | Path) -> str:
+def display_path(path: bytes | Path) -> str:
     """A path for people: what is not UTF-8 or not printable is escaped with backslashes."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -39,7 +39,7 @@ class OpenedFile:
     def __init__(self, path: bytes | Path, descriptor: int) -> None:
         self.path = os.fsencode(path)
         self.descriptor = descriptor
-        self.what = f"reading {shown(self.path)}"
+        self.what = f"reading {display_path(self.path)}"
         self.identity = identity_of(os.fstat(descriptor))
 
     def sha256(self, stop: Event | None = None) -> str:
@@ -95,7 +95,7 @@ def open_file(path: bytes | Path, *, beneath: bytes | Path | None = None) -> Ope
     With `beneath`, `path` is relative to that folder and no component of it may be a link. Raises Unreadable
     (missing, permission, I/O; a link) and UnsupportedType for what is no regular file.
     """
-    what = f"reading {shown(path)}"
+    what = f"reading {display_path(path)}"
     try:
         descriptor = _open(os.fsencode(path), None if beneath is None else os.fsencode(beneath))
     except OSError as error:

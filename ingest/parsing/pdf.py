@@ -16,7 +16,7 @@ import pymupdf as untyped
 
 from ingest.errors import BrokenPdf, EncryptedPdf, IngestError, ParserLimit
 from ingest.malloc import give_back_freed
-from ingest.parsing.file_type import OFFICE_HINT, PDF, Kind, as_utf8, lacking
+from ingest.parsing.file_type import OFFICE_HINT, PDF, FileType, as_utf8, lacking
 from ingest.parsing.highlight import mark
 from ingest.parsing.line_styles import PLAIN, LineStyle, line_styles
 from ingest.parsing.scan_detection import is_scanned, resolution
@@ -120,7 +120,7 @@ class PdfReader:
     Raises EncryptedPdf, BrokenPdf and ParserLimit (too much memory), their `what` empty for the caller to fill in.
     """
 
-    def __init__(self, content: memoryview, kind: Kind = PDF) -> None:
+    def __init__(self, content: memoryview, kind: FileType = PDF) -> None:
         self._content = content
         cut_off = kind is PDF and _lacks_end(content)
         try:
@@ -221,7 +221,7 @@ class PdfReader:
         return raw, _picture(page, picture_pixels) if raw["scanned"] and picture_pixels else None
 
 
-def _opened(content: memoryview, kind: Kind) -> Any:
+def _opened(content: memoryview, kind: FileType) -> Any:
     stream = as_utf8(content) if kind.filetype in ("txt", "md") else content
     document = pymupdf.open(stream=stream, filetype=kind.filetype)
     if document.is_reflowable:
@@ -239,7 +239,7 @@ def translated(error: BaseException) -> IngestError:
     return BrokenPdf("", f"it is damaged ({_brief(text)})", BROKEN_HINT)
 
 
-def _translated_for(error: BaseException, content: memoryview, kind: Kind) -> IngestError:
+def _translated_for(error: BaseException, content: memoryview, kind: FileType) -> IngestError:
     found = translated(error)
     if kind is PDF or not isinstance(found, BrokenPdf):
         return found
@@ -270,7 +270,7 @@ def warm_up() -> None:
     page.get_bboxlog()
     _picture(page, 1000)
     for kind, content in (("html", b"<h1>warm</h1><p>up</p>"), ("txt", b"warm up"), ("md", b"# warm up")):
-        laid_out = PdfReader(memoryview(content), Kind("", kind))
+        laid_out = PdfReader(memoryview(content), FileType("", kind))
         _read(laid_out._document.load_page(0), 1, "")
     page.set_rotation(90)
     _read(page, 1, str(page.get_label()))

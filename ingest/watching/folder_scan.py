@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ingest.types import identity_of
 from ingest.watching.ignored_names import is_ignored
-from ingest.watching.stability import Entry, Kind
+from ingest.watching.stability import Entry, EntryKind
 
 _DOCUMENT_SUFFIX = b".pdf"
 _NETWORK_TYPES = """
@@ -21,13 +21,13 @@ _NETWORK = frozenset(_NETWORK_TYPES.split())
 
 
 @dataclass(slots=True)
-class Found:
+class FolderScan:
     """The entries of a tree, and the folders in it that could not be read."""
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
     unreadable: list[bytes] = field(default_factory=list)
 
-    def add(self, other: "Found") -> None:
+    def add(self, other: "FolderScan") -> None:
         """Take what a look at another folder found."""
         self.entries.update(other.entries)
         self.unreadable.extend(other.unreadable)
@@ -37,9 +37,9 @@ class Found:
         return any(not folder or path.startswith(folder + b"/") for folder in self.unreadable)
 
 
-def scan(root: bytes, folder: bytes = b"") -> Found:
+def scan(root: bytes, folder: bytes = b"") -> FolderScan:
     """Everything beneath `folder`, a path relative to `root`; never raises OSError."""
-    found = Found()
+    found = FolderScan()
     waiting = [folder]
     while waiting:
         inner = waiting.pop()
@@ -114,11 +114,11 @@ def _joined(folder: bytes, names: list[bytes]) -> Iterator[bytes]:
         yield folder + b"/" + name if folder else name
 
 
-def _kind(mode: int, path: bytes) -> Kind | None:
+def _kind(mode: int, path: bytes) -> EntryKind | None:
     if stat.S_ISREG(mode):
-        return Kind.FILE
+        return EntryKind.FILE
     if stat.S_ISLNK(mode):
-        return Kind.LINK
+        return EntryKind.LINK
     if stat.S_ISDIR(mode):
-        return Kind.FOLDER if path.lower().endswith(_DOCUMENT_SUFFIX) else None
-    return Kind.SPECIAL
+        return EntryKind.FOLDER if path.lower().endswith(_DOCUMENT_SUFFIX) else None
+    return EntryKind.SPECIAL

@@ -17,7 +17,7 @@ MISSING_SECONDS = 0.5
 ContentKey = tuple[int, int, int, int]
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     """What stands at a path. Only FILE is ever opened."""
 
     FILE = "file"
@@ -33,7 +33,7 @@ class Entry:
     """What one look at a path found."""
 
     identity: FileIdentity
-    kind: Kind = Kind.FILE
+    kind: EntryKind = EntryKind.FILE
 
     @property
     def content(self) -> ContentKey:
@@ -48,7 +48,7 @@ class Settled:
 
     path: bytes
     identity: FileIdentity
-    kind: Kind
+    kind: EntryKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Stability:
     def is_file(self, path: bytes) -> bool:
         """Whether this is known, or was until a moment ago, as something that holds no other paths."""
         found = self._settled.get(path) or (self._pending.get(path) or self._missing.get(path) or (None,))[0]
-        return found is not None and found.kind is not Kind.FOLDER
+        return found is not None and found.kind is not EntryKind.FOLDER
 
     def touched(self, path: bytes, now: float) -> None:
         """Something happened to a path: its quiet period begins anew."""

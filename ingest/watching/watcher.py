@@ -27,11 +27,11 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from ingest.watching.folder_scan import Found, entry_at, is_folder, is_network, is_passed_over, scan
+from ingest.watching.folder_scan import FolderScan, entry_at, is_folder, is_network, is_passed_over, scan
 from ingest.watching.ignored_names import is_ignored
-from ingest.watching.stability import Changes, Kind, Settled, Stability
+from ingest.watching.stability import Changes, EntryKind, Settled, Stability
 
-__all__ = ["Changes", "Kind", "Settled", "Watcher"]
+__all__ = ["Changes", "EntryKind", "Settled", "Watcher"]
 
 _log = logging.getLogger(__name__)
 _EVENTS: list[type[FileSystemEvent]] = [
@@ -199,7 +199,7 @@ class Watcher:
 
     def _look(self, paths: set[bytes], now: float) -> None:
         """Look at these, into those that are folders, and at what is known of folders that are gone."""
-        within, folders = Found(), set()
+        within, folders = FolderScan(), set()
         for path in paths:
             here = entry_at(self._root, path)
             if is_folder(self._root, path):

@@ -22,7 +22,7 @@ _MOST_ENTRIES: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundModel:
     """A usable model in the folder."""
 
     path: Path
@@ -30,30 +30,30 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedFile:
     """A file that is not, and why."""
 
     path: Path
     why: str
 
 
-def look_into(folder: Path) -> tuple[tuple[Found, ...], tuple[Skipped, ...]]:
+def look_into(folder: Path) -> tuple[tuple[FoundModel, ...], tuple[SkippedFile, ...]]:
     """The usable models and the others, by path. Raises ModelError if the folder cannot be read."""
-    found: list[Found] = []
-    skipped: list[Skipped] = []
+    found: list[FoundModel] = []
+    skipped: list[SkippedFile] = []
     with translated(f"looking for models in {folder}"):
         os.listdir(folder)  # os.walk passes over what it cannot read
     for path in _candidates(folder):
         reason = why_not(path.name)
         if reason:
-            skipped.append(Skipped(path, reason))
+            skipped.append(SkippedFile(path, reason))
             continue
         try:
-            found.append(Found(path, read_header(path)))
+            found.append(FoundModel(path, read_header(path)))
         except InvalidModelFile as error:
-            skipped.append(Skipped(path, error.why))
+            skipped.append(SkippedFile(path, error.why))
         except ModelError as error:
-            skipped.append(Skipped(path, str(error)))
+            skipped.append(SkippedFile(path, str(error)))
     return tuple(found), tuple(skipped)
 
 

@@ -46,7 +46,7 @@ _LOOK_AT_DISK_EVERY: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PullRequest:
     """What will be fetched, as the hub describes it; `model_id` is the name it will have."""
 
     repo: Repo
@@ -59,15 +59,19 @@ class Wanted:
         return Origin(f"{self.repo.id}:{self.file.name}", self.repo.commit, self.repo.licence)
 
 
-def look_up(hub: Hub, repo_id: str, file: str = "", *, revision: str = "", model_id: str = "") -> Wanted:
+def look_up(hub: Hub, repo_id: str, file: str = "", *, revision: str = "", model_id: str = "") -> PullRequest:
     """Ask the hub what there is and choose. Raises as `Hub.repo`, `choose` and `Hub.confirm` do, and InvalidModelId."""
     repo = hub.repo(repo_id, revision)
     chosen = hub.confirm(repo, choose(repo.files, file, f"choosing a file of {repo_id}"))
-    return Wanted(repo, chosen, checked_id(model_id or id_from_name(chosen.name.rsplit("/", 1)[-1])))
+    return PullRequest(repo, chosen, checked_id(model_id or id_from_name(chosen.name.rsplit("/", 1)[-1])))
 
 
 def pull(
-    hub: Hub, wanted: Wanted, catalog: Catalog, progress: Progress = no_progress, clock: Callable[[], float] = time.time
+    hub: Hub,
+    wanted: PullRequest,
+    catalog: Catalog,
+    progress: Progress = no_progress,
+    clock: Callable[[], float] = time.time,
 ) -> ModelSpec:
     """Fetch and install it; what is installed already is not fetched. Another content becomes the version that counts.
 
@@ -92,7 +96,7 @@ def pull(
             raise _full(error, part) from error
 
 
-def _present(catalog: Catalog, wanted: Wanted, progress: Progress) -> ModelSpec | None:
+def _present(catalog: Catalog, wanted: PullRequest, progress: Progress) -> ModelSpec | None:
     """The model, if it is installed under this name with this content, switched to if need be."""
     with contextlib.suppress(UnknownModel, InvalidModelFile):
         if any(one.sha256 == wanted.file.sha256 for one in catalog.versions(wanted.model_id)):
@@ -100,7 +104,7 @@ def _present(catalog: Catalog, wanted: Wanted, progress: Progress) -> ModelSpec 
     return None
 
 
-def _fill(hub: Hub, wanted: Wanted, part: "_Part", progress: Progress, what: str) -> None:
+def _fill(hub: Hub, wanted: PullRequest, part: "_Part", progress: Progress, what: str) -> None:
     """Fetch what is missing, however often the line breaks, as long as each try or two brings something."""
     failures, most = 0, part.size
     while part.size < wanted.file.size:

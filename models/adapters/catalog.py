@@ -31,7 +31,7 @@ from models.catalog.catalog import ModelSpec, checked_id
 from models.catalog.installer import Installer, Progress, finish_file, id_from_name, installer, no_progress, sha256_of
 from models.catalog.manifest import reason_of, version_of
 from models.errors import InvalidModelFile, ModelExists, ModelInUse, UnknownAdapter
-from models.formats.gguf_reader import read_head
+from models.formats.gguf_reader import read_directory
 from models.formats.regular_file import Stamp, stamp_of, sync_file
 
 __all__ = ["FILE", "AdapterBase", "AdapterCatalog", "AdapterNotes", "AdapterSpec", "check_fits"]
@@ -305,5 +305,5 @@ def _near(source: Path, bases: Iterable[ModelSpec]) -> Sequence[ModelSpec]:
 
 def _misfit(source: Path, base: ModelSpec) -> str:
     if not source.is_dir():
-        return misfit(read_adapter(source), base.header.architecture, read_head(base.path).tensors)
-    return changes(source, base.header, read_head(base.path).tensors)
+        return misfit(read_adapter(source), base.header.architecture, read_directory(base.path).tensors)
+    return changes(source, base.header, read_directory(base.path).tensors)

@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 
 from models.errors import InvalidModelFile
-from models.formats.gguf_reader import GgufHead, Tensor, read_head
+from models.formats.gguf_reader import GgufDirectory, Tensor, read_directory
 from models.formats.regular_file import open_regular
 
 MAX_RANK: Final = 4096
@@ -27,7 +27,7 @@ _CHUNK: Final = 16 * 1024 * 1024
 class AdapterHead:
     """A LoRA adapter's own description; `alpha` 0 means that its factors are applied as they are."""
 
-    head: GgufHead
+    head: GgufDirectory
     architecture: str
     pairs: Mapping[str, tuple[Tensor, Tensor]]
     rank: int
@@ -38,7 +38,7 @@ class AdapterHead:
 
 def read_adapter(path: Path) -> AdapterHead:
     """Raises InvalidModelFile if it is not a LoRA adapter in GGUF format whose rank makes sense."""
-    head = read_head(path)
+    head = read_directory(path)
     if head.metadata.get("general.type") != "adapter" or head.metadata.get("adapter.type") != "lora":
         raise _invalid(path, "it is not a LoRA adapter")
     architecture = head.metadata.get("general.architecture")
@@ -100,11 +100,11 @@ def misshape(changed: Mapping[str, tuple[int, int]], tensors: Iterable[Tensor]) 
 
 def check_misfit(what: str, adapter: AdapterHead, architecture: str, base: Path) -> None:
     """Raises InvalidModelFile with what `misfit` says. Reads the base's head: blocks."""
-    if why := misfit(adapter, architecture, read_head(base).tensors):
+    if why := misfit(adapter, architecture, read_directory(base).tensors):
         raise InvalidModelFile(what, why, _HINT)
 
 
-def _pairs(head: GgufHead) -> dict[str, tuple[Tensor, Tensor]]:
+def _pairs(head: GgufDirectory) -> dict[str, tuple[Tensor, Tensor]]:
     found: dict[str, dict[str, Tensor]] = {}
     for tensor in head.tensors:
         part = tensor.name[-len(_PARTS[0]) :]
@@ -141,7 +141,7 @@ def _finite(data: bytes, tensor: Tensor) -> bool:
     return bool(np.isfinite(values).all())
 
 
-def _text(head: GgufHead, key: str) -> str:
+def _text(head: GgufDirectory, key: str) -> str:
     value = head.metadata.get(f"general.{key}", "")
     return value if isinstance(value, str) else ""
 

@@ -16,7 +16,7 @@ import gguf
 
 from models.errors import InvalidModelFile
 from models.formats.gguf_layers import LayerCache, Weights, cache_by_layer, weights_by_layer
-from models.formats.gguf_reader import Array, GgufHead, Tensor, Value, read_head
+from models.formats.gguf_reader import Array, GgufDirectory, Tensor, Value, read_directory
 from models.types import KvType
 
 KV_BYTES: Final[Mapping[KvType, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
@@ -69,10 +69,10 @@ class GgufHeader:
 
 def read_header(path: Path) -> GgufHeader:
     """Raises InvalidModelFile if the file is not a complete model that llama.cpp can answer with."""
-    return describe(read_head(path))
+    return describe(read_directory(path))
 
 
-def describe(head: GgufHead) -> GgufHeader:
+def describe(head: GgufDirectory) -> GgufHeader:
     """As `read_header`, for a head that was read."""
     fields = _Fields(head)
     architecture = fields.text("general.architecture")
@@ -133,7 +133,7 @@ def _library() -> bytes:
 class _Fields:
     """Typed access to the metadata; what is missing or of another type is an InvalidModelFile."""
 
-    def __init__(self, head: GgufHead) -> None:
+    def __init__(self, head: GgufDirectory) -> None:
         self._head = head
 
     def check_kind(self, architecture: str) -> None:
@@ -207,7 +207,7 @@ def _elements(tensor: Tensor) -> int:
     return count
 
 
-def _quantisation(head: GgufHead) -> str:
+def _quantisation(head: GgufDirectory) -> str:
     """The file's own name for it, else the type that most of the weights have."""
     number = head.metadata.get("general.file_type")
     if isinstance(number, int):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from models.formats.gguf_reader import Array, GgufHead, Value
+from models.formats.gguf_reader import Array, GgufDirectory, Value
 
 INPUT: Final = -1
 """The embeddings' place in the order of layers; the output's comes after the last layer."""
@@ -64,7 +64,7 @@ class LayerCache(NamedTuple):
     state: int
 
 
-def weights_by_layer(head: GgufHead, layers: int) -> tuple[Weights, ...]:
+def weights_by_layer(head: GgufDirectory, layers: int) -> tuple[Weights, ...]:
     """All tensors, by layer and type; the output's have the number `layers`."""
     groups: dict[tuple[int, str, bool], list[int]] = defaultdict(list)
     for tensor in head.tensors:

@@ -59,7 +59,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class GgufHead:
+class GgufDirectory:
     """All that is known of a file without reading its weights."""
 
     path: Path
@@ -68,7 +68,7 @@ class GgufHead:
     tensors: tuple[Tensor, ...]
 
 
-def read_head(path: Path) -> GgufHead:
+def read_directory(path: Path) -> GgufDirectory:
     """Raises InvalidModelFile if the file cannot be opened, is no regular file, is not a GGUF or ends before its tensors do."""
     try:
         with open_regular(path) as file:
@@ -89,14 +89,14 @@ class _Reader:
         self._data = bytearray()
         self._at = 0
 
-    def head(self) -> GgufHead:
+    def head(self) -> GgufDirectory:
         self._check_magic()
         tensor_count, key_count = self._unpack("QQ")
         if tensor_count > _MAX_TENSORS or key_count > _MAX_KEYS:
             raise self._invalid(f"it claims {key_count} keys and {tensor_count} tensors, more than any model has")
         metadata = dict(self._entry() for _ in range(key_count))
         infos = [self._tensor_info() for _ in range(tensor_count)]
-        return GgufHead(self._path, self._file_bytes, metadata, self._place(infos, metadata))
+        return GgufDirectory(self._path, self._file_bytes, metadata, self._place(infos, metadata))
 
     # -- parts of the layout ------------------------------------------------------------------------------------------
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PressureReading:
     """Per cent of the last ten seconds in which some process waited for memory; how often we were throttled so far."""
 
     some: float
     throttled: int = 0
 
 
-class Probe:
+class PressureProbe:
     """Reads the kernel's files."""
 
     def __init__(
@@ -34,10 +34,10 @@ class Probe:
         """The file that tells; None where the kernel tells nothing."""
         return self._pressure
 
-    def __call__(self) -> Reading | None:
+    def __call__(self) -> PressureReading | None:
         """None where the kernel tells nothing."""
         some = _some(self._pressure) if self._pressure else None
-        return None if some is None else Reading(some, _throttled(self._events))
+        return None if some is None else PressureReading(some, _throttled(self._events))
 
 
 def _own_folder(root: Path, file: Path) -> Path:

@@ -17,7 +17,7 @@ def remark(body: bytes, secret: str = "") -> str:
         found = _inside(json.loads(text))
     except (ValueError, RecursionError):
         found = text if not text.lstrip().startswith("<") else ""  # a page for a browser says nothing here
-    return shown(found.replace(secret, "***") if secret else found)
+    return safe_remark(found.replace(secret, "***") if secret else found)
 
 
 def _inside(value: object) -> str:
@@ -28,7 +28,7 @@ def _inside(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)[: 2 * _LONGEST]
 
 
-def shown(text: str) -> str:
+def safe_remark(text: str) -> str:
     """On one line, without control, format and unassigned characters, at most 300 characters."""
     visible = "".join(one if _is_visible(one) else " " for one in text[: 8 * _LONGEST])
     line = " ".join(visible.split())

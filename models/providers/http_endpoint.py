@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 import httpx2
 
 from models.errors import ContextOverflow, ModelBusy, ModelError, ProviderFailed
-from models.providers.error_text import remark, shown
+from models.providers.error_text import remark, safe_remark
 from models.providers.interface import ProviderSpec
 from models.providers.stream_lines import Lines
 
@@ -83,7 +83,7 @@ class Endpoint:
     def _check(self, response: httpx2.Response, content_type: str) -> None:
         given = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if given != content_type:
-            why = f"it sent {shown(given) or 'no content type'} where {content_type} was asked for"
+            why = f"it sent {safe_remark(given) or 'no content type'} where {content_type} was asked for"
             raise self.failed(why, "is this the right kind of provider, and the right address?")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise self.failed("it sent a compressed reply, which was not asked for", "turn compression off there")
@@ -91,7 +91,7 @@ class Endpoint:
     async def _refusal(self, response: httpx2.Response) -> ModelError:
         status, spec = response.status_code, self._spec
         if 300 <= status < 400:
-            where = shown(response.headers.get("location", ""))
+            where = safe_remark(response.headers.get("location", ""))
             return self.failed(f"it sends elsewhere ({status}, {where}), which is not followed", "configure that place")
         said = remark(await self._beginning(response), spec.api_key)
         why = f"it answered {status}{f': {said}' if said else ''}"
@@ -153,10 +153,10 @@ class Endpoint:
         except httpx2.ConnectTimeout as error:
             raise self.failed(f"no connection within {self._spec.timeouts.connect_s:g} s", self._is_it_up()) from error
         except (httpx2.ConnectError, httpx2.PoolTimeout) as error:
-            why = shown(str(error)) or type(error).__name__
+            why = safe_remark(str(error)) or type(error).__name__
             raise self.failed(f"no connection to {self._spec.place}: {why}", self._is_it_up()) from error
         except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as error:
-            why = shown(str(error)) or type(error).__name__
+            why = safe_remark(str(error)) or type(error).__name__
             raise self.failed(f"the connection broke: {why}") from error
 
     def _is_it_up(self) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.providers.error_text import remark, shown
+from models.providers.error_text import remark, safe_remark
 from models.providers.http_endpoint import Endpoint
 from models.providers.interface import Delta, FinishReason, Job, ProviderSpec
 from models.types import Sampling, Usage
@@ -85,7 +85,7 @@ class OllamaUpstream:
         if not step.done:
             return Delta(text=message.content, thinking=bool(message.thinking))
         if step.done_reason not in _REASONS:
-            raise self._end.failed(f"it ended the answer for the reason {shown(step.done_reason)!r}")
+            raise self._end.failed(f"it ended the answer for the reason {safe_remark(step.done_reason)!r}")
         usage = Usage(prompt_tokens=step.prompt_eval_count, completion_tokens=step.eval_count)
         return Delta(text=message.content, finish=_REASONS[step.done_reason], usage=usage, over=True)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.providers.error_text import remark, shown
+from models.providers.error_text import remark, safe_remark
 from models.providers.http_endpoint import MAX_LINE, Endpoint
 from models.providers.interface import Delta, FinishReason, Job, ProviderSpec
 from models.providers.request_checks import refuse
@@ -128,7 +128,7 @@ class OpenAIUpstream:
         if reason is None:
             return None
         if reason not in _REASONS:
-            raise self._end.failed(f"it ended the answer for the reason {shown(reason)!r}", "ask another model")
+            raise self._end.failed(f"it ended the answer for the reason {safe_remark(reason)!r}", "ask another model")
         return _REASONS[reason]
 
 

@@ -21,10 +21,10 @@ from models.memory.budget import Never, Proceed, Wait
 from models.memory.estimator import Estimator
 from models.memory.need import Need
 from models.residency import refusals
-from models.residency.eviction import Leaver
+from models.residency.eviction import Evictor
 from models.residency.loader import Loader
 from models.residency.resident import Resident, ResidentAdapter
-from models.residency.state import Held, Roster
+from models.residency.state import Reservation, ResidencyState
 from models.residency.wait_queue import Ticket
 from models.types import LoadSettings
 
@@ -37,7 +37,7 @@ def _any(_: ModelSpec) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ModelRequest:
     """A model to be had. `serve_old`: whether this earlier content of it will do while the new one is being loaded."""
 
     spec: ModelSpec
@@ -49,20 +49,20 @@ class Wish:
         return f"using the model {self.spec.id}"
 
 
-class Acquirer:
+class Admission:
     """Grants models and memory."""
 
     def __init__(
         self,
-        roster: Roster,
+        residency: ResidencyState,
         loader: Loader,
-        leaver: Leaver,
+        evictor: Evictor,
         estimator: Estimator,
         begin_swap: Callable[[ModelSpec], None],
     ) -> None:
-        self._roster = roster
+        self._residency = residency
         self._loader = loader
-        self._leaver = leaver
+        self._evictor = evictor
         self._estimator = estimator
         self._begin_swap = begin_swap
         self._waiting = 0
@@ -72,7 +72,7 @@ class Acquirer:
         """Requests that wait for a model or for memory."""
         return self._waiting
 
-    async def acquire(self, wish: Wish, wait_s: float) -> Resident:
+    async def acquire(self, wish: ModelRequest, wait_s: float) -> Resident:
         """The loaded model with one more lease and the adapters' memory reserved; `release` it afterwards.
 
         Raises ModelTooLarge, ModelLoadFailed, UnknownModel if it is removed meanwhile, or ModelBusy if it cannot be had
@@ -87,20 +87,20 @@ class Acquirer:
                 loading = ticket.joined is not None
                 why = f"it {'was not loaded' if loading else 'did not come free'} within {wait_s:g} s"
                 hint = "try again in a while, or unload other models"
-                raise refusals.busy(self._roster, wish.what, wish.spec.id, why, hint) from None
+                raise refusals.busy(self._residency, wish.what, wish.spec.id, why, hint) from None
 
     def release(self, resident: Resident, adapters: tuple[AdapterSpec, ...] = ()) -> None:
         """Give back what `acquire` gave."""
         resident.leases -= 1
-        now = resident.last_used = self._roster.clock()
+        now = resident.last_used = self._residency.clock()
         for spec in adapters:
             held = resident.adapters.get(spec.sha256)
             if held is not None:
                 held.leases, held.last_used = held.leases - 1, now
-        self._roster.notify()
+        self._residency.notify()
 
     @contextlib.asynccontextmanager
-    async def room(self, holder: Held, wait_s: float) -> AsyncIterator[None]:
+    async def room(self, holder: Reservation, wait_s: float) -> AsyncIterator[None]:
         """Memory for something that is no language model, for the block. Raises ModelTooLarge, ModelBusy."""
         what = f"reserving memory for {holder.id}"
         ticket = Ticket(model=holder.id, devices=dict(holder.devices))
@@ -111,22 +111,22 @@ class Acquirer:
             except TimeoutError:
                 why = f"no memory came free within {wait_s:g} s"
                 hint = "try again in a while, or unload models"
-                raise refusals.busy(self._roster, what, holder.id, why, hint) from None
-            self._roster.held[holder.id] = holder
-        self._roster.journal.note("reserved", holder.id, f"for {holder.kind}", devices=holder.devices)
+                raise refusals.busy(self._residency, what, holder.id, why, hint) from None
+            self._residency.held[holder.id] = holder
+        self._residency.journal.note("reserved", holder.id, f"for {holder.kind}", devices=holder.devices)
         try:
             yield
         finally:
-            self._roster.held.pop(holder.id, None)
-            self._roster.notify()
+            self._residency.held.pop(holder.id, None)
+            self._residency.notify()
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _queued(self, what: str, model_id: str, ticket: Ticket) -> Iterator[None]:
-        if self._waiting >= self._roster.defaults.queue:
+        if self._waiting >= self._residency.defaults.queue:
             why = f"{self._waiting} requests wait for a model already"
-            raise refusals.busy(self._roster, what, model_id, why, "try again in a while")
+            raise refusals.busy(self._residency, what, model_id, why, "try again in a while")
         self._waiting += 1
         try:
             yield
@@ -135,24 +135,24 @@ class Acquirer:
             self._join(ticket, None)
             self._leave_line(ticket)
 
-    async def _until_granted(self, wish: Wish, ticket: Ticket) -> Resident:
+    async def _until_granted(self, wish: ModelRequest, ticket: Ticket) -> Resident:
         while True:
-            pulse = self._roster.pulse
-            spec = self._roster.catalog.get(wish.spec.id)  # it may be another content by now
+            wakeup = self._residency.wakeup
+            spec = self._residency.catalog.get(wish.spec.id)  # it may be another content by now
             failed = ticket.joined
             if failed is not None and failed.error is not None and failed.spec.content == spec.content:
                 raise failed.error
             if (granted := await self._look(replace(wish, spec=spec), ticket)) is not None:
                 return granted
-            if self._roster.closing:
+            if self._residency.closing:
                 raise refusals.stopping(wish.what)
-            await pulse.wait()
+            await wakeup.wait()
 
-    async def _look(self, wish: Wish, ticket: Ticket) -> Resident | None:
+    async def _look(self, wish: ModelRequest, ticket: Ticket) -> Resident | None:
         """Take what is to be had now, or bring it nearer; None to look again after the next change."""
-        if self._roster.closing:
+        if self._residency.closing:
             return None
-        current, older = self._roster.current(wish.spec), self._roster.older(wish.spec)
+        current, older = self._residency.current(wish.spec), self._residency.older(wish.spec)
         if current is not None and current.usable:
             return await self._use(current, wish, ticket)
         if older is not None and wish.serve_old(older.spec):
@@ -166,11 +166,11 @@ class Acquirer:
         return None
 
     async def _until_room(self, ticket: Ticket, what: str) -> None:
-        while not self._roster.closing:
-            pulse = self._roster.pulse
+        while not self._residency.closing:
+            wakeup = self._residency.wakeup
             if await self._has_room(ticket, what, _no_hints):
                 return
-            await pulse.wait()
+            await wakeup.wait()
         raise refusals.stopping(what)
 
     def _join(self, ticket: Ticket, resident: Resident | None) -> None:
@@ -181,15 +181,15 @@ class Acquirer:
                 resident.waiters += 1
             if before is not None:
                 before.waiters -= 1
-                self._roster.notify()  # it may be idle now
+                self._residency.notify()  # it may be idle now
 
     def _leave_line(self, ticket: Ticket) -> None:
-        if self._roster.line.leave(ticket):
-            self._roster.notify()  # another is the first now
+        if self._residency.line.leave(ticket):
+            self._residency.notify()  # another is the first now
 
     # -- taking -------------------------------------------------------------------------------------------------------
 
-    async def _use(self, resident: Resident, wish: Wish, ticket: Ticket) -> Resident | None:
+    async def _use(self, resident: Resident, wish: ModelRequest, ticket: Ticket) -> Resident | None:
         """A lease on a loaded model, if no older request needs it gone, and there is room for the adapters."""
         missing = [spec for spec in wish.adapters if spec.sha256 not in resident.adapters]
         ticket.devices = _sum(resident.adapter_devices(spec.size) for spec in missing)
@@ -202,7 +202,7 @@ class Acquirer:
             self._join(ticket, None)  # or the older one would wait for us
             self._wait_in_line(ticket, "an older request needs the memory that it holds")
             return None
-        now = self._roster.clock()
+        now = self._residency.clock()
         for spec in missing:
             resident.adapters[spec.sha256] = ResidentAdapter(spec, resident.adapter_devices(spec.size), now)
         for spec in wish.adapters:
@@ -212,10 +212,10 @@ class Acquirer:
 
     def _older_needs(self, resident: Resident, ticket: Ticket) -> bool:
         """Whether the first in the line is older and waits for this model to leave."""
-        first = self._roster.line.first
+        first = self._residency.line.first
         if first is None or first >= ticket or not first.devices or self._has_turn(resident):
             return False
-        match self._roster.plan(first.devices, first.protected):
+        match self._residency.plan(first.devices, first.protected):
             case Proceed(victims):
                 return resident.key in victims
             case Wait(busy):
@@ -224,13 +224,13 @@ class Acquirer:
 
     def _has_turn(self, resident: Resident) -> bool:
         assert resident.child is not None
-        turn = min(max(_TURN_S, _TURN_LOADS * resident.child.loaded.seconds), self._roster.defaults.wait_s / 4)
-        return self._roster.clock() - resident.loaded_at < turn
+        turn = min(max(_TURN_S, _TURN_LOADS * resident.child.loaded.seconds), self._residency.defaults.wait_s / 4)
+        return self._residency.clock() - resident.loaded_at < turn
 
-    async def _start(self, wish: Wish, ticket: Ticket) -> None:
+    async def _start(self, wish: ModelRequest, ticket: Ticket) -> None:
         """Reserve memory for a load and begin it, if it is this ticket's turn and there is room."""
         self._join(ticket, None)
-        if self._roster.line.behind(ticket):
+        if self._residency.line.behind(ticket):
             return
         settings, need = await self._chosen(wish, ticket)
 
@@ -238,31 +238,31 @@ class Acquirer:
             return self._estimator.smaller(wish.spec, settings, room)
 
         ready = await self._has_room(ticket, wish.what, hints)
-        if not ready or self._roster.closing or not self._counts(wish.spec) or self._roster.current(wish.spec):
+        if not ready or self._residency.closing or not self._counts(wish.spec) or self._residency.current(wish.spec):
             return
-        resident = Resident(wish.spec, settings, need.parts, need.source, self._roster.clock())
-        self._roster.line.leave(ticket)
+        resident = Resident(wish.spec, settings, need.parts, need.source, self._residency.clock())
+        self._residency.line.leave(ticket)
         self._join(ticket, resident)
-        self._roster.journal.note("reserved", wish.spec.id, f"as its {need.source} tells", devices=need.devices)
-        self._roster.add(resident)
+        self._residency.journal.note("reserved", wish.spec.id, f"as its {need.source} tells", devices=need.devices)
+        self._residency.add(resident)
         self._loader.begin(resident)
 
     def _counts(self, spec: ModelSpec) -> bool:
         """Whether it is still what its name points to; else whoever rescans wakes us to look again."""
-        return self._roster.catalog.get(spec.id).content == spec.content
+        return self._residency.catalog.get(spec.id).content == spec.content
 
-    async def _chosen(self, wish: Wish, ticket: Ticket) -> tuple[LoadSettings, Need]:
+    async def _chosen(self, wish: ModelRequest, ticket: Ticket) -> tuple[LoadSettings, Need]:
         """How to load it: on GPUs as far as it fits, and with a prompt cache if that costs no other model its place."""
-        spec, defaults = wish.spec, self._roster.defaults
+        spec, defaults = wish.spec, self._residency.defaults
         settings = defaults.settings(spec.id)
-        if defaults.automatic_layers(spec.id) and len(self._roster.limits) > 1:
-            settings = await self._estimator.placed(spec, settings, self._roster.obtainable())
-        older = self._roster.older(spec)
+        if defaults.automatic_layers(spec.id) and len(self._residency.limits) > 1:
+            settings = await self._estimator.placed(spec, settings, self._residency.obtainable())
+        older = self._residency.older(spec)
         ticket.protected = {older.key} if older is not None else set()
         roomy, lean = settings, settings.model_copy(update={"cache_bytes": 0})
         for tried in (roomy, lean):
             need = self._loader.need(spec, tried)
-            decision = self._roster.plan(need.devices, ticket.protected)
+            decision = self._residency.plan(need.devices, ticket.protected)
             if isinstance(decision, Proceed) and (tried is lean or all("/" in key for key in decision.victims)):
                 break
         else:  # there is no room for both contents
@@ -272,11 +272,11 @@ class Acquirer:
 
     async def _has_room(self, ticket: Ticket, what: str, hints: Callable[[Mapping[str, int]], list[str]]) -> bool:
         """Whether the ticket may take what it wants now; as the first in the line it makes room. Raises ModelTooLarge."""
-        decision = self._roster.plan(ticket.devices, ticket.protected)
+        decision = self._residency.plan(ticket.devices, ticket.protected)
         if isinstance(decision, Never):
-            raise refusals.too_large(self._roster, what, ticket, decision, hints(decision.room))
-        self._roster.line.stand(ticket)
-        if self._roster.line.first is not ticket:
+            raise refusals.too_large(self._residency, what, ticket, decision, hints(decision.room))
+        self._residency.line.stand(ticket)
+        if self._residency.line.first is not ticket:
             self._wait_in_line(ticket, "others wait for memory already")
             return False
         if isinstance(decision, Wait):
@@ -284,15 +284,15 @@ class Acquirer:
             self._wait_in_line(ticket, f"for {busy} to be idle")
             return False
         if decision.victims:
-            await self._leaver.evict(decision.victims, f"to make room for {ticket.model}", cause=ticket.model)
+            await self._evictor.evict(decision.victims, f"to make room for {ticket.model}", cause=ticket.model)
             return False
         return True
 
     def _wait_in_line(self, ticket: Ticket, why: str) -> None:
-        self._roster.line.stand(ticket)
+        self._residency.line.stand(ticket)
         if not ticket.told:
             ticket.told = True
-            self._roster.journal.note("waited", ticket.model, why, devices=ticket.devices)
+            self._residency.journal.note("waited", ticket.model, why, devices=ticket.devices)
 
 
 def _no_hints(_room: Mapping[str, int]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from models.catalog.catalog import ModelSpec
 from models.errors import ModelBusy, ModelError
-from models.residency.state import Roster
+from models.residency.state import ResidencyState
 
 _BUSY_S: Final = 10.0
 
@@ -21,8 +21,8 @@ Load = Callable[[ModelSpec], Awaitable[None]]
 class BackgroundLoads:
     """Runs `load`, which raises ModelError, for models in tasks of its own."""
 
-    def __init__(self, roster: Roster, load: Load) -> None:
-        self._roster = roster
+    def __init__(self, residency: ResidencyState, load: Load) -> None:
+        self._residency = residency
         self._load = load
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._not_before: dict[object, float] = {}  # by content; for ever if its load has failed
@@ -30,12 +30,12 @@ class BackgroundLoads:
 
     def swap(self, spec: ModelSpec) -> None:
         """Begin to load this content beside an earlier one, unless that is under way or has failed."""
-        if self._roster.clock() >= self._not_before.get(spec.content, 0.0):
+        if self._residency.clock() >= self._not_before.get(spec.content, 0.0):
             self.begin(spec)
 
     def begin(self, spec: ModelSpec) -> None:
         """Load it, unless that is under way."""
-        if spec.id not in self._tasks and not self._roster.closing:
+        if spec.id not in self._tasks and not self._residency.closing:
             task = asyncio.create_task(self._try(spec), name=f"background load {spec.id}")
             self._tasks[spec.id] = task
             task.add_done_callback(lambda _: self._tasks.pop(spec.id, None))
@@ -59,7 +59,7 @@ class BackgroundLoads:
     async def _preload(self, model_ids: tuple[str, ...]) -> None:
         for model_id in model_ids:
             try:
-                spec = self._roster.catalog.get(model_id)
+                spec = self._residency.catalog.get(model_id)
             except ModelError as error:
                 self._note(model_id, error)
             else:
@@ -70,10 +70,10 @@ class BackgroundLoads:
             await self._load(spec)
         except ModelError as error:
             busy = isinstance(error, ModelBusy)
-            self._not_before[spec.content] = self._roster.clock() + _BUSY_S if busy else math.inf
+            self._not_before[spec.content] = self._residency.clock() + _BUSY_S if busy else math.inf
             self._note(spec.id, error)
 
     def _note(self, model_id: str, error: ModelError) -> None:
-        if not self._roster.closing:
-            self._roster.failures.setdefault(model_id, str(error))
-            self._roster.journal.note("failed", model_id, f"{error}; {error.hint}")
+        if not self._residency.closing:
+            self._residency.failures.setdefault(model_id, str(error))
+            self._residency.journal.note("failed", model_id, f"{error}; {error.hint}")

@@ -54,7 +54,7 @@ class Decision:
     devices: Mapping[str, int] = field(default_factory=dict)
 
 
-class Journal:
+class DecisionLog:
     """The newest decisions, oldest first. Only touched by the event loop's thread."""
 
     def __init__(self, tell: Callable[[Decision], None] = lambda _: None, now: Callable[[], float] = time.time) -> None:

@@ -16,18 +16,18 @@ from models.memory.budget import Proceed
 from models.memory.need import Part
 from models.residency.decision_log import Kind
 from models.residency.resident import Resident
-from models.residency.state import Roster
+from models.residency.state import ResidencyState
 
 _TRIM_S = 5.0
 _TRIM_AGAIN_S = 30.0
 _GONE_S, _CLOSING_S = 60.0, 2.0  # a large model's memory takes the kernel a while; the end of the service waits less
 
 
-class Leaver:
+class Evictor:
     """Unloads and trims."""
 
-    def __init__(self, roster: Roster) -> None:
-        self._roster = roster
+    def __init__(self, residency: ResidencyState) -> None:
+        self._residency = residency
         self._evictions: set[asyncio.Task[None]] = set()
 
     async def stop(self, resident: Resident, why: str, *, kind: Kind = "unloaded", cause: str = "") -> None:
@@ -38,16 +38,16 @@ class Leaver:
             await asyncio.wait([resident.task])
         if resident.child is not None:
             await self._gone(resident, resident.child)
-        self._roster.drop(resident)
-        self._roster.changed(resident.spec)
+        self._residency.drop(resident)
+        self._residency.changed(resident.spec)
 
     def on_death(self, resident: Resident, error: ModelCrashed) -> None:
         """Its process has ended by itself."""
         if not resident.leaving:
-            self._roster.journal.note("died", resident.spec.id, error.why, devices=resident.reserved())
-        if self._roster.drop(resident):
-            self._roster.failures[resident.spec.id] = error.why
-        self._roster.changed(resident.spec)
+            self._residency.journal.note("died", resident.spec.id, error.why, devices=resident.reserved())
+        if self._residency.drop(resident):
+            self._residency.failures[resident.spec.id] = error.why
+        self._residency.changed(resident.spec)
 
     async def evict(self, victims: Sequence[str], why: str, *, cause: str = "") -> None:
         """Let these holders go, and return when their memory is back. Goes on even if the caller gives up."""
@@ -63,14 +63,14 @@ class Leaver:
             key, _, part = victim.partition("/")
             if part:
                 trims.setdefault(key, []).append(part)
-            elif (resident := self._roster.by_key(key)) is not None and resident.idle:
+            elif (resident := self._residency.by_key(key)) is not None and resident.idle:
                 self._mark(resident, why, "evicted", cause)
                 stops.append(self.stop(resident, why))
         gone = {victim for victim in victims if "/" not in victim}
-        chosen = [(self._roster.by_key(key), parts) for key, parts in trims.items() if key not in gone]
+        chosen = [(self._residency.by_key(key), parts) for key, parts in trims.items() if key not in gone]
         trimming = [self.trim(one, parts, why, cause=cause) for one, parts in chosen if one is not None]
         results = await asyncio.gather(*stops, *trimming, return_exceptions=True)  # each is to come to its end
-        self._roster.notify()
+        self._residency.notify()
         for error in results:
             if isinstance(error, BaseException):
                 raise error
@@ -90,7 +90,7 @@ class Leaver:
         finally:
             resident.trimming -= asked
         if given_back is None:
-            resident.trims_again_at = self._roster.clock() + _TRIM_AGAIN_S
+            resident.trims_again_at = self._residency.clock() + _TRIM_AGAIN_S
             if cache is not None:
                 self._take_back(resident)
         else:
@@ -112,25 +112,27 @@ class Leaver:
                 del resident.adapters[key]
         if cache:
             resident.without("cache")
-        if resident.child is not None and (found := await asyncio.to_thread(self._roster.measure, resident.child.pid)):
+        if resident.child is not None and (
+            found := await asyncio.to_thread(self._residency.measure, resident.child.pid)
+        ):
             resident.note_measured(found)  # what its process has not given back to the system still counts
         after = resident.reserved()
         freed = {device: size - after.get(device, 0) for device, size in before.items() if size > after.get(device, 0)}
-        self._roster.journal.note("trimmed", resident.spec.id, why, cause=cause, devices=freed)
-        self._roster.notify()
+        self._residency.journal.note("trimmed", resident.spec.id, why, cause=cause, devices=freed)
+        self._residency.notify()
 
     async def restore_caches(self) -> None:
         """Let prompt caches that were given back be filled again, where nobody waits for memory nor has to leave for it.
 
         One counts from the moment its child is told: a child that is too busy to answer will fill it later.
         """
-        await asyncio.gather(*(self._restore_cache(resident) for resident in list(self._roster.residents)))
+        await asyncio.gather(*(self._restore_cache(resident) for resident in list(self._residency.residents)))
 
     async def _restore_cache(self, resident: Resident) -> None:
         size = resident.settings.cache_bytes
-        if self._roster.line.first is not None or not size or resident.of("cache") or not resident.usable:
+        if self._residency.line.first is not None or not size or resident.of("cache") or not resident.usable:
             return
-        if self._roster.plan({RAM: size}) == Proceed():
+        if self._residency.plan({RAM: size}) == Proceed():
             resident.parts = (*resident.parts, Part("cache", RAM, size))
             await self.ask(resident, cache=size)
 
@@ -156,43 +158,43 @@ class Leaver:
         if not resident.note_measured(found):
             return False
         why = f"its process holds {sum(resident.grown.values())} bytes more than was reserved"
-        self._roster.journal.note("grew", resident.spec.id, why, devices=resident.grown)
+        self._residency.journal.note("grew", resident.spec.id, why, devices=resident.grown)
         await self.relieve(f"{resident.spec.id} holds more than was reserved")
         return True
 
     async def relieve(self, why: str) -> bool:
         """If a device holds more than its limit, let idle ones go until it does not; whether it is within now."""
-        decision = self._roster.plan(dict.fromkeys(self._roster.limits, 0))
+        decision = self._residency.plan(dict.fromkeys(self._residency.limits, 0))
         if isinstance(decision, Proceed) and decision.victims:
             await self.evict(decision.victims, why)
         return isinstance(decision, Proceed)
 
     async def evict_idle(self) -> None:
         """Unload what has been idle for longer than configured."""
-        for resident in list(self._roster.residents):
-            limit = self._roster.defaults.idle_of(resident.spec.id)
-            tired = bool(limit) and self._roster.clock() - resident.last_used > (limit or 0)
-            if tired and resident.idle and resident.spec.id not in self._roster.pins:
+        for resident in list(self._residency.residents):
+            limit = self._residency.defaults.idle_of(resident.spec.id)
+            tired = bool(limit) and self._residency.clock() - resident.last_used > (limit or 0)
+            if tired and resident.idle and resident.spec.id not in self._residency.pins:
                 await self.stop(resident, f"idle for more than {limit:g} s")
 
     async def stop_stale(self) -> None:
         """Unload idle models that another content has replaced, or that are gone from the disk."""
-        self._roster.mark_stale()
-        installed = {spec.id: spec for spec in self._roster.catalog.list()}
-        for resident in list(self._roster.residents):
+        self._residency.mark_stale()
+        installed = {spec.id: spec for spec in self._residency.catalog.list()}
+        for resident in list(self._residency.residents):
             spec = installed.get(resident.spec.id)
-            newer = self._roster.current(spec) if spec and resident.stale else None
+            newer = self._residency.current(spec) if spec and resident.stale else None
             if resident.idle and resident.stale and (spec is None or (newer is not None and newer.usable)):
                 why = "its file is gone" if spec is None else "another content of it is loaded"
                 await self.stop(resident, why)
 
     async def _gone(self, resident: Resident, child: Child) -> None:
-        limit_s = _CLOSING_S if self._roster.closing else _GONE_S
+        limit_s = _CLOSING_S if self._residency.closing else _GONE_S
         if not await child.stop(limit_s):
             why = f"its process has not ended after {limit_s:g} s; what it holds is not counted any more"
-            self._roster.journal.note("unloaded", resident.spec.id, why, devices=resident.reserved())
+            self._residency.journal.note("unloaded", resident.spec.id, why, devices=resident.reserved())
 
     def _mark(self, resident: Resident, why: str, kind: Kind, cause: str) -> None:
         if resident.child is not None and not resident.leaving:
-            self._roster.journal.note(kind, resident.spec.id, why, cause=cause, devices=resident.reserved())
+            self._residency.journal.note(kind, resident.spec.id, why, cause=cause, devices=resident.reserved())
         resident.leaving = True

@@ -19,9 +19,9 @@ from models.hardware.ram import RAM
 from models.memory.budget import Proceed
 from models.memory.estimator import Estimator
 from models.memory.need import Need, Part
-from models.residency.eviction import Leaver
+from models.residency.eviction import Evictor
 from models.residency.resident import Resident
-from models.residency.state import Roster
+from models.residency.state import ResidencyState
 from models.types import LoadSettings
 
 _GROWTH_BYTES: Final = 4 << 20  # six small models in a soak of 500 operations grew by 0.4 to 2.9 MB
@@ -30,9 +30,9 @@ _GROWTH_BYTES: Final = 4 << 20  # six small models in a soak of 500 operations g
 class Loader:
     """Turns reservations into running children."""
 
-    def __init__(self, roster: Roster, leaver: Leaver, estimator: Estimator, spawner: Spawner) -> None:
-        self._roster = roster
-        self._leaver = leaver
+    def __init__(self, residency: ResidencyState, evictor: Evictor, estimator: Estimator, spawner: Spawner) -> None:
+        self._residency = residency
+        self._evictor = evictor
         self._estimator = estimator
         self._spawner = spawner
         self._proven: dict[tuple[object, LoadSettings], Need] = {}
@@ -52,12 +52,12 @@ class Loader:
         try:
             await self._check_file(spec)
             if not await self._prove(resident):
-                self._roster.drop(resident)
+                self._residency.drop(resident)
                 return
-            defaults = self._roster.defaults
+            defaults = self._residency.defaults
             child = await Child.start(
                 spec.id, spec.path, resident.settings, self._spawner,
-                deadline_s=defaults.load_s, clock=self._roster.clock,
+                deadline_s=defaults.load_s, clock=self._residency.clock,
             )  # fmt: skip
         except BaseException as error:
             self._failed(resident, error)
@@ -68,7 +68,7 @@ class Loader:
             await self._remember(resident)
         finally:
             resident.task = None
-            self._roster.changed(spec)
+            self._residency.changed(spec)
 
     async def _prove(self, resident: Resident) -> bool:
         """Reserve what a dry run says instead of the header's estimate; False if there is no room for the difference."""
@@ -78,44 +78,44 @@ class Loader:
         need = _with_growth(known)
         more = _more(need.devices, resident.reserved())
         if more:
-            decision = self._roster.plan(more, {resident.key})
+            decision = self._residency.plan(more, {resident.key})
             if not isinstance(decision, Proceed) or decision.victims:
                 why = f"its {need.source} tells that it needs more than the {resident.source} said; it looks for room again"
-                self._roster.journal.note("waited", spec.id, why, devices=more)
+                self._residency.journal.note("waited", spec.id, why, devices=more)
                 return False
         resident.reserve(need)
-        self._roster.notify()  # it may be less than was reserved
+        self._residency.notify()  # it may be less than was reserved
         return True
 
     def _failed(self, resident: Resident, error: BaseException) -> None:
         spec = resident.spec
         interrupted = ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
         resident.error = error if isinstance(error, ModelError) else interrupted
-        self._roster.failures[spec.id] = str(resident.error)
-        self._roster.drop(resident)
-        if not self._roster.closing:
-            self._roster.journal.note("failed", spec.id, str(resident.error))
+        self._residency.failures[spec.id] = str(resident.error)
+        self._residency.drop(resident)
+        if not self._residency.closing:
+            self._residency.journal.note("failed", spec.id, str(resident.error))
 
     def _ready(self, resident: Resident, child: Child) -> None:
         spec = resident.spec
-        child.on_death = lambda error: self._leaver.on_death(resident, error)
+        child.on_death = lambda error: self._evictor.on_death(resident, error)
         resident.child = child
-        resident.last_used = resident.loaded_at = self._roster.clock()
-        self._roster.failures.pop(spec.id, None)
+        resident.last_used = resident.loaded_at = self._residency.clock()
+        self._residency.failures.pop(spec.id, None)
         why = f"in {child.loaded.seconds:.1f} s, process {child.pid}"
-        self._roster.journal.note("loaded", spec.id, why, devices=resident.reserved())
+        self._residency.journal.note("loaded", spec.id, why, devices=resident.reserved())
         if not child.alive:
-            self._leaver.on_death(resident, ModelCrashed(f"loading the model {spec.id}", "its process has ended"))
-        if any(one is not resident for one in self._roster.of(spec.id)):
-            self._roster.journal.note("swapped", spec.id, "another content of it answers from now on")
+            self._evictor.on_death(resident, ModelCrashed(f"loading the model {spec.id}", "its process has ended"))
+        if any(one is not resident for one in self._residency.of(spec.id)):
+            self._residency.journal.note("swapped", spec.id, "another content of it answers from now on")
 
     async def _remember(self, resident: Resident) -> None:
         """What it uses now, with no adapter and no earlier prompt in it."""
         if resident.child is None or not resident.child.alive:
             return
-        found = await asyncio.to_thread(self._roster.measure, resident.child.pid)
+        found = await asyncio.to_thread(self._residency.measure, resident.child.pid)
         if found is not None:
-            await self._leaver.note_measured(resident, found)
+            await self._evictor.note_measured(resident, found)
             await self._estimator.remember(resident.spec, resident.settings, found)
 
     async def _check_file(self, spec: ModelSpec) -> None:
@@ -127,7 +127,7 @@ class Loader:
                 raise ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
 
         try:
-            await asyncio.to_thread(self._roster.catalog.check_unchanged, spec, going_on)
+            await asyncio.to_thread(self._residency.catalog.check_unchanged, spec, going_on)
         finally:
             given_up.set()
 

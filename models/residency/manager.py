@@ -17,25 +17,25 @@ from models.catalog.catalog import Catalog, ModelSpec
 from models.child_process.spawner import Spawner
 from models.errors import InvalidPrompt, ModelInUse
 from models.hardware.gpus import Devices
-from models.hardware.psi import Probe, Reading
+from models.hardware.psi import PressureProbe, PressureReading
 from models.hardware.ram import RAM, Measured, measure
 from models.memory.budget import Holder
 from models.memory.estimator import Estimator
 from models.memory.measurements import Measurements
 from models.memory.need import Need
-from models.residency.admission import Acquirer, Wish
+from models.residency.admission import Admission, ModelRequest
 from models.residency.background_loads import BackgroundLoads
 from models.residency.decision_log import Decision
-from models.residency.eviction import Leaver
+from models.residency.eviction import Evictor
 from models.residency.lease import Lease
 from models.residency.loader import Loader
 from models.residency.memory_report import MemoryReport, holder_reports
 from models.residency.options import STANDARD, ModelDefaults
 from models.residency.pins import Pins
-from models.residency.pressure_relief import Pressure
+from models.residency.pressure_relief import PressureRelief
 from models.residency.resident import ModelState, Resident
-from models.residency.state import Held, Roster
-from models.residency.supervisor import Watch
+from models.residency.state import Reservation, ResidencyState
+from models.residency.supervisor import Supervisor
 from models.types import AdapterRef
 
 __all__ = ["Manager", "ModelDefaults", "ModelState"]
@@ -56,7 +56,7 @@ class Manager:
         defaults: ModelDefaults = STANDARD,
         state: Path | None = None,
         devices: Devices | None = None,
-        pressure: Callable[[], Reading | None] | None = None,
+        pressure: Callable[[], PressureReading | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[ModelState], None] = lambda _: None,
         on_decision: Callable[[Decision], None] = lambda _: None,
@@ -67,7 +67,7 @@ class Manager:
         self._devices = devices or Devices()
         self._spawner = Spawner()
         self._measurements = Measurements(state / "measurements.json" if state else None)
-        self._roster = Roster(
+        self._residency = ResidencyState(
             catalog,
             {RAM: budget_bytes, **self._devices.budgets()},
             defaults,
@@ -78,18 +78,20 @@ class Manager:
             on_decision=on_decision,
         )
         estimator = Estimator(self._spawner, self._measurements, self._devices, clock=clock)
-        self._leaver = Leaver(self._roster)
-        self._loader = Loader(self._roster, self._leaver, estimator, self._spawner)
-        self._background = BackgroundLoads(self._roster, self._load)
-        self._acquirer = Acquirer(self._roster, self._loader, self._leaver, estimator, self._background.swap)
-        self._pressure = Pressure(pressure or Probe())
-        self._watch = Watch(self._roster, self._leaver, self._background, estimator, self._devices, self._pressure)
+        self._evictor = Evictor(self._residency)
+        self._loader = Loader(self._residency, self._evictor, estimator, self._spawner)
+        self._background = BackgroundLoads(self._residency, self._load)
+        self._admission = Admission(self._residency, self._loader, self._evictor, estimator, self._background.swap)
+        self._pressure = PressureRelief(pressure or PressureProbe())
+        self._watch = Supervisor(
+            self._residency, self._evictor, self._background, estimator, self._devices, self._pressure
+        )
         self._watching: asyncio.Task[None] | None = None
         self._fits: set[tuple[str, str]] = set()
 
     async def __aenter__(self) -> Self:
         self._watching = asyncio.create_task(self._watch.forever(), name="models watch")
-        self._background.preload(dict.fromkeys((*sorted(self._roster.pins.ids), *self._defaults.preload)))
+        self._background.preload(dict.fromkeys((*sorted(self._residency.pins.ids), *self._defaults.preload)))
         return self
 
     async def __aexit__(
@@ -99,13 +101,13 @@ class Manager:
 
     async def close(self) -> None:
         """End all children. Whoever still holds a lease gets ModelCrashed."""
-        self._roster.closing = True
-        self._roster.notify()
+        self._residency.closing = True
+        self._residency.notify()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
         await self._background.close()
-        await asyncio.gather(*(self._leaver.stop(resident, "the end") for resident in list(self._roster.residents)))
+        await asyncio.gather(*(self._evictor.stop(resident, "the end") for resident in list(self._residency.residents)))
         await asyncio.to_thread(self._spawner.close)
         await asyncio.to_thread(self._measurements.save)
 
@@ -127,8 +129,8 @@ class Manager:
         _refuse_twice(spec, used)
         await self._check_fit(used, spec)
         wait = self._defaults.wait_s if wait_s is None else wait_s
-        wish = Wish(spec, used, serve_old=lambda older: self._known_to_fit(used, older))
-        resident = await self._acquirer.acquire(wish, wait)
+        wish = ModelRequest(spec, used, serve_old=lambda older: self._known_to_fit(used, older))
+        resident = await self._admission.acquire(wish, wait)
         try:
             if not self._known_to_fit(used, resident.spec):  # another content took over while this waited
                 await self._check_fit(used, resident.spec)
@@ -138,7 +140,7 @@ class Manager:
             ) as lease:
                 yield lease
         finally:
-            self._acquirer.release(resident, used)
+            self._admission.release(resident, used)
             await self._leave_if_replaced(resident)
 
     @contextlib.asynccontextmanager
@@ -149,7 +151,7 @@ class Manager:
         a model. Raises ModelTooLarge, ModelBusy.
         """
         wait = self._defaults.wait_s if wait_s is None else wait_s
-        async with self._acquirer.room(Held(holder_id, kind, dict(devices)), wait):
+        async with self._admission.room(Reservation(holder_id, kind, dict(devices)), wait):
             yield
 
     def hold(self, holder_id: str, size: int, why_not: str, *, kind: str = "other") -> None:
@@ -157,12 +159,12 @@ class Manager:
 
         `why_not` is for whoever asks for a language model of this id.
         """
-        self._roster.held[holder_id] = Held(holder_id, kind, {RAM: size})
+        self._residency.held[holder_id] = Reservation(holder_id, kind, {RAM: size})
         self.catalog.others[holder_id] = why_not
 
     def let_go(self, holder_id: str) -> None:
         """Count what `hold` counted under this id no longer."""
-        self._roster.held.pop(holder_id, None)
+        self._residency.held.pop(holder_id, None)
         self.catalog.others.pop(holder_id, None)
 
     async def load(self, model_id: str) -> ModelState:
@@ -173,19 +175,19 @@ class Manager:
     async def unload(self, model_id: str) -> ModelState:
         """Free its memory. Raises UnknownModel, or ModelInUse while it is loading or answering."""
         spec = self.catalog.get(model_id)
-        self._roster.failures.pop(model_id, None)
-        loads = self._roster.of(model_id)
+        self._residency.failures.pop(model_id, None)
+        loads = self._residency.of(model_id)
         if busy := [one for one in loads if not one.idle and not one.leaving]:
             doing = "answering" if busy[0].child else "loading"
             raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "try again when it is done")
         for resident in loads:
-            await self._leaver.stop(resident, "asked for")
+            await self._evictor.stop(resident, "asked for")
         return self.state(model_id)
 
     async def remove(self, model_id: str) -> None:
         """Unload it and delete it from the disk. Raises UnknownModel, ModelInUse, ModelBusy, ModelError."""
         await self.unload(model_id)
-        await asyncio.to_thread(self._roster.pins.set, model_id, pinned=False)
+        await asyncio.to_thread(self._residency.pins.set, model_id, pinned=False)
         await asyncio.to_thread(self.catalog.remove, model_id)
 
     async def pin(self, model_id: str) -> ModelState:
@@ -208,10 +210,10 @@ class Manager:
         """
         await asyncio.to_thread(self.catalog.rescan)
         await asyncio.to_thread(self.adapters.rescan)
-        self._roster.failures.clear()
+        self._residency.failures.clear()
         self._background.forget_failures()
         await self._watch.replace_stale()
-        self._roster.notify()
+        self._residency.notify()
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -223,20 +225,20 @@ class Manager:
     @property
     def budget_bytes(self) -> int:
         """Of main memory."""
-        return self._roster.limits[RAM]
+        return self._residency.limits[RAM]
 
     @budget_bytes.setter
     def budget_bytes(self, size: int) -> None:
-        self._roster.limits[RAM] = size
-        self._roster.notify()
+        self._residency.limits[RAM] = size
+        self._residency.notify()
 
     def states(self) -> tuple[ModelState, ...]:
         """All installed models, by id."""
-        return tuple(self._roster.state(spec) for spec in self.catalog.list())
+        return tuple(self._residency.state(spec) for spec in self.catalog.list())
 
     def state(self, model_id: str) -> ModelState:
         """Raises UnknownModel."""
-        return self._roster.state(self.catalog.get(model_id))
+        return self._residency.state(self.catalog.get(model_id))
 
     def need(self, model_id: str) -> Need:
         """What loading it would reserve, as well as that is known without doing anything. Raises UnknownModel."""
@@ -244,18 +246,18 @@ class Manager:
 
     def holders(self) -> tuple[Holder, ...]:
         """Who holds memory of the budget now, caches and adapters apart."""
-        return tuple(self._roster.holders())
+        return tuple(self._residency.holders())
 
     def report(self) -> MemoryReport:
         """The budget, who holds what, and what was decided lately."""
-        journal, reading = self._roster.journal, self._pressure.reading
+        journal, reading = self._residency.journal, self._pressure.reading
         return MemoryReport(
-            limits=dict(self._roster.limits),
-            used=self._roster.used(),
-            holders=holder_reports(self._roster),
+            limits=dict(self._residency.limits),
+            used=self._residency.used(),
+            holders=holder_reports(self._residency),
             decisions=journal.newest(),
             last_eviction=journal.last("evicted"),
-            waiting=self._acquirer.waiting,
+            waiting=self._admission.waiting,
             pressure=reading.some if reading else None,
             short=self._pressure.short,
         )
@@ -266,7 +268,7 @@ class Manager:
 
     async def evict_idle(self) -> None:
         """Unload what has been idle for longer than configured."""
-        await self._leaver.evict_idle()
+        await self._evictor.evict_idle()
 
     async def ease(self) -> None:
         """Look whether memory is short, and let something idle go if it is."""
@@ -276,13 +278,13 @@ class Manager:
 
     async def _load(self, spec: ModelSpec) -> None:
         """Have what its file holds now in memory; an earlier content ends when nobody uses it."""
-        resident = await self._acquirer.acquire(Wish(spec, serve_old=lambda _: False), self._defaults.wait_s)
-        self._acquirer.release(resident)
-        await self._leaver.stop_stale()
+        resident = await self._admission.acquire(ModelRequest(spec, serve_old=lambda _: False), self._defaults.wait_s)
+        self._admission.release(resident)
+        await self._evictor.stop_stale()
 
     async def _leave_if_replaced(self, resident: Resident) -> None:
         if resident.idle and resident.stale:
-            await self._leaver.stop_stale()
+            await self._evictor.stop_stale()
 
     async def _check_fit(self, adapters: Sequence[AdapterSpec], base: ModelSpec) -> None:
         for adapter in adapters:
@@ -297,10 +299,10 @@ class Manager:
 
     async def _set_pinned(self, model_id: str, *, pinned: bool) -> ModelState:
         spec = self.catalog.get(model_id)
-        await asyncio.to_thread(self._roster.pins.set, model_id, pinned=pinned)
-        self._roster.journal.note("pinned" if pinned else "unpinned", model_id, "asked for")
-        self._roster.changed(spec)
-        return self._roster.state(spec)
+        await asyncio.to_thread(self._residency.pins.set, model_id, pinned=pinned)
+        self._residency.journal.note("pinned" if pinned else "unpinned", model_id, "asked for")
+        self._residency.changed(spec)
+        return self._residency.state(spec)
 
     def _measured(self, pid: int) -> Measured | None:
         found = measure(pid)

@@ -8,7 +8,7 @@ from models.hardware.ram import cpu_seconds
 from models.memory.need import Part, Source
 from models.residency.decision_log import Decision
 from models.residency.resident import Resident
-from models.residency.state import Held, Roster
+from models.residency.state import Reservation, ResidencyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,16 @@ class MemoryReport:
     short: bool
 
 
-def holder_reports(roster: Roster) -> tuple[HolderReport, ...]:
+def holder_reports(residency: ResidencyState) -> tuple[HolderReport, ...]:
     """Other holders first, then loads in the order they began."""
-    return (*map(_of_held, roster.held.values()), *(_of_load(roster, one) for one in roster.residents))
+    return (*map(_of_held, residency.held.values()), *(_of_load(residency, one) for one in residency.residents))
 
 
-def _of_held(held: Held) -> HolderReport:
+def _of_held(held: Reservation) -> HolderReport:
     return HolderReport(held.id, held.kind, held.devices, predicted=sum(held.devices.values()), pinned=True)
 
 
-def _of_load(roster: Roster, one: Resident) -> HolderReport:
+def _of_load(residency: ResidencyState, one: Resident) -> HolderReport:
     devices = one.reserved()
     for device, size in one.grown.items():
         devices[device] = devices.get(device, 0) + size
@@ -85,8 +85,8 @@ def _of_load(roster: Roster, one: Resident) -> HolderReport:
         used=one.used,
         state="leaving" if one.leaving else "loaded" if one.child is not None else "loading",
         version=one.spec.sha256[:12],
-        pinned=one.spec.id in roster.pins and not one.stale,
+        pinned=one.spec.id in residency.pins and not one.stale,
         leases=one.leases,
-        idle_s=max(0.0, roster.clock() - one.last_used) if one.idle else None,
+        idle_s=max(0.0, residency.clock() - one.last_used) if one.idle else None,
         pid=one.child.pid if one.child is not None else None,
     )

@@ -10,10 +10,10 @@ being loaded the waiting is our own doing, and nothing is done.
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from models.hardware.psi import Reading
+from models.hardware.psi import PressureReading
 from models.hardware.ram import RAM
 from models.memory.budget import Holder
-from models.residency.state import Roster
+from models.residency.state import ResidencyState
 
 _SOME: Final = 20.0
 _CALM: Final = 5.0
@@ -26,21 +26,21 @@ class Trimmer(Protocol):
     async def evict(self, victims: list[str], why: str) -> None: ...
 
 
-class Pressure:
+class PressureRelief:
     """Decides when to let something go."""
 
-    def __init__(self, read: Callable[[], Reading | None]) -> None:
+    def __init__(self, read: Callable[[], PressureReading | None]) -> None:
         self._read = read
         self._short = False
         self._throttled: int | None = None
         self._next = 0.0
-        self.reading: Reading | None = None
+        self.reading: PressureReading | None = None
 
     @property
     def short(self) -> bool:
         return self._short
 
-    async def look(self, roster: Roster, trimmer: Trimmer, *, loading: bool) -> None:
+    async def look(self, residency: ResidencyState, trimmer: Trimmer, *, loading: bool) -> None:
         """Read, and if memory is short and it is time, let go what is least missed."""
         found = self.reading = self._read()
         if found is None:
@@ -48,20 +48,20 @@ class Pressure:
         throttled = self._throttled is not None and found.throttled > self._throttled
         self._throttled = found.throttled
         if not self._short and not loading and (found.some >= _SOME or throttled):
-            self._enter(roster, found)
+            self._enter(residency, found)
         elif self._short and found.some < _CALM and not throttled:
             self._short = False
-            roster.journal.note("pressure", "", "memory is no longer short")
-        now = roster.clock()
+            residency.journal.note("pressure", "", "memory is no longer short")
+        now = residency.clock()
         if self._short and not loading and now >= self._next:
             self._next = now + _STEP_S
-            if (least := least_missed(roster.holders())) is not None:
+            if (least := least_missed(residency.holders())) is not None:
                 await trimmer.evict([least.id], "memory is short")
 
-    def _enter(self, roster: Roster, found: Reading) -> None:
+    def _enter(self, residency: ResidencyState, found: PressureReading) -> None:
         self._short = True
         why = f"memory is short: processes waited for it {found.some:g} % of the last ten seconds"
-        roster.journal.note("pressure", "", why)
+        residency.journal.note("pressure", "", why)
 
 
 def least_missed(holders: list[Holder]) -> Holder | None:

@@ -5,15 +5,15 @@ from typing import Final
 
 from models.errors import ModelBusy, ModelTooLarge
 from models.memory.budget import Never
-from models.residency.state import Roster
+from models.residency.state import ResidencyState
 from models.residency.wait_queue import Ticket
 
 _NOTHING_SMALLER: Final = "give it a smaller context, import a smaller quantisation, or raise the memory budget"
 
 
-def busy(roster: Roster, what: str, model_id: str, why: str, hint: str) -> ModelBusy:
+def busy(residency: ResidencyState, what: str, model_id: str, why: str, hint: str) -> ModelBusy:
     """It did not come free in time, or too many wait already."""
-    roster.journal.note("refused", model_id, why)
+    residency.journal.note("refused", model_id, why)
     return ModelBusy(what, why, hint)
 
 
@@ -22,20 +22,22 @@ def stopping(what: str) -> ModelBusy:
     return ModelBusy(what, "the service is stopping", "try again when it runs")
 
 
-def too_large(roster: Roster, what: str, ticket: Ticket, never: Never, smaller: Sequence[str]) -> ModelTooLarge:
+def too_large(
+    residency: ResidencyState, what: str, ticket: Ticket, never: Never, smaller: Sequence[str]
+) -> ModelTooLarge:
     """It can never fit; `smaller` says what would."""
     names = sorted({key.partition("@")[0] for key in never.pinned})
     stays = f", of which what stays loaded ({', '.join(names)}) leaves" if names else ""
     texts = []
     for device, size in ticket.devices.items():
-        room, limit = never.room[device], roster.limits.get(device, 0)
+        room, limit = never.room[device], residency.limits.get(device, 0)
         if size > room:
             memory = "memory" if device == "ram" else f"memory on {device}"
             left = f"{stays} {room}" if stays else ""
             texts.append(f"it needs about {size} bytes of {memory}, and the budget is {limit}{left}")
     why = "; ".join(texts)
     hint = f"this would fit: {'; '.join(smaller)}" if smaller else _NOTHING_SMALLER
-    if any(name in roster.pins for name in names):
+    if any(name in residency.pins for name in names):
         hint += "; or unpin a model"
-    roster.journal.note("refused", ticket.model, why, devices=ticket.devices)
+    residency.journal.note("refused", ticket.model, why, devices=ticket.devices)
     return ModelTooLarge(what, why, hint)

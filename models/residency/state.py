@@ -1,6 +1,6 @@
 """Who is in memory, as all parts of the manager share it: loads, other holders, pins, failures, the budget's limits.
 
-Rule: it decides nothing and waits for nobody. Only touched by the event loop's thread; `pulse` wakes those who wait.
+Rule: it decides nothing and waits for nobody. Only touched by the event loop's thread; `wakeup` wakes those who wait.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from models.catalog.catalog import Catalog, ModelSpec
 from models.hardware.ram import Measured
 from models.memory.budget import Holder, Plan, Proceed, Wait, plan
-from models.residency.decision_log import Decision, Journal
+from models.residency.decision_log import Decision, DecisionLog
 from models.residency.options import STANDARD, ModelDefaults
 from models.residency.pins import Pins
 from models.residency.resident import ModelState, Resident, StateName
-from models.residency.wait_queue import Line
+from models.residency.wait_queue import WaitQueue
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Reservation:
     """Memory held by what is no language model, for good or until it is given back."""
 
     id: str
@@ -28,7 +28,7 @@ class Held:
 
 
 @dataclass(slots=True)
-class Roster:
+class ResidencyState:
     """The state of the manager."""
 
     catalog: Catalog
@@ -40,15 +40,15 @@ class Roster:
     on_change: Callable[[ModelState], None] = lambda _: None
     on_decision: Callable[[Decision], None] = lambda _: None
     residents: list[Resident] = field(default_factory=list)
-    line: Line = field(default_factory=Line)
-    held: dict[str, Held] = field(default_factory=dict)
+    line: WaitQueue = field(default_factory=WaitQueue)
+    held: dict[str, Reservation] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     closing: bool = False
-    pulse: asyncio.Event = field(default_factory=asyncio.Event)
-    journal: Journal = field(init=False)
+    wakeup: asyncio.Event = field(default_factory=asyncio.Event)
+    journal: DecisionLog = field(init=False)
 
     def __post_init__(self) -> None:
-        self.journal = Journal(lambda decision: self.on_decision(decision))
+        self.journal = DecisionLog(lambda decision: self.on_decision(decision))
 
     # -- loads --------------------------------------------------------------------------------------------------------
 
@@ -159,5 +159,5 @@ class Roster:
 
     def notify(self) -> None:
         """Wake everyone who waits, to look again."""
-        pulse, self.pulse = self.pulse, asyncio.Event()
-        pulse.set()
+        wakeup, self.wakeup = self.wakeup, asyncio.Event()
+        wakeup.set()

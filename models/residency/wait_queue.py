@@ -25,7 +25,7 @@ class Ticket:
     told: bool = field(default=False, compare=False)
 
 
-class Line:
+class WaitQueue:
     """The tickets that wait for memory."""
 
     def __init__(self) -> None:

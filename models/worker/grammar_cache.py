@@ -16,7 +16,7 @@ _KEPT: Final = 8
 _MOST_LETTERS: Final = 1_000  # of what is said about it, which may quote it
 
 
-class Guides:
+class GrammarCache:
     """Makes guides for one model's tokens. Belongs to the main thread."""
 
     def __init__(self, tokens: Tokens) -> None:

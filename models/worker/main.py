@@ -37,7 +37,7 @@ from models.child_process.messages import (
 )
 from models.errors import ContextOverflow, InvalidModelFile, InvalidPrompt, ModelError, ModelLoadFailed
 from models.worker.engine import Engine
-from models.worker.grammar_cache import Guides
+from models.worker.grammar_cache import GrammarCache
 from models.worker.limits import harden
 from models.worker.prompting.prompt_builder import PromptBuilder
 from models.worker.scheduling.batcher import Batcher, Job
@@ -52,7 +52,7 @@ _REFUSED: Final[dict[type[ModelError], RefusedKind]] = {
 }
 
 
-class Line:
+class RequestChannel:
     """The child's end of the conversation."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -104,13 +104,13 @@ class Worker:
     """Answers requests with one loaded model."""
 
     def __init__(
-        self, line: Line, engine: Engine, prompts: PromptBuilder, clock: Callable[[], float] = time.monotonic
+        self, line: RequestChannel, engine: Engine, prompts: PromptBuilder, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._line = line
         self._engine = engine
         self._prompts = prompts
         self._batcher = Batcher(engine)
-        self._guides = Guides(engine.vocabulary)
+        self._guides = GrammarCache(engine.vocabulary)
         self._clock = clock
         self._asked: dict[int, Generate | Count] = {}  # by id, in their order; those not yet begun
 
@@ -195,7 +195,7 @@ class Worker:
         )
 
 
-def _load(line: Line) -> tuple[Engine, PromptBuilder] | None:
+def _load(line: RequestChannel) -> tuple[Engine, PromptBuilder] | None:
     """The model of the first request; None after telling that it failed."""
     request = line.next(wait=True)
     if not isinstance(request, Load):
@@ -222,7 +222,7 @@ def main() -> None:
     """Ends with status 0 when told to, and with another if the model or the conversation fails."""
     descriptor, parent = map(int, sys.argv[1:3])
     harden(parent)
-    line = Line(socket.socket(fileno=descriptor))
+    line = RequestChannel(socket.socket(fileno=descriptor))
     loaded = _load(line)
     if loaded is None:
         os._exit(3)

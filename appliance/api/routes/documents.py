@@ -18,9 +18,10 @@ from appliance.api.peer import Caller
 from appliance.api.similar_names import nearest
 from appliance.api.upload import Form, discard, receive
 from appliance.api.views.documents import document_view, reading_view
+from appliance.display.path_names import display_name
 from appliance.errors import InvalidRequest, UnknownDocument
 from appliance.library.collection_rights import Peer, require_admin
-from appliance.store.indexes.document_names import collection_of, display
+from appliance.store.indexes.document_names import collection_of
 from appliance.store.rows import DocumentRow
 
 router = APIRouter(tags=["documents"])
@@ -72,7 +73,7 @@ async def show_document(parts: Parts, peer: Caller, document_id: str) -> wire.Do
 
 def _alike(parts: Context, like: str, collections: frozenset[bytes] | None) -> Iterator[DocumentRow]:
     paths = {
-        display(path): path
+        display_name(path): path
         for path in parts.store.known_files()
         if collections is None or collection_of(path) in collections
     }
@@ -133,7 +134,9 @@ def _publish(parts: Context, peer: Peer, form: Form) -> wire.DocumentAdded:
     parts.rights.require_write(peer, collection)
     replaced = parts.library.publish(form.file, path, replace=replace in _TRUE)
     parts.intake.look(path)
-    return wire.DocumentAdded(document=display(path), collection=display(collection), size=form.size, replaced=replaced)
+    return wire.DocumentAdded(
+        document=display_name(path), collection=display_name(collection), size=form.size, replaced=replaced
+    )
 
 
 @router.delete("/documents/{document_id:path}")

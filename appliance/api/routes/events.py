@@ -10,8 +10,8 @@ from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
 from appliance.api.peer import Caller
 from appliance.api.streaming import ClosingStream, sse
+from appliance.display.path_names import display_name
 from appliance.library.collection_rights import Peer
-from appliance.store.indexes.document_names import display
 
 router = APIRouter(tags=["service"])
 
@@ -37,7 +37,7 @@ def _seen(parts: Context, peer: Peer, event: wire.Event) -> wire.Event | None:
     if event.document is None:
         return event
     readable = parts.rights.readable(peer)
-    visible = readable is None or event.document.collection in map(display, readable)
+    visible = readable is None or event.document.collection in map(display_name, readable)
     return event if visible else None
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from appliance import wire
-from appliance.answering.page_renderer import Wanted
+from appliance.answering.page_renderer import RenderRequest
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
 from appliance.api.peer import Caller
@@ -43,7 +43,7 @@ async def show_page(
     dpi: Annotated[int, Query(ge=wire.LEAST_DPI, le=wire.MOST_DPI)] = wire.USUAL_DPI,
 ) -> Response:
     """A page as a PNG, with the words of a passage, or of a quote, marked; needs read."""
-    wanted = Wanted(number, dpi, chunk_id, quote)
+    wanted = RenderRequest(number, dpi, chunk_id, quote)
     async with _turn(request.app.state.drawing, f"page {number} of document {document_id!r}"):
         image = await _drawn(parts, peer, document_id, wanted)
     headers = {"Docent-Dpi": str(image.dpi), "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -64,7 +64,7 @@ async def _turn(drawing: asyncio.Semaphore, what: str) -> AsyncIterator[None]:
         drawing.release()
 
 
-async def _drawn(parts: Context, peer: Peer, document_id: str, wanted: Wanted) -> PageImage:
+async def _drawn(parts: Context, peer: Peer, document_id: str, wanted: RenderRequest) -> PageImage:
     """Draw it in a thread, whose work ends with the request."""
     stop = Event()
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from appliance import wire
+from appliance.display.path_names import display_name
 from appliance.monitoring.progress import STANDING, DocumentPace
-from appliance.store.indexes.document_names import display
 from appliance.store.rows import DocumentRow, ReadingRow
 
 _MOST_RUNS = 20
@@ -22,8 +22,8 @@ def document_view(row: DocumentRow, pace: DocumentPace = STANDING) -> wire.Docum
     """A document of `GET /documents`, and how its reading gets on."""
     return wire.Document(
         id=row.id,
-        document=display(row.path),
-        collection=display(row.collection),
+        document=display_name(row.path),
+        collection=display_name(row.collection),
         state=row.state,
         reason=row.reason or None,
         hint=row.hint or None,

@@ -173,7 +173,7 @@ def _add_one(client: Client, path: Path, collection: str, replace: bool, *, quie
 
 def _shown(path: str) -> str:
     """A path as the service shows it."""
-    return path_names.display(os.fsencode(path))
+    return path_names.display_name(os.fsencode(path))
 
 
 @contextmanager

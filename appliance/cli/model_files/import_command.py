@@ -15,13 +15,13 @@ from appliance.cli.model_files.installing import progress_bar, require_file, res
 from appliance.cli.model_files.model_folder import ReplaceOption, catalog, kept_before, told, view
 from appliance.cli.shared.options import InstallIdOption, JsonOption, examples
 from appliance.cli.shared.output import amount, error_body, print_error, print_json, print_model, print_text
-from appliance.display.path_names import display
+from appliance.display.path_names import display_name
 from appliance.errors import EXIT_FAILED, outcome
 from appliance.wire import Model
 from models.errors import FileNotChosen, InvalidModelFile, ModelError
 
 if TYPE_CHECKING:
-    from models.acquisition.folder_scan import Found, Skipped
+    from models.acquisition.folder_scan import FoundModel, SkippedFile
     from models.catalog.catalog import ModelSpec
 
 EXAMPLES = examples(
@@ -101,7 +101,12 @@ def _import_folder(folder: Path, model_id: str | None, *, every: bool, replace: 
 
 
 def _check_choice(
-    folder: Path, found: "tuple[Found, ...]", skipped: "tuple[Skipped, ...]", model_id: str | None, *, every: bool
+    folder: Path,
+    found: "tuple[FoundModel, ...]",
+    skipped: "tuple[SkippedFile, ...]",
+    model_id: str | None,
+    *,
+    every: bool,
 ) -> None:
     """Raises InvalidModelFile without any model, FileNotChosen with several of which none is meant."""
     what = f"importing from {_shown(folder)}"
@@ -117,7 +122,7 @@ def _check_choice(
         raise FileNotChosen(what, f"{why} holds {len(found)}:{listed}", "name one of them, or import all with --all")
 
 
-def _as_json(models: list[Model], done: _Outcome, skipped: "tuple[Skipped, ...]") -> dict[str, Any]:
+def _as_json(models: list[Model], done: _Outcome, skipped: "tuple[SkippedFile, ...]") -> dict[str, Any]:
     return {
         "models": [model.model_dump(mode="json") for model in models],
         "failed": [{"file": _shown(path), "error": error_body(error)} for path, error in done.failed],
@@ -125,7 +130,7 @@ def _as_json(models: list[Model], done: _Outcome, skipped: "tuple[Skipped, ...]"
     }
 
 
-def _print_all(models: list[Model], done: _Outcome, skipped: "tuple[Skipped, ...]") -> None:
+def _print_all(models: list[Model], done: _Outcome, skipped: "tuple[SkippedFile, ...]") -> None:
     for spec, model in zip(done.installed, models, strict=True):
         _print_installed(spec, model)
     for one in skipped:
@@ -143,4 +148,4 @@ def _print_installed(spec: "ModelSpec", model: Model) -> None:
 
 
 def _shown(path: Path) -> str:
-    return display(os.fsencode(path))
+    return display_name(os.fsencode(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.cli.shared.options import connect
 from appliance.cli.shared.output import console, is_terminal, print_error
-from appliance.display.path_names import display
+from appliance.display.path_names import display_name
 from appliance.display.safe_text import clean_line
 from appliance.errors import DocentError, NotFound, ServiceUnreachable
 from appliance.wire import Model
@@ -21,7 +21,7 @@ def require_file(file: Path) -> None:
         NotFound: there is no such file.
         DocentError: it is a folder, a pipe or a device.
     """
-    what = f"importing {display(os.fsencode(file))}"
+    what = f"importing {display_name(os.fsencode(file))}"
     if not os.path.lexists(file):
         raise NotFound(what, "there is no such file", "check the path")
     try:

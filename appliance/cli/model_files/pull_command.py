@@ -22,7 +22,7 @@ from appliance.errors import ConfigError, DocentError
 
 if TYPE_CHECKING:
     from models.acquisition.hub import Hub
-    from models.acquisition.pull import Wanted
+    from models.acquisition.pull import PullRequest
     from models.acquisition.recommended import Machine, Recommended, Suggestion
     from models.catalog.catalog import ModelSpec
 
@@ -104,7 +104,7 @@ def _resolve(given: str, model_id: str | None) -> tuple[str, str, str]:
     return entry.repo, file or entry.file, model_id or (f"{entry.id}-{file.lower()}" if file else entry.id)
 
 
-def _announce(hub: "Hub", wanted: "Wanted") -> None:
+def _announce(hub: "Hub", wanted: "PullRequest") -> None:
     licence = wanted.repo.licence or "not told by its model card"
     print_text(f"{wanted.repo.id}:{wanted.file.name} at {wanted.repo.commit[:8]} from {hub.endpoint}")
     print_text(f"{amount(wanted.file.size)}, licence: {licence}")

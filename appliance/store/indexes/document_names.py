@@ -13,23 +13,10 @@ from collections.abc import Collection
 import apsw
 import numpy as np
 
-from appliance.display.path_names import display, from_display
 from appliance.store.database.connection import row, rows, run
 from appliance.store.indexes.vectors import VectorIndex, from_half, in_list, to_half
 from appliance.store.rows import Matrix
 from ingest.types import Vector
-
-__all__ = [
-    "KnownNames",
-    "NameWanted",
-    "collection_of",
-    "display",
-    "drop",
-    "from_display",
-    "matrix",
-    "put",
-    "search_name",
-]
 
 _SEPARATORS = re.compile(r"[\s_./\\+~,;:()\[\]{}-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")

@@ -13,12 +13,13 @@ from typing import Any
 
 import apsw
 
+from appliance.display.path_names import from_display
 from appliance.errors import InvalidRequest
 from appliance.store.database.connection import Bindings, Row, row, rows, run, value
 from appliance.store.database.secure_cleaning import soil
 from appliance.store.database.storable_text import told
 from appliance.store.ids import document_id, unknown_document
-from appliance.store.indexes.document_names import collection_of, from_display
+from appliance.store.indexes.document_names import collection_of
 from appliance.store.indexes.vectors import in_list
 from appliance.store.rows import STATES, DocumentRow, KnownFile, Skipped, State, WorkLeft
 from ingest.types import FileIdentity

@@ -16,15 +16,15 @@ import apsw
 from appliance.store.database.connection import row, rows, run, value
 from appliance.store.database.secure_cleaning import soil
 from appliance.store.indexes.vectors import VectorIndex
-from appliance.store.rows import EmbedderKey, Standing
+from appliance.store.rows import EmbedderKey, EmbedderStatus
 from appliance.store.tables import queue
 
 Role = Literal["serving", "target"]
 
 
-def standing(connection: apsw.Connection) -> Standing:
+def standing(connection: apsw.Connection) -> EmbedderStatus:
     """The serving model and the target."""
-    return Standing(_key(connection, "serving"), _key(connection, "target"))
+    return EmbedderStatus(_key(connection, "serving"), _key(connection, "target"))
 
 
 def serving(connection: apsw.Connection) -> VectorIndex | None:
@@ -44,7 +44,7 @@ def writing(connection: apsw.Connection) -> VectorIndex:
     return index
 
 
-def want(connection: apsw.Connection, key: EmbedderKey) -> Standing:
+def want(connection: apsw.Connection, key: EmbedderKey) -> EmbedderStatus:
     """Make `key` the model to answer with: at once where that costs nothing, else as the target.
 
     A half-made target that is not wanted any more is dropped; one that is wanted still goes on where it stands.
@@ -66,7 +66,7 @@ def want(connection: apsw.Connection, key: EmbedderKey) -> Standing:
     return standing(connection)
 
 
-def forget_serving(connection: apsw.Connection) -> Standing:
+def forget_serving(connection: apsw.Connection) -> EmbedderStatus:
     """Drop the serving model's vectors, because the model itself is not to be had any more. There must be a target."""
     if _key(connection, "target") is not None:
         _drop(connection, "serving")

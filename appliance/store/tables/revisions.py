@@ -1,7 +1,7 @@
 """Revisions: one content of a document each, its pages and chunks, and the one place where chunks become findable.
 
 The rule: a chunk has its row in the full text and in the vector index exactly if its revision is the one that answers:
-the serving one, or, with none serving, the one being built. `Standing.searchable` decides, `_expose` and `_hide` do it;
+the serving one, or, with none serving, the one being built. `RevisionProgress.searchable` decides, `_expose` and `_hide` do it;
 `integrity.py` proves it. Everything here runs inside the caller's transaction.
 """
 
@@ -22,7 +22,7 @@ from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, Rev
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RevisionProgress:
     """Where a revision stands with its document."""
 
     document: int
@@ -159,7 +159,12 @@ def append(
 
 
 def grown(
-    connection: apsw.Connection, index: VectorIndex, revision: int, standing: Standing, title: str, first: int | None
+    connection: apsw.Connection,
+    index: VectorIndex,
+    revision: int,
+    standing: RevisionProgress,
+    title: str,
+    first: int | None,
 ) -> None:
     """Make findable what was added to a revision, if it answers: the chunks from the ordinal `first` on, None for none.
 
@@ -298,7 +303,7 @@ def renamed(
         index.index_revision(connection, revision)
 
 
-def standing_of(connection: apsw.Connection, revision: int) -> Standing:
+def standing_of(connection: apsw.Connection, revision: int) -> RevisionProgress:
     """Where a revision that is being built stands.
 
     Raises:
@@ -313,7 +318,7 @@ def standing_of(connection: apsw.Connection, revision: int) -> Standing:
     if found is None:
         document = value(connection, "SELECT document FROM revisions WHERE id = ?", (revision,))
         raise unknown_document(document_id(document or 0))
-    return Standing(*found)
+    return RevisionProgress(*found)
 
 
 def _expose(

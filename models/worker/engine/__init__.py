@@ -3,9 +3,9 @@
 Rule: the bindings return a NULL pointer object on failure, not None; so `if not pointer`, never `is None`.
 """
 
-from models.worker.engine.batch import Piece
+from models.worker.engine.batch import BatchToken
 from models.worker.engine.engine import Engine
 from models.worker.engine.errors import DecodeFailed, NoRoom
 from models.worker.engine.sampler import Sampler
 
-__all__ = ["DecodeFailed", "Engine", "NoRoom", "Piece", "Sampler"]
+__all__ = ["BatchToken", "DecodeFailed", "Engine", "NoRoom", "Sampler"]

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class BatchToken:
     """Tokens that follow each other in one sequence, the first at `position`; what follows the last `wanted` of them
     may be sampled.
     """
@@ -42,7 +42,7 @@ class Batch:
             logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def fill(self, pieces: Sequence[Piece]) -> None:
+    def fill(self, pieces: Sequence[BatchToken]) -> None:
         start = 0
         for piece in pieces:
             end = start + len(piece.tokens)

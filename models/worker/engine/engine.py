@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.child_process.messages import path_bytes
 from models.types import LoadSettings, Sampling
-from models.worker.engine.batch import Batch, Piece
+from models.worker.engine.batch import Batch, BatchToken
 from models.worker.engine.errors import DecodeFailed, NoRoom
 from models.worker.engine.loading import is_rigid, load_model, make_context, outputs
 from models.worker.engine.log import process_log
@@ -67,11 +67,11 @@ class Engine:
         """Touches the weights and the compute buffers, so that memory can be measured and the first answer is fast."""
         token = max(0, int(llama.llama_vocab_bos(self.vocabulary.pointer)))
         llama.llama_set_warmup(self._context, True)
-        self.decode([Piece([token], 0, 0, wanted=1)])
+        self.decode([BatchToken([token], 0, 0, wanted=1)])
         llama.llama_memory_clear(self._memory, True)
         llama.llama_set_warmup(self._context, False)
 
-    def decode(self, pieces: Sequence[Piece]) -> None:
+    def decode(self, pieces: Sequence[BatchToken]) -> None:
         """Decode up to `batch` tokens; afterwards `sample` may be called for the wanted ones.
 
         Raises NoRoom if nothing was decoded for want of cells, DecodeFailed if the context is of no use any more.

@@ -14,7 +14,7 @@ _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PromptPart:
     """A stretch of the rendered prompt; control tokens are read in it only if `trusted`."""
 
     text: str
@@ -33,16 +33,16 @@ class ControlGuard:
         """The content with a placeholder for each control token's text."""
         return self._control.sub(self._take, content) if self._control else content
 
-    def split(self, rendered: str) -> list[Part]:
+    def split(self, rendered: str) -> list[PromptPart]:
         """The rendered prompt in parts, placeholders turned back into the text they stand for."""
         if not self._masked:
-            return [Part(rendered, trusted=True)]
+            return [PromptPart(rendered, trusted=True)]
         pieces = re.split(f"{_OPEN}{self._key}:([0-9]+){_CLOSE}", rendered)
         parts = []
         for at, piece in enumerate(pieces):
             text = self._masked[int(piece)] if at % 2 else piece
             if text:
-                parts.append(Part(text, trusted=at % 2 == 0))
+                parts.append(PromptPart(text, trusted=at % 2 == 0))
         return parts
 
     def _take(self, match: re.Match[str]) -> str:

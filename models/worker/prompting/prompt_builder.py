@@ -12,7 +12,7 @@ from models.errors import ContextOverflow
 from models.types import ChatMessage, TemplateSource
 from models.worker.engine import Engine
 from models.worker.prompting.chat_template import CHATML, ChatTemplate, merge_system, takes_system_role
-from models.worker.prompting.control_tokens import ControlGuard, Part
+from models.worker.prompting.control_tokens import ControlGuard, PromptPart
 
 _LONGEST_TOKEN: Final = 512  # characters; the longest tokens of common vocabularies are runs of 128 spaces
 _KEPT_FREE: Final = 4  # a chat that loses turns leaves this part of the context to its answer
@@ -103,7 +103,7 @@ class PromptBuilder:
         # The tokenizer adds the begin token itself where the model wants one; written twice it would harm.
         rendered = rendered.removeprefix(self._vocabulary.bos_text) if self._vocabulary.adds_bos else rendered
         tokens: list[int] = []
-        for part in guard.split(rendered) or [Part("", trusted=True)]:
+        for part in guard.split(rendered) or [PromptPart("", trusted=True)]:
             tokens += self._vocabulary.tokenize(part.text, special=part.trusted, bos=not tokens)
         return tokens
 

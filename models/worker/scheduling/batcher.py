@@ -15,7 +15,7 @@ from typing import Final, Literal, Protocol
 
 from models.child_process.messages import Event, Finished, Started
 from models.types import Usage
-from models.worker.engine import DecodeFailed, NoRoom, Piece, Sampler
+from models.worker.engine import BatchToken, DecodeFailed, NoRoom, Sampler
 from models.worker.engine.sampler import Choice
 from models.worker.scheduling.job import Job
 from models.worker.scheduling.output import ungrammatical
@@ -39,7 +39,7 @@ class Runtime(Memory, Protocol):
     cache_bytes: int
     revocable: bool
 
-    def decode(self, pieces: Sequence[Piece]) -> None: ...
+    def decode(self, pieces: Sequence[BatchToken]) -> None: ...
     def sample(self, sampler: Sampler, index: int) -> Choice: ...
     def piece(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
@@ -172,7 +172,7 @@ class Batcher:
 
     # -- what is decoded ------------------------------------------------------------------------------------------
 
-    def _gather(self, group: AdapterSet) -> list[tuple[Job, Piece]]:
+    def _gather(self, group: AdapterSet) -> list[tuple[Job, BatchToken]]:
         """The batch: each job's piece of it."""
         while len(self._running) > 1 and self._most() > self._room:
             if self.kv.demand() + self._pending() <= self._room:
@@ -191,7 +191,7 @@ class Batcher:
         self.kv.reserve(_size(turns))
         return turns
 
-    def _prompts(self, reading: Sequence[Job], taken: int) -> list[tuple[Job, Piece]]:
+    def _prompts(self, reading: Sequence[Job], taken: int) -> list[tuple[Job, BatchToken]]:
         """As much of the prompts as fits beside the tokens already taken: at least half of it of the oldest, the rest
         of the shortest, so that a long prompt does not hold up one that is all but cached.
         """
@@ -224,14 +224,14 @@ class Batcher:
         job.leader, job.ahead = None, 0
         return False
 
-    def _with_drafts(self, answering: Sequence[Job]) -> list[tuple[Job, Piece]]:
+    def _with_drafts(self, answering: Sequence[Job]) -> list[tuple[Job, BatchToken]]:
         """One piece for each job, some of them with a draft; none if no draft pays."""
         if not self._runtime.revocable:
             return []
         size = sure = len(answering)
         room = min(self._runtime.outputs, self._runtime.batch) - size
         expected = 0.0
-        pieces: dict[int, Piece] = {}
+        pieces: dict[int, BatchToken] = {}
         for job in sorted(answering, key=lambda job: -job.guess(room)):
             draft = job.draft.tokens[:room] if job.draft else ()
             more = job.expected(len(draft))
@@ -256,7 +256,7 @@ class Batcher:
 
     # -- what came of it ------------------------------------------------------------------------------------------
 
-    def _hear(self, job: Job, piece: Piece, index: int) -> list[Event]:
+    def _hear(self, job: Job, piece: BatchToken, index: int) -> list[Event]:
         """The tokens that follow the wanted entries, the first at `index`; a draft goes on as long as it is right."""
         draft = piece.tokens[len(piece.tokens) - piece.wanted + 1 :]
         job.drafted += len(draft)
@@ -327,5 +327,5 @@ class Batcher:
         job.sequence, job.decoded = -1, 0
 
 
-def _size(turns: Sequence[tuple[Job, Piece]]) -> int:
+def _size(turns: Sequence[tuple[Job, BatchToken]]) -> int:
     return sum(len(piece.tokens) for _, piece in turns)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from models.worker.engine import Piece, Sampler
+from models.worker.engine import BatchToken, Sampler
 from models.worker.scheduling.output import Output
 from models.worker.scheduling.prefix_index import Tokens, as_tokens
 from models.worker.scheduling.sequences import AdapterSet, Maker
@@ -77,11 +77,11 @@ class Job:
         """Tokens to decode before the next can be sampled."""
         return len(self.tokens) - self.decoded
 
-    def next_piece(self, room: int, draft: Sequence[int] = ()) -> Piece:
+    def next_piece(self, room: int, draft: Sequence[int] = ()) -> BatchToken:
         """The next tokens to decode, at most `room`, and after the last of all a draft."""
         end = min(self.decoded + room, len(self.tokens))
         wanted = 1 + len(draft) if end == len(self.tokens) else 0
-        return Piece([*self.tokens[self.decoded : end], *draft], self.decoded, self.sequence, wanted)
+        return BatchToken([*self.tokens[self.decoded : end], *draft], self.decoded, self.sequence, wanted)
 
     def guess(self, most: int) -> int:
         """Find a draft of at most so many tokens; how many speak for it."""

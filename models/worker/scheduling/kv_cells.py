@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.int32]
 
 
-class Cells:
+class KvCells:
     """The cells of one context; `free` of `total` are held by no sequence."""
 
     def __init__(self, total: int, sequences: int) -> None:

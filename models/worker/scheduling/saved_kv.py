@@ -9,7 +9,7 @@ from models.worker.engine.engine import State
 from models.worker.scheduling.prefix_index import Match, Prefix, Prefixes, Tokens
 
 
-class States:
+class SavedKv:
     """Saved KV by tokens and adapters; `held` bytes of at most `limit`."""
 
     def __init__(self, limit: int, *, whole: bool) -> None:

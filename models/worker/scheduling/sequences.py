@@ -1,8 +1,8 @@
 """The sequences of a context: which are running, which are kept as cached prefixes, and who has to make room.
 
 Rules: the KV of an ended request stays in its cells as long as nobody needs them, sharing what is alike; then it moves
-into `States`, as far as that limit allows; what was not used for longest goes first. Cells in use cost every step some
-time, whosever they are, so beyond a few hundred of them kept KV moves as soon as another request begins, if `States` has
+into `SavedKv`, as far as that limit allows; what was not used for longest goes first. Cells in use cost every step some
+time, whosever they are, so beyond a few hundred of them kept KV moves as soon as another request begins, if `SavedKv` has
 room. A running sequence is never touched. KV is found by tokens, adapters and scope together, see `prefixes`.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Protocol
 
 from models.worker.engine.engine import State
-from models.worker.scheduling.kv_cells import Cells
+from models.worker.scheduling.kv_cells import KvCells
 from models.worker.scheduling.prefix_index import Match, Prefix, Prefixes, Tokens, as_tokens
-from models.worker.scheduling.saved_kv import States
+from models.worker.scheduling.saved_kv import SavedKv
 
 AdapterSet = tuple[tuple[str, float], ...]
 Maker = tuple[AdapterSet, str]
@@ -47,8 +47,8 @@ class Sequences:
     def __init__(self, memory: Memory, cache_bytes: int, key: Callable[[Maker], Hashable] = exact) -> None:
         self._memory = memory
         self.key = key
-        self.cells = Cells(memory.cells, memory.sequences)
-        self.states = States(cache_bytes, whole=memory.rigid)
+        self.cells = KvCells(memory.cells, memory.sequences)
+        self.states = SavedKv(cache_bytes, whole=memory.rigid)
         self._kept: Prefixes[int] = Prefixes(whole=memory.rigid)
         self._running: set[int] = set()
         self._free = list(range(memory.sequences))[::-1]

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.display.path_names import display_name
 from appliance.library.folder import Library
 from appliance.library.intake import Intake
 from appliance.store import Store
-from appliance.store.indexes.document_names import display
 from appliance.store.rows import DocumentRow
 from ingest.errors import IngestError, Stopped
 from ingest.parsing.opened_file import OpenedFile, open_file
@@ -169,7 +169,7 @@ class Driver:
     def listing(self) -> dict[str, str]:
         """The state of each document."""
         found, _ = self.store.list_documents(limit=10_000)
-        return {display(row.path): row.state for row in found}
+        return {display_name(row.path): row.state for row in found}
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, TOLD_AT, Cause, after_endings, delay, plan
-from appliance.library.lanes import LANES, LONG_SECONDS, SMALL_BYTES, Held, may_take
+from appliance.library.lanes import LANES, LONG_SECONDS, SMALL_BYTES, HeldDocument, may_take
 
 OLDEST, SMALLEST, EXPRESS = LANES
 
@@ -48,8 +48,8 @@ def test_a_document_that_ends_the_service_again_and_again_waits_too() -> None:
     assert (first.delay, second.delay) == DELAYS[:2]
 
 
-def held(lane: object, size: int, since: float = 0.0) -> Held:
-    return Held(lane, size, since)  # type: ignore[arg-type]
+def held(lane: object, size: int, since: float = 0.0) -> HeldDocument:
+    return HeldDocument(lane, size, since)  # type: ignore[arg-type]
 
 
 def test_the_express_lane_works_only_while_both_others_are_held_up() -> None:

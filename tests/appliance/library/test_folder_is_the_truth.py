@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.display.path_names import display
+from appliance.display.path_names import display_name
 from appliance.errors import ApiError
 from appliance.store.rows import Trouble
 from tests.conftest import SAMPLES
@@ -123,7 +123,7 @@ def test_odd_names_are_read_and_shown(live: Live, name: bytes) -> None:
     target = os.path.join(os.fsencode(live.library), name)
     with open(target, "wb") as file:
         file.write(POLICY)
-    shown = display(name)
+    shown = display_name(name)
     assert live.wait_for(shown).state == "indexed"
     assert found_in(live) == {shown}
 

@@ -12,7 +12,7 @@ from appliance.library.intake import LOOK_AGAIN_SECONDS
 from appliance.store import Store
 from appliance.store.database.connection import run
 from ingest.types import identity_of
-from ingest.watching.stability import Changes, Kind, Settled
+from ingest.watching.stability import Changes, EntryKind, Settled
 from tests.appliance.library.intake_driver import Driver, driving
 from tests.appliance.store.filling import key
 from tests.live import wait_until
@@ -106,7 +106,7 @@ def test_a_file_that_could_not_be_looked_at_is_looked_at_again(driver: Driver) -
     blind(driver)
     driver.intake.start()
     seen = identity_of((driver.root.with_name("kept") / "a.pdf").stat())
-    driver.intake.changed(Changes(settled=[Settled(b"sub/a.pdf", seen, Kind.FILE)]))
+    driver.intake.changed(Changes(settled=[Settled(b"sub/a.pdf", seen, EntryKind.FILE)]))
     assert driver.listing() == {}
     let_see(driver)
     driver.turn(LOOK_AGAIN_SECONDS)
@@ -131,7 +131,7 @@ def test_what_was_reported_while_the_librarys_disk_is_away_is_looked_at_when_it_
     seen = identity_of((driver.root / "a.pdf").stat())
     driver.intake.start()
     driver.root.rename(driver.root.with_name("away"))
-    driver.intake.changed(Changes(settled=[Settled(b"a.pdf", seen, Kind.FILE)]))
+    driver.intake.changed(Changes(settled=[Settled(b"a.pdf", seen, EntryKind.FILE)]))
     driver.root.with_name("away").rename(driver.root)
     driver.turn(LOOK_AGAIN_SECONDS)
     driver.wait_for("a.pdf", "indexed")

@@ -10,7 +10,7 @@ import pytest
 from appliance.library.backoff import DELAYS
 from appliance.store import Store
 from ingest.types import identity_of
-from ingest.watching.stability import Changes, Kind, Settled
+from ingest.watching.stability import Changes, EntryKind, Settled
 from tests.appliance.library.intake_driver import Driver, driving, undisturbed
 from tests.appliance.library.test_workers import disk_error
 from tests.appliance.store.filling import EMBEDDER, embed
@@ -162,7 +162,7 @@ def test_hundreds_of_files_reported_at_once_are_each_read_once(tmp_path: Path) -
 
 
 def _settled(root: Path, name: str) -> Settled:
-    return Settled(name.encode(), identity_of((root / name).lstat()), Kind.FILE)
+    return Settled(name.encode(), identity_of((root / name).lstat()), EntryKind.FILE)
 
 
 def test_moves_reported_together_keep_their_documents_also_if_a_worker_looks_before_they_are_followed(

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from appliance.display.path_names import shown_argument
-from appliance.store.indexes.document_names import collection_of, display, from_display, search_name
+from appliance.display.path_names import display_name, from_display, shown_argument
+from appliance.store.indexes.document_names import collection_of, search_name
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_the_first_component_is_the_collection() -> None:
 
 
 def test_what_is_not_utf8_is_shown_with_escapes_and_the_rest_as_it_is() -> None:
-    assert display("ü/".encode() + b"caf\xe9 \xf0.pdf") == "ü/caf\\xe9 \\xf0.pdf"
+    assert display_name("ü/".encode() + b"caf\xe9 \xf0.pdf") == "ü/caf\\xe9 \\xf0.pdf"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_is_not_utf8_is_shown_with_escapes_and_the_rest_as_it_is() -> None:
     ],
 )
 def test_what_a_terminal_would_obey_or_hide_is_shown_as_an_escape(path: bytes, shown: str) -> None:
-    assert display(path) == shown
+    assert display_name(path) == shown
     assert from_display(shown) == path
 
 
@@ -56,8 +56,8 @@ def test_every_path_is_found_again_by_what_is_shown() -> None:
     pieces = [b"\\", b"x", b"n", b"f", b"0", b"\n", b"\xff", b"\xc3\xa9", b"\xc2", b"\x85", b"\xe2\x80\xae", b" "]
     for _ in range(5000):
         path = b"".join(chance.choices(pieces, k=chance.randrange(1, 9)))
-        assert from_display(display(path)) == path
-        assert display(path).isprintable()
+        assert from_display(display_name(path)) == path
+        assert display_name(path).isprintable()
 
 
 def test_a_name_from_a_shell_is_brought_into_the_form_that_is_shown() -> None:

@@ -7,7 +7,7 @@ import apsw
 import numpy as np
 import pytest
 
-from appliance.store import EmbedderKey, ModelGone, Rebuild, Remade, Standing, Store
+from appliance.store import EmbedderKey, EmbedderStatus, ModelGone, Rebuild, Remade, Store
 from appliance.store.database.connection import open_reader, open_writer, rows, run, value
 from appliance.store.database.migrations import MIGRATIONS, migrate
 from ingest.errors import Stopped
@@ -65,7 +65,7 @@ def filled(store: Store) -> Store:
 
 def test_after_a_switch_the_store_is_as_if_it_had_never_known_the_old_model(filled: Store, tmp_path: Path) -> None:
     switched(filled, NEXT)
-    assert filled.embedding() == Standing(NEXT, None)
+    assert filled.embedding() == EmbedderStatus(NEXT, None)
     assert filled.check() == []
     assert filled.digest() == fresh(tmp_path / "fresh.db", NEXT, pump=PUMP, lift=LIFT)
     ((chunk, cosine), *_) = filled.nearest(by(NEXT, PUMP[2]), k=1)
@@ -145,7 +145,7 @@ def test_turning_round_half_way_drops_what_was_made(filled: Store, tmp_path: Pat
     rebuild = want(filled, NEXT)
     remake(rebuild, NEXT, limit=2)
     if way == "back":
-        assert filled.want(EMBEDDER) == Standing(EMBEDDER, None)
+        assert filled.want(EMBEDDER) == EmbedderStatus(EMBEDDER, None)
         assert filled.digest() == before
     else:
         switched(filled, THIRD)
@@ -230,7 +230,7 @@ def test_without_the_old_model_the_full_text_answers_and_what_comes_in_is_for_th
     filled: Store, tmp_path: Path
 ) -> None:
     rebuild = want(filled, NEXT)
-    assert filled.forget_serving() == Standing(None, NEXT)
+    assert filled.forget_serving() == EmbedderStatus(None, NEXT)
     assert filled.check() == []
     assert texts_of(filled, "alarm") == [PUMP[2]]
     with filled.view() as view:
@@ -248,7 +248,7 @@ def test_without_the_old_model_the_full_text_answers_and_what_comes_in_is_for_th
 
 
 def test_the_only_model_is_never_forgotten(filled: Store) -> None:
-    assert filled.forget_serving() == Standing(EMBEDDER, None)
+    assert filled.forget_serving() == EmbedderStatus(EMBEDDER, None)
 
 
 def test_a_search_that_has_begun_sees_the_old_vectors_to_its_end(filled: Store) -> None:
@@ -277,7 +277,7 @@ def test_a_name_that_the_switch_overtook_is_embedded_by_the_new_model(filled: St
 
 def test_a_folder_that_moved_is_remembered(filled: Store) -> None:
     moved = EmbedderKey(EMBEDDER.identity, EMBEDDER.name, EMBEDDER.dimensions, "/elsewhere")
-    assert filled.want(moved) == Standing(moved, None)
+    assert filled.want(moved) == EmbedderStatus(moved, None)
 
 
 def test_an_index_from_before_the_switch_goes_on_as_it_is(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_an_index_from_before_the_switch_goes_on_as_it_is(tmp_path: Path) -> Non
     run(connection, "INSERT INTO name_vectors (document, embedder, text, vector) VALUES (1, 1, 'a', x'00')")
     connection.close()
     with Store.open(path) as store:
-        assert store.embedding() == Standing(EmbedderKey("test-embedder-1", "t", 20), None)
+        assert store.embedding() == EmbedderStatus(EmbedderKey("test-embedder-1", "t", 20), None)
     reader = open_reader(path)
     assert rows(reader, "SELECT document, embedder, text FROM name_vectors") == [(1, 1, "a")]
     with pytest.raises(apsw.ReadOnlyError):

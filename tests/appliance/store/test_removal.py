@@ -12,7 +12,7 @@ from appliance.errors import UnknownDocument
 from appliance.store import Store
 from appliance.store.database.connection import rows, value
 from appliance.store.indexes.vectors import text_hash
-from appliance.store.snapshot import View
+from appliance.store.snapshot import Snapshot
 from appliance.store.tables import documents, embedders, integrity, removal
 from ingest.types import Vector
 from tests.appliance.store.filling import DIMENSIONS, EMBEDDER, batches, fill, identity, key
@@ -77,7 +77,7 @@ def test_from_the_first_transaction_on_nothing_of_it_is_found_and_every_step_lea
         removal.begin(connection, number)
         goes_on = True
         while goes_on:
-            view = View(connection)
+            view = Snapshot(connection)
             assert {one.path for one in view.passages([n for n, _ in view.match("pump", limit=50)])} == {b"small.pdf"}
             near = [n for n, _ in view.nearest(embed(LARGE[0]), k=5)]
             assert [one.path for one in view.passages(near)] == [b"small.pdf"] * len(SMALL)
@@ -149,7 +149,7 @@ def test_questions_are_answered_while_many_removed_documents_are_left(held: Stor
     def removed_all(connection: apsw.Connection) -> None:
         for number in numbers:
             removal.begin(connection, number)
-        view = View(connection)
+        view = Snapshot(connection)
         for collections in (None, {b""}, {b"", b"shelf"}):
             found = view.match("pump", limit=99, collections=collections)
             near = view.nearest(embed(SMALL[0]), k=5, collections=collections)

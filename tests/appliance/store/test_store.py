@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.display.path_names import display_name
 from appliance.errors import NotFound, UnknownDocument
-from appliance.store import EmbedderKey, Standing, Store, display
+from appliance.store import EmbedderKey, EmbedderStatus, Store
 from ingest.types import DocumentInfo, FileIdentity
 from tests.appliance.store.filling import EMBEDDER, add, batches, embed, fill, identity, key, texts_of
 
@@ -198,7 +199,7 @@ def test_a_list_pages_by_path_whatever_the_bytes(store: Store) -> None:
     assert [row.path for row in store.list_documents(limit=9, collections={b"b", b"no"})[0]] == paths[1:3]
     assert store.list_documents(limit=9, state="failed") == ([], None)
     assert store.counts({b"b"}) == {"pending": 2, "indexing": 0, "indexed": 0, "failed": 0}
-    assert display(paths[2]) == r"""b/\xff\n'".pdf"""
+    assert display_name(paths[2]) == r"""b/\xff\n'".pdf"""
 
 
 def test_an_absurd_file_identity_comes_back_unchanged(store: Store) -> None:
@@ -212,7 +213,7 @@ def test_another_embedding_model_takes_an_empty_store_at_once(store: Store, tmp_
     store.close()
     other = EmbedderKey("test-embedder-2", "other", 48)
     with Store.open(tmp_path / "docent.db", embedder=other, embed_name=embed) as opened:
-        assert opened.embedding() == Standing(other, None)
+        assert opened.embedding() == EmbedderStatus(other, None)
         assert opened.check() == []
 
 
@@ -221,7 +222,7 @@ def test_documents_are_found_by_what_is_shown_by_inode_and_by_folder(store: Stor
     for number, path in enumerate(paths):
         store.queue_file(path, identity(number))
     for path in paths:
-        found = store.by_display(display(path))
+        found = store.by_display(display_name(path))
         assert found is not None
         assert found.path == path
     assert store.by_display("a/2/\ufffd.pdf") is None

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ingest.chunking.sentences import sentence_lengths
 from ingest.layout.normalisation import is_bullet, normalised
-from ingest.layout.words import Known, Piece, append_line, render
+from ingest.layout.words import Known, LineWord, append_line, render
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_no_word_is_lost_between_sentences(words: list[str]) -> None:
 
 
 def joined(first: str, second: str, known: Known | None = None) -> str:
-    pieces: list[Piece] = []
+    pieces: list[LineWord] = []
     for line in (first, second):
-        append_line(pieces, [Piece(word, " ", 1, 0, len(word), (0, 0, 0, 0)) for word in line.split()], known)
+        append_line(pieces, [LineWord(word, " ", 1, 0, len(word), (0, 0, 0, 0)) for word in line.split()], known)
     return render(pieces)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.ocr.orientation import MOST_READINGS, Reading, read_upright, turned
+from ingest.ocr.orientation import MOST_READINGS, OrientationReading, read_upright, turned
 from ingest.ocr.turned_pages import displayed
 from ingest.protocol.page_columns import empty_page
 
@@ -19,9 +19,9 @@ class Eye:
         self.looks = 0
         self._believed = believed
 
-    def __call__(self, pixels: bytes, width: int, height: int) -> Reading:
+    def __call__(self, pixels: bytes, width: int, height: int) -> OrientationReading:
         self.looks += 1
-        return Reading(empty_page(1), 100, self._believed(pixels, width), sideways=width < height)
+        return OrientationReading(empty_page(1), 100, self._believed(pixels, width), sideways=width < height)
 
 
 def as_tesseract(pixels: bytes, width: int) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ingest.types import FileIdentity
-from ingest.watching.stability import MISSING_SECONDS, Changes, Entry, Kind, Settled, Stability
+from ingest.watching.stability import MISSING_SECONDS, Changes, Entry, EntryKind, Settled, Stability
 
 SETTLE = 2.0
 
@@ -25,7 +25,7 @@ def test_a_file_settles_only_after_the_quiet_period_also_in_the_first_look() -> 
     stability.observe(b"a.pdf", entry(), 0.0)
     assert not stability.changes(1.9)
     assert stability.pending == 1
-    assert stability.changes(2.0).settled == [Settled(b"a.pdf", entry().identity, Kind.FILE)]
+    assert stability.changes(2.0).settled == [Settled(b"a.pdf", entry().identity, EntryKind.FILE)]
     assert stability.pending == 0
 
 

@@ -13,7 +13,7 @@ import pytest
 from ingest.types import identity_of
 from ingest.watching.folder_scan import filesystem, scan
 from ingest.watching.stability import Entry
-from ingest.watching.watcher import Changes, Kind, Watcher
+from ingest.watching.watcher import Changes, EntryKind, Watcher
 from tests.mounts import Mounts
 
 
@@ -95,11 +95,11 @@ def test_links_folders_named_like_documents_and_special_files_are_told_apart_and
         folder.after(0)
         kinds = {found.path: found.kind for found in folder.after(2).settled}
     assert kinds == {
-        b"link.pdf": Kind.LINK,
-        b"linked": Kind.LINK,
-        b"folder.pdf": Kind.FOLDER,
-        b"pipe.pdf": Kind.SPECIAL,
-        b"socket.pdf": Kind.SPECIAL,
+        b"link.pdf": EntryKind.LINK,
+        b"linked": EntryKind.LINK,
+        b"folder.pdf": EntryKind.FOLDER,
+        b"pipe.pdf": EntryKind.SPECIAL,
+        b"socket.pdf": EntryKind.SPECIAL,
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from models.acquisition.hub import Hub, Patience
-from models.acquisition.pull import FOLDER, Wanted, look_up, pull
+from models.acquisition.pull import FOLDER, PullRequest, look_up, pull
 from models.catalog.catalog import Catalog, ModelSpec
 from models.errors import (
     HashMismatch,
@@ -477,5 +477,5 @@ def test_a_wanted_id_must_be_a_possible_one(client: Hub) -> None:
 
 
 def test_wanted_says_where_it_comes_from(client: Hub) -> None:
-    wanted: Wanted = look_up(client, REPO)
+    wanted: PullRequest = look_up(client, REPO)
     assert replace(wanted, model_id="x").origin.source == f"{REPO}:{NAME}"

@@ -8,7 +8,7 @@ import pytest
 
 from models.errors import InvalidModelFile
 from models.formats.gguf_header import read_header
-from models.formats.gguf_reader import read_head
+from models.formats.gguf_reader import read_directory
 from tests.gguf_builder import Shape, vocabulary, write_adapter, write_garbage, write_model, write_truncated
 
 
@@ -72,12 +72,12 @@ def test_claimed_lengths_are_not_believed(tmp_path: Path) -> None:
     for head in heads:
         path.write_bytes(b"GGUF" + struct.pack("<I", 3) + head)
         with pytest.raises(InvalidModelFile):
-            read_head(path)
+            read_directory(path)
 
 
 def test_damaged_heads_are_refused_or_read_but_never_break_the_reader(tmp_path: Path) -> None:
     good = write_model(tmp_path / "good.gguf").read_bytes()
-    head_length = read_head(tmp_path / "good.gguf").tensors[0].offset
+    head_length = read_directory(tmp_path / "good.gguf").tensors[0].offset
     path = tmp_path / "bad.gguf"
     dice = random.Random(7)
     refused = 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.providers.error_text import remark, shown
+from models.providers.error_text import remark, safe_remark
 from models.providers.stream_lines import Lines, ServerSentEvents
 from models.providers.token_gauge import TokenGauge
 
@@ -84,7 +84,7 @@ def test_the_key_is_never_told() -> None:
 
 @given(st.text())
 def test_what_is_shown_is_one_short_line(text: str) -> None:
-    found = shown(text)
+    found = safe_remark(text)
     assert len(found) <= 300
     assert found.isprintable()
 

@@ -26,9 +26,9 @@ async def test_an_adapter_that_two_ask_to_leave_is_given_back_once(home: Path) -
     async with managed(home) as manager:
         async with manager.lease("a", [AdapterRef("polite")]) as lease:
             await text_of(lease)
-        (resident,) = manager._roster.residents
+        (resident,) = manager._residency.residents
         (part,) = (f"{resident.key}/{key}" for key in resident.adapters)
-        await asyncio.gather(*(manager._leaver.evict([part], "for a test") for _ in range(2)))
+        await asyncio.gather(*(manager._evictor.evict([part], "for a test") for _ in range(2)))
         assert resident.adapters == {}
         assert kinds(manager).count("trimmed") == 1
 
@@ -37,10 +37,10 @@ async def test_what_is_being_given_back_is_waited_for_and_not_asked_for_again(ho
     async with managed(home) as manager:
         async with manager.lease("a", [AdapterRef("polite")]) as lease:
             await text_of(lease)
-        (resident,) = manager._roster.residents
+        (resident,) = manager._residency.residents
         os.kill(resident.child.pid if resident.child else 0, signal.SIGSTOP)
         (part,) = (f"{resident.key}/{key}" for key in resident.adapters)
-        first = asyncio.create_task(manager._leaver.evict([part], "for a test"))
+        first = asyncio.create_task(manager._evictor.evict([part], "for a test"))
         await until(lambda: resident.child is not None and resident.child.open_requests > 0)
         assert not next(one for one in manager.holders() if one.id == part).idle
         os.kill(resident.child.pid if resident.child else 0, signal.SIGCONT)
@@ -53,10 +53,10 @@ async def test_what_leaves_already_is_waited_for_and_nothing_more_leaves_beside_
         await manager.load("a")
         await manager.load("b")
         manager.budget_bytes = manager.report().used[RAM]
-        first, second = manager._roster.residents
+        first, second = manager._residency.residents
         first.leaving = True
-        assert manager._roster.plan({RAM: first.bytes}) == Wait((first.key,))
-        assert manager._roster.plan({RAM: first.bytes + second.bytes}) == Proceed((second.key,))
+        assert manager._residency.plan({RAM: first.bytes}) == Wait((first.key,))
+        assert manager._residency.plan({RAM: first.bytes + second.bytes}) == Proceed((second.key,))
         first.leaving = False
 
 
@@ -65,25 +65,25 @@ async def test_a_cache_that_its_child_may_fill_later_goes_on_counting(
 ) -> None:
     async with managed(home, CACHING) as manager:
         await manager.load("a")
-        (resident,) = manager._roster.residents
-        await manager._leaver.evict([f"{resident.key}/cache"], "for a test")
+        (resident,) = manager._residency.residents
+        await manager._evictor.evict([f"{resident.key}/cache"], "for a test")
         before = manager.report().used[RAM]
         monkeypatch.setattr(eviction, "_TRIM_S", 0.05)
         os.kill(resident.child.pid if resident.child else 0, signal.SIGSTOP)
-        await manager._leaver.restore_caches()
+        await manager._evictor.restore_caches()
         assert manager.report().used[RAM] == before + CACHING.cache_bytes
 
 
 async def test_while_anybody_waits_for_memory_no_cache_takes_it(home: Path) -> None:
     async with managed(home, CACHING) as manager:
         await manager.load("a")
-        (resident,) = manager._roster.residents
-        await manager._leaver.evict([f"{resident.key}/cache"], "for a test")
+        (resident,) = manager._residency.residents
+        await manager._evictor.evict([f"{resident.key}/cache"], "for a test")
         manager.budget_bytes = manager.report().used[RAM] + CACHING.cache_bytes + manager.need("b").ram // 2
         async with manager.lease("a"):
             waiting = asyncio.create_task(manager.load("b"))
             await until(lambda: "waited" in kinds(manager, "b"))
-            await manager._leaver.restore_caches()
+            await manager._evictor.restore_caches()
             assert not resident.of("cache")
         await waiting
 
@@ -116,7 +116,7 @@ async def test_a_process_that_takes_its_time_to_end_counts_until_then_and_no_lon
 ) -> None:
     async with managed(home, FAST) as manager:
         await manager.load("a")
-        (resident,) = manager._roster.residents
+        (resident,) = manager._residency.residents
         assert resident.child is not None
         end, limits, own = asyncio.Event(), list[float](), resident.child.stop
 
@@ -143,7 +143,7 @@ async def test_a_failure_to_end_one_is_told_after_the_others_have_left(
     async with managed(home, FAST) as manager:
         await manager.load("a")
         await manager.load("b")
-        first, second = manager._roster.residents
+        first, second = manager._residency.residents
         assert first.child is not None
 
         async def refuse(_limit_s: float = 0) -> bool:
@@ -152,6 +152,6 @@ async def test_a_failure_to_end_one_is_told_after_the_others_have_left(
         own = first.child.stop
         monkeypatch.setattr(first.child, "stop", refuse)
         with pytest.raises(OSError, match="for a test"):
-            await manager._leaver.evict([first.key, second.key], "for a test")
-        assert second not in manager._roster.residents
+            await manager._evictor.evict([first.key, second.key], "for a test")
+        assert second not in manager._residency.residents
         monkeypatch.setattr(first.child, "stop", own)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.hardware.psi import Probe, Reading
+from models.hardware.psi import PressureProbe, PressureReading
 from tests.models.managed import Clock, kinds, managed, states
 
 
@@ -14,40 +14,40 @@ def test_the_own_cgroup_is_read_before_the_machine_and_absence_is_normal(tmp_pat
     own, file, machine = tmp_path / "fs/a/b", tmp_path / "self", tmp_path / "machine"
     own.mkdir(parents=True)
     file.write_text("12:memory:/x\n0::/a/b\n")
-    assert Probe(tmp_path / "fs", file, machine)() is None
+    assert PressureProbe(tmp_path / "fs", file, machine)() is None
     machine.write_text(psi(7))
-    assert Probe(tmp_path / "fs", file, machine)() == Reading(7.0)
+    assert PressureProbe(tmp_path / "fs", file, machine)() == PressureReading(7.0)
     (own / "memory.pressure").write_text(psi(31.5))
     (own / "memory.events").write_text("low 0\nhigh 4\nmax 9\noom 0\n")
-    assert Probe(tmp_path / "fs", file, machine)() == Reading(31.5, throttled=4)
+    assert PressureProbe(tmp_path / "fs", file, machine)() == PressureReading(31.5, throttled=4)
     (own / "memory.pressure").write_text("nonsense")
-    assert Probe(tmp_path / "fs", file, machine)() == Reading(7.0, throttled=4)
+    assert PressureProbe(tmp_path / "fs", file, machine)() == PressureReading(7.0, throttled=4)
     machine.unlink()
-    assert Probe(tmp_path / "fs", file, machine).source is None
+    assert PressureProbe(tmp_path / "fs", file, machine).source is None
 
 
 async def test_idle_models_leave_one_after_another_until_memory_is_no_longer_short(home: Path) -> None:
-    clock, now = Clock(), [Reading(0.0)]
+    clock, now = Clock(), [PressureReading(0.0)]
     async with managed(home, pressure=lambda: now[0], clock=clock) as manager:
         async with manager.lease("c"):
             await manager.load("a")
             clock.now += 5
             await manager.load("b")
-            now[0] = Reading(40.0)
+            now[0] = PressureReading(40.0)
             await manager.ease()
             assert states(manager) | {"a": "installed", "b": "loaded", "c": "loaded"} == states(manager)
             await manager.ease()
             assert states(manager)["b"] == "loaded", "the first step gets time to show its effect"
-            now[0], clock.now = Reading(10.0), clock.now + 11
+            now[0], clock.now = PressureReading(10.0), clock.now + 11
             await manager.ease()
             assert states(manager)["b"] == "installed", "it is still short until it is calm"
             clock.now += 11
             await manager.ease()
             assert states(manager)["c"] == "loaded", "one in use never leaves"
-        now[0] = Reading(1.0)
+        now[0] = PressureReading(1.0)
         await manager.ease()
         clock.now += 11
-        now[0] = Reading(10.0)
+        now[0] = PressureReading(10.0)
         await manager.ease()
         assert states(manager)["c"] == "loaded"
         assert kinds(manager).count("pressure") == 2
@@ -55,13 +55,13 @@ async def test_idle_models_leave_one_after_another_until_memory_is_no_longer_sho
 
 
 async def test_being_throttled_counts_as_short_and_no_reading_as_nothing(home: Path) -> None:
-    now: list[Reading | None] = [None]
+    now: list[PressureReading | None] = [None]
     async with managed(home, pressure=lambda: now[0]) as manager:
         await manager.load("a")
-        for reading in (None, Reading(0.0, throttled=3), Reading(0.0, throttled=3)):
+        for reading in (None, PressureReading(0.0, throttled=3), PressureReading(0.0, throttled=3)):
             now[0] = reading
             await manager.ease()
             assert states(manager)["a"] == "loaded"
-        now[0] = Reading(0.0, throttled=4)
+        now[0] = PressureReading(0.0, throttled=4)
         await manager.ease()
         assert states(manager)["a"] == "installed"

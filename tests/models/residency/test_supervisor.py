@@ -18,9 +18,9 @@ async def test_a_stalled_child_is_ended_while_the_watch_waits_for_an_answer(
     watchful = replace(FAST, watch_s=0.05, measure_s=0.1, cache_bytes=1 << 20)
     async with managed(home, watchful, clock=clock) as manager:
         await manager.load("a")
-        (resident,) = manager._roster.residents
+        (resident,) = manager._residency.residents
         assert resident.child is not None
-        await manager._leaver.evict([f"{resident.key}/cache"], "for a test")
+        await manager._evictor.evict([f"{resident.key}/cache"], "for a test")
         monkeypatch.setattr(eviction, "_TRIM_S", 60.0)
         os.kill(resident.child.pid, signal.SIGSTOP)
         clock.now += 1

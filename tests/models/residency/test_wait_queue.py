@@ -141,7 +141,7 @@ async def test_the_loser_of_memory_is_named_with_the_reason_and_for_whom(home: P
 
 async def test_memory_that_a_process_has_given_back_wakes_who_waits_for_it(home: Path) -> None:
     async with managed(home, replace(FAST, measure_s=1e9)) as manager, manager.lease("a"):
-        (resident,) = manager._roster.residents
+        (resident,) = manager._residency.residents
         manager.budget_bytes = manager.report().used["ram"] + int(need(manager) * 1.5)
         resident.grown = {"ram": need(manager)}
         waiting = asyncio.create_task(manager.load("b"))
@@ -154,7 +154,7 @@ async def test_who_waits_is_woken_when_a_child_that_was_too_busy_to_give_back_ma
     clock = Clock()
     caching = replace(FAST, measure_s=1e9, watch_s=0.05, cache_bytes=256 << 20)
     async with managed(home, caching, clock=clock) as manager, manager.lease("a"):
-        (resident,) = manager._roster.residents
+        (resident,) = manager._residency.residents
         resident.trims_again_at = clock.now + 30
         manager.budget_bytes = manager.report().used["ram"] + (1 << 20)
         waiting = asyncio.create_task(manager.load("b"))

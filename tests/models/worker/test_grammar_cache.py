@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.errors import InvalidPrompt
-from models.worker.grammar_cache import Guides
+from models.worker.grammar_cache import GrammarCache
 
 
 class NoTokens:
@@ -24,10 +24,10 @@ class NoTokens:
 def test_what_reading_does_not_foresee_is_its_callers_error() -> None:
     unforeseen = cast(str, 5)
     with pytest.raises(InvalidPrompt, match="TypeError"):
-        Guides(NoTokens()).guide(unforeseen, None)
+        GrammarCache(NoTokens()).guide(unforeseen, None)
 
 
 def test_what_is_said_of_a_long_schema_is_short() -> None:
     with pytest.raises(InvalidPrompt) as raised:
-        Guides(NoTokens()).guide(None, '{"type": "' + "x" * 100_000 + '"}')
+        GrammarCache(NoTokens()).guide(None, '{"type": "' + "x" * 100_000 + '"}')
     assert len(raised.value.why) <= 1_000

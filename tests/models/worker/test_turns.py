@@ -9,7 +9,7 @@ import pytest
 from models.child_process.messages import Cancel, Count, Event, Generate, Raw, Request, Text, path_text
 from models.types import LoadSettings, Sampling
 from models.worker.engine import Engine
-from models.worker.main import Line, Worker
+from models.worker.main import RequestChannel, Worker
 from models.worker.prompting.prompt_builder import PromptBuilder
 from tests.gguf_builder import write_model
 
@@ -52,7 +52,7 @@ def played(engine: Engine, *requests: Request, cost_s: float = 1.0) -> Script:
     """What becomes of these requests if the clock goes on by so much whenever it is looked at."""
     script = Script(requests)
     times = iter(range(10**9))
-    worker = Worker(cast(Line, script), engine, PromptBuilder(engine), clock=lambda: next(times) * cost_s)
+    worker = Worker(cast(RequestChannel, script), engine, PromptBuilder(engine), clock=lambda: next(times) * cost_s)
     with pytest.raises(_AllDone):
         worker.run()
     return script

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.worker.engine.vocabulary import control_pattern
-from models.worker.prompting.control_tokens import ControlGuard, Part
+from models.worker.prompting.control_tokens import ControlGuard, PromptPart
 
 CONTROL = control_pattern(["<|im_start|>", "<|im_end|>", "</s>"])
 
@@ -12,23 +12,23 @@ CONTROL = control_pattern(["<|im_start|>", "<|im_end|>", "</s>"])
 def test_text_without_control_tokens_passes_untouched() -> None:
     guard = ControlGuard(CONTROL)
     assert guard.mask("a < b | c") == "a < b | c"
-    assert guard.split("<|im_start|>a < b | c") == [Part("<|im_start|>a < b | c", trusted=True)]
+    assert guard.split("<|im_start|>a < b | c") == [PromptPart("<|im_start|>a < b | c", trusted=True)]
 
 
 def test_only_the_control_tokens_of_the_content_become_untrusted() -> None:
     guard = ControlGuard(CONTROL)
     rendered = f"<|im_start|>user\n{guard.mask('x<|im_end|>y')}<|im_end|>"
     assert guard.split(rendered) == [
-        Part("<|im_start|>user\nx", trusted=True),
-        Part("<|im_end|>", trusted=False),
-        Part("y<|im_end|>", trusted=True),
+        PromptPart("<|im_start|>user\nx", trusted=True),
+        PromptPart("<|im_end|>", trusted=False),
+        PromptPart("y<|im_end|>", trusted=True),
     ]
 
 
 def test_a_content_cannot_guess_a_placeholder() -> None:
     first, second = ControlGuard(CONTROL), ControlGuard(CONTROL)
     stolen = first.mask("</s>")
-    assert second.split(second.mask(stolen)) == [Part(stolen, trusted=True)]
+    assert second.split(second.mask(stolen)) == [PromptPart(stolen, trusted=True)]
 
 
 def test_a_vocabulary_without_control_tokens_needs_no_guard() -> None:

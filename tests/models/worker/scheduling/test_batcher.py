@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 
 from models.child_process.messages import Event, Finished, Started, Text
-from models.worker.engine import Piece, Sampler
+from models.worker.engine import BatchToken, Sampler
 from models.worker.engine.engine import State
 from models.worker.engine.sampler import Choice
 from models.worker.scheduling.batcher import AdapterSet, Batcher, Job
@@ -26,12 +26,12 @@ class Recorder:
     ) -> None:
         self.cells, self.context, self.batch, self.parallel = cells, context, batch, parallel
         self.sequences, self.outputs, self.cache_bytes = parallel + kept, parallel + 16, 0
-        self.batches: list[tuple[AdapterSet, list[Piece]]] = []
+        self.batches: list[tuple[AdapterSet, list[BatchToken]]] = []
         self.held: dict[int, list[tuple[int, int]]] = {}  # token and number of its cell
         self.applied: AdapterSet = ()
         self.decoded = 0
 
-    def decode(self, pieces: Sequence[Piece]) -> None:
+    def decode(self, pieces: Sequence[BatchToken]) -> None:
         assert sum(len(piece.tokens) for piece in pieces) <= self.batch
         assert sum(piece.wanted for piece in pieces) <= self.outputs
         for piece in pieces:
@@ -108,7 +108,7 @@ def run(batcher: Batcher) -> list[Event]:
     return events
 
 
-def size(pieces: Sequence[Piece]) -> int:
+def size(pieces: Sequence[BatchToken]) -> int:
     return sum(len(piece.tokens) for piece in pieces)
 
 

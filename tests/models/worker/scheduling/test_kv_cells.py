@@ -2,11 +2,11 @@
 
 from random import Random
 
-from models.worker.scheduling.kv_cells import Cells
+from models.worker.scheduling.kv_cells import KvCells
 
 
 def test_sharing_takes_no_cells_and_the_last_holder_frees_them() -> None:
-    cells = Cells(100, 3)
+    cells = KvCells(100, 3)
     cells.grow(0, 40)
     cells.share(0, 1, 30)
     cells.grow(1, 5)
@@ -20,7 +20,7 @@ def test_sharing_takes_no_cells_and_the_last_holder_frees_them() -> None:
 
 def test_any_growing_sharing_and_cutting_agrees_with_sets() -> None:
     random = Random(3)
-    cells, fresh = Cells(600, 5), iter(range(10**6))
+    cells, fresh = KvCells(600, 5), iter(range(10**6))
     held: list[list[int]] = [[] for _ in range(5)]
     for _ in range(2000):
         one, other = random.sample(range(5), 2)

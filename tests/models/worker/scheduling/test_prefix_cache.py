@@ -3,7 +3,7 @@
 import pytest
 
 from models.child_process.messages import Finished, Started
-from models.worker.engine import DecodeFailed, NoRoom, Piece
+from models.worker.engine import BatchToken, DecodeFailed, NoRoom
 from models.worker.engine.engine import State
 from models.worker.scheduling.batcher import AdapterSet, Batcher
 from tests.models.worker.scheduling.test_batcher import Recorder, ends, job, run, size, text_of
@@ -206,7 +206,7 @@ class Cramped(Recorder):
 
     room = 150
 
-    def decode(self, pieces: list[Piece]) -> None:  # type: ignore[override]
+    def decode(self, pieces: list[BatchToken]) -> None:  # type: ignore[override]
         if self.taken + size(pieces) > self.room:
             raise NoRoom("no cells")
         super().decode(pieces)

@@ -19,7 +19,7 @@ from appliance.cli.shared.output import amount
 from appliance.client import Client
 from appliance.client.unreachable import log_hint
 from appliance.config.loading import load
-from appliance.config.places import Places
+from appliance.config.places import MAX_SOCKET_PATH, Places
 from appliance.display.humanize import LIBRARY_AWAY, embedding_line
 from appliance.errors import ConfigError, DocentError
 from appliance.wire import Status
@@ -44,7 +44,6 @@ _LIBRARIES = (
 )
 _LITTLE_SPACE, _NO_SPACE = 5 << 30, 512 << 20
 _LITTLE_MEMORY = 2 << 30
-_MAX_SOCKET_BYTES = 107
 _FEW_WATCHES = 8192
 _OCR_OFF_HINT = (
     'unless that is meant: set ocr = "auto" in [ingest] (or unset DOCENT_INGEST_OCR), restart the service, then'
@@ -222,8 +221,8 @@ def home(places: Places) -> Finding:
 def socket_path(places: Places) -> Finding:
     """The socket's path is short enough for Linux."""
     length = len(os.fsencode(places.socket))
-    if length > _MAX_SOCKET_BYTES:
-        detail = f"{places.socket} has {length} bytes; Linux allows {_MAX_SOCKET_BYTES}"
+    if length > MAX_SOCKET_PATH:
+        detail = f"{places.socket} has {length} bytes; Linux allows {MAX_SOCKET_PATH}"
         return Finding("socket", "error", detail, "set a shorter DOCENT_HOME, or DOCENT_SOCKET")
     return Finding("socket", "ok", str(places.socket))
 

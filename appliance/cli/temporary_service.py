@@ -19,10 +19,9 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from appliance.client import Client
-from appliance.config.places import Places, find_places
+from appliance.config.places import MAX_SOCKET_PATH, Places, find_places
 from appliance.errors import DocentError
 
-_MAX_SOCKET_BYTES = 107
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _LOG_LINES = 30
@@ -99,7 +98,7 @@ class TemporaryService:
 def temporary_home(interrupts: Interrupts, *, keep: bool) -> Iterator[Path]:
     """A new folder whose socket's path is short enough; removed afterwards unless `keep`."""
     home = Path(tempfile.mkdtemp(prefix="docent-demo-"))
-    if len(os.fsencode(home / "docent.sock")) > _MAX_SOCKET_BYTES:
+    if len(os.fsencode(home / "docent.sock")) > MAX_SOCKET_PATH:
         home.rmdir()
         home = Path(tempfile.mkdtemp(prefix="docent-demo-", dir="/tmp"))
     try:

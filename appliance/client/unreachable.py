@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx2
 
-from appliance.config.places import SYSTEM_RUNTIME
+from appliance.config.places import MAX_SOCKET_PATH, SYSTEM_RUNTIME
 from appliance.errors import ServiceUnreachable
 
 _UNIT_FOLDERS = [Path(root) / "systemd" / "system" for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")]
@@ -26,9 +26,11 @@ def _under_systemd(socket: Path) -> bool:
 def unreachable(socket: Path, error: Exception) -> ServiceUnreachable:
     """Why the socket does not answer, in words of what to do."""
     what = f"talking to the service on {socket}"
-    if len(str(socket).encode()) > 107:
+    if len(str(socket).encode()) > MAX_SOCKET_PATH:
         return ServiceUnreachable(
-            what, "the path is longer than the 107 bytes that Linux allows for a socket", "set a shorter DOCENT_HOME"
+            what,
+            f"the path is longer than the {MAX_SOCKET_PATH} bytes that Linux allows for a socket",
+            "set a shorter DOCENT_HOME",
         )
     if isinstance(error, httpx2.ConnectError):
         return _cannot_connect(socket, what)

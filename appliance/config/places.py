@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+MAX_SOCKET_PATH = 107
+"""Bytes that Linux allows for the path of a Unix socket, the closing zero excluded."""
 SYSTEM_STATE = Path("/var/lib/docent")
 SYSTEM_RUNTIME = Path("/run/docent")
 SYSTEM_CONFIG = Path("/etc/docent/docent.toml")

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from appliance.config.places import MAX_SOCKET_PATH
+
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _RESERVED_NAMES = ("docent", "extractive", "all-MiniLM-L6-v2")
-_LONGEST_SOCKET = 107
 
 
 def names(value: object) -> object:
@@ -75,8 +76,8 @@ class ProviderSettings(BaseModel):
             raise ValueError(f"it needs socket or url, {'not both' if self.socket else 'and has neither'}")
         if self.socket and not Path(self.socket).is_absolute():
             raise ValueError("socket must be an absolute path")
-        if self.socket and len(os.fsencode(self.socket)) > _LONGEST_SOCKET:
-            raise ValueError(f"socket is longer than the {_LONGEST_SOCKET} bytes that the kernel takes")
+        if self.socket and len(os.fsencode(self.socket)) > MAX_SOCKET_PATH:
+            raise ValueError(f"socket is longer than the {MAX_SOCKET_PATH} bytes that the kernel takes")
         if self.url:
             _check_url(self.url)
         return self

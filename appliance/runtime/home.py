@@ -12,11 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.config.places import Places
+from appliance.config.places import MAX_SOCKET_PATH, Places
 from appliance.errors import AlreadyRunning, ConfigError, DocentError, StoreFull
-
-MAX_SOCKET_PATH = 107
-"""Bytes that Linux allows for a Unix socket's path, the closing zero excluded."""
 
 SOCKET_MODE = 0o660
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

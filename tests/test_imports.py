@@ -1,12 +1,13 @@
-"""The one-way imports of the house, checked on the source itself."""
+"""The one-way imports of the house, checked on the source itself. docs/architecture.md draws the same floors."""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.house import Floors, House, imported
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("appliance", "ingest", "models", "tui")
@@ -17,7 +18,7 @@ ALLOWED = {
     "appliance": {"appliance", "ingest", "models"},
     "tui": {"tui", "appliance"},
 }
-FLOORS: dict[str, tuple[set[str], ...]] = {
+FLOORS: Floors = {
     "ingest": (
         {"types", "errors", "malloc"},
         {"sandbox", "watching", "layout"},
@@ -75,11 +76,18 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"main"},
         {"dry_run"},
     ),
+    "tui": (
+        {"messages"},
+        {"widgets", "state", "feed"},
+        {"screens"},
+        {"app"},
+        {"__main__"},
+    ),
 }
 """Of a folder, its files and folders from the lowest floor up. A new name is a decision: where does it stand?"""
 
 OFF_THE_FLOORS = {"models/builtin/make.py": "builds the embedding model that is delivered; run by hand, with torch"}
-"""Files that are not part of the program, and why."""
+"""Files that are no part of the program, and why."""
 
 MOST_NAMES = 20
 """What `ls` may show of one folder."""
@@ -92,12 +100,13 @@ ONE_IMPORTER = {
     "huggingface_hub": {"models/acquisition/hub.py"},
     "watchdog": {"ingest/watching/watcher.py"},
 }
-VALUES = {
-    "ingest.watching.ignored_names",
-    "ingest.chunking.sentences.sentence_lengths",
-    "ingest.errors", "ingest.malloc", "ingest.types", "ingest.watching.watcher.Changes", "models.errors", "models.residency.options", "models.types", "models.providers.interface", "models.embedding.manifest", "models.catalog",
-}  # fmt: skip
-"""What the appliance may use everywhere: errors, values and protocols; concrete classes only where they are made."""
+VALUES = (
+    "ingest.errors", "ingest.types", "models.errors", "models.types",
+    # six interfaces
+    "ingest.malloc", "ingest.chunking.sentences.sentence_lengths", "ingest.watching.ignored_names", "ingest.watching.watcher.Changes",
+    "models.residency.options", "models.providers.interface", "models.catalog.catalog.ModelSpec", "models.catalog.catalog.Problem",
+)  # fmt: skip
+"""What the appliance may use everywhere: errors, values, interfaces; concrete classes only where they are made."""
 
 COMPOSITION = {
     "appliance/service.py",
@@ -109,113 +118,98 @@ COMPOSITION = {
 }  # fmt: skip
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+HOUSE = House(ROOT, PACKAGES, OFF_THE_FLOORS)
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
-    """Every module that a file imports anywhere in it, except for type checking only."""
-    skipped = {id(child) for node in ast.walk(tree) if _is_typing_block(node) for child in ast.walk(node)}
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _is_typing_block(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-FILES = dict(sources())
-
-
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", HOUSE.files)
 def test_a_package_imports_only_what_the_house_allows(path: str) -> None:
     package = path.split("/")[0]
-    ours = {name for name in imported(FILES[path]) if name.split(".")[0] in PACKAGES}
+    ours = HOUSE.ours(path)
     assert {name.split(".")[0] for name in ours} <= ALLOWED[package]
     if package == "tui":
         outside = {name for name in ours if not name.startswith("tui")}
-        assert all(
-            name.startswith(("appliance.client", "appliance.display", "appliance.wire")) or name == "appliance"
-            for name in outside
-        )
-
-
-def rooms_of(folder: str) -> set[str]:
-    """The files and folders of a folder that hold code, files without their ending."""
-    found = {path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__"}
-    return found | {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
-
-
-def floor_of(folder: str, name: str) -> int:
-    return next(number for number, names in enumerate(FLOORS[folder]) if name in names)
+        doors = ("appliance.client", "appliance.display", "appliance.wire")
+        assert all(name.startswith(doors) or name == "appliance" for name in outside)
 
 
 @pytest.mark.parametrize("folder", FLOORS)
 def test_every_file_and_folder_stands_on_one_floor(folder: str) -> None:
-    named = [name for names in FLOORS[folder] for name in names]
-    assert sorted(named) == sorted(rooms_of(folder))
+    assert HOUSE.misplaced(folder, FLOORS) == []
 
 
 @pytest.mark.parametrize("folder", FLOORS)
 def test_imports_between_rooms_go_to_a_lower_floor(folder: str) -> None:
-    wrong = [
-        f"{path} imports {name}"
-        for path, tree in FILES.items()
-        if path.startswith(f"{folder}/") and path not in OFF_THE_FLOORS
-        for name in imported(tree)
-        if name.startswith(folder.replace("/", ".") + ".") and not is_downward(folder, path, name)
-    ]
-    assert not wrong
+    assert HOUSE.upward(folder, FLOORS) == []
 
 
-def is_downward(folder: str, path: str, name: str) -> bool:
-    """Whether an import within a folder stays in its room or goes down; what names no room is checked elsewhere."""
-    here = path.removeprefix(f"{folder}/").split("/")[0].removesuffix(".py")
-    there = name.removeprefix(folder.replace("/", ".") + ".").split(".")[0]
-    if here in ("__init__", there) or there not in rooms_of(folder):
-        return True
-    return floor_of(folder, there) < floor_of(folder, here)
-
-
-def folders() -> list[str]:
-    """Every folder that holds code of the program."""
-    return sorted({path.rpartition("/")[0] for path in FILES if path not in OFF_THE_FLOORS})
-
-
-@pytest.mark.parametrize("folder", folders())
+@pytest.mark.parametrize("folder", HOUSE.folders)
 def test_no_folder_shows_more_names_than_one_can_take_in(folder: str) -> None:
-    shown = [path.name for path in (ROOT / folder).iterdir() if path.name != "__pycache__"]
-    assert len(shown) <= MOST_NAMES
+    assert HOUSE.crowded(folder, MOST_NAMES) == []
 
 
-def test_an_init_is_a_docstring_or_hands_on_names_of_its_own_room() -> None:
-    wrong = [
-        f"{path} imports {name}"
-        for path, tree in FILES.items()
-        if path.endswith("/__init__.py")
-        for name in imported(tree)
-        if name.split(".")[0] in PACKAGES and not name.startswith(path.removesuffix("__init__.py").replace("/", "."))
+@pytest.mark.parametrize("folder", HOUSE.folders)
+def test_a_folder_that_holds_code_says_what_it_is_for(folder: str) -> None:
+    init = ROOT / folder / "__init__.py"
+    assert init.exists(), "without it the folder is missing from the wheel"
+    assert ast.get_docstring(HOUSE.files[f"{folder}/__init__.py"])
+
+
+def test_an_init_hands_on_names_of_its_own_room_only() -> None:
+    assert HOUSE.reexported() == []
+
+
+def test_nothing_imports_the_worker_which_is_a_program_of_its_own() -> None:
+    outside = {path: HOUSE.ours(path) for path in HOUSE.files if not path.startswith("models/worker/")}
+    assert [(path, name) for path, names in outside.items() for name in names if name.startswith("models.worker")] == []
+
+
+@pytest.fixture
+def small_house(tmp_path: Path) -> House:
+    """Two rooms; the upper one may import the lower."""
+    for name, code in {"cellar/coal.py": "", "attic/box.py": "from house.cellar import coal\n"}.items():
+        path = tmp_path / "house" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(code)
+        (path.parent / "__init__.py").write_text("")
+    (tmp_path / "house" / "__init__.py").write_text("")
+    return House(tmp_path, ("house",))
+
+
+SMALL: Floors = {"house": ({"cellar"}, {"attic"})}
+
+
+def test_a_sound_house_has_no_offences(small_house: House) -> None:
+    assert small_house.misplaced("house", SMALL) + small_house.upward("house", SMALL) + small_house.reexported() == []
+
+
+def test_an_upward_import_is_an_offence(small_house: House) -> None:
+    (small_house.root / "house/cellar/coal.py").write_text("from house.attic.box import lid\n")
+    assert small_house.upward("house", SMALL) == [
+        "house/cellar/coal.py imports house.attic.box.lid, which is not on a lower floor"
     ]
-    assert not wrong
 
 
-@pytest.mark.parametrize("folder", folders())
-def test_a_folder_that_holds_code_is_a_package(folder: str) -> None:
-    assert (ROOT / folder / "__init__.py").exists(), "without it the folder is missing from the wheel"
+def test_an_unnamed_file_is_an_offence(small_house: House) -> None:
+    (small_house.root / "house/shed.py").touch()
+    assert small_house.misplaced("house", SMALL) == ["house/shed stands on no floor"]
+
+
+def test_one_name_too_many_is_an_offence(small_house: House) -> None:
+    for number in range(MOST_NAMES):  # beside the __init__
+        (small_house.root / f"house/attic/{number}.py").touch()
+    assert small_house.crowded("house/attic", MOST_NAMES) == [f"house/attic shows {MOST_NAMES + 2} names"]
+
+
+def test_an_init_that_hands_on_foreign_names_is_an_offence(small_house: House) -> None:
+    (small_house.root / "house/cellar/__init__.py").write_text("from house.attic import box\n")
+    assert small_house.reexported() == ["house/cellar/__init__.py imports house.attic.box"]
 
 
 @pytest.mark.parametrize("library", ONE_IMPORTER)
 def test_each_heavy_library_has_one_importer(library: str) -> None:
-    users = {path for path, tree in FILES.items() if any(name.split(".")[0] == library for name in imported(tree))}
+    users = {
+        path for path, tree in HOUSE.files.items() if any(name.split(".")[0] == library for name in imported(tree))
+    }
     allowed = ONE_IMPORTER[library]
     assert all(path in allowed or any(path.startswith(f"{folder}/") for folder in allowed) for path in users), users
 
@@ -223,9 +217,9 @@ def test_each_heavy_library_has_one_importer(library: str) -> None:
 def test_concrete_classes_of_models_and_ingest_are_made_in_the_composition_root_alone() -> None:
     offenders = {
         (path, name)
-        for path, tree in FILES.items()
+        for path in HOUSE.files
         if path.startswith("appliance/") and path not in COMPOSITION
-        for name in imported(tree)
+        for name in HOUSE.ours(path)
         if name.split(".")[0] in ("models", "ingest")
         and not any(name == value or name.startswith(value + ".") for value in VALUES)
     }  # fmt: skip
@@ -233,15 +227,9 @@ def test_concrete_classes_of_models_and_ingest_are_made_in_the_composition_root_
 
 
 def test_wire_imports_nothing_of_ours_but_itself() -> None:
-    trees = [tree for path, tree in FILES.items() if path.startswith("appliance/wire/")]
-    assert trees
-    ours = {name for tree in trees for name in imported(tree) if name.split(".")[0] in PACKAGES}
-    assert all(name.startswith("appliance.wire.") for name in ours)
-
-
-def test_openais_shapes_import_nothing_of_ours_but_wire() -> None:
-    ours = {name for name in imported(FILES["appliance/wire/openai.py"]) if name.split(".")[0] in PACKAGES}
-    assert all(name.startswith("appliance.wire.") for name in ours)
+    paths = [path for path in HOUSE.files if path.startswith("appliance/wire/")]
+    assert paths
+    assert all(name.startswith("appliance.wire.") for path in paths for name in HOUSE.ours(path))
 
 
 @pytest.mark.parametrize("code", ["import appliance.client", "import appliance.cli.app"])

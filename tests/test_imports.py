@@ -1,6 +1,7 @@
 """The one-way imports of the house, checked on the source itself. docs/architecture.md draws the same floors."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,15 @@ def test_an_init_hands_on_names_of_its_own_room_only() -> None:
 def test_nothing_imports_the_worker_which_is_a_program_of_its_own() -> None:
     outside = {path: HOUSE.ours(path) for path in HOUSE.files if not path.startswith("models/worker/")}
     assert [(path, name) for path, names in outside.items() for name in names if name.startswith("models.worker")] == []
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_the_architecture_page_draws_these_floors(folder: str) -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.partition(f"### {folder}/\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", table, re.MULTILINE)
+    drawn = {int(floor): set(re.findall(r"`(\w+)`", names)) for floor, names in rows}
+    assert drawn == dict(enumerate(FLOORS[folder]))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -31,11 +32,12 @@ from appliance.config.model_options import model_defaults, unknown_models
 from appliance.config.places import Places
 from appliance.config.provider_specs import provider_specs, unknown_fallbacks
 from appliance.config.settings import Settings
+from appliance.embedding.background_embedder import BackgroundEmbedder
 from appliance.embedding.loaded_models import EmbeddingModels
-from appliance.embedding.model_reader import BackgroundEmbedder, MakeReader, ModelReader
 from appliance.embedding.question_priority import Hold, QuestionsFirst
 from appliance.embedding.switch import EmbeddingSwitch
 from appliance.errors import ConfigError, DocentError
+from appliance.library.attempt import OpenDocument
 from appliance.library.collection_rights import CollectionRights
 from appliance.library.folder import Library
 from appliance.library.intake import Intake, Publish
@@ -50,10 +52,11 @@ from appliance.runtime.sd_notify import notify
 from appliance.store import Store
 from appliance.store.rows import DocumentRow
 from appliance.wire import Event
-from ingest.chunking.chunker import ChunkLimits, embedded_text
+from ingest.chunking.chunker import embedded_text
 from ingest.ocr.recogniser import Ocr, OcrSettings
+from ingest.parsing.opened_file import open_file
 from ingest.parsing.page_drawer import PageDrawer
-from ingest.reader import DocumentReader
+from ingest.reader import DocumentReading, ReadingOptions
 from ingest.sandbox.limits import Limits
 from ingest.types import Chunk
 from ingest.watching.watcher import Watcher
@@ -241,7 +244,7 @@ def _assemble(
     intake = Intake(
         library,
         store,
-        ModelReader(embedding.models, embedding.gate, embedding.hold, _make_reader(library.root, settings)),
+        _document_opener(library.root, embedding, settings),
         _publisher(events, pace),
         _reading_group(places.library),
     )
@@ -273,16 +276,20 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _make_reader(root: bytes, settings: Settings) -> MakeReader:
-    limits, ocr = _limits(settings), _ocr(settings)
+def _document_opener(root: bytes, embedding: _Embedding, settings: Settings) -> OpenDocument:
+    """Opens files to be read for the embedding model that is current when each is opened."""
+    ingest = settings.ingest
+    options = ReadingOptions(_limits(settings), ingest.chunk_tokens, ingest.batch_chunks, _ocr(settings))
 
-    def make(embedder: BackgroundEmbedder) -> tuple[DocumentReader, str]:
-        longest = embedder.max_tokens
-        chunks = ChunkLimits(min(settings.ingest.chunk_tokens, longest), longest)
-        reader = DocumentReader(root, embedder, limits, chunks, settings.ingest.batch_chunks, ocr)
-        return reader, f"{chunks.target_tokens}:{chunks.max_tokens}"
+    @contextmanager
+    def open_document(path: bytes, stop: threading.Event) -> Iterator[DocumentReading]:
+        # The model stays leased as long as the file is open. If the store wants another model's vectors by then, it
+        # takes none of this one's: the reading names its model.
+        with embedding.models.lease() as model, open_file(path, beneath=root) as file:
+            embedder = BackgroundEmbedder(model, embedding.gate, embedding.hold)
+            yield DocumentReading(file, embedder, options, stop)
 
-    return make
+    return open_document
 
 
 def _follow_switch(embedding: _Embedding, intake: Intake, models: ModelDesk) -> None:

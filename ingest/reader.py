@@ -1,76 +1,85 @@
-"""One file of the library, read into one sink: the ways of `identity`, `sandbox` and `pipeline` joined.
+"""Reads one opened file into one sink: joins `parsing.opened_file`, `parsing.extraction` and `pipeline`.
 
-The hash is known before a parser is started, so that a file whose content was read already costs no process.
+The hash is known before a parser starts, so a file whose content has been read before costs no process.
 """
 
+from dataclasses import dataclass
 from threading import Event
+from typing import Protocol
 
 from ingest import pipeline
 from ingest.chunking.chunker import ChunkLimits
 from ingest.ocr.recogniser import Ocr
 from ingest.parsing.extraction import open_extraction
-from ingest.parsing.opened_file import OpenedFile, open_file
+from ingest.parsing.opened_file import OpenedFile
 from ingest.sandbox.limits import Limits
 from ingest.types import Embedder, FileIdentity, Sink
 
 
-class DocumentReader:
-    """Opens files below one folder for reading."""
+class IdentifiedEmbedder(Embedder, Protocol):
+    """An embedding model that says which one it is."""
 
-    def __init__(
-        self,
-        root: bytes,
-        embedder: Embedder,
-        limits: Limits,
-        chunks: ChunkLimits,
-        batch_chunks: int,
-        ocr: Ocr | None = None,
-    ) -> None:
-        self._root = root
+    @property
+    def identity(self) -> str:
+        """Differs between any two models that give a text different vectors."""
+
+    @property
+    def tokenizer_id(self) -> str:
+        """Differs between any two models that split a text into different tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How files are read; `chunk_tokens` is the length that chunks aim at, at most the model's longest input."""
+
+    limits: Limits
+    chunk_tokens: int
+    batch_chunks: int
+    ocr: Ocr | None = None
+
+
+class DocumentReading:
+    """One opened file, read with one embedding model. The file stays the caller's to close."""
+
+    def __init__(self, file: OpenedFile, embedder: IdentifiedEmbedder, options: ReadingOptions, stop: Event) -> None:
+        """Setting `stop` ends `sha256` and `read_into` with `Stopped`."""
+        self._file = file
         self._embedder = embedder
-        self._limits = limits
-        self._chunks = chunks
-        self._batch_chunks = batch_chunks
-        self._ocr = ocr
+        self._options = options
+        self._stop = stop
+        longest = embedder.max_tokens
+        self._chunks = ChunkLimits(min(options.chunk_tokens, longest), longest)
 
-    def open(self, path: bytes, stop: Event) -> "Reading":
-        """Open `path`, relative to the folder; raises Unreadable, UnsupportedType."""
-        return Reading(self, open_file(path, beneath=self._root), stop)
+    @property
+    def identity(self) -> FileIdentity:
+        """The file's identity when it was opened."""
+        return self._file.identity
 
-    def read(self, file: OpenedFile, sink: Sink, stop: Event) -> None:
-        """Bring the file into the sink; raises as `pipeline.run` and `open_extraction` do."""
-        with open_extraction(file, self._limits, stop=stop, ocr=self._ocr) as extraction:
+    @property
+    def embedder_identity(self) -> str:
+        """Which embedding model makes the vectors."""
+        return self._embedder.identity
+
+    @property
+    def chunking(self) -> str:
+        """What the chunks depend on besides the content; see `RevisionKey`."""
+        return f"{self._embedder.tokenizer_id}:{self._chunks.target_tokens}:{self._chunks.max_tokens}"
+
+    def sha256(self) -> str:
+        """Hash of the content; raises Unreadable, FileChanged, Stopped."""
+        return self._file.sha256(self._stop)
+
+    def read_into(self, sink: Sink) -> None:
+        """Extract, chunk, embed and commit, resuming after the sink's progress; the revision is complete on return.
+
+        Raises as `pipeline.run` and `open_extraction` do.
+        """
+        with open_extraction(self._file, self._options.limits, stop=self._stop, ocr=self._options.ocr) as extraction:
             pipeline.run(
                 extraction,
                 embedder=self._embedder,
                 sink=sink,
                 limits=self._chunks,
-                batch_chunks=self._batch_chunks,
-                stop=stop,
+                batch_chunks=self._options.batch_chunks,
+                stop=self._stop,
             )
-
-
-class Reading:
-    """One opened file; close it."""
-
-    def __init__(self, reader: DocumentReader, file: OpenedFile, stop: Event) -> None:
-        self._reader = reader
-        self._file = file
-        self._stop = stop
-
-    @property
-    def identity(self) -> FileIdentity:
-        """The file's, when it was opened."""
-        return self._file.identity
-
-    def sha256(self) -> str:
-        """Hash of its content; raises Unreadable, FileChanged, Stopped."""
-        return self._file.sha256(self._stop)
-
-    def run(self, sink: Sink) -> None:
-        """Bring it into the sink, resuming after the sink's progress."""
-        self._reader.read(self._file, sink, self._stop)
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        self._file.close()

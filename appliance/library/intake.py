@@ -21,7 +21,7 @@ from typing import Protocol
 
 from appliance.display.path_names import display_name, shell_quote
 from appliance.errors import LibraryAway, StoreError, UnknownDocument
-from appliance.library.attempt import Reader, Surroundings
+from appliance.library.attempt import OpenDocument, Surroundings
 from appliance.library.folder import Library
 from appliance.library.presence import Presence
 from appliance.library.workers import Workers
@@ -55,7 +55,7 @@ class Intake:
         self,
         library: Library,
         store: Store,
-        reader: Reader,
+        open_document: OpenDocument,
         publish: Publish,
         group: str,
         clock: Callable[[], float] = time.time,
@@ -74,8 +74,8 @@ class Intake:
         self._followed = 0  # returns of the library after which all of it was looked at; guarded by _lock
         self._watch: FolderWatch | None = None
         self._stopping = threading.Event()
-        around = Surroundings(self._tell, self._mend, self.there, clock)
-        self.workers = Workers(store, reader, around, first=self._look_at_owed)
+        around = Surroundings(self._report, self._permission_hint, self.there, clock)
+        self.workers = Workers(store, open_document, around, first=self._look_at_owed)
 
     def watch(self, watch: FolderWatch) -> None:
         """Take the reports of this watch, whose callback is `changed`; before `start`."""
@@ -274,7 +274,7 @@ class Intake:
     def queued(self, documents: list[str]) -> None:
         """The store has queued these documents, to be read again."""
         for document_id in documents:
-            self._tell(document_id)
+            self._report(document_id)
         self.workers.wake()
 
     def _there(self, path: bytes, identity: FileIdentity) -> list[tuple[bytes, FileIdentity]]:
@@ -311,7 +311,7 @@ class Intake:
         if row.state != "indexed":
             # a worker may have looked for it under its old name, or be about to: what comes of that is outdated now
             self._queue([(new, identity)])
-        self._tell(row.id)
+        self._report(row.id)
 
     def _gone(self, path: bytes) -> None:
         if not self.there():
@@ -335,7 +335,7 @@ class Intake:
         self._store.remove(row.id)
         self._publish(row.id, None)
 
-    def _tell(self, document: str, recognised: int = 0) -> None:
+    def _report(self, document: str, recognised: int = 0) -> None:
         try:
             row = self._store.get(document)
         except UnknownDocument:
@@ -343,7 +343,7 @@ class Intake:
         else:
             self._publish(document, replace(row, pages_recognised=max(row.pages_done, recognised)))
 
-    def _mend(self, path: bytes) -> str:
+    def _permission_hint(self, path: bytes) -> str:
         """The exact command that makes a file readable for the service."""
         name = shell_quote(self._library.absolute(path))
         if not self._group:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.errors import NotReady, StoreError
-from appliance.library.attempt import Attempt, Reader, Surroundings
+from appliance.library.attempt import Attempt, OpenDocument, Surroundings
 from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, after_endings
 from appliance.library.lanes import LANES, LONG_SECONDS, HeldDocument, Lane, may_take
 from appliance.store import Store
@@ -43,11 +43,16 @@ class Workers:
     """The reading threads; `start()`, then `stop()`. Every other method may be called from any thread."""
 
     def __init__(
-        self, store: Store, reader: Reader, around: Surroundings, *, first: Callable[[], None] = lambda: None
+        self,
+        store: Store,
+        open_document: OpenDocument,
+        around: Surroundings,
+        *,
+        first: Callable[[], None] = lambda: None,
     ) -> None:
         """`first()` is called before a document is taken, again after an error of the store."""
         self._store = store
-        self.reader = reader
+        self.open_document = open_document
         self._around = around
         self._first = first
         self._changed = threading.Condition()
@@ -167,15 +172,17 @@ class Workers:
         with self._changed:
             seen = self._generation
         self._release_due()
-        taken = self._take(lane) if self._around.there() else None
+        taken = self._take(lane) if self._around.library_there() else None
         if taken is None:
-            if lane is LANES[0] and self._around.there() and self._read_outdated():
+            if lane is LANES[0] and self._around.library_there() and self._read_outdated():
                 return
             self._wait(lane, seen)
             return
         row, stop = taken
         try:
-            Attempt(self._store, row, stop, self._around, lambda key: self._claim(row.id, key, stop)).run(self.reader)
+            Attempt(self._store, row, stop, self._around, lambda key: self._claim(row.id, key, stop)).run(
+                self.open_document
+            )
         finally:
             self._give_back(row.id)
 
@@ -190,7 +197,7 @@ class Workers:
                 "%d documents were read by an older version; they are read again and answer meanwhile", len(found)
             )
         for document in found:
-            self._around.tell(document)
+            self._around.report(document)
         return bool(found)
 
     def _release_due(self) -> None:
@@ -199,7 +206,7 @@ class Workers:
         due = self._store.next_due()
         if due is not None and (due <= now or due > now + 2 * DELAYS[-1]):
             for document in self._store.release(now, but=now + 2 * DELAYS[-1]):
-                self._around.tell(document)
+                self._around.report(document)
             self.wake()
 
     def _take(self, lane: Lane) -> tuple[DocumentRow, threading.Event] | None:
@@ -223,7 +230,7 @@ class Workers:
         longest = LONG_SECONDS / 2 if lane.is_express else _LONGEST_WAIT_SECONDS
         if due is not None:
             longest = min(longest, max(0.0, due - self._around.clock()))
-        if not self._around.there():
+        if not self._around.library_there():
             longest = _AWAY_SECONDS
         with self._changed:
             self._changed.wait_for(lambda: self._generation != seen or self._stopping.is_set(), longest)

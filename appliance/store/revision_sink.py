@@ -43,6 +43,12 @@ class RevisionSink:
         self._revision = revision
         self._ticket = ticket
         self._info: DocumentInfo | None = None  # not yet written
+        self._recognised = 0
+        self.commits = 0
+        """Transactions that added chunks to the revision through this sink."""
+        self.on_progress: Callable[[int], None] = lambda recognised: None
+        """Called by the thread that uses the sink, after `commit` and `copy_some` and when `announce` has news, with the
+        last page whose text was recognised."""
 
     def progress(self) -> Progress:
         """What is already committed of this revision."""
@@ -75,14 +81,21 @@ class RevisionSink:
 
         self._write_named(job)
         self._info = None
+        self.commits += 1
+        self.on_progress(self._recognised)
 
-    def announce(self, recognised: int) -> bool:
-        """Record now what `begin` was told, if that is still to be done; whether it was."""
-        if self._info is None:
-            return False
-        self._database.write(self._begin)
-        self._info = None
-        return True
+    def announce(self, recognised: int) -> None:
+        """Record now what `begin` was given, unless that is done, and report pages recognised up to this number.
+
+        Only what `begin` was given is written.
+        """
+        is_news = self._info is not None or recognised > self._recognised
+        self._recognised = recognised
+        if self._info is not None:
+            self._database.write(self._begin)
+            self._info = None
+        if is_news:
+            self.on_progress(recognised)
 
     def _begin(self, connection: apsw.Connection) -> None:
         if self._info is not None:
@@ -102,7 +115,10 @@ class RevisionSink:
             queue.progressed(connection, copied[0])
             return copied[1]
 
-        return self._write_named(job)
+        last = self._write_named(job)
+        self.commits += last is not None
+        self.on_progress(self._recognised)
+        return last
 
     def complete(self) -> None:
         """Make this revision the one that answers, and drop the one before it, in one transaction.

@@ -40,10 +40,12 @@ class TextReader:
     refusals: dict[bytes, list[IngestError]] = field(default_factory=dict)
     """Raised one after the other when a path is opened."""
 
-    def open(self, path: bytes, stop: threading.Event) -> "TextReading":
+    @contextmanager
+    def open(self, path: bytes, stop: threading.Event) -> Iterator["TextReading"]:
         if refusals := self.refusals.get(path):
             raise refusals.pop(0)
-        return TextReading(self, path, open_file(path, beneath=self.root), stop)
+        with open_file(path, beneath=self.root) as file:
+            yield TextReading(self, path, file, stop)
 
     def hold(self, path: bytes) -> threading.Event:
         """Let readings of a path wait after their first batch (if that does not fail) until the event is set."""
@@ -59,7 +61,7 @@ class TextReading:
     file: OpenedFile
     stop: threading.Event
 
-    embedder = EMBEDDER.identity
+    embedder_identity = EMBEDDER.identity
     chunking = "lines"
 
     @property
@@ -69,7 +71,7 @@ class TextReading:
     def sha256(self) -> str:
         return self.file.sha256(self.stop)
 
-    def run(self, sink: Sink) -> None:
+    def read_into(self, sink: Sink) -> None:
         self.reader.begun[self.path] += 1
         texts = self.file._read(1 << 20, 0).decode().splitlines()
         sink.begin(DocumentInfo(len(texts), "A title"))
@@ -89,9 +91,6 @@ class TextReading:
             if self.stop.is_set():
                 raise Stopped("reading", "the service is stopping")
 
-    def close(self) -> None:
-        self.file.close()
-
 
 class Driver:
     """The intake and what the test does to it."""
@@ -103,7 +102,7 @@ class Driver:
         self.now = 1_000_000.0
         library = Library(self.root)
         self.reader = TextReader(library.root)
-        self.intake = Intake(library, store, self.reader, lambda _id, _row: None, "", clock=lambda: self.now)
+        self.intake = Intake(library, store, self.reader.open, lambda _id, _row: None, "", clock=lambda: self.now)
 
     def write(self, path: str, *lines: str) -> None:
         """Write a file and report it."""

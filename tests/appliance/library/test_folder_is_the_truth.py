@@ -4,13 +4,18 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from appliance.display.path_names import display_name
 from appliance.errors import ApiError
+from appliance.library.attempt import DocumentReading, OpenDocument
 from appliance.store.rows import Trouble
+from ingest.types import Sink
 from tests.conftest import SAMPLES
 from tests.live import FAST, Live, live_service, short_home, wait_until
 from tests.mounts import Mounts
@@ -154,35 +159,36 @@ def test_a_full_rescan_finds_what_no_event_told() -> None:
 
 
 class _Counted:
-    """Opens files as the real reader does, and counts how often one is parsed."""
+    """Opens files as the service does, and counts how often one is parsed."""
 
-    def __init__(self, real: object) -> None:
+    def __init__(self, real: OpenDocument) -> None:
         self._real = real
         self.parsed = 0
 
-    def open(self, path: bytes, stop: object) -> object:
-        reading = self._real.open(path, stop)  # type: ignore[attr-defined]
-        run = reading.run
+    @contextmanager
+    def __call__(self, path: bytes, stop: Event) -> Iterator[DocumentReading]:
+        with self._real(path, stop) as reading:
+            read_into = reading.read_into
 
-        def counted(sink: object) -> None:
-            self.parsed += 1
-            run(sink)
+            def counted(sink: Sink) -> None:
+                self.parsed += 1
+                read_into(sink)
 
-        reading.run = counted
-        return reading
+            reading.read_into = counted  # type: ignore[method-assign]
+            yield reading
 
 
 def test_a_touch_of_a_broken_file_costs_no_parsing_and_a_retry_parses_it_again(live: Live) -> None:
     workers = live.context.intake.workers
-    reader = workers.reader = _Counted(workers.reader)  # type: ignore[assignment]
+    counted = workers.open_document = _Counted(workers.open_document)
     failed = live.drop("broken.pdf", POLICY[:400])
-    assert (failed.state, reader.parsed) == ("failed", 1)
+    assert (failed.state, counted.parsed) == ("failed", 1)
     os.utime(live.library / "broken.pdf", (1_000_000_000, 1_000_000_000))
     wait_until(lambda: (live.document("broken.pdf") or failed).modified.startswith("2001"), "the touch to be seen")
     assert live.wait_for("broken.pdf").reason == failed.reason
-    assert reader.parsed == 1
+    assert counted.parsed == 1
     live.client.retry(failed.id)
-    wait_until(lambda: reader.parsed == 2, "the retry to parse it")
+    wait_until(lambda: counted.parsed == 2, "the retry to parse it")
     assert live.wait_for("broken.pdf").reason == failed.reason
 
 
@@ -256,22 +262,18 @@ def test_a_disk_that_is_mounted_after_the_start_is_followed_though_most_was_dele
             assert not live.client.status().library_away
 
 
-class _Unforeseen:
-    """Opens files as the real reader does, but fails on one of them in a way that nobody foresaw."""
-
-    def __init__(self, real: object) -> None:
-        self._real = real
-
-    def open(self, path: bytes, stop: object) -> object:
-        reading = self._real.open(path, stop)  # type: ignore[attr-defined]
-        if path == b"odd.pdf":
-            reading.run = lambda sink: 1 / 0
-        return reading
-
-
-def test_a_failure_that_nobody_foresaw_costs_one_document(live: Live) -> None:
+def test_an_unexpected_failure_costs_one_document(live: Live) -> None:
     workers = live.context.intake.workers
-    workers.reader = _Unforeseen(workers.reader)  # type: ignore[assignment]
+    real = workers.open_document
+
+    @contextmanager
+    def open_document(path: bytes, stop: Event) -> Iterator[DocumentReading]:
+        with real(path, stop) as reading:
+            if path == b"odd.pdf":
+                reading.read_into = lambda sink: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+            yield reading
+
+    workers.open_document = open_document
     (live.library / "odd.pdf").write_bytes(POLICY)
     waits = wait_until(lambda: (d := live.document("odd.pdf")) and d.reason and d, "the failure to be told")
     assert (waits.state, waits.attempts) == ("pending", 1)
@@ -280,21 +282,16 @@ def test_a_failure_that_nobody_foresaw_costs_one_document(live: Live) -> None:
     assert live.drop("good.pdf", MANUAL).state == "indexed"
 
 
-class _Renamed:
-    """Opens files as the real reader does, just after somebody has renamed them."""
-
-    def __init__(self, real: object, root: Path) -> None:
-        self._real, self._root = real, root
-
-    def open(self, path: bytes, stop: object) -> object:
-        if path == b"old.pdf":
-            (self._root / "old.pdf").rename(self._root / "new.pdf")
-        return self._real.open(path, stop)  # type: ignore[attr-defined]
-
-
 def test_a_file_that_is_renamed_just_before_it_is_opened_is_read_all_the_same(live: Live) -> None:
     workers = live.context.intake.workers
-    workers.reader = _Renamed(workers.reader, live.library)  # type: ignore[assignment]
+    real = workers.open_document
+
+    def open_document(path: bytes, stop: Event) -> AbstractContextManager[DocumentReading]:
+        if path == b"old.pdf":
+            (live.library / "old.pdf").rename(live.library / "new.pdf")
+        return real(path, stop)
+
+    workers.open_document = open_document
     (live.library / "old.pdf").write_bytes(POLICY)
     assert live.wait_for("new.pdf", "indexed")
     assert live.document("old.pdf") is None

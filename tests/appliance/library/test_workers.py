@@ -184,10 +184,10 @@ def test_a_stop_or_a_full_disk_is_not_taken_for_the_documents_fault(
     driver = Driver(tmp_path, store)
     driver.write("a.pdf", *LINES)
     driver.reader.hindrances[b"a.pdf"] = [hindrance] * (ENDINGS_ALLOWED + 1)
-    around = Surroundings(tell=lambda *_, **__: None, mend=lambda _: "", there=lambda: True)
+    around = Surroundings(report=lambda *_, **__: None, permission_hint=lambda _: "", library_there=lambda: True)
     for _ in range(ENDINGS_ALLOWED + 1):
         with suppress(StoreFull):
-            Attempt(store, driver.row("a.pdf"), Event(), around, lambda _: True).run(driver.reader)
+            Attempt(store, driver.row("a.pdf"), Event(), around, lambda _: True).run(driver.reader.open)
     assert not driver.reader.hindrances[b"a.pdf"]
     assert store.interrupted(1) == []
 

@@ -40,9 +40,16 @@ def test_the_number_of_pages_is_known_before_the_first_batch_once_it_is_announce
     sink = store.open_revision(document, key("scan"))
     sink.begin(DocumentInfo(40, "A scan"))
     assert store.get(document).pages == 0
-    assert sink.announce(0)
+    reports: list[int] = []
+    sink.on_progress = reports.append
+    sink.announce(0)
     assert (store.get(document).pages, store.get(document).pages_done) == (40, 0)
-    assert not sink.announce(1)
+    for recognised in (0, 3, 3):
+        sink.announce(recognised)
+    assert reports == [0, 3]  # only what is news is reported
+    sink.commit(batches(["one"], "t")[0])
+    assert reports == [0, 3, 3]
+    assert sink.commits == 1
 
 
 def test_pages_that_could_not_be_read_are_counted_by_document_and_in_all(store: Store) -> None:

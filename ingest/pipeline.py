@@ -1,13 +1,12 @@
-"""One document, streamed: extraction -> chunks -> vectors -> committed batches.
+"""Streams one document: extraction -> chunks -> vectors -> committed batches.
 
-Three things overlap: the parser's process and the chunker run ahead in a thread of their own, by one batch; the
-embedder works on up to two batches; the calling thread asks the sink, and commits a batch while the next is embedded.
-Only the calling thread touches the sink.
+Three things overlap. The parser's process and the chunker, in a thread of its own, run one batch ahead. The embedder
+works on up to two batches. The calling thread commits a batch while the next is embedded; only it touches the sink.
 
-After a restart everything is read and chunked again from the first page. The same pages always give the same chunks, and
-what the sink has already is passed over without embedding: chunks by their number, pages once they have been compared,
-as text recognition may have been changed meanwhile. The first batches are small and none waits long for its last chunk,
-so that work which is stopped again and again gets on all the same.
+After a restart, reading and chunking start again from the first page. The same pages always give the same chunks, so
+what the sink already has is skipped without embedding: chunks by their number, pages once they have been compared,
+since text recognition may have been reconfigured meanwhile. The first batches are small and no batch waits long for its
+last chunk, so work that is interrupted again and again still makes progress.
 """
 
 import contextlib
@@ -26,12 +25,13 @@ from ingest.ocr.turned_pages import TurnedPages
 from ingest.parsing.extraction import Extraction
 from ingest.types import Batch, Chunk, EmbeddedChunk, Embedder, Page, Sink, Vector
 
+# Chosen by eye. A batch is one durable transaction, and what an interruption loses.
 BATCH_CHUNKS = 32
-_FIRST_CHUNKS = 8
-_BATCH_SECONDS = 2.0
-_BATCH_PAGES = 64
+_FIRST_CHUNKS = 8  # doubles with each batch up to the size asked for
+_BATCH_SECONDS = 2.0  # a batch with any chunk is closed after this time
+_BATCH_PAGES = 64  # bounds the memory of a batch whose pages give few chunks
 _EMBEDDED_AT_ONCE = 2
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.1  # how soon a stop, and the number of pages of a slow document, are noticed
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class _Draft:
 
     pages: list[Page] = field(default_factory=list)
     again: list[Page] = field(default_factory=list)
-    """Pages that the sink has already."""
+    """Pages that the sink already has."""
     chunks: list[tuple[Chunk, str]] = field(default_factory=list)
     pages_done: int = 0
     about: About = field(default_factory=About)
@@ -56,11 +56,11 @@ def run(
     stop: Event,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Bring one document into the sink; what the sink already has is kept.
+    """Read one document into the sink, keeping what the sink already has.
 
-    `batch_chunks` are committed together, fewer of them at first and where they come slowly. Raises NoText, Stopped once
-    `stop` is set, ReadOtherwise, and whatever the extraction, the embedder and the sink raise. What was committed before
-    stays committed.
+    A batch holds `batch_chunks` chunks, fewer at first and where they come slowly. Raises NoText, Stopped once `stop` is
+    set, ReadOtherwise, and whatever the extraction, the embedder and the sink raise. What was committed before stays
+    committed.
     """
     limits = limits or ChunkLimits(max_tokens=embedder.max_tokens)
     sink.begin(extraction.info)
@@ -89,7 +89,8 @@ def run(
 def _compare(sink: Sink, pages: list[Page], what: str) -> None:
     for page in pages:
         if not sink.holds(page):
-            raise ReadOtherwise(what, f"page {page.number} is read otherwise than before", "it is begun anew by itself")
+            why = f"page {page.number} gives another text than before the interruption"
+            raise ReadOtherwise(what, why, "nothing to do: it is read again from the beginning")
 
 
 def _embed(embedder: Embedder, texts: list[str], stop: Event, what: str) -> list[Vector]:
@@ -126,7 +127,7 @@ def _check(stop: Event, what: str) -> None:
 
 
 class _Drafts:
-    """Batches of chunks, made ahead by a thread that iteration drains and leaving the context ends."""
+    """Batches of chunks, made ahead by a thread; iteration drains it, leaving the context ends it."""
 
     def __init__(
         self,
@@ -150,9 +151,9 @@ class _Drafts:
         self._about = About()
         self._thread = Thread(target=self._run, name="chunker", daemon=True)
         self.chunks_seen = 0
-        """Chunks of the whole document; only to be read after the iteration ended."""
+        """Chunks of the whole document; valid once the iteration has ended."""
         self.recognised = 0
-        """The last page whose picture was read; only set by the thread."""
+        """The last page whose text was recognised from its image; only set by the thread."""
 
     def __enter__(self) -> "_Drafts":
         self._thread.start()
@@ -165,7 +166,7 @@ class _Drafts:
         self._thread.join()
 
     def __iter__(self) -> Iterator[_Draft | None]:
-        """The batches; None where none is ready yet, so that the caller can do something else."""
+        """The batches, and None whenever none is ready yet, so that the caller can do something else."""
         while True:
             try:
                 item = self._queue.get(timeout=_POLL_SECONDS)
@@ -180,7 +181,7 @@ class _Drafts:
             yield item
 
     def _run(self) -> None:
-        """Thread body: whatever happens becomes an item of the queue."""
+        """Thread body: puts batches, then None or the error that ended the thread, into the queue."""
         last: BaseException | None = None
         try:
             for draft in self._drafts():
@@ -224,7 +225,7 @@ class _Drafts:
             yield draft
 
     def _remembered(self, read: deque[Page], turned: TurnedPages) -> Iterator[Page]:
-        """The document's pages, each kept until a batch takes it."""
+        """The document's pages, each kept in `read` until a batch takes it."""
         for page in self._extraction:
             _check(self._stop, self._extraction.what)
             read.append(page)
@@ -245,4 +246,4 @@ class _Drafts:
 
 
 class _AbandonedError(Exception):
-    """Nobody takes the batches any more."""
+    """The caller has left the context: batches are no longer taken."""

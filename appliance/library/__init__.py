@@ -1,1 +1,5 @@
-"""The watched folder is the truth: from a changed file to a read document. Door: `intake`."""
+"""Keeps the store in step with the watched folder, and reads what is queued.
+
+Rule: the folder is the truth; every report of a change only makes the store agree with what is on disk now.
+Door: `intake`.
+"""

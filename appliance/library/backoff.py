@@ -1,7 +1,7 @@
-"""What becomes of a document that could not be read: pure, told what kind of failure it was and how often it came.
+"""Retry policy for documents that could not be read. Pure.
 
-Only what time may mend is tried again by itself, ever more seldom. A document that may itself be the cause, as it ends
-its reader or runs into an error that nobody foresaw, is given up after some attempts; a disk or a right is not.
+Only what time may mend is retried, at growing intervals. A document that may itself be the cause, because it kills its
+parser or runs into an unexpected error, is given up after some attempts; a disk error or a missing permission never is.
 """
 
 from dataclasses import dataclass
@@ -11,32 +11,37 @@ from typing import Literal
 from appliance.store.rows import Withdrawn
 
 DELAYS = (5.0, 30.0, 180.0, 900.0, 3600.0)
-"""Seconds before the next attempt after the first, second, ... failure in a row; the last holds for all later ones."""
+"""Seconds before the next attempt after the first, second, ... failure in a row; the last holds for all later ones.
 
-TOLD_AT = 3
-"""From this failure on the document is told as failed; before, it is pending, with the reason."""
+Chosen by eye, as are the numbers below.
+"""
+
+FAILED_AT = 3
+"""From this failure in a row on, the document is `failed`; before, it is `pending` with the reason."""
 
 GIVEN_UP_AT = 5
-ENDINGS_ALLOWED = 4
-"""How often the service may end while it reads one document, without getting on, before the document waits too."""
+"""From this failure in a row on, a document that may itself be the cause is not retried."""
 
-_JITTER = 0.1
+ENDINGS_ALLOWED = 4
+"""How often the service may end while it reads one document, without progress, before the document is postponed too."""
+
+_JITTER = 0.1  # of the delay, either way
 
 
 class Cause(Enum):
-    """What may mend a failure."""
+    """The kind of a failure, by what may mend it."""
 
     DENIED = "denied"
-    """A right: somebody's doing. What was read before must not answer any longer."""
+    """A missing permission. The text read before must no longer answer: the permission may have been taken on purpose."""
     MOMENT = "moment"
-    """The disk, memory, a file that is being written: time."""
+    """The disk, memory, or a file that is being written: time may mend it."""
     SUSPECT = "suspect"
-    """Perhaps time, perhaps nothing: the document itself may be to blame."""
+    """The document itself may be the cause, so time may not mend it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The state until the next attempt, what stops answering, and the seconds until then; None: never by itself."""
+    """The state until the next attempt, what stops answering, and the seconds until then; None: no retry."""
 
     state: Literal["pending", "failed"]
     withdrawn: Withdrawn
@@ -44,24 +49,24 @@ class Plan:
 
 
 def plan(cause: Cause, failures: int, chance: float) -> Plan:
-    """After `failures` in a row; `chance`, from 0 to 1, spreads documents that failed together."""
+    """What follows `failures` in a row; `chance`, from 0 to 1, spreads documents that failed together."""
     if cause is Cause.DENIED:
         return Plan("failed", "everything", delay(failures, chance))
     if cause is Cause.SUSPECT and failures >= GIVEN_UP_AT:
         return Plan("failed", "everything", None)
-    if failures < TOLD_AT:
+    if failures < FAILED_AT:
         return Plan("pending", "nothing", delay(failures, chance))
     return Plan("failed", "outdated", delay(failures, chance))
 
 
 def after_endings(endings: int, chance: float) -> Plan | None:
-    """For a document during whose reading the service has ended this often; None: go on with it."""
+    """What follows when the service has ended this often while reading one document; None: read on."""
     if endings <= ENDINGS_ALLOWED:
         return None
     return plan(Cause.MOMENT, endings - ENDINGS_ALLOWED, chance)
 
 
 def delay(failures: int, chance: float) -> float:
-    """Seconds from the given failure to the next attempt."""
+    """Seconds from this failure in a row to the next attempt."""
     usual = DELAYS[min(max(failures, 1), len(DELAYS)) - 1]
     return usual * (1 + _JITTER * (2 * chance - 1))

@@ -1,12 +1,12 @@
-"""Who may do what, from what the kernel says of the caller.
+"""Decides who may do what, from the caller's credentials as the kernel gives them.
 
 Every route declares read, write or admin. Admin is root, the service's own uid and members of `docent-admin`. A
 collection's rights are the owner, group and mode of its folder (the library's own for files at its root): read needs
-r and x for the caller, write needs w too. A `chmod` counts from the next request on.
+r and x for the caller, write needs w too. A `chmod` takes effect with the next request.
 
-While the library is away, the empty place says nothing of its collections: those that were seen last count, kept in
-memory and looked at every few seconds (`periodic.py`). A service that has not seen the library since its start answers
-administrators alone.
+While the library is not available, the empty mount point says nothing about its collections. The rights last seen
+apply; they are kept in memory and refreshed every few seconds (`appliance.runtime.periodic`). A service that has not
+seen the library since its start answers only administrators.
 """
 
 import grp
@@ -34,7 +34,7 @@ class Peer:
 
 
 def is_admin(peer: Peer) -> bool:
-    """Root, the service itself, or a member of `docent-admin`."""
+    """Whether the caller is root, the service itself, or a member of `docent-admin`."""
     if peer.uid in (0, os.geteuid()):
         return True
     try:
@@ -53,27 +53,28 @@ class CollectionRights:
     """Rights on the collections of one library folder; from any thread."""
 
     def __init__(self, library: Path, there: Callable[[], bool] = lambda: True) -> None:
-        """`there()` says whether the library is there, and not away with its disk."""
+        """`there()` returns whether the library's disk is mounted."""
         self._library = os.fsencode(library)
         self._there = there
         self._last: Mapping[bytes, os.stat_result] | None = None  # replaced as a whole
 
     def look(self) -> Mapping[bytes, os.stat_result]:
-        """Every collection and its folder as it is now, while the library is away as it was seen last; `b""` is the
-        library's root.
+        """Every collection with its folder's status; `b""` is the library's root.
+
+        While the library is not available, as it was last seen.
 
         Raises:
-            LibraryAway: the library is away, and was not seen since the start.
+            LibraryAway: the library is not available, and has not been seen since the start.
             NotReady: the service may not read the library.
         """
         if self._there():
             found = self._folders()
-            if self._there():  # else it went meanwhile, and what was found may be the empty place
+            if self._there():  # else it was unmounted meanwhile, and what was found may be the empty mount point
                 self._last = found
                 return found
         if self._last is None:
             what = f"looking into the library {os.fsdecode(self._library)}"
-            why = "it is away, and who may see what in it is not known before it is mounted"
+            why = "its disk is not mounted, or another one is, so it is not known who may see which documents"
             raise LibraryAway(what, why, "mount it, then try again; see `docent doctor`")
         return self._last
 
@@ -83,7 +84,7 @@ class CollectionRights:
             found[b""] = os.stat(self._library)
             with os.scandir(self._library) as entries:
                 for entry in entries:
-                    with suppress(OSError):  # it has just gone, or cannot be looked at: nobody may see it
+                    with suppress(OSError):  # just deleted, or its status cannot be read: then no caller may see it
                         if not entry.name.startswith(b".") and entry.is_dir(follow_symlinks=False):
                             found[entry.name] = entry.stat(follow_symlinks=False)
         except OSError as error:
@@ -93,16 +94,16 @@ class CollectionRights:
         return found
 
     def readable(self, peer: Peer) -> frozenset[bytes] | None:
-        """The collections that the caller may see; None for all, whatever they are."""
+        """The collections that the caller may see; None means all, present and future."""
         if is_admin(peer):
             return None
         return frozenset(name for name, folder in self.look().items() if _permits(folder, peer, _READ))
 
     def chosen(self, peer: Peer, collection: str | None) -> frozenset[bytes] | None:
-        """What a request is about: the one named, as names are shown, or all that the caller may see.
+        """The collections of a request: the one named, by its display name, or all that the caller may see.
 
         Raises:
-            UnknownCollection: no such folder, or not one that the caller may see: the two look the same on purpose.
+            UnknownCollection: no such folder, or one that the caller may not see; the two look the same on purpose.
         """
         readable = self.readable(peer)
         if collection is None:
@@ -118,7 +119,10 @@ class CollectionRights:
         return named
 
     def require_write(self, peer: Peer, collection: bytes) -> None:
-        """Raise `NotAllowed` unless the caller may add to and remove from this collection."""
+        """Raise `NotAllowed` unless the caller may add to and remove from this collection.
+
+        A collection that does not exist yet has the rights of the library's root.
+        """
         if is_admin(peer):
             return
         folders = self.look()

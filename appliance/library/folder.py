@@ -1,7 +1,7 @@
-"""The library folder as files: the two cases in which Docent itself writes there, adding and removing.
+"""Adds files to the library folder and removes them: the only two cases in which Docent writes there.
 
-Everything here is relative to the library and never follows a link out of it. A file appears under its real name
-complete or not at all; without hard links, as on exFAT, an empty file may be seen in its place for a moment.
+Every path is relative to the library, and no link is followed out of it. A file appears under its real name complete or
+not at all; where there are no hard links, as on exFAT, an empty file may be visible in its place for a moment.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ def _check_name(name: bytes, kind: str) -> None:
     if not name or name in (b".", b".."):
         why = "it is empty"
     elif b"/" in name or b"\0" in name:
-        why = "it holds a slash or a zero byte"
+        why = "it contains a slash or a zero byte"
     elif is_ignored(name):
-        why = "the library ignores such names: hidden files, unfinished downloads and what systems leave about"
+        why = "the library ignores such names: hidden files, unfinished downloads and system files"
     elif len(name) > _MAX_NAME_BYTES:
         why = f"it is longer than {_MAX_NAME_BYTES} bytes"
     if why:
@@ -40,7 +40,7 @@ def _check_name(name: bytes, kind: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder as it was at a moment: the number of its disk, its inode, and when a name in it changed last."""
+    """A folder at one moment: its device number, its inode, and when a name in it last changed."""
 
     device: int
     inode: int
@@ -51,7 +51,7 @@ class Library:
     """The watched folder."""
 
     def __init__(self, root: Path, link: Callable[..., None] = os.link) -> None:
-        """`link` makes a hard link as `os.link` does."""
+        """`link` makes a hard link; same signature as `os.link`."""
         self._root = os.fsencode(root)
         self._link = link
 
@@ -61,14 +61,14 @@ class Library:
         return self._root
 
     def absolute(self, path: bytes) -> bytes:
-        """The absolute path of a document's path."""
+        """The absolute path of a document."""
         return os.path.join(self._root, path)
 
     def target(self, collection: bytes, name: bytes) -> bytes:
-        """The relative path that a new file gets.
+        """The path of a new file, relative to the library.
 
         Raises:
-            InvalidRequest: the name or collection cannot be a file's or folder's in the library.
+            InvalidRequest: the library cannot hold a file or folder of this name.
         """
         _check_name(name, "name")
         if not collection:
@@ -77,16 +77,16 @@ class Library:
         return os.path.join(collection, name)
 
     def publish(self, temporary: bytes, path: bytes, *, replace: bool) -> bool:
-        """Give a synced temporary file its real name; returns whether it replaced one.
+        """Rename a synced temporary file to its real name; returns whether it replaced a file.
 
         Raises:
-            DocumentExists: the name is taken and `replace` was not asked for.
+            DocumentExists: the name is taken and `replace` is false, or is that of something other than a file.
             Conflict: the collection's name is that of a file or a link.
             StoreFull: the folder cannot be written.
         """
         what = f"adding {os.fsdecode(path)!r}"
         folder, name = os.path.split(path)
-        with _told(what):
+        with _os_errors_translated(what):
             _chmod(temporary, _FILE_MODE)
             self._make_folder(folder)
             with self._opened(folder, what) as descriptor:
@@ -118,7 +118,7 @@ class Library:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            _rename_where_no_links_are(temporary, folder, name)
+            _rename_without_links(temporary, folder, name)
         else:
             os.unlink(temporary)
 
@@ -128,12 +128,14 @@ class Library:
         made = self.absolute(folder)
         with contextlib.suppress(FileExistsError):
             os.mkdir(made)
-            _chmod(made, stat.S_IMODE(os.stat(self._root).st_mode))  # as open as the library, setgid included
+            _chmod(made, stat.S_IMODE(os.stat(self._root).st_mode))  # the library's own mode, setgid included
 
     @contextlib.contextmanager
     def _opened(self, folder: bytes, what: str) -> Iterator[int]:
-        """A descriptor of a folder of the library, reached without following a link: whoever may write to the library
-        could put one there that leads the service's own rights elsewhere."""
+        """A descriptor of a folder of the library, reached without following links.
+
+        A user who may write to the library could put a link there, and the service's rights would apply elsewhere.
+        """
         descriptor = os.open(self._root, _FOLDER_FLAGS & ~os.O_NOFOLLOW)
         try:
             for part in folder.split(b"/") if folder else ():
@@ -153,31 +155,31 @@ class Library:
         """Delete a document's file.
 
         Raises:
-            UnknownDocument: the file is not there any more.
-            Conflict: it is a folder, or a link has taken the place of its folder.
+            UnknownDocument: the file no longer exists.
+            Conflict: it is a folder, or its folder has been replaced by a link.
             StoreFull: the folder cannot be written.
         """
         what = f"removing {os.fsdecode(path)!r}"
         folder, name = os.path.split(path)
-        with _told(what):
+        with _os_errors_translated(what):
             try:
                 with self._opened(folder, what) as descriptor:
                     os.unlink(name, dir_fd=descriptor)
                     os.fsync(descriptor)
             except FileNotFoundError:
-                raise UnknownDocument(what, "its file is already gone", "nothing is left to do") from None
+                raise UnknownDocument(what, "its file has already been deleted", "nothing to do") from None
             except IsADirectoryError:
                 raise Conflict(
                     what, "it is a folder, not a file", "move its files out and remove it yourself"
                 ) from None
 
     def place(self) -> Place:
-        """Where the folder is now; raises OSError while there is none."""
+        """What identifies the folder now; raises OSError if there is none."""
         found = os.stat(self._root)
         return Place(found.st_dev, found.st_ino, found.st_mtime_ns)
 
     def walk(self) -> Iterator[tuple[bytes, FileIdentity]]:
-        """Every visible regular file, as its path and identity; folders that cannot be read are passed over."""
+        """Path and identity of every regular file that is not ignored; skips folders that cannot be read."""
         for folder, folders, files in os.walk(self._root):
             folders[:] = [name for name in folders if not is_ignored(name)]
             for name in files:
@@ -196,7 +198,7 @@ class Library:
 
 
 def _chmod(path: bytes, mode: int) -> None:
-    """Set the mode, where the file system has any."""
+    """Set the mode, if the file system has modes."""
     try:
         os.chmod(path, mode)
     except OSError as error:
@@ -204,11 +206,11 @@ def _chmod(path: bytes, mode: int) -> None:
             raise
 
 
-def _rename_where_no_links_are(temporary: bytes, folder: int, name: bytes) -> None:
-    """Give a file a name that nothing has: an empty file takes it, which nobody else can then, and is replaced.
+def _rename_without_links(temporary: bytes, folder: int, name: bytes) -> None:
+    """Rename to a free name: an empty file reserves the name, then the rename replaces it.
 
     Raises:
-        FileExistsError: something has it.
+        FileExistsError: the name is taken.
     """
     os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _FILE_MODE, dir_fd=folder))
     try:
@@ -219,7 +221,7 @@ def _rename_where_no_links_are(temporary: bytes, folder: int, name: bytes) -> No
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _os_errors_translated(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

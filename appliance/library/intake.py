@@ -1,12 +1,12 @@
-"""Between the folder and the store: what changed on disk becomes rows, queued rows become chunks with vectors.
+"""Keeps the store in step with the library folder: queues new contents, follows renames and deletions.
 
 The folder is the truth. Every report of a change, wherever it comes from, ends in `look(path)`, which asks the file
-system what is there now and makes the store agree; so a report too many costs nothing, and one that is outdated does
-no harm. Queued documents are then the workers' (`workers.py`).
+system what is there now and makes the store agree. So a superfluous report costs nothing, and an outdated one does no
+harm. The workers (`workers`) then read the queued documents.
 
-Threads: everything may be called from any thread; `_lock` makes what one report leads to whole. Many reports at once
-are taken in slices: the new contents of a slice are queued in one transaction, each rename and each deletion is one of
-its own.
+Threads: everything may be called from any thread; `_lock` makes the effects of one report atomic. Many reports at once
+are taken in slices: the new contents of a slice are queued in one transaction; each rename and each deletion has its
+own.
 """
 
 import logging
@@ -31,17 +31,17 @@ from ingest.types import FileIdentity, identity_of, same_content
 from ingest.watching.watcher import Changes
 
 _log = logging.getLogger(__name__)
-_SLICE = 256  # paths looked at while others who report wait; their new contents are queued in one transaction
+_SLICE = 256  # paths checked while other reports wait; their new contents are queued in one transaction
 
 LOOK_AGAIN_SECONDS = 20.0
-"""Until a path that could not be looked at, by an error of the disk say, is looked at again."""
+"""How soon a path whose status could not be read, because of a disk error say, is checked again. Chosen by eye."""
 
 Publish = Callable[[str, DocumentRow | None], None]
-"""Called with a document's id and its new row, None once it is gone."""
+"""Called with a document's id and its new row, None once it is deleted."""
 
 
 class FolderWatch(Protocol):
-    """Reports changes of the folder; `ingest.watching.watcher`."""
+    """Reports changes in the folder; `ingest.watching.watcher`."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -60,36 +60,36 @@ class Intake:
         group: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`group` names the group whose members' files the service reads: for the hint on unreadable files. The clock
-        gives Unix seconds."""
+        """`group` is the group whose files the service may read, for the hint on unreadable files; the clock gives Unix
+        seconds."""
         self._library = library
         self._store = store
         self._publish = publish
         self._group = group
         self._lock = threading.RLock()
-        self._owed: dict[bytes, None] = {}  # paths to look at, in the order of their reports; guarded by _lock
-        self._unseen: dict[bytes, float] = {}  # paths to look at again, and when; guarded by _lock
+        self._owed: dict[bytes, None] = {}  # paths to check, in the order of their reports; guarded by _lock
+        self._unseen: dict[bytes, float] = {}  # paths whose status could not be read, and when to retry; guarded by _lock
         self._clock = clock
         self._presence = Presence(library, store.known_files)
-        self._followed = 0  # returns of the library after which all of it was looked at; guarded by _lock
+        self._followed = 0  # returns of the library after which all of it was checked; guarded by _lock
         self._watch: FolderWatch | None = None
         self._stopping = threading.Event()
         around = Surroundings(self._report, self._permission_hint, self.there, clock)
         self.workers = Workers(store, open_document, around, first=self._look_at_owed)
 
     def watch(self, watch: FolderWatch) -> None:
-        """Take the reports of this watch, whose callback is `changed`; before `start`."""
+        """Use this watch, whose callback is `changed`; call before `start`."""
         self._watch = watch
 
     def start(self) -> None:
-        """Catch up with what happened while nobody looked, then begin to watch and to work."""
+        """Catch up with changes made while the service was stopped, then start watching and reading."""
         self._catch_up()
         if self._watch:
             self._watch.start()
         self.workers.start()
 
     def stop(self) -> None:
-        """Stop watching, then working. What was reported and not yet looked at is found again at the next start."""
+        """Stop watching, then reading. Reports that were not yet followed are found again at the next start."""
         self._stopping.set()
         self.workers.interrupt_all()
         if self._watch:
@@ -97,55 +97,58 @@ class Intake:
         self.workers.stop()
 
     def look(self, path: bytes) -> None:
-        """Make the store agree with what is at `path` now, relative to the library."""
+        """Make the store agree with what is now at `path`, relative to the library."""
         with self._lock:
             self._queue(self._look(path))
 
     def unsettled(self) -> int:
-        """Files that are seen but not yet settled."""
+        """Number of files that were seen but are not yet settled."""
         return self._watch.unsettled() if self._watch else 0
 
     def there(self) -> bool:
-        """Whether the library is there, and not away with its disk."""
+        """Whether the library's folder is there, not an empty mount point."""
         there = self._presence.there()
         if there and self._presence.returns != self._followed:
-            self.workers.wake()  # a lane looks at what changed while it was away
+            self.workers.wake()  # a lane then follows what changed while it was not available
         return there
 
     def require_there(self, what: str) -> None:
-        """Raise `LibraryAway` while the library is away; `what` is to be done with one of its files."""
+        """Raise `LibraryAway` while the library is not available; `what` names the attempted operation."""
         if not self.there():
-            why = "the library is away: its disk is not mounted, or other files or none are in its place"
-            raise LibraryAway(
-                what, why, f"mount it at {display_name(self._library.root)}, then try again; see `docent doctor`"
-            )
+            why = "the library is not available: its disk is not mounted, or another one is"
+            shown = display_name(self._library.root)
+            raise LibraryAway(what, why, f"mount its disk at {shown}, then try again; see `docent doctor`")
 
     def accept_library(self) -> int:
-        """Take what is in the library's place now for the library; gives the number of documents that are not in it,
-        which are forgotten from now on.
+        """Make the folder that is there now the library; returns the number of documents missing from it.
+
+        Those are deleted from now on.
 
         Raises:
-            LibraryAway: nothing is there.
+            LibraryAway: there is no folder.
         """
         if not self._presence.accept():
-            raise LibraryAway("accepting the library", "no folder is there", f"see {display_name(self._library.root)}")
+            shown = display_name(self._library.root)
+            raise LibraryAway(
+                "accepting the library", f"there is no folder at {shown}", "mount its disk there, then try again"
+            )
         known = self._store.known_files()
         self._owe_changes(known, dict(self._library.walk()))
         self.workers.wake()
-        return sum(not self._stands(path) for path in known)
+        return sum(not self._exists(path) for path in known)
 
     def seen_there(self) -> bool:
-        """What the last look at that said, some seconds ago at most."""
+        """The last result of `there`, at most some seconds old; does not touch the disk."""
         return self._presence.last
 
     def changed(self, changes: Changes) -> None:
-        """The watch's callback. Moves come first: what follows then finds their documents in place.
+        """The watch's callback. Follows moves first, so that the other changes find their documents in place.
 
-        What the store cannot take now, on a full disk say, is looked at again by the worker until it can.
+        What the store cannot record now, on a full disk say, the workers retry until it can.
         """
         with self._lock:
-            # A worker may look at these before the moves below are followed: what has a new name must be met first,
-            # or its document would be taken for deleted.
+            # A worker may check these before the moves below are followed. New names must come first, or their
+            # documents would look deleted.
             for path in (
                 *(new for _, new in changes.moved),
                 *(settled.path for settled in changes.settled),
@@ -162,7 +165,7 @@ class Intake:
             self.workers.wake()
 
     def _look_at_owed(self) -> None:
-        """Look at all that was reported; a path is done with only once the store has taken it."""
+        """Check every path that was reported; a path stays owed until the store has recorded the result."""
         self._owe_missed()
         self._owe_unseen()
         while not self._stopping.is_set():
@@ -175,15 +178,17 @@ class Intake:
                     del self._owed[path]
 
     def _owe_unseen(self) -> None:
-        """What could not be looked at is owed again by now; a time that lies far ahead is from a clock since put back."""
+        """Owe paths whose retry is due. A time far ahead comes from a clock that was since set back."""
         with self._lock:
             now = self._clock()
             due = [path for path, then in self._unseen.items() if not now < then <= now + LOOK_AGAIN_SECONDS]
             self._owed.update(dict.fromkeys(due))
 
     def _owe_missed(self) -> None:
-        """What changed while the library was away is owed once it is back: no watch saw it, and none may remember what
-        was there before."""
+        """Owe what changed while the library was not available, once it is back.
+
+        No watch saw those changes, and none may remember what was there before.
+        """
         with self._lock:
             returns = self._presence.returns
             if returns != self._followed and self._presence.there():
@@ -191,13 +196,13 @@ class Intake:
                 self._followed = returns
 
     def _look_later(self, path: bytes, why: object) -> None:
-        """Nothing can be said about this path now, and its report does not come a second time."""
+        """Schedule another check of this path: its report will not come a second time."""
         if path not in self._unseen:
-            _log.warning("looking at %s: %s; it is looked at again", display_name(path), why)
+            _log.warning("checking %s: %s; retried in %.0f s", display_name(path), why, LOOK_AGAIN_SECONDS)
         self._unseen[path] = self._clock() + LOOK_AGAIN_SECONDS
 
     def _look(self, path: bytes) -> list[tuple[bytes, FileIdentity]]:
-        """Make the store agree with what is at `path`, but for a new content, which is given to be queued."""
+        """Make the store agree with what is at `path`, except for new content, which is returned to be queued."""
         try:
             found = os.lstat(self._library.absolute(path))
         except (FileNotFoundError, NotADirectoryError):
@@ -221,22 +226,22 @@ class Intake:
         self.workers.wake()
 
     def _read_anew(self, document_id: str) -> None:
-        """Tell of a document that was just queued; a reading of it that began before is of no use any more."""
+        """Publish a document that was just queued, and interrupt a reading of it that began before."""
         row = self._store.get(document_id)
         self.workers.interrupt(document_id, newest=row.ticket)
         self._publish(document_id, row)
 
     def _catch_up(self) -> None:
-        """Follow renames and deletions from before the start; new files are the watch's, once they have settled.
+        """Follow renames and deletions from before the start; the watch reports new files once they have settled.
 
-        What the store cannot take now, on a full disk say, the workers try again: questions are answered meanwhile.
+        What the store cannot record now, on a full disk say, the workers retry; questions are answered meanwhile.
         """
         known = self._store.known_files()
         if not self._presence.begin({path: file.identity.device for path, file in known.items()}):
-            shown = display_name(self._library.root)
             _log.warning(
-                "%s: its disk is not mounted, or other files or none are in its place; no document is taken for deleted",
-                shown,
+                "the library %s is not available: its disk is not mounted, or another one is. Nothing new is read;"
+                " documents already indexed still answer.",
+                display_name(self._library.root),
             )
             return
         self._owe_changes(known, dict(self._library.walk()))
@@ -246,7 +251,7 @@ class Intake:
             _log.error("%s; %s", error, error.hint)
 
     def _owe_changes(self, known: dict[bytes, KnownFile], there: dict[bytes, FileIdentity]) -> None:
-        """Renames, deletions and changes between what is known and what is there."""
+        """Owe the renames, deletions and changes that lead from the known files to those on disk."""
         moved = [path for path, found in there.items() if path not in known and self._moved_from(found) is not None]
         changed = [path for path, file in known.items() if file.identity != there.get(path)]
         with self._lock:
@@ -257,7 +262,7 @@ class Intake:
         with self._lock:
             for path in self._store.paths_under(old):
                 if self._stopping.is_set():
-                    return  # the next start finds the rest by their inodes
+                    return  # the next start finds the others by their inodes
                 target = new + path[len(old) :]
                 self._move(path, target)
                 self.look(target)
@@ -272,7 +277,7 @@ class Intake:
         self.workers.wake()
 
     def queued(self, documents: list[str]) -> None:
-        """The store has queued these documents, to be read again."""
+        """Publish documents that the store has queued to be read again, and wake the workers."""
         for document_id in documents:
             self._report(document_id)
         self.workers.wake()
@@ -289,7 +294,7 @@ class Intake:
         return [(path, identity)]
 
     def _moved_from(self, identity: FileIdentity) -> DocumentRow | None:
-        """The document that this file was, if it was renamed while nobody looked."""
+        """The document whose file was renamed, unobserved, to this one."""
         for row in self._store.by_inode(identity.device, identity.inode):
             if same_content(row.identity, identity) and not os.path.lexists(self._library.absolute(row.path)):
                 return row
@@ -306,25 +311,25 @@ class Intake:
         if (overwritten := self._store.by_path(new)) is not None:
             self._remove(overwritten)
         if not same_content(row.identity, identity):
-            identity = row.identity  # another file has this name by now: look() will see that and queue it
+            identity = row.identity  # another file has taken the name meanwhile: look() will see that and queue it
         self._store.rename(row.id, new, identity)
         if row.state != "indexed":
-            # a worker may have looked for it under its old name, or be about to: what comes of that is outdated now
+            # a worker may have opened it under its old name, or be about to: the result is outdated
             self._queue([(new, identity)])
         self._report(row.id)
 
     def _gone(self, path: bytes) -> None:
         if not self.there():
-            self._look_later(path, "the library is not there")
+            self._look_later(path, "the library is not available")
             return
         self._unseen.pop(path, None)
         for known in self._store.paths_under(path):
             row = self._store.by_path(known)
-            if row is not None and not self._stands(known):
+            if row is not None and not self._exists(known):
                 self._remove(row)
 
-    def _stands(self, path: bytes) -> bool:
-        """Whether something that may be a document has this name."""
+    def _exists(self, path: bytes) -> bool:
+        """Whether something that may be a document has this name; true if its status cannot be read."""
         try:
             return not _is_plain_folder(path, os.lstat(self._library.absolute(path)))
         except OSError as error:
@@ -352,5 +357,5 @@ class Intake:
 
 
 def _is_plain_folder(path: bytes, found: os.stat_result) -> bool:
-    """Whether it is a folder that is looked into; one that is named like a PDF is told as what it is."""
+    """Whether it is a folder to search; one named like a PDF becomes a failed document, which says so."""
     return stat.S_ISDIR(found.st_mode) and not path.lower().endswith(b".pdf")

@@ -1,8 +1,8 @@
-"""Queued documents -> chunks with vectors in the store, by a few threads that each read one document at a time.
+"""Reads queued documents into the store, by a few threads that each read one document at a time.
 
 Two lanes are enough to keep every core embedding: while one waits for its parser to start or for the disk, the other's
-batches go on; a third reads small documents while both are held up (`lanes.py`). Their only state is in the store:
-whenever they are stopped, the work goes on after the last committed batch.
+batches continue. A third reads small documents while both are held up (`lanes`). Their only state is in the store:
+whenever they are stopped, work resumes after the last committed batch.
 """
 
 import logging
@@ -21,18 +21,19 @@ from appliance.store.rows import DocumentRow, Trouble
 from ingest.types import RevisionKey
 
 _log = logging.getLogger(__name__)
-_STOP_SECONDS = 4.0
-_STORE_SECONDS = (5.0, 60.0)  # first and longest wait for a store that takes nothing
-_AWAY_SECONDS = 5.0
+# Chosen by eye.
+_STOP_SECONDS = 4.0  # how long `stop` waits for each thread
+_STORE_SECONDS = (5.0, 60.0)  # first and longest wait while the store cannot be written
+_AWAY_SECONDS = 5.0  # between checks while the library is not available
 _LONGEST_WAIT_SECONDS = 60.0
-_MOST_PARKED = 64
-_OUTDATED_AT_ONCE = 16
+_MOST_PARKED = 64  # copies that wait without holding a thread; every choice of a document passes over them
+_OUTDATED_AT_ONCE = 16  # so that a new document never waits for many that are read again
 _ENDED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A document that a lane is at."""
+    """A document that a lane is reading."""
 
     held: HeldDocument
     ticket: int
@@ -50,17 +51,17 @@ class Workers:
         *,
         first: Callable[[], None] = lambda: None,
     ) -> None:
-        """`first()` is called before a document is taken, again after an error of the store."""
+        """`first()` is called before each document is taken; its StoreErrors are retried."""
         self._store = store
         self.open_document = open_document
         self._around = around
         self._first = first
         self._changed = threading.Condition()
-        self._generation = 0  # guarded by _changed, as are the next three; counts what may give a lane work
+        self._generation = 0  # guarded by _changed, as are the next three; counts changes that may give a lane work
         self._current: dict[str, _Taken] = {}  # by document
-        self._claims: dict[RevisionKey, str] = {}  # which document is read for a content
+        self._claims: dict[RevisionKey, str] = {}  # the document that is read for a content
         self._parked: dict[str, RevisionKey] = {}  # documents that wait for another of the same content
-        self._outdated_left = True  # only touched by the first lane
+        self._outdated_left = True  # touched only by the first lane
         self._preparing = threading.Lock()
         self._prepared = False  # guarded by _preparing
         self._stopping = threading.Event()
@@ -70,9 +71,9 @@ class Workers:
         ]
 
     def start(self) -> None:
-        """Begin to work on the queue; what waited for a time is tried at once, as a start often mends something.
+        """Start working on the queue. Postponed documents are retried at once: a restart often mends the cause.
 
-        What cannot be noted of that now, on a full disk, the threads note before they take a document.
+        If that cannot be recorded now, on a full disk say, the threads record it before they take a document.
         """
         try:
             self._prepare()
@@ -82,13 +83,13 @@ class Workers:
             thread.start()
 
     def wake(self) -> None:
-        """Something was queued."""
+        """Wake the threads: a document was queued."""
         with self._changed:
             self._generation += 1
             self._changed.notify_all()
 
     def interrupt(self, document_id: str, newest: int | None = None) -> None:
-        """End the reading of this document, if it is being read; not one that began with the ticket `newest`."""
+        """End the reading of this document, unless that reading began with the ticket `newest`."""
         with self._changed:
             self._parked.pop(document_id, None)
             taken = self._current.get(document_id)
@@ -97,7 +98,7 @@ class Workers:
             self._changed.notify_all()
 
     def interrupt_all(self) -> None:
-        """Begin to stop: each thread ends after the batch at hand, its parser is ended."""
+        """Begin to stop: each thread ends after its current batch, its parser at once."""
         self._stopping.set()
         with self._changed:
             for taken in self._current.values():
@@ -105,29 +106,29 @@ class Workers:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """`interrupt_all`, and wait for the end."""
+        """`interrupt_all`, then wait for the threads to end."""
         self.interrupt_all()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(_STOP_SECONDS)
             if thread.is_alive():
-                _log.warning("%s did not stop in %s s; its last batch will be done again", thread.name, _STOP_SECONDS)
+                _log.warning("%s did not stop within %s s; its last batch will be read again", thread.name, _STOP_SECONDS)
 
     def _prepare(self) -> None:
-        """Once after a start: what it changes about the queue.
+        """Update the queue once after a start.
 
         Raises:
-            StoreError: it is to be tried again.
+            StoreError: nothing is lost; call it again.
         """
         with self._preparing:
             if self._prepared:
                 return
-            self._slow_down_what_ends_us()
+            self._postpone_crash_causes()
             self._store.release(math.inf, except_code=_ENDED)
             self._prepared = True
 
-    def _slow_down_what_ends_us(self) -> None:
-        """Let a document wait during whose reading the service ends again and again: it may be why."""
+    def _postpone_crash_causes(self) -> None:
+        """Postpone documents during whose reading the service has ended again and again: they may be the cause."""
         for row in self._store.interrupted(ENDINGS_ALLOWED + 1):
             found = after_endings(row.attempts, self._around.chance())
             assert found is not None
@@ -136,7 +137,7 @@ class Workers:
             hint = (
                 f"the kernel's and the service's log may say why; `docent documents retry {row.id}` tries again at once"
             )
-            _log.warning("%s: %s; it waits for %.0f s", row.id, why, found.delay)
+            _log.warning("%s: %s; retried in %.0f s", row.id, why, found.delay)
             self._store.postpone(
                 row.id,
                 Trouble(_ENDED, why, hint),
@@ -160,7 +161,7 @@ class Workers:
             except NotReady:
                 return
             except StoreError as error:
-                # a full disk, say: nothing is lost, and nothing else can be done than to try again later
+                # a full disk, say: nothing is lost, and a later retry is all that can help
                 _log.error("%s; %s", error, error.hint)
                 self._stopping.wait(wait)
                 wait = min(2 * wait, longest)
@@ -174,7 +175,7 @@ class Workers:
         self._release_due()
         taken = self._take(lane) if self._around.library_there() else None
         if taken is None:
-            if lane is LANES[0] and self._around.library_there() and self._read_outdated():
+            if lane is LANES[0] and self._around.library_there() and self._queue_outdated():
                 return
             self._wait(lane, seen)
             return
@@ -184,24 +185,24 @@ class Workers:
                 self.open_document
             )
         finally:
-            self._give_back(row.id)
+            self._release(row.id)
 
-    def _read_outdated(self) -> bool:
-        """With nothing else to do: queue some of what an older version of the code has read. Whether there was any."""
+    def _queue_outdated(self) -> bool:
+        """Queue some documents read by an older version of the code; returns whether there were any."""
         if not self._outdated_left:
             return False
         found = self._store.requeue_outdated(_OUTDATED_AT_ONCE)
         self._outdated_left = len(found) == _OUTDATED_AT_ONCE
         if found:
             _log.info(
-                "%d documents were read by an older version; they are read again and answer meanwhile", len(found)
+                "%d documents were read by an older version; they are read again and still answer", len(found)
             )
         for document in found:
             self._around.report(document)
         return bool(found)
 
     def _release_due(self) -> None:
-        """Queue what is to be tried again by now. A time that lies absurdly far ahead is from a clock since put back."""
+        """Queue documents whose retry is due. A time absurdly far ahead comes from a clock that was since set back."""
         now = self._around.clock()
         due = self._store.next_due()
         if due is not None and (due <= now or due > now + 2 * DELAYS[-1]):
@@ -225,7 +226,7 @@ class Workers:
             return row, taken.stop
 
     def _wait(self, lane: Lane, seen: int) -> None:
-        """Until something is queued or due."""
+        """Wait until a document is queued or due."""
         due = self._store.next_due()
         longest = LONG_SECONDS / 2 if lane.is_express else _LONGEST_WAIT_SECONDS
         if due is not None:
@@ -236,9 +237,9 @@ class Workers:
             self._changed.wait_for(lambda: self._generation != seen or self._stopping.is_set(), longest)
 
     def _claim(self, document_id: str, key: RevisionKey, stop: threading.Event) -> bool:
-        """Whether this document is to be read now; if another of the same content is, it waits until that is done.
+        """Whether to read this document now; if another of the same content is being read, it waits for that one.
 
-        Many copies of one file would fill the list of those that wait: the thread itself waits then.
+        With `_MOST_PARKED` copies waiting, the thread itself waits.
         """
         with self._changed:
             holder = self._claims.setdefault(key, document_id)
@@ -252,8 +253,8 @@ class Workers:
                 return False
             return self._claims.setdefault(key, document_id) == document_id
 
-    def _give_back(self, document_id: str) -> None:
-        """The document may be queued again, and those of the same content need not wait any more."""
+    def _release(self, document_id: str) -> None:
+        """Make the document takeable again, and its content's waiting copies too."""
         with self._changed:
             del self._current[document_id]
             for key in [key for key, holder in self._claims.items() if holder == document_id]:

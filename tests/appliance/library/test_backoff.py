@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, TOLD_AT, Cause, after_endings, delay, plan
+from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, FAILED_AT, Cause, after_endings, delay, plan
 from appliance.library.lanes import LANES, LONG_SECONDS, SMALL_BYTES, HeldDocument, may_take
 
 OLDEST, SMALLEST, EXPRESS = LANES
@@ -28,12 +28,12 @@ def test_only_what_may_be_the_documents_own_fault_is_given_up(cause: Cause) -> N
 
 
 def test_a_moments_failure_takes_no_text_away_and_is_told_when_it_stays() -> None:
-    for failures in range(1, TOLD_AT):
+    for failures in range(1, FAILED_AT):
         assert (plan(Cause.MOMENT, failures, 0).state, plan(Cause.MOMENT, failures, 0).withdrawn) == (
             "pending",
             "nothing",
         )
-    assert (plan(Cause.MOMENT, TOLD_AT, 0).state, plan(Cause.MOMENT, TOLD_AT, 0).withdrawn) == ("failed", "outdated")
+    assert (plan(Cause.MOMENT, FAILED_AT, 0).state, plan(Cause.MOMENT, FAILED_AT, 0).withdrawn) == ("failed", "outdated")
 
 
 def test_a_file_that_may_not_be_read_any_more_stops_answering_at_once() -> None:

@@ -57,7 +57,7 @@ def test_a_new_collection_is_as_open_as_the_library(library: Library, tmp_path: 
 
 
 def test_removing_a_file_that_is_gone_says_so(library: Library) -> None:
-    with pytest.raises(UnknownDocument, match="already gone"):
+    with pytest.raises(UnknownDocument, match="already been deleted"):
         library.delete(b"a.pdf")
 
 

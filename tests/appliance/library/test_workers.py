@@ -10,7 +10,7 @@ import pytest
 
 from appliance.errors import StoreFull, StoreRefused
 from appliance.library.attempt import Attempt, Surroundings
-from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, TOLD_AT
+from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, FAILED_AT
 from appliance.library.lanes import SMALL_BYTES
 from appliance.store import Store
 from appliance.store.database.connection import open_writer, run
@@ -85,15 +85,15 @@ def test_what_is_read_otherwise_after_an_interruption_is_begun_anew_and_answers_
 def test_a_failure_that_stays_is_told_and_the_outdated_text_goes(driver: Driver) -> None:
     driver.write("a.pdf", "the old text")
     driver.wait_for("a.pdf", "indexed")
-    driver.reader.refusals[b"a.pdf"] = [disk_error() for _ in range(TOLD_AT)]
+    driver.reader.refusals[b"a.pdf"] = [disk_error() for _ in range(FAILED_AT)]
     driver.write("a.pdf", *LINES)
-    for failures in range(1, TOLD_AT):
+    for failures in range(1, FAILED_AT):
         waits = driver.wait_for_attempts("a.pdf", failures)
         assert (waits.state, texts_of(driver.store, "old")) == ("pending", ["the old text"])
         driver.turn(DELAYS[failures - 1] * 1.2)
-    failed = driver.wait_for_attempts("a.pdf", TOLD_AT)
+    failed = driver.wait_for_attempts("a.pdf", FAILED_AT)
     assert (failed.state, texts_of(driver.store, "old")) == ("failed", [])
-    driver.turn(DELAYS[TOLD_AT - 1] * 1.2)
+    driver.turn(DELAYS[FAILED_AT - 1] * 1.2)
     driver.wait_for("a.pdf", "indexed")
 
 
@@ -104,11 +104,11 @@ def test_what_was_read_of_a_new_content_answers_when_the_old_one_is_withdrawn(dr
     driver.reader.refusals[b"a.pdf"] = []
     driver.write("a.pdf", *LINES)
     driver.wait_for_attempts("a.pdf", 1)
-    driver.reader.refusals[b"a.pdf"] = [disk_error() for _ in range(TOLD_AT - 1)]
-    for failures in range(1, TOLD_AT):
+    driver.reader.refusals[b"a.pdf"] = [disk_error() for _ in range(FAILED_AT - 1)]
+    for failures in range(1, FAILED_AT):
         driver.wait_for_attempts("a.pdf", failures)
         driver.turn(DELAYS[failures - 1] * 1.2)
-    failed = driver.wait_for_attempts("a.pdf", TOLD_AT)
+    failed = driver.wait_for_attempts("a.pdf", FAILED_AT)
     assert (failed.state, texts_of(driver.store, "old OR lamp")) == ("failed", LINES[:2])
     assert driver.store.check() == []
 

@@ -68,7 +68,9 @@ class Intake:
         self._group = group
         self._lock = threading.RLock()
         self._owed: dict[bytes, None] = {}  # paths to check, in the order of their reports; guarded by _lock
-        self._unseen: dict[bytes, float] = {}  # paths whose status could not be read, and when to retry; guarded by _lock
+        self._unseen: dict[
+            bytes, float
+        ] = {}  # paths whose status could not be read, and when to retry; guarded by _lock
         self._clock = clock
         self._presence = Presence(library, store.known_files)
         self._followed = 0  # returns of the library after which all of it was checked; guarded by _lock

@@ -112,7 +112,9 @@ class Workers:
             if thread.is_alive():
                 thread.join(_STOP_SECONDS)
             if thread.is_alive():
-                _log.warning("%s did not stop within %s s; its last batch will be read again", thread.name, _STOP_SECONDS)
+                _log.warning(
+                    "%s did not stop within %s s; its last batch will be read again", thread.name, _STOP_SECONDS
+                )
 
     def _prepare(self) -> None:
         """Update the queue once after a start.
@@ -194,9 +196,7 @@ class Workers:
         found = self._store.requeue_outdated(_OUTDATED_AT_ONCE)
         self._outdated_left = len(found) == _OUTDATED_AT_ONCE
         if found:
-            _log.info(
-                "%d documents were read by an older version; they are read again and still answer", len(found)
-            )
+            _log.info("%d documents were read by an older version; they are read again and still answer", len(found))
         for document in found:
             self._around.report(document)
         return bool(found)

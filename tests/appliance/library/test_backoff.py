@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, FAILED_AT, Cause, after_endings, delay, plan
+from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, FAILED_AT, GIVEN_UP_AT, Cause, after_endings, delay, plan
 from appliance.library.lanes import LANES, LONG_SECONDS, SMALL_BYTES, HeldDocument, may_take
 
 OLDEST, SMALLEST, EXPRESS = LANES
@@ -33,7 +33,10 @@ def test_a_moments_failure_takes_no_text_away_and_is_told_when_it_stays() -> Non
             "pending",
             "nothing",
         )
-    assert (plan(Cause.MOMENT, FAILED_AT, 0).state, plan(Cause.MOMENT, FAILED_AT, 0).withdrawn) == ("failed", "outdated")
+    assert (plan(Cause.MOMENT, FAILED_AT, 0).state, plan(Cause.MOMENT, FAILED_AT, 0).withdrawn) == (
+        "failed",
+        "outdated",
+    )
 
 
 def test_a_file_that_may_not_be_read_any_more_stops_answering_at_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from appliance.errors import StoreFull, StoreRefused
 from appliance.library.attempt import Attempt, Surroundings
-from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, GIVEN_UP_AT, FAILED_AT
+from appliance.library.backoff import DELAYS, ENDINGS_ALLOWED, FAILED_AT, GIVEN_UP_AT
 from appliance.library.lanes import SMALL_BYTES
 from appliance.store import Store
 from appliance.store.database.connection import open_writer, run

@@ -3,7 +3,7 @@
 import signal
 import sys
 
-# Until the modules are loaded nobody answers to Ctrl-C: the process ends as by default, without a traceback.
+# While the modules are loaded, Ctrl-C ends the process with the default signal action, without a traceback.
 _HANDLED = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 if _HANDLED:
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""The service's own errors, and the one table that maps every error to what the outside sees.
+"""The service's own errors, and the one table that maps every error to what clients and users see.
 
 DocentError
 ├── ConfigError             a setting is missing, unknown or out of range
@@ -7,18 +7,18 @@ DocentError
 │   ├── UnknownDocument
 │   └── UnknownCollection
 ├── NotAllowed              the caller's uid or groups do not permit it
-├── Conflict                it would overwrite or disturb something
+├── Conflict                it would overwrite or disturb something that exists
 │   ├── DocumentExists
 │   └── AlreadyRunning      another service owns this home
 ├── TooLarge                an upload or question over the limit
-├── Busy                    others are being served; worth another try in a moment
-├── ServiceUnreachable      nobody listens on the socket, or it may not be opened
+├── Busy                    others are being served first; try again in a moment
+├── ServiceUnreachable      the socket does not answer, or may not be opened
 ├── NotReady                the service is starting or stopping
-├── LibraryAway             the library's disk is not mounted
+├── LibraryAway             the library's disk is not mounted, or another one is
 ├── ApiError                an error that the service reported to its client
 └── StoreError              the database
     ├── StoreFull           no space left, or read-only
-    ├── StoreRefused        what was to be written does not fit what is there
+    ├── StoreRefused        the data does not fit what is stored
     ├── StoreCorrupt        the file is not a sound database
     └── StoreTooNew         written by a newer Docent
 
@@ -32,7 +32,7 @@ from models import errors as model_errors
 
 
 class DocentError(Exception):
-    """Base of the service's errors: `what` failed on which thing, `why`, and a `hint` at what to do next."""
+    """Base of the service's errors: `what` was attempted on what, `why` it failed, and a `hint`: what to do next."""
 
     def __init__(self, what: str, why: str, hint: str = "") -> None:
         super().__init__(f"{what}: {why}")
@@ -50,7 +50,7 @@ class InvalidRequest(DocentError):
 
 
 class NotFound(DocentError):
-    """Something that was named does not exist."""
+    """Something that the request names does not exist."""
 
 
 class UnknownDocument(NotFound):
@@ -82,11 +82,11 @@ class TooLarge(DocentError):
 
 
 class Busy(DocentError):
-    """Others are being served first."""
+    """Others are being served first; a retry in a moment may succeed."""
 
 
 class ServiceUnreachable(DocentError):
-    """Nobody answers on the socket."""
+    """The socket does not answer, or may not be opened."""
 
 
 class NotReady(DocentError):
@@ -94,7 +94,7 @@ class NotReady(DocentError):
 
 
 class LibraryAway(DocentError):
-    """The library's disk is not mounted: what would be written would land in the empty place."""
+    """The library's disk is not mounted, or another one is: a file would be written to the empty mount point."""
 
 
 class StoreError(DocentError):
@@ -106,7 +106,7 @@ class StoreFull(StoreError):
 
 
 class StoreRefused(StoreError):
-    """What was to be written does not fit what is there: the fault is in what was written, not in the disk."""
+    """The data to be written does not fit what is stored: the fault lies in the data, not in the disk."""
 
 
 class StoreCorrupt(StoreError):
@@ -119,7 +119,7 @@ class StoreTooNew(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an error looks from outside: HTTP status, CLI exit code, OpenAI error type and stable code."""
+    """How an error appears outside: HTTP status, CLI exit code, OpenAI error type and stable code."""
 
     status: int
     exit_code: int
@@ -128,7 +128,7 @@ class Outcome:
 
 
 class ApiError(DocentError):
-    """An error that the service reported to its client, as it came over the socket."""
+    """An error that the service reported to its client, as received over the socket."""
 
     def __init__(self, message: str, hint: str, outcome: Outcome) -> None:
         super().__init__(message, "", hint)

@@ -1,8 +1,8 @@
 """The composition root: the one place that knows every concrete class, the start order and the stop order.
 
-Start: folders, lock, store, embedding models, models, intake, socket, READY. Stop is the same backwards. The parts are context
-managers on one stack, so a failure anywhere in the start undoes what was started. The lock is taken before the
-database is opened and given back after it is closed.
+Start, in `running`: folders, lock, socket, store, embedding models, models, providers, intake, server. Then `serve`
+sends READY. The stop is the same backwards. The parts are context managers on one stack, so a failure anywhere in the
+start undoes what was started. The lock is taken before the database is opened and released after it is closed.
 """
 
 import asyncio
@@ -46,8 +46,8 @@ from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
 from appliance.retrieval.search import Retriever
 from appliance.runtime.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
-from appliance.runtime.periodic import pet_watchdog, remember_rights, tell_status
-from appliance.runtime.process_memory import collect_seldom, give_back_memory
+from appliance.runtime.periodic import notify_watchdog, publish_status, refresh_rights
+from appliance.runtime.process_memory import collect_rarely, trim_memory
 from appliance.runtime.sd_notify import notify
 from appliance.store import Store
 from appliance.store.rows import DocumentRow
@@ -71,14 +71,14 @@ from models.residency.decision_log import Decision
 from models.residency.manager import Manager, ModelState
 
 _log = logging.getLogger("docent")
-_KEPT_DECISIONS = 64  # that a slow watcher of the events can lag behind
+_KEPT_DECISIONS = 64  # how many memory decisions a slow subscriber may lag behind; chosen by eye
 
 
 def serve(places: Places, settings: Settings) -> None:
     """Run the service until SIGTERM or SIGINT.
 
     Raises:
-        DocentError, ModelError: it cannot start; says why and what to do.
+        DocentError, ModelError: it cannot start; the error says why and what to do.
     """
     logging.basicConfig(level=settings.service.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     asyncio.run(_serve(places, settings))
@@ -94,7 +94,7 @@ async def _serve(places: Places, settings: Settings) -> None:
         stop.set()
 
     def on_hangup() -> None:
-        if on_terminal and not _has_terminal():  # the terminal it was started on was closed
+        if on_terminal and not _has_terminal():  # its terminal has been closed
             on_stop(signal.SIGHUP)
         else:
             reload.set()
@@ -103,10 +103,10 @@ async def _serve(places: Places, settings: Settings) -> None:
         loop.add_signal_handler(number, on_stop, number)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     async with running(places, settings) as context:
-        collect_seldom()
+        collect_rarely()
         notify(READY=1, STATUS="Answering")
         _log.info("answering on %s, watching %s", places.socket, places.library)
-        reloading = asyncio.create_task(_reload_whenever(reload, places, context), name="reload")
+        reloading = asyncio.create_task(_reload_on_request(reload, places, context), name="reload")
         await stop.wait()
         notify(STOPPING=1)
         reloading.cancel()
@@ -115,7 +115,7 @@ async def _serve(places: Places, settings: Settings) -> None:
 
 
 def _has_terminal() -> bool:
-    """Whether this process was started on a terminal that is still there, and without `nohup`."""
+    """Whether this process was started on a terminal that is still open, and without `nohup`."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return False
     try:
@@ -125,7 +125,7 @@ def _has_terminal() -> bool:
     return True
 
 
-async def _reload_whenever(reload: asyncio.Event, places: Places, context: Context) -> None:
+async def _reload_on_request(reload: asyncio.Event, places: Places, context: Context) -> None:
     while True:
         await reload.wait()
         reload.clear()
@@ -133,25 +133,25 @@ async def _reload_whenever(reload: asyncio.Event, places: Places, context: Conte
 
 
 def reload_settings(places: Places, context: Context) -> None:
-    """Read the configuration again and follow what can be changed without a new start: the embedding model.
+    """Read the configuration again and apply what can change without a restart: the embedding model.
 
-    What is wrong with it is logged, and everything goes on as before.
+    Errors are logged, and nothing changes.
     """
     _log.info("reading %s again", places.config)
     try:
         settings = load(places)
     except ConfigError as error:
-        _log.error("%s; %s; all settings stay as they are", error, error.hint)
+        _log.error("%s; %s; no setting is changed", error, error.hint)
         return
     try:
         context.switch.change(settings.embedding.model)
     except DocentError as error:
-        _log.error("%s; %s; the embedding model stays as it is", error, error.hint)
+        _log.error("%s; %s; the embedding model is not changed", error, error.hint)
 
 
 @asynccontextmanager
 async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
-    """A running service; leaving the block stops it.
+    """Start the service in this order; leaving the block stops it in the opposite order.
 
     Raises:
         DocentError, ModelError: it cannot start.
@@ -167,8 +167,8 @@ async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
         manager = await stack.enter_async_context(_make_manager(places, settings, events))
         providers = await stack.enter_async_context(Providers(manager, provider_specs(settings)))
         context = _assemble(places, settings, embedding, manager, providers, events)
-        for wrong in unknown_fallbacks(settings, [spec.id for spec in manager.catalog.list()]):
-            _log.warning("%s", wrong)
+        for problem in unknown_fallbacks(settings, [spec.id for spec in manager.catalog.list()]):
+            _log.warning("%s", problem)
         _start_intake(stack, context, settings)
         await stack.enter_async_context(_serving(context, listener))
         yield context
@@ -176,7 +176,7 @@ async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
 
 @dataclass(frozen=True, slots=True)
 class _Embedding:
-    """The store and the embedding models that fit it."""
+    """The store, the embedding models that fit it, and what paces their work."""
 
     store: Store
     models: EmbeddingModels
@@ -187,7 +187,7 @@ class _Embedding:
 
 @contextmanager
 def _embedding(places: Places, settings: Settings) -> Iterator[_Embedding]:
-    """Raises ModelError, StoreError."""
+    """Open the store and the embedding models; raises ModelError, StoreError."""
     threads = settings.embedding.threads or None
 
     def open_model(folder: str) -> Embedder:
@@ -213,8 +213,8 @@ def _make_manager(places: Places, settings: Settings, events: EventBus) -> Manag
         events.publish(("memory", key), Event(type="memory", memory=decision_view(decision)))
 
     catalog = Catalog(places.models)
-    for offence in unknown_models(settings, [spec.id for spec in catalog.list()]):
-        _log.warning("%s; it has no effect until it is", offence)
+    for problem in unknown_models(settings, [spec.id for spec in catalog.list()]):
+        _log.warning("%s; the setting has no effect until it is installed", problem)
     budget = settings.models.memory_bytes or default_budget()
     return Manager(
         catalog,
@@ -308,7 +308,7 @@ def _follow_switch(embedding: _Embedding, intake: Intake, models: ModelDesk) -> 
 
 
 def _ocr(settings: Settings) -> Ocr | None:
-    """Half of the cores at most recognise text, so that questions and embedding go on."""
+    """Text recognition on at most half of the cores, so that questions and embedding continue; None if it is off."""
     ingest = settings.ingest
     if ingest.ocr == "off":
         return None
@@ -329,7 +329,7 @@ def _publisher(events: EventBus, pace: ReadingPace) -> Publish:
 
 
 def _reading_group(library: Path) -> str:
-    """The group whose files the service reads: that of a library that gives its group on (setgid), as under systemd."""
+    """The library's group, if new files inherit it (setgid, as under systemd): the service reads that group's files."""
     found = library.stat()
     if not found.st_mode & 0o2000:
         return ""
@@ -358,16 +358,16 @@ async def _serving(context: Context, listener: socket.socket) -> AsyncIterator[N
     server = Server(create_app(context), context.settings.service.max_clients)
     tasks = [
         asyncio.create_task(server.serve_on(listener), name="server"),
-        asyncio.create_task(tell_status(context.monitor, context.events), name="status"),
-        asyncio.create_task(pet_watchdog(), name="watchdog"),
-        asyncio.create_task(give_back_memory(), name="memory"),
-        asyncio.create_task(remember_rights(context.rights), name="rights"),
+        asyncio.create_task(publish_status(context.monitor, context.events), name="status"),
+        asyncio.create_task(notify_watchdog(), name="watchdog"),
+        asyncio.create_task(trim_memory(), name="memory"),
+        asyncio.create_task(refresh_rights(context.rights), name="rights"),
     ]
     try:
         await server.wait_started(tasks[0])
         context.monitor.ready = True
         yield
-    finally:
+    finally:  # readings end while the server answers its last requests; event streams end only with the bus
         context.monitor.ready = False
         context.intake.workers.interrupt_all()
         context.events.close()

@@ -1,7 +1,7 @@
-"""The opened embedding models, lent by identity, and the one that stands for all of them where no index is met.
+"""Leases the loaded embedding models by identity, and names the current one.
 
-A search takes its model by the identity that its snapshot of the store names, so that a question's vector meets only
-vectors of the same model. A model that is not needed any more is closed when the last borrower gives it back.
+A search leases its model by the identity that its snapshot of the store names, so a question's vector meets only vectors
+of the same model. A model that is no longer needed is closed when its last lease ends.
 """
 
 import threading
@@ -15,7 +15,7 @@ from ingest.types import Vector
 
 
 class Embedder(Protocol):
-    """What the API asks of an embedding model."""
+    """What the API needs of an embedding model."""
 
     @property
     def name(self) -> str: ...
@@ -34,7 +34,7 @@ class Embedder(Protocol):
 
 
 class Model(Embedder, Protocol):
-    """What the appliance needs of an embedding model in all, to search and to read documents with it too."""
+    """What searching and reading documents need of an embedding model besides."""
 
     @property
     def tokenizer_id(self) -> str: ...
@@ -45,24 +45,24 @@ class Model(Embedder, Protocol):
 
 
 class Turns(Protocol):
-    """Whose turn it is to compute; see `gate.py`."""
+    """Gives each passage its turn to be embedded; see `question_priority`."""
 
     def passage(self) -> AbstractContextManager[None]: ...
 
 
 @dataclass(slots=True)
-class _Open:
+class _Loaded:
     model: Model
-    lent: int = 0
-    wanted: bool = True
+    leases: int = 0
+    needed: bool = True
 
 
 class EmbeddingModels:
-    """May be used from any thread; a context manager that closes all models at its end."""
+    """Thread-safe; a context manager that closes all models at its end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[str, _Open] = {}  # by identity, guarded by _lock
+        self._loaded: dict[str, _Loaded] = {}  # by identity, guarded by _lock
         self._current: Model | None = None
         self.on_close: Callable[[], None] = lambda: None
         """Called when a model has left memory."""
@@ -75,63 +75,66 @@ class EmbeddingModels:
 
     @property
     def current(self) -> Model:
-        """The model that answers, for its name and sizes; to use it, borrow it."""
+        """The model that answers, for its name and sizes; to compute with it, lease it."""
         assert self._current is not None, "no model was appointed"
         return self._current
 
     def __contains__(self, identity: str) -> bool:
         with self._lock:
-            return identity in self._open and self._open[identity].wanted
+            return identity in self._loaded and self._loaded[identity].needed
 
     def all(self) -> list[Model]:
         """Every model in memory."""
         with self._lock:
-            return [entry.model for entry in self._open.values()]
+            return [entry.model for entry in self._loaded.values()]
 
     def add(self, model: Model) -> Model:
-        """Take over an opened model; gives the one that was open already, if it is the same, and closes the new."""
+        """Take ownership of an opened model.
+
+        If the same model is loaded already, closes the new one and returns the loaded one.
+        """
         with self._lock:
-            held = self._open.setdefault(model.identity, _Open(model))
-            held.wanted = True
-        if held.model is not model:
+            entry = self._loaded.setdefault(model.identity, _Loaded(model))
+            entry.needed = True
+        if entry.model is not model:
             model.close()
-        return held.model
+        return entry.model
 
     def appoint(self, identity: str) -> None:
-        """Let this model, which was added, be the current one."""
+        """Make this model, which must have been added, the current one."""
         with self._lock:
-            self._current = self._open[identity].model
+            self._current = self._loaded[identity].model
 
     def keep_only(self, *identities: str) -> None:
-        """Close all other models, each as soon as nobody has it any more."""
+        """Close all other models, each when its last lease ends."""
         with self._lock:
-            for identity, entry in self._open.items():
-                entry.wanted = identity in identities
+            for identity, entry in self._loaded.items():
+                entry.needed = identity in identities
             idle = self._take_idle()
         self._close(idle)
 
     @contextmanager
     def lease(self, identity: str | None = None) -> Iterator[Model]:
-        """Borrow the model of this identity, by default the current one.
+        """Keep the model of this identity, by default the current one, loaded for the time of the block.
 
         Raises:
-            ModelGone: it is not open any more.
+            ModelGone: it is no longer loaded.
         """
         with self._lock:
-            entry = self._open.get(identity or self.current.identity)
-            if entry is None or not (entry.wanted or entry.lent):
+            entry = self._loaded.get(identity or self.current.identity)
+            if entry is None or not (entry.needed or entry.leases):
                 raise ModelGone
-            entry.lent += 1
+            entry.leases += 1
         try:
             yield entry.model
         finally:
             with self._lock:
-                entry.lent -= 1
+                entry.leases -= 1
                 idle = self._take_idle()
             self._close(idle)
 
     def embed_name(self, identity: str, text: str) -> Vector:
-        """A document's name as a passage; raises ModelGone."""
+        """Vector of a document's name, embedded as a passage; raises ModelGone."""
         with self.lease(identity) as model:
             return model.embed_passage(text)
 
@@ -142,5 +145,5 @@ class EmbeddingModels:
             self.on_close()
 
     def _take_idle(self) -> list[Model]:
-        idle = [identity for identity, entry in self._open.items() if not (entry.wanted or entry.lent)]
-        return [self._open.pop(identity).model for identity in idle]
+        idle = [identity for identity, entry in self._loaded.items() if not (entry.needed or entry.leases)]
+        return [self._loaded.pop(identity).model for identity in idle]

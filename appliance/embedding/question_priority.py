@@ -1,8 +1,8 @@
-"""Questions first: passages are embedded at full speed while nobody asks, and at a quarter of it while somebody does.
+"""Slows the embedding of passages while questions are answered: to a quarter of the full speed.
 
-A text takes about 20 ms and cannot be broken off, so it is between two texts that passages wait: after each one as long
-as it takes to keep a quarter of the time, and no longer, so that somebody who asks all the time cannot stop the reading.
-The moments between two questions of one who asks on are no time for passages either (`LINGER_SECONDS`).
+Embedding a text takes about 20 ms and cannot be interrupted, so passages wait between two texts: after each one long
+enough to leave them a quarter of the time, and no longer, so that constant questions cannot stop the reading. The
+moments between two questions of one client are no time for passages either (`LINGER_SECONDS`).
 """
 
 import threading
@@ -11,31 +11,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LINGER_SECONDS = 0.1
+"""How long passages still wait after the last question has been answered. Chosen by eye."""
 WAIT_RATIO = 3.0
 """Seconds of waiting for each second of work: a quarter of the speed is left."""
 _MOST_WORK = 0.25
-"""Work between two turns beyond this was not work: the thread waited for something."""
+"""Seconds between two turns beyond this are not counted as work: the thread waited for something. Chosen by eye."""
 
 
 class QuestionsFirst:
-    """May be used from any thread; questions never wait for it."""
+    """Thread-safe; questions never wait for it."""
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
     ) -> None:
-        """`wait(condition, seconds)` waits for the condition, no longer than that."""
+        """`wait(condition, seconds)` waits for the condition, at most that long."""
         self._clock = clock
         self._wait_for = wait
         self._changed = threading.Condition()
         self._questions = 0  # guarded by _changed
-        self._quiet_at = 0.0  # when the last question's echo is over; guarded by _changed
+        self._quiet_at = 0.0  # when passages no longer linger behind the last question; guarded by _changed
         self._worked = threading.local()
 
     @contextmanager
     def question(self) -> Iterator[None]:
-        """Somebody waits for an answer."""
+        """Passages go slowly for the time of the block: a question is being answered."""
         with self._changed:
             self._questions += 1
         try:
@@ -48,7 +49,7 @@ class QuestionsFirst:
 
     @contextmanager
     def passage(self) -> Iterator[None]:
-        """One text's turn; waits for it."""
+        """Wait for one text's turn; its work is the block."""
         self._wait(getattr(self._worked, "seconds", 0.0))
         begun = self._clock()
         try:
@@ -57,14 +58,14 @@ class QuestionsFirst:
             self._worked.seconds = self._clock() - begun
 
     def pause(self) -> None:
-        """Like the end of a `passage` and the begin of the next, for work in a row that is not of one piece."""
+        """Wait as between two passages, for continuous work that is not divided into texts."""
         now = self._clock()
         self._wait(min(now - getattr(self._worked, "since", now), _MOST_WORK))
         self._worked.since = self._clock()
 
     @property
     def asked(self) -> bool:
-        """Whether somebody waits for an answer, or did a moment ago."""
+        """Whether a question is being answered, or was within `LINGER_SECONDS`."""
         with self._changed:
             return self._busy()
 
@@ -77,23 +78,23 @@ class QuestionsFirst:
                 return
             until = self._clock() + WAIT_RATIO * worked
             while self._busy() and (left := until - self._clock()) > 0:
-                # without a question only the echo is waited for: nobody tells when it is over
-                echo = left if self._questions else max(self._quiet_at - self._clock(), 0.001)
-                self._wait_for(self._changed, min(left, echo))
+                # without a question only the lingering time is left, whose end notifies no condition
+                linger = left if self._questions else max(self._quiet_at - self._clock(), 0.001)
+                self._wait_for(self._changed, min(left, linger))
 
 
 class Hold:
-    """Lets those who read documents wait while the rebuild of the vectors catches up with what they have read."""
+    """Pauses the readers of documents while the rebuild of the vectors catches up with what they have read."""
 
     def __init__(self, seconds: float = 10.0) -> None:
-        """Nobody waits longer than `seconds` for one text."""
+        """No reader waits longer than `seconds` for one text."""
         self._seconds = seconds
         self._free = threading.Event()
         self._free.set()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let the others wait."""
+        """Pause the readers for the time of the block."""
         self._free.clear()
         try:
             yield
@@ -101,5 +102,5 @@ class Hold:
             self._free.set()
 
     def wait(self) -> None:
-        """Wait, if somebody holds."""
+        """Wait while held, at most the time given at the start."""
         self._free.wait(self._seconds)

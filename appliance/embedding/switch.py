@@ -1,11 +1,11 @@
-"""Changing the embedding model while questions are answered.
+"""Switches to another embedding model while questions are answered.
 
-The model that made the index answers until the vectors of the wanted one are complete; then the wanted one answers, in
-one step, and the old one is closed. Whatever happens in between, the store says how things stand (`store/embedders.py`),
-and the next start goes on from there.
+The model that made the index answers until the vectors of the wanted one are complete. Then the wanted one answers, in
+one step, and the old one is closed. Whatever happens in between, the state is in the store
+(`appliance.store.tables.embedders`), and the next start resumes from it.
 
-If the old model cannot be opened any more, its vectors are of no use: they are dropped, and questions are answered by
-the full text alone until the new ones are there. That is said in the log, in the status and by `docent doctor`.
+If the old model can no longer be opened, its vectors are useless: they are dropped, and questions are answered from the
+full text alone until the new vectors exist. The log, the status and `docent doctor` say so.
 """
 
 import logging
@@ -28,12 +28,15 @@ OpenModel = Callable[[str], Model]
 """Opens the model in a folder, the built-in one for an empty name; raises ModelError."""
 
 _FULL_TEXT_ALONE = (
-    "the model that made the vectors is gone: answers come from the full text alone until new ones are made"
+    "the model that made the vectors no longer exists: answers come from the full text alone until new ones are made"
 )
 
 
 class EmbeddingSwitch:
-    """Brings the wanted embedding model about; a context manager. Its methods block and may be called from any thread."""
+    """Makes the configured embedding model the one that answers; a context manager.
+
+    Its methods block and may be called from any thread.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class EmbeddingSwitch:
         self._standing = EmbedderStatus(None, None)
         self._problem = ""
         self.on_change: Callable[[list[str]], None] = lambda documents: None
-        """Called when other models are in memory or another one answers, with documents to be read again."""
+        """Called with documents to be read again when the models in memory, or the one that answers, have changed."""
 
     def __enter__(self) -> "EmbeddingSwitch":
         return self
@@ -66,7 +69,7 @@ class EmbeddingSwitch:
             self._halt()
 
     def start(self, folder: str) -> None:
-        """Open what is needed to answer, and begin or go on with the switch to the model in `folder`.
+        """Open the models needed to answer, and start or resume the switch to the model in `folder`.
 
         Raises:
             ModelError: neither it nor the model that made the index can be opened.
@@ -80,16 +83,16 @@ class EmbeddingSwitch:
                 raise
             self._refuse(error)
             with self._lock:
-                self._take(self._store.embedding(), old)
+                self._apply(self._store.embedding(), old)
         else:
             with self._lock:
                 self._pursue(wanted, folder)
 
     def change(self, folder: str) -> None:
-        """Begin to switch to the model in `folder`, if it is another one; if it cannot be opened, all stays as it is.
+        """Start switching to the model in `folder`, if it is another one; if it cannot be opened, nothing changes.
 
         Raises:
-            StoreError, NotReady: the store takes nothing; a switch that was under way goes on.
+            StoreError, NotReady: the store cannot be written; a switch that was under way continues.
         """
         try:
             wanted = self._open_model(folder)
@@ -105,7 +108,7 @@ class EmbeddingSwitch:
                 raise
 
     def view(self) -> wire.Embedding:
-        """How things stand."""
+        """The model that answers, the one being switched to, and the progress in passages."""
         rebuilding, standing = self._rebuilding, self._standing
         done, total = rebuilding.progress() if rebuilding else (0, 0)
         remarks = [_FULL_TEXT_ALONE] if standing.serving is None else []
@@ -119,7 +122,7 @@ class EmbeddingSwitch:
 
     def _refuse(self, error: ModelError) -> None:
         self._problem = f"embedding.model: {error}"
-        _log.error("%s; %s; the embedding model stays as it is", error, error.hint)
+        _log.error("%s; %s; the embedding model is not changed", error, error.hint)
 
     def _pursue(self, wanted: Model, folder: str) -> None:
         self._problem = ""
@@ -133,12 +136,12 @@ class EmbeddingSwitch:
                 standing = self._store.forget_serving()
             else:
                 self._add(old)
-        self._take(standing, wanted)
+        self._apply(standing, wanted)
         if standing.target:
             self._rebuild(wanted)
 
-    def _take(self, standing: EmbedderStatus, model: Model) -> None:
-        """Let questions meet what the store says, by models that are open; `model` is one of them."""
+    def _apply(self, standing: EmbedderStatus, model: Model) -> None:
+        """Answer as the store's state says, with models that are open; `model` is one of them."""
         self._add(model)
         serving = standing.serving or standing.target
         assert serving is not None
@@ -159,26 +162,26 @@ class EmbeddingSwitch:
             switched=self._switched,
         )
         done, total = self._rebuilding.progress()
-        _log.info("embedding %d of %d passages anew with %s", total - done, total, wanted.name)
+        _log.info("embedding %d of %d passages with the model %s", total - done, total, wanted.name)
         self._rebuilding.start()
 
     def _resume(self) -> None:
-        """Go on with what `_halt` ended."""
+        """Continue what `_halt` stopped."""
         target = self._standing.target
         if target and target.identity in self._models:
             with self._models.lease(target.identity) as model:
                 self._rebuild(model)
 
     def _switched(self, outgrown: list[str]) -> None:
-        """The rebuild's thread: the store has switched."""
+        """Called by the rebuild's thread once the store has switched."""
         self._standing = standing = self._store.embedding()
         assert standing.serving is not None
         self._rebuilding = None
         self._models.appoint(standing.serving.identity)
         self._models.keep_only(standing.serving.identity)
-        _log.info("the embedding model %s answers", standing.serving.name)
+        _log.info("the embedding model %s now answers", standing.serving.name)
         if outgrown:
-            _log.info("%d documents have passages longer than it takes and are read again", len(outgrown))
+            _log.info("%d documents have passages that are too long for it and are read again", len(outgrown))
         self.on_change(outgrown)
 
     def _halt(self) -> None:
@@ -191,7 +194,7 @@ class EmbeddingSwitch:
         return self._models.add(model)
 
     def _reopen(self, key: EmbedderKey) -> Model | None:
-        """The model that made the index, if it is where it was."""
+        """The model that made the index, if it is still in its folder."""
         where = key.folder or "the built-in one"
         try:
             model = self._open_model(key.folder)
@@ -199,7 +202,7 @@ class EmbeddingSwitch:
             _log.warning("the embedding model %s cannot be opened again: %s", key.name, error)
             return None
         if model.identity != key.identity:
-            _log.warning("the embedding model %s is not there any more: %s is another one", key.name, where)
+            _log.warning("the embedding model %s no longer exists: %s is another one", key.name, where)
             model.close()
             return None
         return model

@@ -1,8 +1,8 @@
-"""The thread that makes the target model's vectors, until the target answers.
+"""Makes the target model's vectors, in a thread, until the target answers.
 
-Its only state is in the store: whenever it is stopped, the next one goes on after the last committed batch. It embeds
-behind the questions (`gate.py`), and readers of documents wait for it only at the very end, for what they have read in
-the last moments: else it might run after them for ever.
+Its only state is in the store: whenever it is stopped, the next one resumes after the last committed batch. It embeds
+behind the questions (`question_priority`). Readers of documents wait for it only at the very end, while it embeds what
+they have read last: otherwise it might never catch up with them.
 """
 
 import logging
@@ -17,15 +17,16 @@ from appliance.store import LackingChunk, LackingName, Rebuild, Remade
 from models.errors import ModelError
 
 _log = logging.getLogger(__name__)
-_BATCH = 48
+# Chosen by eye.
+_BATCH = 48  # texts a transaction
 _RETRY_SECONDS = 5.0
 
 EmbeddedText = Callable[[tuple[str, ...], str], str]
-"""What is embedded for a chunk's heading path and text; `ingest.chunking.chunker.embedded_text`."""
+"""The text to embed for a chunk's heading path and text; `ingest.chunking.chunker.embedded_text`."""
 
 
 class Rebuilding:
-    """One rebuild; `start()`, and `stop()` if it is not to go on."""
+    """One rebuild; `start()` it, `stop()` it to abandon it."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Rebuilding:
         embedded_text: EmbeddedText,
         switched: Callable[[list[str]], None],
     ) -> None:
-        """`switched(documents)` is called once the model answers; those documents are to be read again."""
+        """`switched(documents)` is called by the thread once the model answers; those documents must be read again."""
         self._rebuild = rebuild
         self._model = model
         self._gate = gate
@@ -49,22 +50,17 @@ class Rebuilding:
         self._done, self._total = rebuild.progress()
         self._thread = threading.Thread(target=self._run, name="docent-rebuild", daemon=True)
 
-    @property
-    def name(self) -> str:
-        """The target's name."""
-        return self._model.name
-
     def progress(self) -> tuple[int, int]:
-        """Passages that are done, and all; from any thread."""
+        """Passages done, and in total; from any thread."""
         total = self._total
         return min(self._done, total), total
 
     def start(self) -> None:
-        """Begin, or go on."""
+        """Start, or resume after the last committed batch."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the text at hand; what is not committed is lost."""
+        """End after the current text; what is not committed is lost."""
         self._stop.set()
         self._thread.join()
 
@@ -77,7 +73,7 @@ class Rebuilding:
             except NotReady:
                 return
             except (StoreError, ModelError) as error:
-                # a full disk, say: nothing is lost, and nothing else can be done than to try again later
+                # a full disk, say: nothing is lost, and a later retry is all that can help
                 _log.error("%s; %s", error, error.hint)
             except Exception:  # noqa: BLE001 - the top of a loop that must survive
                 _log.exception("rebuilding the vectors failed")
@@ -86,7 +82,7 @@ class Rebuilding:
             self._stop.wait(self._retry_seconds)
 
     def _work(self) -> None:
-        """Until the target answers, is none any more, or `stop` is called."""
+        """Embed batches until the target answers, is no longer the target, or `stop` is called."""
         after = 0
         with ExitStack() as held:
             while not self._stop.is_set():
@@ -111,7 +107,7 @@ class Rebuilding:
         vectors = list(self._model.embed_passages(self._until_stopped(texts.values()), self._gate))
         remade = [
             Remade(key, vector, self._model.count_tokens(text) > self._model.max_tokens)
-            for (key, text), vector in zip(texts.items(), vectors, strict=False)  # fewer, if it is to stop
+            for (key, text), vector in zip(texts.items(), vectors, strict=False)  # fewer once `stop` was called
         ]
         self._done += len(chunks)
         self._total = self._rebuild.total()

@@ -1,7 +1,7 @@
-"""From the threads that change things to the clients that watch: a bus whose events coalesce.
+"""Carries events from the threads that change things to the clients that watch; events coalesce.
 
-A subscriber that reads slowly gets the newest event of each document or model, never a backlog: events are keyed, and
-a newer one takes the older one's place. So a queue is never longer than the number of things there are.
+A subscriber that reads slowly gets the newest event of each document or model, never a backlog: events are keyed, and a
+newer one replaces the older one. So a queue is never longer than the number of documents and models.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ Key = tuple[str, str]
 
 
 class _Subscription:
-    """Newest event by key; only touched on the event loop's thread."""
+    """Newest event by key; touched only by the event loop's thread."""
 
     def __init__(self) -> None:
         self._pending: OrderedDict[Key, wire.Event] = OrderedDict()
@@ -52,7 +52,7 @@ class EventBus:
 
     def publish(self, key: Key, event: wire.Event) -> None:
         """Hand an event to every subscriber; from any thread, never blocks."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so there are no subscribers
             self._loop.call_soon_threadsafe(self._deliver, key, event)
 
     def _deliver(self, key: Key, event: wire.Event) -> None:

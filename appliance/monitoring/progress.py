@@ -1,14 +1,16 @@
-"""How fast documents are read, and how long the rest takes. Pure: the clock is given, the store is told of, not asked.
+"""Measures how fast documents are read, and estimates how long the rest takes.
+
+Pure: the clock is injected, and rows are passed in, never read from the store.
 
 `SlidingRate` is the core: amounts over the last minute, or over the last few reports where these lie farther apart, as
-with pages that are recognised. A run begins when something is read after a rest; its pages are counted by collection,
-so that nobody learns from a figure what happens in a collection that is closed to them.
+with recognised pages. A run begins when a document is read after a rest. Its pages are counted by collection, so that
+no figure reveals to a caller what happens in a collection closed to them.
 
-No time is told before it rests on something. Speed is counted from the moment at which the number of pages is known, as
-what comes before, the start of a process say, is done once. Pages of a scan count as soon as they are recognised: that
-is what takes the time, and they are committed pages later. What opening a file costs counts as some pages, so that
-many small files take as long as those before them took, and a book is not read at their pace. How many pages a file
-has that was not opened yet is told by files of its size that were opened in this run, else by none.
+No time is estimated before there is evidence for it. Speed is measured from the moment at which the number of pages is
+known, since what comes before, such as the start of a process, is done once. Pages of a scan count as soon as they are
+recognised: that is what takes the time, and they are committed some pages later. Opening a file counts as several pages,
+so that many small files are expected to take as long as those before them, and a book is not expected to go at their
+pace. The number of pages of a file that has not been opened is estimated from files of its size opened in this run.
 """
 
 import threading
@@ -22,34 +24,35 @@ from appliance.store.rows import DocumentRow, WorkLeft
 
 WINDOW_SECONDS = 60.0
 REST_SECONDS = 10.0
-"""With nothing being read for so long, what is read next is another run."""
+"""After this long without reading, the next document starts another run."""
 
-_FEWEST_REPORTS = 3
-_SOONEST_SECONDS = 3.0
+# Chosen by eye, except where said.
+_FEWEST_REPORTS = 3  # recognised pages may be minutes apart: a window alone would give 0 between two of them
+_SOONEST_SECONDS = 3.0  # of reading, before there is a rate
 _FILE_IN_PAGES = 5
-"""What opening a file costs: 18 one-page files a second are read by two cores, or 100 pages of one file."""
-_FILES_TO_GO_BY = 3
+"""Cost of opening a file. Measured: two cores read 18 one-page files a second, or 100 pages of one file."""
+_FILES_TO_GO_BY = 3  # finished, before there is an estimate
 _ALIKE = 10
-"""Files tell of others that are up to so many times larger."""
+"""Files say something about others up to this many times larger."""
 
 Clock = Callable[[], float]
 
 
 class SlidingRate:
-    """Amounts a second. Each amount counts as made in the time since the one before it, the first since `begin`."""
+    """Amounts a second. Each counts as made in the time since the one before it, the first since `begin`."""
 
     def __init__(self, begin: float) -> None:
         self._since = begin
         self._reports: deque[tuple[float, float]] = deque()
 
     def add(self, now: float, amount: float) -> None:
-        """`amount` more was done by `now`; the reports of one second count as one."""
+        """Record `amount` more done by `now`; reports within one second count as one."""
         if self._reports and int(self._reports[-1][0]) == int(now):
             amount += self._reports.pop()[1]
         self._reports.append((now, amount))
 
     def per_second(self, now: float) -> float | None:
-        """The rate up to now, falling while nothing comes; None as long as nothing can be said."""
+        """The rate up to now, falling while there are no reports; None as long as it rests on too little."""
         while len(self._reports) > _FEWEST_REPORTS and self._reports[0][0] <= now - WINDOW_SECONDS:
             self._since = self._reports.popleft()[0]
         if not self._reports or now - self._since < _SOONEST_SECONDS:
@@ -59,9 +62,9 @@ class SlidingRate:
 
 @dataclass(frozen=True, slots=True)
 class DocumentPace:
-    """Pages a second of one document, and seconds until its last page; None where nothing can be said yet.
+    """Pages a second of one document, and seconds until its last page; None where there is no estimate yet.
 
-    `pages_recognised`: so many were read from their pictures, committed or not.
+    `pages_recognised` counts the pages read so far, committed or not.
     """
 
     rate: float | None = None
@@ -74,7 +77,7 @@ STANDING = DocumentPace()
 
 @dataclass(slots=True)
 class _Reading:
-    """A document that is being read; `rate` from when its number of pages was known, `ahead` of what is committed."""
+    """A document being read; `rate` since its number of pages was known, `ahead` counts pages not yet committed."""
 
     collection: bytes
     ticket: int
@@ -87,7 +90,7 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The files whose pages were counted in a run, and how many of them are done."""
+    """Totals of the files whose pages were counted in a run; `largest` in bytes, `finished` counts files read."""
 
     files: int = 0
     pages: int = 0
@@ -107,7 +110,7 @@ class Opened:
 
 @dataclass(slots=True)
 class _Run:
-    """Of one collection: what was read since the run began. Work is pages and, for each file, some more."""
+    """What was read of one collection since the run began. Work is pages plus `_FILE_IN_PAGES` a file."""
 
     pages_rate: SlidingRate
     work_rate: SlidingRate
@@ -117,7 +120,7 @@ class _Run:
 
 @dataclass(slots=True)
 class ReadingPace:
-    """Told of every change of a document; from any thread."""
+    """Follows every change of a document; thread-safe."""
 
     clock: Clock = time.monotonic
     _readings: dict[str, _Reading] = field(default_factory=dict)  # these three guarded by _lock
@@ -126,7 +129,7 @@ class ReadingPace:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def observe(self, document: str, row: DocumentRow | None) -> None:
-        """A document changed, or is gone."""
+        """Record a document's change; None as its row means it was deleted."""
         with self._lock:
             now = self.clock()
             reading = self._readings.get(document)
@@ -140,9 +143,9 @@ class ReadingPace:
             self._runs.clear()
         self._last = now
         if reading is None or row.ticket != reading.ticket or row.pages_done < reading.committed:
-            # it begins, or begins anew: what was committed before is nobody's speed
+            # a new reading: what was committed before says nothing about its speed
             reading = self._readings[row.id] = _Reading(row.collection, row.ticket, row.pages_recognised)
-        known = max(row.pages_recognised, reading.pages_done)  # only the reader's own reports know what is recognised
+        known = max(row.pages_recognised, reading.pages_done)  # only the reader's reports count recognised pages
         reading.committed, reading.ahead = row.pages_done, known - row.pages_done
         if not row.pages:
             return
@@ -168,7 +171,7 @@ class ReadingPace:
             run.pages_rate.add(now, done)
 
     def of(self, row: DocumentRow) -> DocumentPace:
-        """How a document gets on; empty unless it is being read."""
+        """The pace of a document; without rate and time unless it is being read."""
         with self._lock:
             reading = self._readings.get(row.id) if row.state == "indexing" else None
             rate = _rate(reading, self.clock()) if reading else None
@@ -176,9 +179,10 @@ class ReadingPace:
         return DocumentPace(_rounded(rate), _seconds(row.pages - done, rate) if row.pages else None, done)
 
     def overall(self, work: WorkLeft, collections: Collection[bytes] | None = None) -> wire.Progress | None:
-        """How the given collections get on, whose queue is `work`; None with nothing to do.
+        """Progress of the given collections (None: all), whose queue is `work`; None if the queue is empty.
 
-        All takes at least as long as the slowest document: the pages of a scan beside those of texts say little of it.
+        The time left is at least that of the slowest document: beside text documents, a scan has few pages but takes
+        long.
         """
         if not work.documents:
             return None
@@ -205,10 +209,10 @@ class ReadingPace:
 
 
 def pages_left(work: WorkLeft, opened: Opened) -> tuple[int, bool]:
-    """Pages still to be read, and whether that can be said at all.
+    """Pages still to be read, and whether that number is reliable.
 
-    Files that were not opened yet are taken to have as many bytes a page as those that were, a page at least. Nothing
-    can be said while only smaller ones were opened, or but a few of many.
+    Files not yet opened are assumed to have as many bytes a page as those that were, and at least one page. The number
+    is unreliable while only much smaller files were opened, or only a few of many.
     """
     if not work.unopened:
         return work.pages, True

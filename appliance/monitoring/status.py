@@ -1,6 +1,6 @@
-"""The service at a glance, and the same as Prometheus metrics.
+"""Gives the service's status, also as Prometheus metrics.
 
-Counts are read from the store when asked for: nothing is counted twice, so nothing can drift.
+Counts are read from the store on each call: nothing is counted twice, so nothing can drift.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,10 +33,10 @@ class Monitor:
         self._embedding = embedding
         self._library_there = library_there
         self.ready = False
-        """Set by the composition root: true between the end of the start and the begin of the stop."""
+        """Set by the composition root: true from the end of the start to the beginning of the stop."""
 
     def status(self, collections: frozenset[bytes] | None = None) -> wire.Status:
-        """The status, of the given collections or of all; `queue` counts unsettled files too."""
+        """The status of the given collections (None: all); `queue` includes unsettled files."""
         counts = wire.DocumentCounts.model_validate(self._store.counts(collections))
         skipped = self._store.skipped(collections)
         busy = counts.pending + counts.indexing > 0
@@ -72,7 +72,7 @@ class _Gauges(Collector):
         yield documents
         yield GaugeMetricFamily("docent_chunks", "Searchable passages.", value=status.chunks)
         yield GaugeMetricFamily("docent_pages_skipped", "Pages that could not be read.", value=status.skipped.pages)
-        yield GaugeMetricFamily("docent_queue", "Files not yet done, unsettled ones included.", value=status.queue)
+        yield GaugeMetricFamily("docent_queue", "Files not yet read, unsettled ones included.", value=status.queue)
         progress = status.progress or wire.Progress(pages_done=0, pages_total=0)
         left, rate = progress.pages_total - progress.pages_done, progress.pages_per_second or 0.0
         yield GaugeMetricFamily("docent_pages_left", "Pages of the queued files, as far as known.", value=left)
@@ -82,9 +82,9 @@ class _Gauges(Collector):
             left = status.embedding.total - status.embedding.done
             yield GaugeMetricFamily("docent_embedding_left", "Passages to embed with the next model.", value=left)
         there = int(not status.library_away)
-        yield GaugeMetricFamily("docent_library_there", "0 while the library's disk is away.", value=there)
+        yield GaugeMetricFamily("docent_library_there", "0 while the library is not available.", value=there)
         yield GaugeMetricFamily("docent_ready", "1 while the service takes work.", value=int(status.ready))
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: the names are not asked for before the values."""
+        """No names at registration: the values are collected only on request."""
         return iter(())

@@ -1,1 +1,5 @@
-"""What the service's process owes the machine: its home, its memory, systemd. Door: `home`."""
+"""Keeps the service's process in order on its machine: home, lock, socket, memory, systemd.
+
+Rule: knows nothing about requests; `service` starts and stops everything here.
+Door: `home`.
+"""

@@ -1,6 +1,6 @@
-"""The service's folders, its lock and its socket: made before anything else starts, given back last.
+"""Makes the service's folders, its lock and its socket: created before anything else starts, released last.
 
-The lock is an flock, so it goes with the process however that ends; the lock file stays behind and means nothing.
+The lock is an flock, so it ends with the process however that ends; the lock file stays behind and means nothing.
 """
 
 import errno
@@ -20,7 +20,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def make_folders(places: Places) -> None:
-    """Create what is missing of the home; existing folders keep their owner and mode.
+    """Create the missing folders of the home; existing ones keep their owner and mode.
 
     Raises:
         ConfigError: a folder cannot be made.
@@ -37,13 +37,13 @@ def _folder_error(folder: Path, error: OSError) -> DocentError:
     what = f"making the folder {folder}"
     why = error.strerror or str(error)
     if error.errno in _FULL:
-        return StoreFull(what, why, "free some space on that disk, or make it writable, and start again")
+        return StoreFull(what, why, "free some space on that disk, or make it writable, then start again")
     return ConfigError(what, why, "choose another DOCENT_HOME, or give this user the right to write there")
 
 
 @contextmanager
 def locked(places: Places) -> Iterator[None]:
-    """Own this home for the time of the block.
+    """Lock this home for the time of the block.
 
     Raises:
         AlreadyRunning: another service owns it.
@@ -76,9 +76,9 @@ def check_socket_path(path: Path) -> None:
 
 
 def bind_socket(path: Path) -> socket.socket:
-    """A listening Unix socket of mode 0660; a stale socket file is replaced, anything else is left alone.
+    """A Unix socket of mode 0660, bound and ready to listen; replaces a stale socket file, nothing else.
 
-    Call it while holding the lock: then a socket file that exists is nobody's.
+    Call it while holding the lock: then an existing socket file belongs to no running service.
 
     Raises:
         ConfigError: the path is too long, holds something that is not a socket, or cannot be bound.
@@ -88,7 +88,7 @@ def bind_socket(path: Path) -> socket.socket:
     remove_socket(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        previous = os.umask(0o777 & ~SOCKET_MODE)  # the file must never be wider open than meant, not for a moment
+        previous = os.umask(0o777 & ~SOCKET_MODE)  # the file must not be more accessible than that even for a moment
         try:
             listener.bind(os.fsencode(path))
         finally:
@@ -100,7 +100,7 @@ def bind_socket(path: Path) -> socket.socket:
 
 
 def remove_socket(path: Path) -> None:
-    """Remove a socket file; absent is fine.
+    """Remove a socket file, if there is one.
 
     Raises:
         ConfigError: something that is not a socket has this name.

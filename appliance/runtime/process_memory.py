@@ -1,7 +1,7 @@
-"""How often Python looks for cycles among objects.
+"""Keeps the process's memory work low: rare garbage collections, freed heap returned to the system.
 
-Reading a page makes some ten thousand small objects without cycles: at the usual 700 the collector ran several times for
-each page, and now and then over all that was loaded at the start. What is loaded by then stays for good.
+Reading a page makes some ten thousand small objects without cycles. At Python's default threshold of 700 the collector
+ran several times for each page, and now and then over everything loaded at the start, which stays loaded for good.
 """
 
 import asyncio
@@ -9,20 +9,19 @@ import gc
 
 from ingest.malloc import give_back_freed
 
-_GIVE_BACK_SECONDS = 5.0
+_TRIM_SECONDS = 5.0  # chosen by eye
+_NEW_OBJECTS = 20_000  # those of about two pages
 
-_NEW_OBJECTS = 20_000
 
-
-def collect_seldom() -> None:
-    """Call once everything that stays has been loaded."""
+def collect_rarely() -> None:
+    """Raise the collector's threshold and exempt what is loaded now; call once everything that stays has been loaded."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
-async def give_back_memory() -> None:
-    """What reading and embedding have freed."""
+async def trim_memory() -> None:
+    """Return memory that reading and embedding have freed to the system, every few seconds."""
     while True:
         await asyncio.to_thread(give_back_freed)
-        await asyncio.sleep(_GIVE_BACK_SECONDS)
+        await asyncio.sleep(_TRIM_SECONDS)

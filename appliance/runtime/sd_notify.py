@@ -1,4 +1,4 @@
-"""sd_notify: tell systemd how the service is; silent where nobody asked.
+"""Reports the service's state to systemd; does nothing where the service was not started by it.
 
 Protocol: sd_notify(3), datagrams of `KEY=value` lines to the Unix socket named by `$NOTIFY_SOCKET`.
 """
@@ -8,7 +8,7 @@ import socket
 
 
 def notify(**values: str | int) -> bool:
-    """Send `KEY=value` lines, such as READY=1 or STATUS="…"; False where there is no service manager."""
+    """Send `KEY=value` lines, such as READY=1 or STATUS="…"; returns False if they could not be sent."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return False
@@ -23,7 +23,7 @@ def notify(**values: str | int) -> bool:
 
 
 def watchdog_seconds() -> float | None:
-    """How often to send WATCHDOG=1: half of what systemd allows, as it advises; None without a watchdog."""
+    """Interval at which to send WATCHDOG=1: half of what systemd allows, as it advises; None without a watchdog."""
     allowed = os.environ.get("WATCHDOG_USEC")
     if not allowed or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

@@ -5,9 +5,9 @@ import sys
 
 _LOOK = """
 import gc
-from appliance.runtime.process_memory import collect_seldom
+from appliance.runtime.process_memory import collect_rarely
 import appliance.service
-collect_seldom()
+collect_rarely()
 print(gc.get_freeze_count(), gc.get_count()[0], gc.get_threshold()[0], gc.isenabled())
 """
 

@@ -89,7 +89,7 @@ class Recognised:
 
 
 class Slow(Recognised):
-    """The second page comes once it was announced that the first is there."""
+    """The second page comes once the first has been announced."""
 
     def __init__(self, pages: list[Page], sink: FakeSink) -> None:
         super().__init__(pages)
@@ -118,7 +118,7 @@ def scanned(without: int = 0) -> list[Page]:
 
 
 @pytest.mark.parametrize(("before", "now"), [(2, 0), (0, 2)])
-def test_what_is_read_otherwise_after_an_interruption_is_not_gone_on_with(before: int, now: int) -> None:
+def test_a_document_that_reads_differently_after_an_interruption_is_not_continued(before: int, now: int) -> None:
     def run(pages: list[Page]) -> None:
         extraction: Any = Recognised(pages)
         pipeline.run(extraction, embedder=FakeEmbedder(), sink=sink, batch_chunks=4, stop=Event())

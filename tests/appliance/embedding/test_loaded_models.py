@@ -1,4 +1,4 @@
-"""Models are lent by identity, and closed when nobody has them any more."""
+"""Models are leased by identity, and closed when their last lease ends."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def closed(model: Embedder) -> bool:
     return False
 
 
-def test_a_borrowed_model_stays_open_until_it_is_given_back(tmp_path: Path) -> None:
+def test_a_leased_model_stays_loaded_until_its_last_lease_ends(tmp_path: Path) -> None:
     one, other = opened(tmp_path / "one"), opened(tmp_path / "other", "passage: ")
     with EmbeddingModels() as models:
         models.add(one)
@@ -43,7 +43,7 @@ def test_a_borrowed_model_stays_open_until_it_is_given_back(tmp_path: Path) -> N
     assert closed(other)
 
 
-def test_the_same_model_opened_again_is_kept_once(tmp_path: Path) -> None:
+def test_the_same_model_opened_twice_is_kept_once(tmp_path: Path) -> None:
     one, again = opened(tmp_path / "one"), opened(tmp_path / "one copied")
     with EmbeddingModels() as models:
         assert models.add(one) is one
@@ -52,7 +52,7 @@ def test_the_same_model_opened_again_is_kept_once(tmp_path: Path) -> None:
         assert not closed(one)
 
 
-def test_a_model_that_was_given_up_and_is_still_lent_can_be_wanted_again(tmp_path: Path) -> None:
+def test_a_model_no_longer_needed_but_still_leased_can_be_added_again(tmp_path: Path) -> None:
     one = opened(tmp_path / "one")
     with EmbeddingModels() as models:
         models.add(one)

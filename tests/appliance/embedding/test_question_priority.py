@@ -11,7 +11,7 @@ TEXT = 0.02
 
 
 class World:
-    """A clock that moves when somebody works or waits."""
+    """A clock that advances with work and waiting."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -36,14 +36,14 @@ def world() -> World:
     return World()
 
 
-def test_nobody_asks_and_nothing_waits(world: World) -> None:
+def test_without_questions_nothing_waits(world: World) -> None:
     for _ in range(100):
         world.embed()
         world.gate.pause()
     assert world.waited == []
 
 
-def test_while_somebody_asks_all_the_time_a_quarter_of_the_speed_is_left(world: World) -> None:
+def test_constant_questions_leave_passages_a_quarter_of_the_speed(world: World) -> None:
     with world.gate.question():
         begun = world.now
         for _ in range(100):
@@ -51,7 +51,7 @@ def test_while_somebody_asks_all_the_time_a_quarter_of_the_speed_is_left(world: 
         assert 100 * TEXT / (world.now - begun) == pytest.approx(0.25, rel=0.02)
 
 
-def test_a_text_waits_no_longer_than_the_questions_echo(world: World) -> None:
+def test_a_text_waits_only_as_long_as_the_last_question_lingers(world: World) -> None:
     question = world.gate.question()
     question.__enter__()
     world.embed()
@@ -85,7 +85,7 @@ def test_questions_at_the_same_time_are_counted(world: World) -> None:
         assert world.gate.asked
 
 
-def test_work_in_a_row_is_paused_in_proportion_and_time_spent_waiting_is_no_work(world: World) -> None:
+def test_continuous_work_is_paused_in_proportion_and_time_spent_waiting_does_not_count(world: World) -> None:
     world.gate.pause()
     with world.gate.question():
         world.now += TEXT
@@ -96,7 +96,7 @@ def test_work_in_a_row_is_paused_in_proportion_and_time_spent_waiting_is_no_work
         assert sum(world.waited) == pytest.approx(3 * TEXT + 0.75)
 
 
-def test_readers_wait_while_somebody_holds_them_and_not_for_ever() -> None:
+def test_readers_wait_while_held_but_not_for_ever() -> None:
     hold = Hold(seconds=30)
     hold.wait()
     passed = threading.Event()

@@ -1,4 +1,4 @@
-"""One model takes over from another in the running parts: what answers meanwhile, what is told, what is closed."""
+"""One model replaces another in a running service: which one answers, what is reported, what is closed."""
 
 import logging
 import shutil
@@ -89,7 +89,7 @@ def test_the_old_model_answers_until_the_new_one_takes_over_and_is_closed_then(p
         assert store.check() == []
 
 
-def test_a_stop_half_way_costs_nothing_but_time(parts: Parts) -> None:
+def test_a_switch_that_is_interrupted_resumes_at_the_next_start(parts: Parts) -> None:
     parts.go.clear()
     with parts.running(parts.new) as (switch, models, _):
         assert (switch.view().model, switch.view().target) == ("old", "new")
@@ -99,15 +99,15 @@ def test_a_stop_half_way_costs_nothing_but_time(parts: Parts) -> None:
         assert store.check() == []
 
 
-def test_turning_back_and_a_third_model(parts: Parts) -> None:
+def test_a_switch_can_be_reversed_and_go_to_a_third_model(parts: Parts) -> None:
     parts.go.clear()
     with parts.running(parts.new) as (switch, models, store):
         rebuilding = switch._rebuilding
         assert rebuilding is not None
         turning = threading.Thread(target=switch.change, args=(str(parts.old),))
         turning.start()
-        wait_until(rebuilding._stop.is_set, "the rebuild to be told to stop")
-        parts.go.set()  # only now may it go on: it could have finished before it was told
+        wait_until(rebuilding._stop.is_set, "the rebuild to be stopped")
+        parts.go.set()  # only now may it continue: it could have finished before the stop
         turning.join()
         assert (switch.view().model, switch.view().target) == ("old", None)
         switch.change(str(parts.third))
@@ -115,7 +115,7 @@ def test_turning_back_and_a_third_model(parts: Parts) -> None:
         assert store.check() == []
 
 
-def test_a_wrong_folder_is_told_and_changes_nothing(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_folder_is_reported_and_changes_nothing(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
     with parts.running(parts.old) as (switch, models, _):
         switch.change("/nowhere")
         assert "/nowhere" in (switch.view().remark or "")
@@ -125,7 +125,7 @@ def test_a_wrong_folder_is_told_and_changes_nothing(parts: Parts, caplog: pytest
         assert switch.view().remark is None
 
 
-def test_a_start_with_a_wrong_folder_goes_on_with_the_model_that_made_the_index(parts: Parts) -> None:
+def test_a_start_with_a_wrong_folder_continues_with_the_model_that_made_the_index(parts: Parts) -> None:
     with parts.running(Path("/nowhere")) as (switch, models, _):
         assert current(models) == "old"
         assert "/nowhere" in (switch.view().remark or "")
@@ -135,7 +135,7 @@ def test_a_start_with_a_wrong_folder_goes_on_with_the_model_that_made_the_index(
 
 
 @pytest.mark.parametrize("way", ["removed", "replaced"])
-def test_an_old_model_that_is_gone_leaves_the_full_text_and_a_remark(parts: Parts, way: str) -> None:
+def test_without_the_old_model_the_full_text_answers_and_a_remark_says_so(parts: Parts, way: str) -> None:
     shutil.rmtree(parts.old)
     if way == "replaced":
         write_embedder(parts.old, name="old", normalise=True)
@@ -153,7 +153,7 @@ def test_an_old_model_that_is_gone_leaves_the_full_text_and_a_remark(parts: Part
         assert store.check() == []
 
 
-def test_documents_that_do_not_fit_are_handed_out_to_be_read_again(parts: Parts) -> None:
+def test_documents_with_passages_too_long_for_the_new_model_are_read_again(parts: Parts) -> None:
     short = write_embedder(parts.home / "short", name="short", max_tokens=6)
     handed: list[str] = []
     with parts.running(parts.old) as (switch, _, store):

@@ -1,7 +1,7 @@
-"""An intake over a real folder and a real store, with a reader of plain text and a clock that the test turns.
+"""An intake over a real folder and a real store, with a reader of plain text and a clock that the test sets.
 
 A file's lines are its passages, one a page. The test says which paths fail, and holds up readings after their first
-batch. Nobody watches the folder: the test reports what it did, as a watch would.
+batch. There is no watch: the test reports what it did, as a watch would.
 """
 
 import threading
@@ -25,20 +25,20 @@ from tests.live import wait_until
 
 @dataclass
 class TextReader:
-    """Reads text; what it was asked for is counted by path."""
+    """Reads text, and counts its work by path and passage."""
 
     root: bytes
     failures: dict[bytes, list[IngestError | Exception]] = field(default_factory=dict)
-    """Raised one after the other by the readings of a path, after their first batch."""
+    """Raised in turn by the readings of a path, after their first batch."""
     gates: dict[bytes, threading.Event] = field(default_factory=dict)
     begun: Counter[bytes] = field(default_factory=Counter)
     embedded: Counter[str] = field(default_factory=Counter)
 
     hindrances: dict[bytes, list[Exception]] = field(default_factory=dict)
-    """Raised one after the other by the readings of a path, before their first batch."""
+    """Raised in turn by the readings of a path, before their first batch."""
 
     refusals: dict[bytes, list[IngestError]] = field(default_factory=dict)
-    """Raised one after the other when a path is opened."""
+    """Raised in turn when a path is opened."""
 
     @contextmanager
     def open(self, path: bytes, stop: threading.Event) -> Iterator["TextReading"]:
@@ -48,7 +48,7 @@ class TextReader:
             yield TextReading(self, path, file, stop)
 
     def hold(self, path: bytes) -> threading.Event:
-        """Let readings of a path wait after their first batch (if that does not fail) until the event is set."""
+        """Make readings of a path wait after their first batch, unless that fails, until the event is set."""
         return self.gates.setdefault(path, threading.Event())
 
 
@@ -139,7 +139,7 @@ class Driver:
         return wait_until(reached, f"{path} to be {states}")
 
     def wait_for_attempts(self, path: str, attempts: int) -> DocumentRow:
-        """Wait until a document waits after this many failures."""
+        """Wait until a document is postponed after this many failures."""
 
         def reached() -> DocumentRow | None:
             found = self.store.by_path(path.encode())
@@ -153,7 +153,7 @@ class Driver:
         wait_until(lambda: (row := self.store.by_path(path.encode())) and row.chunks, f"a batch of {path}")
 
     def idle(self) -> None:
-        """Wait until nothing is left to be done now."""
+        """Wait until the queue is empty and no document is being read."""
 
         def done() -> bool:
             return self.store.next_pending() is None and not self.intake.workers._current
@@ -161,7 +161,7 @@ class Driver:
         wait_until(done, "the queue to be empty")
 
     def idle_at(self, path: str) -> None:
-        """Wait until nobody is reading this document."""
+        """Wait until this document is not being read."""
         number = self.row(path).id
         wait_until(lambda: number not in self.intake.workers._current, f"nobody to read {path}")
 
@@ -183,7 +183,7 @@ def driving(folder: Path, store: Store) -> Iterator[Driver]:
 
 
 def undisturbed(folder: Path, root: Path) -> str:
-    """The digest of a store that has read the folder as it is now, in peace."""
+    """The digest of a store that has read the folder as it is now, undisturbed."""
     with Store.open(folder / "undisturbed.db", embedder=EMBEDDER, embed_name=embed) as store:
         other = Driver(folder, store)
         assert other.root == root

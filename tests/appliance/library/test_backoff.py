@@ -1,4 +1,4 @@
-"""What fails is tried again ever more seldom; what may itself be the cause is given up."""
+"""Failures are retried at growing intervals; a document that may itself be the cause is given up."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ def test_waits_grow_up_to_an_hour_and_stay_there() -> None:
     assert waits[-1] == DELAYS[-1]
 
 
-def test_documents_that_failed_together_are_not_tried_together() -> None:
+def test_documents_that_failed_together_are_not_retried_together() -> None:
     assert delay(2, 0.0) < delay(2, 0.5) < delay(2, 1.0)
 
 
@@ -27,7 +27,7 @@ def test_only_what_may_be_the_documents_own_fault_is_given_up(cause: Cause) -> N
     assert given_up == [cause is Cause.SUSPECT and failures >= GIVEN_UP_AT for failures in range(1, 20)]
 
 
-def test_a_moments_failure_takes_no_text_away_and_is_told_when_it_stays() -> None:
+def test_a_passing_failure_withdraws_no_text_and_a_lasting_one_fails_the_document() -> None:
     for failures in range(1, FAILED_AT):
         assert (plan(Cause.MOMENT, failures, 0).state, plan(Cause.MOMENT, failures, 0).withdrawn) == (
             "pending",
@@ -39,11 +39,11 @@ def test_a_moments_failure_takes_no_text_away_and_is_told_when_it_stays() -> Non
     )
 
 
-def test_a_file_that_may_not_be_read_any_more_stops_answering_at_once() -> None:
+def test_a_file_whose_permission_is_taken_away_stops_answering_at_once() -> None:
     assert plan(Cause.DENIED, 1, 0).withdrawn == "everything"
 
 
-def test_a_document_that_ends_the_service_again_and_again_waits_too() -> None:
+def test_a_document_that_ends_the_service_again_and_again_is_postponed_too() -> None:
     assert after_endings(ENDINGS_ALLOWED, 0.5) is None
     first, second = (after_endings(ENDINGS_ALLOWED + more, 0.5) for more in (1, 2))
     assert first is not None

@@ -40,12 +40,12 @@ def test_a_stranger_sees_only_folders_that_are_open_to_all(rights: CollectionRig
     assert rights.readable(STRANGER) == {b"", b"open"}
 
 
-def test_a_chmod_counts_from_the_next_request_on(rights: CollectionRights, tmp_path: Path) -> None:
+def test_a_chmod_takes_effect_with_the_next_request(rights: CollectionRights, tmp_path: Path) -> None:
     (tmp_path / "closed").chmod(0o755)
     assert rights.readable(STRANGER) == {b"", b"open", b"closed"}
 
 
-def test_a_folder_one_may_not_see_and_one_that_is_not_there_look_the_same(rights: CollectionRights) -> None:
+def test_a_hidden_folder_and_a_missing_one_look_the_same(rights: CollectionRights) -> None:
     messages = []
     for name in ("closed", "absent"):
         with pytest.raises(UnknownCollection) as caught:
@@ -78,24 +78,24 @@ def test_a_name_that_no_collection_can_have_is_an_unknown_collection(rights: Col
             rights.chosen(peer, name)
 
 
-def test_a_library_that_is_gone_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_library_raises_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="library") as caught:
         CollectionRights(tmp_path / "gone").readable(STRANGER)
     assert "mount" in caught.value.hint
 
 
-def test_a_collection_is_named_as_it_is_shown(rights: CollectionRights, tmp_path: Path) -> None:
+def test_a_collection_is_chosen_by_its_display_name(rights: CollectionRights, tmp_path: Path) -> None:
     os.mkdir(os.fsencode(tmp_path) + b"/bad\xff")
     assert rights.chosen(OURS, "bad\\xff") == {b"bad\xff"}
 
 
 def unmount(library: Path) -> None:
-    """Leave the empty place where the library's disk was, open to all."""
+    """Leave the empty mount point of the library's disk, open to all."""
     library.rename(library.with_name("unmounted"))
     library.mkdir(mode=0o755)
 
 
-def test_while_the_library_is_away_the_rights_that_were_seen_last_count(tmp_path: Path) -> None:
+def test_while_the_library_is_not_available_the_rights_last_seen_apply(tmp_path: Path) -> None:
     library = tmp_path / "library"
     for name, mode in (("library", 0o700), ("library/open", 0o777), ("library/closed", 0o700)):
         (tmp_path / name).mkdir()
@@ -112,7 +112,7 @@ def test_while_the_library_is_away_the_rights_that_were_seen_last_count(tmp_path
         rights.require_write(STRANGER, b"")
 
 
-def test_rights_that_nobody_has_seen_are_not_those_of_the_empty_place(tmp_path: Path) -> None:
+def test_an_empty_mount_point_gives_no_rights_when_none_were_seen_before(tmp_path: Path) -> None:
     rights = CollectionRights(tmp_path, lambda: False)
     tmp_path.chmod(0o777)
     with pytest.raises(LibraryAway) as caught:
@@ -123,10 +123,10 @@ def test_rights_that_nobody_has_seen_are_not_those_of_the_empty_place(tmp_path: 
     assert rights.chosen(OURS, None) is None
 
 
-def test_what_is_seen_while_the_disk_goes_is_not_remembered(tmp_path: Path) -> None:
+def test_rights_read_while_the_disk_is_unmounted_are_not_kept(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     looks = iter([True, True, True, False])
     rights = CollectionRights(tmp_path, lambda: next(looks))
     assert rights.readable(STRANGER) == frozenset()
-    tmp_path.chmod(0o777)  # the empty place, that was there for the third look
+    tmp_path.chmod(0o777)  # the empty mount point, as seen by the third check
     assert rights.readable(STRANGER) == frozenset()

@@ -1,4 +1,4 @@
-"""The library folder as files."""
+"""Files are added to and removed from the library folder safely."""
 
 import contextlib
 import errno
@@ -56,12 +56,12 @@ def test_a_new_collection_is_as_open_as_the_library(library: Library, tmp_path: 
     assert (tmp_path / "contracts").stat().st_mode & 0o7777 == 0o2770
 
 
-def test_removing_a_file_that_is_gone_says_so(library: Library) -> None:
+def test_removing_a_deleted_file_says_so(library: Library) -> None:
     with pytest.raises(UnknownDocument, match="already been deleted"):
         library.delete(b"a.pdf")
 
 
-def test_what_a_crash_left_of_an_upload_is_cleaned_away(library: Library) -> None:
+def test_temporary_files_of_a_crashed_upload_are_removed(library: Library) -> None:
     upload(library)
     library.clean(b".docent-upload-")
     assert os.listdir(library.root) == []
@@ -79,7 +79,7 @@ def test_nothing_is_written_through_a_link_in_a_collections_place(tmp_path: Path
     assert list(elsewhere.iterdir()) == []
 
 
-def test_nothing_is_deleted_through_a_link_that_took_a_folders_place(tmp_path: Path) -> None:
+def test_nothing_is_deleted_through_a_link_that_replaced_a_folder(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "a.pdf").write_bytes(b"precious")
@@ -133,7 +133,7 @@ def test_a_file_is_added_where_there_are_no_hard_links(tmp_path: Path, refusal: 
     assert library.publish(upload(library), b"law/a.pdf", replace=True)
 
 
-def test_what_the_disk_refuses_leaves_no_empty_file_behind(tmp_path: Path) -> None:
+def test_a_failed_rename_leaves_no_empty_file_behind(tmp_path: Path) -> None:
     def vanishes(temporary: bytes, *_: object, **__: object) -> None:
         os.unlink(temporary)
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))

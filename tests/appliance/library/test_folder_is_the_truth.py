@@ -109,7 +109,7 @@ def test_a_symlink_is_not_followed_and_says_so(live: Live) -> None:
     assert "link" in (failed.reason or "")
 
 
-def test_a_folder_named_like_a_pdf_is_told_and_its_files_are_read(live: Live) -> None:
+def test_a_folder_named_like_a_pdf_is_reported_and_its_files_are_read(live: Live) -> None:
     (live.library / "folder.pdf").mkdir()
     live.drop("folder.pdf/inner.pdf", POLICY)
     assert live.wait_for("folder.pdf/inner.pdf").state == "indexed"
@@ -133,7 +133,7 @@ def test_odd_names_are_read_and_shown(live: Live, name: bytes) -> None:
     assert found_in(live) == {shown}
 
 
-def test_an_unreadable_file_gives_the_command_that_mends_it() -> None:
+def test_an_unreadable_file_gives_the_command_that_makes_it_readable() -> None:
     with modes_count(), short_home() as home, live_service(Path(home)) as live:
         path = live.library / "closed.pdf"
         path.write_bytes(POLICY)
@@ -145,13 +145,13 @@ def test_an_unreadable_file_gives_the_command_that_mends_it() -> None:
         assert live.wait_for("closed.pdf", "indexed")
 
 
-def test_a_failed_file_that_is_mended_is_read_again_by_itself(live: Live) -> None:
+def test_a_failed_file_that_is_repaired_is_read_again_automatically(live: Live) -> None:
     live.drop("policy.pdf", POLICY[:400])
     shutil.copy(SAMPLES / "cold-store-safety-policy.pdf", live.library / "policy.pdf")
     assert live.wait_for("policy.pdf", "indexed")
 
 
-def test_a_full_rescan_finds_what_no_event_told() -> None:
+def test_a_full_rescan_finds_what_no_event_reported() -> None:
     settings = FAST.model_copy(update={"library": FAST.library.model_copy(update={"rescan_seconds": 1.0})})
     with short_home() as home, live_service(Path(home), settings) as live:
         live.context.intake._watch._observer.unschedule_all()  # type: ignore[union-attr]  # as if inotify lost them
@@ -206,7 +206,7 @@ def test_a_library_whose_disk_is_not_mounted_deletes_nothing() -> None:
             shutil.rmtree(elsewhere)
 
 
-def test_a_stray_file_where_the_disk_is_mounted_deletes_nothing_until_somebody_says_it_is_the_library() -> None:
+def test_a_stray_file_in_the_mount_point_deletes_nothing_until_it_is_accepted_as_the_library() -> None:
     with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
         mounts = Mounts(Path(home), Path(shm) / "place")
         with live_service(Path(home)) as live:
@@ -224,7 +224,7 @@ def test_a_stray_file_where_the_disk_is_mounted_deletes_nothing_until_somebody_s
             assert not live.client.status().library_away
 
 
-def test_a_library_whose_disk_comes_back_under_another_number_goes_on() -> None:
+def test_a_library_whose_disk_comes_back_under_another_number_is_followed() -> None:
     with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
         mounts = Mounts(Path(home), Path(shm) / "empty")
         with live_service(Path(home)) as live:
@@ -282,7 +282,7 @@ def test_an_unexpected_failure_costs_one_document(live: Live) -> None:
     assert live.drop("good.pdf", MANUAL).state == "indexed"
 
 
-def test_a_file_that_is_renamed_just_before_it_is_opened_is_read_all_the_same(live: Live) -> None:
+def test_a_file_that_is_renamed_just_before_it_is_opened_is_still_read(live: Live) -> None:
     workers = live.context.intake.workers
     real = workers.open_document
 
@@ -307,7 +307,7 @@ def test_a_folder_in_the_place_of_a_document_ends_the_document() -> None:
         assert found_in(live) == set()
 
 
-def test_what_could_not_be_opened_is_tried_again_at_the_next_start() -> None:
+def test_a_file_that_could_not_be_opened_is_retried_at_the_next_start() -> None:
     with short_home() as home:
         with live_service(Path(home)) as live:
             failed = live.drop("policy.pdf", POLICY)

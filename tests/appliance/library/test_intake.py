@@ -1,4 +1,4 @@
-"""What the intake owes is not lost: to a store that takes nothing for a while, or a file that cannot be looked at."""
+"""No reported change is lost while the store cannot be written or a file's status cannot be read."""
 
 import tempfile
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def driver(tmp_path: Path, store: Store) -> Iterator[Driver]:
 
 
 def refuse(store: Store) -> None:
-    """Let no change of a document be noted, as on a full disk."""
+    """Refuse every change of a document, as on a full disk."""
     for change in ("INSERT", "UPDATE", "DELETE"):
         trigger = f"CREATE TRIGGER full_{change} BEFORE {change} ON documents BEGIN SELECT RAISE(ABORT, 'full'); END"
         store._database.write(lambda connection, trigger=trigger: run(connection, trigger))  # type: ignore[misc]
@@ -41,7 +41,7 @@ def take_again(store: Store) -> None:
         store._database.write(lambda connection, change=change: run(connection, f"DROP TRIGGER full_{change}"))  # type: ignore[misc]
 
 
-def test_a_start_on_a_full_disk_succeeds_and_what_is_owed_is_noted_once_there_is_room(
+def test_a_start_on_a_full_disk_succeeds_and_changes_are_recorded_once_there_is_room(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "_STORE_SECONDS", (0.02, 0.02))
@@ -62,7 +62,7 @@ def test_a_start_on_a_full_disk_succeeds_and_what_is_owed_is_noted_once_there_is
     assert driver.reader.embedded["other"] == 1
 
 
-def test_what_ends_the_service_waits_also_after_a_start_on_a_full_disk(
+def test_a_document_that_ends_the_service_is_postponed_even_after_a_start_on_a_full_disk(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "_STORE_SECONDS", (0.02, 0.02))
@@ -76,7 +76,7 @@ def test_what_ends_the_service_waits_also_after_a_start_on_a_full_disk(
     assert driver.reader.begun[b"bad.pdf"] == 0
 
 
-def test_what_waits_for_a_time_is_tried_at_once_also_after_a_start_on_a_full_disk(
+def test_a_postponed_document_is_retried_at_once_even_after_a_start_on_a_full_disk(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "_STORE_SECONDS", (0.02, 0.02))
@@ -90,7 +90,7 @@ def test_what_waits_for_a_time_is_tried_at_once_also_after_a_start_on_a_full_dis
 
 
 def blind(driver: Driver) -> None:
-    """Let nothing in the folder `sub` be looked at: its name is a link to itself."""
+    """Make the status of everything in the folder `sub` unreadable: its name is a link to itself."""
     (driver.root / "sub").rename(driver.root.with_name("kept"))
     (driver.root / "sub").symlink_to("sub")
 
@@ -100,7 +100,7 @@ def let_see(driver: Driver) -> None:
     driver.root.with_name("kept").rename(driver.root / "sub")
 
 
-def test_a_file_that_could_not_be_looked_at_is_looked_at_again(driver: Driver) -> None:
+def test_a_file_whose_status_could_not_be_read_is_checked_again(driver: Driver) -> None:
     (driver.root / "sub").mkdir()
     (driver.root / "sub" / "a.pdf").write_text("text")
     blind(driver)
@@ -113,7 +113,7 @@ def test_a_file_that_could_not_be_looked_at_is_looked_at_again(driver: Driver) -
     driver.wait_for("sub/a.pdf", "indexed")
 
 
-def test_a_document_that_cannot_be_looked_at_stays_until_it_is_known_to_be_gone(driver: Driver) -> None:
+def test_a_document_whose_status_cannot_be_read_stays_until_it_is_known_to_be_deleted(driver: Driver) -> None:
     driver.intake.start()
     driver.write("sub/a.pdf", "text")
     driver.wait_for("sub/a.pdf", "indexed")
@@ -126,7 +126,7 @@ def test_a_document_that_cannot_be_looked_at_stays_until_it_is_known_to_be_gone(
     wait_until(lambda: driver.listing() == {}, "the document to go")
 
 
-def test_what_was_reported_while_the_librarys_disk_is_away_is_looked_at_when_it_is_back(driver: Driver) -> None:
+def test_changes_reported_while_the_librarys_disk_is_unmounted_are_followed_when_it_is_back(driver: Driver) -> None:
     (driver.root / "a.pdf").write_text("text")
     seen = identity_of((driver.root / "a.pdf").stat())
     driver.intake.start()
@@ -168,7 +168,7 @@ def test_deletions_on_a_disk_that_is_mounted_after_the_start_are_followed(
         assert driver.intake.there()
 
 
-def test_deletions_on_a_disk_that_is_away_for_a_while_are_followed(
+def test_deletions_on_a_disk_that_was_unmounted_for_a_while_are_followed(
     mounts: Mounts, tmp_path: Path, store: Store
 ) -> None:
     with driving(tmp_path, store) as driver:
@@ -179,5 +179,5 @@ def test_deletions_on_a_disk_that_is_away_for_a_while_are_followed(
         assert not driver.intake.there()
         (mounts.first / "b.pdf").unlink()
         mounts.mount(mounts.first)
-        assert driver.intake.there()  # whoever asks first lets all of it be looked at
+        assert driver.intake.there()  # the first call makes the workers check all of it
         wait_until(lambda: driver.listing() == {"a.pdf": "indexed"}, "the deletion to be followed")

@@ -1,4 +1,4 @@
-"""A library that is away is told from one that is empty, and one that is back from what stands in its place."""
+"""An unmounted library is told apart from an empty one, and a remounted one from another folder in its place."""
 
 import os
 import tempfile
@@ -20,7 +20,7 @@ DISK, OTHER_DISK = os.makedev(8, 1), os.makedev(8, 17)
 
 
 class Numbered(Library):
-    """A library whose disk has the number that the test says, and which counts what it was looked through for."""
+    """A library whose device number the test sets, and which counts how often its folder is searched."""
 
     def __init__(self, root: Path, number: int) -> None:
         super().__init__(root)
@@ -74,7 +74,7 @@ def test_an_emptied_folder_on_the_same_disk_is_there(mounts: Mounts, presence: P
     assert presence.there()
 
 
-def test_an_empty_place_on_another_disk_is_not_the_library(mounts: Mounts, presence: Presence) -> None:
+def test_an_empty_mount_point_on_another_disk_is_not_the_library(mounts: Mounts, presence: Presence) -> None:
     assert presence.there()
     mounts.mount(mounts.other)
     (mounts.other / "lost+found").mkdir()
@@ -84,7 +84,7 @@ def test_an_empty_place_on_another_disk_is_not_the_library(mounts: Mounts, prese
     assert presence.there()
 
 
-def test_a_file_put_into_the_empty_place_does_not_make_it_the_library(mounts: Mounts, presence: Presence) -> None:
+def test_a_file_put_into_the_empty_mount_point_does_not_make_it_the_library(mounts: Mounts, presence: Presence) -> None:
     mounts.mount(mounts.other)
     fill(mounts.other, b"new.pdf", b"a.pdf")
     assert not presence.there()
@@ -102,7 +102,7 @@ def test_another_disk_with_most_of_the_documents_is_the_library(mounts: Mounts, 
     assert not presence.there()
 
 
-def test_without_any_document_whatever_holds_files_is_the_library(mounts: Mounts, clock: Clock) -> None:
+def test_without_documents_any_folder_that_holds_files_is_the_library(mounts: Mounts, clock: Clock) -> None:
     presence = Presence(Library(mounts.library), dict, clock)
     mounts.mount(mounts.other)
     assert not presence.there()
@@ -111,7 +111,7 @@ def test_without_any_document_whatever_holds_files_is_the_library(mounts: Mounts
     assert presence.there()
 
 
-def test_while_the_documents_cannot_be_asked_for_another_disk_is_not_the_library(mounts: Mounts) -> None:
+def test_while_the_store_fails_another_disk_is_not_the_library(mounts: Mounts) -> None:
     def closed() -> dict[bytes, FileIdentity]:
         raise NotReady("using the store", "it is closed", "")
 
@@ -121,7 +121,7 @@ def test_while_the_documents_cannot_be_asked_for_another_disk_is_not_the_library
     assert not presence.there()
 
 
-def test_what_is_found_on_another_disk_at_the_start_is_not_the_library_whatever_is_put_there(mounts: Mounts) -> None:
+def test_another_disk_at_the_start_is_not_the_library_whatever_is_put_there(mounts: Mounts) -> None:
     before = dict.fromkeys(DOCUMENTS, mounts.first.stat().st_dev)
     mounts.mount(mounts.other)
     for stray in ((), (b"new.pdf", b"a.pdf")):
@@ -135,13 +135,13 @@ def test_what_is_found_on_another_disk_at_the_start_is_not_the_library_whatever_
     assert presence.there()
 
 
-def test_at_the_start_the_disk_of_before_is_the_library_whatever_was_deleted_there(tmp_path: Path) -> None:
+def test_the_same_disk_at_the_start_is_the_library_whatever_was_deleted_there(tmp_path: Path) -> None:
     presence = Presence(Numbered(tmp_path, DISK), lambda: DOCUMENTS)
     assert presence.begin(dict.fromkeys(DOCUMENTS, DISK))
     assert presence.there()
 
 
-def test_the_disk_of_before_is_the_library_at_once_though_it_is_mounted_after_the_start(tmp_path: Path) -> None:
+def test_the_same_disk_mounted_after_the_start_is_the_library_at_once(tmp_path: Path) -> None:
     library = Numbered(tmp_path, OTHER_DISK)
     presence = Presence(library, lambda: DOCUMENTS)
     assert not presence.begin({b"a.pdf": DISK, b"b.pdf": DISK, b"c.pdf": OTHER_DISK})
@@ -169,9 +169,7 @@ def test_a_library_without_documents_comes_back_empty(tmp_path: Path) -> None:
         assert presence.there() == there
 
 
-def test_what_is_not_the_library_is_looked_through_again_only_after_a_while_or_a_change(
-    tmp_path: Path, clock: Clock
-) -> None:
+def test_another_folder_is_searched_again_only_after_a_while_or_a_change(tmp_path: Path, clock: Clock) -> None:
     library = Numbered(tmp_path, OTHER_DISK)
     fill(tmp_path, b"a.pdf")
     presence = Presence(library, lambda: DOCUMENTS, clock)
@@ -190,7 +188,7 @@ def test_what_is_not_the_library_is_looked_through_again_only_after_a_while_or_a
 
 
 @pytest.mark.parametrize(("stand", "looked_at"), [(0, 51), (100, 50)])
-def test_documents_are_looked_at_only_until_it_is_certain_that_half_stand_or_do_not(
+def test_documents_are_checked_only_until_it_is_certain_whether_half_exist(
     tmp_path: Path, stand: int, looked_at: int
 ) -> None:
     names = [b"%03d.pdf" % number for number in range(100)]
@@ -209,7 +207,7 @@ def test_a_copy_on_another_disk_is_the_library_at_the_start(mounts: Mounts) -> N
     assert presence.there()
 
 
-def test_what_is_accepted_is_the_library_whatever_it_holds(mounts: Mounts, presence: Presence) -> None:
+def test_an_accepted_folder_is_the_library_whatever_it_holds(mounts: Mounts, presence: Presence) -> None:
     mounts.mount(mounts.other)
     assert not presence.there()
     assert presence.accept()
@@ -218,7 +216,7 @@ def test_what_is_accepted_is_the_library_whatever_it_holds(mounts: Mounts, prese
     assert not presence.accept()
 
 
-def test_without_any_document_whatever_is_there_at_the_start_is_the_library(mounts: Mounts) -> None:
+def test_without_documents_any_folder_at_the_start_is_the_library(mounts: Mounts) -> None:
     mounts.mount(mounts.other)
     presence = Presence(Library(mounts.library), dict)
     assert presence.begin({})

@@ -1,4 +1,4 @@
-"""Whatever happens to a file while it is queued, read or waiting: the end is that of a folder read in peace."""
+"""Whatever happens to a file while it is queued, read or postponed, the result is that of an undisturbed reading."""
 
 import os
 import random
@@ -165,7 +165,7 @@ def _settled(root: Path, name: str) -> Settled:
     return Settled(name.encode(), identity_of((root / name).lstat()), EntryKind.FILE)
 
 
-def test_moves_reported_together_keep_their_documents_also_if_a_worker_looks_before_they_are_followed(
+def test_moves_reported_together_keep_their_documents_even_if_a_worker_checks_them_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"{number}.pdf" for number in range(5)]

@@ -1,4 +1,4 @@
-"""The queue: what fails is tried again in time, nobody waits for a bad or a large document, copies share work."""
+"""Failed documents are retried in time, bad or large ones hold up no others, and copies are read once."""
 
 import errno
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def driver(tmp_path: Path, store: Store) -> Iterator[Driver]:
         yield started
 
 
-def test_a_disk_error_is_tried_again_by_itself_and_not_before_its_time(driver: Driver) -> None:
+def test_a_disk_error_is_retried_automatically_and_not_before_its_time(driver: Driver) -> None:
     driver.reader.failures[b"a.pdf"] = [disk_error()]
     driver.write("a.pdf", *LINES)
     waits = driver.wait_for_attempts("a.pdf", 1)
@@ -57,7 +57,10 @@ def test_a_disk_error_is_tried_again_by_itself_and_not_before_its_time(driver: D
     driver.turn(DELAYS[0] * 0.4)
     done = driver.wait_for("a.pdf", "indexed")
     assert (done.attempts, done.next_attempt, done.reason) == (0, None, "")
-    assert driver.reader.embedded == {**dict.fromkeys(LINES, 1), "other": 1}  # what was committed was not done again
+    assert driver.reader.embedded == {
+        **dict.fromkeys(LINES, 1),
+        "other": 1,
+    }  # what was committed was not embedded again
 
 
 def test_failures_are_counted_from_the_last_progress(driver: Driver) -> None:
@@ -70,7 +73,9 @@ def test_failures_are_counted_from_the_last_progress(driver: Driver) -> None:
     driver.wait_for("a.pdf", "indexed")
 
 
-def test_what_is_read_otherwise_after_an_interruption_is_begun_anew_and_answers_meanwhile(driver: Driver) -> None:
+def test_a_document_that_reads_differently_after_an_interruption_starts_again_and_answers_meanwhile(
+    driver: Driver,
+) -> None:
     driver.reader.failures[b"a.pdf"] = [ReadOtherwise("reading", "page 1 is read otherwise than before")]
     gate = driver.reader.hold(b"a.pdf")
     driver.write("a.pdf", *LINES)
@@ -82,7 +87,7 @@ def test_what_is_read_otherwise_after_an_interruption_is_begun_anew_and_answers_
     assert driver.reader.embedded[LINES[0]] == 2
 
 
-def test_a_failure_that_stays_is_told_and_the_outdated_text_goes(driver: Driver) -> None:
+def test_a_lasting_failure_fails_the_document_and_withdraws_the_outdated_text(driver: Driver) -> None:
     driver.write("a.pdf", "the old text")
     driver.wait_for("a.pdf", "indexed")
     driver.reader.refusals[b"a.pdf"] = [disk_error() for _ in range(FAILED_AT)]
@@ -97,7 +102,7 @@ def test_a_failure_that_stays_is_told_and_the_outdated_text_goes(driver: Driver)
     driver.wait_for("a.pdf", "indexed")
 
 
-def test_what_was_read_of_a_new_content_answers_when_the_old_one_is_withdrawn(driver: Driver) -> None:
+def test_a_partly_read_new_content_answers_when_the_old_one_is_withdrawn(driver: Driver) -> None:
     driver.write("a.pdf", "the old text")
     driver.wait_for("a.pdf", "indexed")
     driver.reader.failures[b"a.pdf"] = [disk_error()]
@@ -113,7 +118,7 @@ def test_what_was_read_of_a_new_content_answers_when_the_old_one_is_withdrawn(dr
     assert driver.store.check() == []
 
 
-def test_a_file_that_may_not_be_read_fails_at_once_and_is_tried_again(driver: Driver) -> None:
+def test_a_file_without_permission_fails_at_once_and_is_retried(driver: Driver) -> None:
     driver.reader.refusals[b"a.pdf"] = [denied()]
     driver.write("a.pdf", *LINES)
     failed = driver.wait_for_attempts("a.pdf", 1)
@@ -123,7 +128,7 @@ def test_a_file_that_may_not_be_read_fails_at_once_and_is_tried_again(driver: Dr
     driver.wait_for("a.pdf", "indexed")
 
 
-def test_what_is_broken_is_never_tried_again_by_itself_but_when_asked(driver: Driver) -> None:
+def test_a_broken_file_is_retried_only_on_request_or_when_it_changes(driver: Driver) -> None:
     driver.reader.failures[b"a.pdf"] = [BrokenPdf("reading", "it is damaged", "repair it") for _ in range(2)]
     driver.write("a.pdf", *LINES)
     failed = driver.wait_for("a.pdf", "failed")
@@ -138,7 +143,7 @@ def test_what_is_broken_is_never_tried_again_by_itself_but_when_asked(driver: Dr
     assert driver.wait_for("a.pdf", "indexed")
 
 
-def test_a_document_that_may_be_to_blame_itself_is_given_up(driver: Driver) -> None:
+def test_a_document_that_may_itself_be_the_cause_is_given_up(driver: Driver) -> None:
     killed = [ParserKilled("reading", "its reader was killed", "see the memory") for _ in range(GIVEN_UP_AT - 1)]
     driver.reader.refusals[b"a.pdf"] = [*killed, ParserKilled("reading", "its reader was killed", "see the memory")]
     driver.write("a.pdf", *LINES)
@@ -150,7 +155,7 @@ def test_a_document_that_may_be_to_blame_itself_is_given_up(driver: Driver) -> N
     assert (given_up.state, given_up.next_attempt) == ("failed", None)
 
 
-def test_attempts_survive_a_restart_which_is_one_more(tmp_path: Path, store: Store) -> None:
+def test_attempts_survive_a_restart_which_retries_at_once(tmp_path: Path, store: Store) -> None:
     with driving(tmp_path, store) as driver:
         driver.reader.refusals[b"a.pdf"] = [disk_error()]
         driver.write("a.pdf", *LINES)
@@ -165,7 +170,7 @@ def test_attempts_survive_a_restart_which_is_one_more(tmp_path: Path, store: Sto
 def test_a_document_that_ends_the_service_lets_the_others_go_first(tmp_path: Path, store: Store) -> None:
     driver = Driver(tmp_path, store)
     driver.write("bad.pdf", *LINES)
-    for _ in range(ENDINGS_ALLOWED + 1):  # begun and never got on, as when the service dies of it
+    for _ in range(ENDINGS_ALLOWED + 1):  # begun without progress, as when the service dies of it
         store.open_revision(driver.row("bad.pdf").id, key("bad"))
     driver.write("good.pdf", "good")
     driver.intake.start()
@@ -178,7 +183,7 @@ def test_a_document_that_ends_the_service_lets_the_others_go_first(tmp_path: Pat
 
 
 @pytest.mark.parametrize("hindrance", [Stopped("reading", "the service is stopping"), StoreFull("writing", "full", "")])
-def test_a_stop_or_a_full_disk_is_not_taken_for_the_documents_fault(
+def test_a_stop_or_a_full_disk_does_not_count_against_the_document(
     tmp_path: Path, store: Store, hindrance: Exception
 ) -> None:
     driver = Driver(tmp_path, store)
@@ -192,7 +197,7 @@ def test_a_stop_or_a_full_disk_is_not_taken_for_the_documents_fault(
     assert store.interrupted(1) == []
 
 
-def test_what_the_store_refuses_holds_up_nobody_and_is_begun_anew(driver: Driver) -> None:
+def test_a_document_that_the_store_refuses_starts_again_and_holds_up_no_other(driver: Driver) -> None:
     driver.write("a.pdf", *LINES)
     driver.reader.failures[b"a.pdf"] = [StoreRefused("writing", "it does not fit what is there", "")]
     waits = driver.wait_for_attempts("a.pdf", 1)
@@ -205,7 +210,7 @@ def test_what_the_store_refuses_holds_up_nobody_and_is_begun_anew(driver: Driver
     assert texts_of(driver.store, "lamp") == sorted(LINES)
 
 
-def test_a_batch_that_is_there_already_is_refused(store: Store) -> None:
+def test_a_batch_that_was_committed_before_is_refused(store: Store) -> None:
     document = store.queue_file(b"a.pdf", identity())
     sink = store.open_revision(document, key("a"))
     sink.begin(DocumentInfo(7, "Lamps"))
@@ -215,7 +220,7 @@ def test_a_batch_that_is_there_already_is_refused(store: Store) -> None:
         sink.commit(first)
 
 
-def test_what_an_older_version_has_read_is_read_again_when_nothing_else_is_to_do(driver: Driver) -> None:
+def test_documents_read_by_an_older_version_are_read_again_when_the_queue_is_empty(driver: Driver) -> None:
     driver.write("old.pdf", *LINES)
     driver.write("other.pdf", "other")
     old = driver.wait_for("old.pdf", "indexed")
@@ -235,7 +240,7 @@ def test_what_an_older_version_has_read_is_read_again_when_nothing_else_is_to_do
     again.intake.stop()
 
 
-def test_while_the_librarys_disk_is_away_nothing_fails_and_nothing_is_deleted(driver: Driver) -> None:
+def test_while_the_librarys_disk_is_unmounted_nothing_fails_and_nothing_is_deleted(driver: Driver) -> None:
     away = driver.root.with_name("away")
     driver.write("read.pdf", "was read")
     driver.wait_for("read.pdf", "indexed")
@@ -253,7 +258,7 @@ def test_while_the_librarys_disk_is_away_nothing_fails_and_nothing_is_deleted(dr
     driver.wait_for("a.pdf", "indexed")
 
 
-def test_a_clock_that_was_put_back_holds_up_nothing(driver: Driver) -> None:
+def test_a_clock_that_was_set_back_holds_up_nothing(driver: Driver) -> None:
     driver.reader.refusals[b"a.pdf"] = [disk_error()]
     driver.write("a.pdf", *LINES)
     driver.wait_for_attempts("a.pdf", 1)
@@ -278,7 +283,7 @@ def test_small_documents_do_not_wait_for_two_large_ones_nor_the_large_for_the_sm
     driver.wait_for("large3.pdf", "indexed")
 
 
-def test_a_large_document_is_begun_in_its_turn_whatever_small_ones_come(tmp_path: Path, store: Store) -> None:
+def test_a_large_document_is_read_in_its_turn_however_many_small_ones_come(tmp_path: Path, store: Store) -> None:
     driver = Driver(tmp_path, store)
     driver.write("large.pdf", "large", LARGE)
     for number in range(30):
@@ -294,7 +299,7 @@ def test_two_copies_dropped_together_are_read_once(driver: Driver) -> None:
     driver.wait_until_begun("a.pdf")
     driver.write("b.pdf", *LINES)
     driver.write("c.pdf", "other")
-    driver.wait_for("c.pdf", "indexed")  # nobody waits with the copy
+    driver.wait_for("c.pdf", "indexed")  # no other document waits with the copy
     assert driver.row("b.pdf").state == "pending"
     gate.set()
     driver.wait_for("b.pdf", "indexed")
@@ -323,7 +328,7 @@ def test_many_copies_are_all_indexed_and_one_is_read(driver: Driver) -> None:
     assert driver.reader.begun.total() == 1
 
 
-def test_a_document_of_an_older_schema_that_failed_for_a_moment_is_tried_again(tmp_path: Path) -> None:
+def test_a_passing_failure_recorded_by_an_older_schema_is_retried(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     connection = open_writer(path)
     migrate(connection, path, MIGRATIONS[:1])

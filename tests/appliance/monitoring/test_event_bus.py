@@ -11,7 +11,7 @@ def progress(number: int) -> wire.Event:
     return wire.Event(type="removed", removed=str(number))
 
 
-async def test_a_slow_subscriber_gets_the_newest_event_of_each_thing_and_no_backlog() -> None:
+async def test_a_slow_subscriber_gets_the_newest_event_of_each_key_and_no_backlog() -> None:
     bus = EventBus(asyncio.get_running_loop())
     with bus.subscribe() as events:
         for number in range(1000):
@@ -31,7 +31,7 @@ async def test_events_published_from_a_thread_arrive() -> None:
         thread.join()
 
 
-async def test_closing_the_bus_ends_every_subscriber_also_later_ones() -> None:
+async def test_closing_the_bus_ends_every_subscriber_even_later_ones() -> None:
     bus = EventBus(asyncio.get_running_loop())
     with bus.subscribe() as events:
         bus.close()

@@ -63,7 +63,7 @@ def row(
     )
 
 
-def test_a_steady_rate_is_told_exactly_and_falls_when_nothing_comes() -> None:
+def test_a_steady_rate_is_exact_and_falls_when_nothing_is_reported() -> None:
     rate = SlidingRate(0.0)
     for second in range(1, 201):
         rate.add(second, 5)
@@ -80,7 +80,7 @@ def test_only_the_last_minute_counts() -> None:
     assert rate.per_second(100 + WINDOW_SECONDS) == pytest.approx(10)
 
 
-def test_reports_that_come_seldom_are_not_forgotten_between_two() -> None:
+def test_rare_reports_still_count_between_two_of_them() -> None:
     rate = SlidingRate(0.0)
     for time in (300, 600, 900, 1200):
         rate.add(time, 30)
@@ -96,7 +96,7 @@ def test_many_reports_cost_no_more_than_one_a_second() -> None:
     assert rate.per_second(100) == pytest.approx(1000, rel=0.02)
 
 
-def test_nothing_is_said_before_anything_is_known() -> None:
+def test_there_is_no_estimate_before_anything_is_known() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
     pace.observe("d1", row(0))
@@ -116,7 +116,7 @@ def test_a_documents_time_left_is_its_pages_left_at_its_rate() -> None:
     assert pace.of(row(100, "indexed")).rate is None
 
 
-def test_pages_that_an_earlier_run_committed_are_nobodys_speed() -> None:
+def test_pages_that_an_earlier_run_committed_do_not_count_as_speed() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
     pace.observe("d1", row(90))
@@ -164,7 +164,7 @@ def test_after_a_rest_another_run_begins() -> None:
     assert pace.overall(WorkLeft(documents=1, pages=100)) == wire.Progress(pages_done=0, pages_total=100)
 
 
-def test_what_happens_in_a_closed_collection_moves_no_figure() -> None:
+def test_reading_in_a_closed_collection_changes_no_figure() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
     pace.observe("d1", row(0, collection=b"closed"))
@@ -201,11 +201,11 @@ def test_files_not_opened_yet_are_estimated_by_the_size_of_pages_opened_so_far()
         (Opened(), False),
     ],
 )
-def test_a_guess_rests_on_some_files_that_are_alike(opened: Opened, known: bool) -> None:
+def test_an_estimate_rests_on_several_similar_files(opened: Opened, known: bool) -> None:
     assert pages_left(WorkLeft(documents=50, unopened=50, unopened_bytes=50_000), opened) == (50, known)
 
 
-def test_without_any_page_seen_no_time_is_promised() -> None:
+def test_without_any_page_there_is_no_time_left() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
     pace.observe("d1", row(0))
@@ -217,12 +217,12 @@ def test_without_any_page_seen_no_time_is_promised() -> None:
 
 
 def read_one_page_file(pace: ReadingPace, name: str) -> None:
-    """As the store tells of it: begun, committed, done."""
+    """As the store reports it: begun, committed, done."""
     for one in (row(0, name=name, pages=0), row(1, name=name, pages=1), row(1, "indexed", name=name, pages=1)):
         pace.observe(name, one)
 
 
-def test_a_pile_of_small_files_takes_as_long_as_those_before_it_not_as_the_first_which_started_a_process() -> None:
+def test_many_small_files_are_estimated_by_those_before_them_not_by_the_first_which_started_a_process() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
     pace.observe("f0", row(0, name="f0", pages=0))
@@ -236,11 +236,11 @@ def test_a_pile_of_small_files_takes_as_long_as_those_before_it_not_as_the_first
         progress = pace.overall(WorkLeft(documents=left, unopened=left, unopened_bytes=1001 * left))
         assert progress is not None
         said.append(progress.seconds_left)
-    assert said[:20] == [None] * 20  # two seconds of it tell nothing
+    assert said[:20] == [None] * 20  # two seconds are too little for an estimate
     assert said[-1] == pytest.approx(90, rel=0.05)
 
 
-def test_a_book_is_not_thought_to_be_read_at_the_pace_of_small_files() -> None:
+def test_a_book_is_not_estimated_at_the_pace_of_small_files() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
     for number in range(100):
@@ -263,7 +263,7 @@ def test_a_documents_speed_counts_from_when_its_pages_were_counted() -> None:
     assert (pace.of(row(10)).rate, pace.of(row(10)).seconds_left) == (2.0, 45.0)
 
 
-def test_all_takes_as_long_as_the_slowest_document() -> None:
+def test_the_whole_queue_takes_at_least_as_long_as_the_slowest_document() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
     for name in ("scan", "text"):
@@ -290,7 +290,7 @@ def test_pages_of_a_scan_count_when_they_are_recognised_though_they_are_committe
     assert pace.overall(WorkLeft(documents=1, pages=97)) == whole
 
 
-def test_a_report_that_does_not_know_what_is_recognised_lowers_nothing_and_counts_nothing_twice() -> None:
+def test_a_report_without_recognised_pages_lowers_nothing_and_counts_nothing_twice() -> None:
     clock = Clock()
     pace = ReadingPace(clock)
     pace.observe("d1", row(0))

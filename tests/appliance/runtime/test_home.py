@@ -24,14 +24,14 @@ def test_a_second_service_on_the_same_home_is_refused_by_name(places: Places) ->
         pass
 
 
-def test_a_lock_goes_with_the_process_that_held_it(places: Places) -> None:
+def test_a_lock_ends_with_the_process_that_held_it(places: Places) -> None:
     code = f"import fcntl,os; fcntl.flock(os.open({str(places.lock)!r}, os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], check=False)
     with locked(places):
         pass
 
 
-def test_the_socket_is_for_its_owner_and_group_alone(places: Places) -> None:
+def test_only_its_owner_and_group_may_use_the_socket(places: Places) -> None:
     with bind_socket(places.socket):
         assert stat.S_IMODE(places.socket.stat().st_mode) == 0o660
 
@@ -45,7 +45,7 @@ def test_a_stale_socket_is_replaced(places: Places) -> None:
             client.connect(os.fspath(places.socket))
 
 
-def test_a_file_in_the_sockets_place_is_left_alone(places: Places) -> None:
+def test_a_file_with_the_sockets_name_is_left_alone(places: Places) -> None:
     places.socket.write_text("somebody's notes")
     with pytest.raises(ConfigError, match="not a socket"):
         bind_socket(places.socket)
@@ -54,7 +54,7 @@ def test_a_file_in_the_sockets_place_is_left_alone(places: Places) -> None:
     assert places.socket.read_text() == "somebody's notes"
 
 
-def test_a_socket_path_too_long_is_told_with_its_length_and_the_limit(tmp_path: Path) -> None:
+def test_a_socket_path_that_is_too_long_is_refused_with_its_length_and_the_limit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="107"):
         bind_socket(tmp_path / ("x" * 120))
 

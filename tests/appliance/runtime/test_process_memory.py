@@ -1,4 +1,4 @@
-"""What the start has loaded is not searched for cycles again, and pages make no collection each."""
+"""What is loaded at the start is exempt from garbage collection, and a page does not cause a collection."""
 
 import subprocess
 import sys

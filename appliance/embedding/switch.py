@@ -1,7 +1,7 @@
 """Switches to another embedding model while questions are answered.
 
-The model that made the index answers until the vectors of the wanted one are complete. Then the wanted one answers, in
-one step, and the old one is closed. Whatever happens in between, the state is in the store
+The model that made the index answers until the target model's vectors are complete. Then the target answers, in one
+step, and the old model is closed. Whatever happens in between, the state is in the store
 (`appliance.store.tables.embedders`), and the next start resumes from it.
 
 If the old model can no longer be opened, its vectors are useless: they are dropped, and questions are answered from the
@@ -56,7 +56,7 @@ class EmbeddingSwitch:
         self._embedded_text = embedded_text
         self._lock = threading.Lock()  # one change at a time
         self._rebuilding: Rebuilding | None = None
-        self._standing = EmbedderStatus(None, None)
+        self._status = EmbedderStatus(None, None)
         self._problem = ""
         self.on_change: Callable[[list[str]], None] = lambda documents: None
         """Called with documents to be read again when the models in memory, or the one that answers, have changed."""
@@ -75,7 +75,7 @@ class EmbeddingSwitch:
             ModelError: neither it nor the model that made the index can be opened.
         """
         try:
-            wanted = self._open_model(folder)
+            target = self._open_model(folder)
         except ModelError as error:
             made = self._store.embedding().serving
             old = self._reopen(made) if made else None
@@ -86,7 +86,7 @@ class EmbeddingSwitch:
                 self._apply(self._store.embedding(), old)
         else:
             with self._lock:
-                self._pursue(wanted, folder)
+                self._switch_to(target, folder)
 
     def change(self, folder: str) -> None:
         """Start switching to the model in `folder`, if it is another one; if it cannot be opened, nothing changes.
@@ -95,26 +95,26 @@ class EmbeddingSwitch:
             StoreError, NotReady: the store cannot be written; a switch that was under way continues.
         """
         try:
-            wanted = self._open_model(folder)
+            target = self._open_model(folder)
         except ModelError as error:
             self._refuse(error)
             return
         with self._lock:
             self._halt()
             try:
-                self._pursue(wanted, folder)
+                self._switch_to(target, folder)
             except DocentError:  # a full disk, say
                 self._resume()
                 raise
 
     def view(self) -> wire.Embedding:
         """The model that answers, the one being switched to, and the progress in passages."""
-        rebuilding, standing = self._rebuilding, self._standing
+        rebuilding, status = self._rebuilding, self._status
         done, total = rebuilding.progress() if rebuilding else (0, 0)
-        remarks = [_FULL_TEXT_ALONE] if standing.serving is None else []
+        remarks = [_FULL_TEXT_ALONE] if status.serving is None else []
         return wire.Embedding(
-            model=standing.serving.name if standing.serving else None,
-            target=standing.target.name if rebuilding and standing.target else None,
+            model=status.serving.name if status.serving else None,
+            target=status.target.name if rebuilding and status.target else None,
             done=done,
             total=total,
             remark="; ".join([*remarks, *([self._problem] if self._problem else [])]) or None,
@@ -124,62 +124,62 @@ class EmbeddingSwitch:
         self._problem = f"embedding.model: {error}"
         _log.error("%s; %s; the embedding model is not changed", error, error.hint)
 
-    def _pursue(self, wanted: Model, folder: str) -> None:
+    def _switch_to(self, target: Model, folder: str) -> None:
         self._problem = ""
-        wanted = self._add(wanted)
+        target = self._add(target)
         place = os.path.abspath(folder) if folder else ""
-        standing = self._store.want(EmbedderKey(wanted.identity, wanted.name, wanted.dimensions, place))
-        if standing.serving and standing.target and standing.serving.identity not in self._models:
-            old = self._reopen(standing.serving)
+        status = self._store.want(EmbedderKey(target.identity, target.name, target.dimensions, place))
+        if status.serving and status.target and status.serving.identity not in self._models:
+            old = self._reopen(status.serving)
             if old is None:
                 _log.warning("%s", _FULL_TEXT_ALONE)
-                standing = self._store.forget_serving()
+                status = self._store.forget_serving()
             else:
                 self._add(old)
-        self._apply(standing, wanted)
-        if standing.target:
-            self._rebuild(wanted)
+        self._apply(status, target)
+        if status.target:
+            self._rebuild(target)
 
-    def _apply(self, standing: EmbedderStatus, model: Model) -> None:
+    def _apply(self, status: EmbedderStatus, model: Model) -> None:
         """Answer as the store's state says, with models that are open; `model` is one of them."""
         self._add(model)
-        serving = standing.serving or standing.target
+        serving = status.serving or status.target
         assert serving is not None
-        self._standing = standing
+        self._status = status
         self._models.appoint(serving.identity)
-        self._models.keep_only(*(key.identity for key in (standing.serving, standing.target) if key))
+        self._models.keep_only(*(key.identity for key in (status.serving, status.target) if key))
         self.on_change([])
 
-    def _rebuild(self, wanted: Model) -> None:
+    def _rebuild(self, target: Model) -> None:
         rebuild = self._store.rebuild()
         assert rebuild is not None
         self._rebuilding = Rebuilding(
             rebuild,
-            wanted,
+            target,
             gate=self._gate,
             hold=self._hold,
             embedded_text=self._embedded_text,
             switched=self._switched,
         )
         done, total = self._rebuilding.progress()
-        _log.info("embedding %d of %d passages with the model %s", total - done, total, wanted.name)
+        _log.info("embedding %d of %d passages with the model %s", total - done, total, target.name)
         self._rebuilding.start()
 
     def _resume(self) -> None:
         """Continue what `_halt` stopped."""
-        target = self._standing.target
+        target = self._status.target
         if target and target.identity in self._models:
             with self._models.lease(target.identity) as model:
                 self._rebuild(model)
 
     def _switched(self, outgrown: list[str]) -> None:
         """Called by the rebuild's thread once the store has switched."""
-        self._standing = standing = self._store.embedding()
-        assert standing.serving is not None
+        self._status = status = self._store.embedding()
+        assert status.serving is not None
         self._rebuilding = None
-        self._models.appoint(standing.serving.identity)
-        self._models.keep_only(standing.serving.identity)
-        _log.info("the embedding model %s now answers", standing.serving.name)
+        self._models.appoint(status.serving.identity)
+        self._models.keep_only(status.serving.identity)
+        _log.info("the embedding model %s now answers", status.serving.name)
         if outgrown:
             _log.info("%d documents have passages that are too long for it and are read again", len(outgrown))
         self.on_change(outgrown)

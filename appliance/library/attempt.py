@@ -156,7 +156,7 @@ class Attempt:
     def _record_unexpected(self, error: Exception) -> None:
         _log.exception("reading %s failed", display_name(self._row.path))
         why = f"{type(error).__name__}: {error}"
-        hint = f"the service's log has the details; `docent documents retry {self._row.id}` tries again at once"
+        hint = f"the service's log has the details; `docent documents retry {self._row.id}` retries at once"
         self._postpone(Cause.SUSPECT, Trouble("internal_error", why, hint))
 
     def _record_failure(self, error: IngestError) -> None:

@@ -75,7 +75,7 @@ class CollectionRights:
         if self._last is None:
             what = f"looking into the library {os.fsdecode(self._library)}"
             why = "its disk is not mounted, or another one is, so it is not known who may see which documents"
-            raise LibraryAway(what, why, "mount it, then try again; see `docent doctor`")
+            raise LibraryAway(what, why, "mount its disk, then try again; see `docent doctor`")
         return self._last
 
     def _folders(self) -> Mapping[bytes, os.stat_result]:
@@ -89,7 +89,7 @@ class CollectionRights:
                             found[entry.name] = entry.stat(follow_symlinks=False)
         except OSError as error:
             what = f"looking into the library {os.fsdecode(self._library)}"
-            hint = "mount it or make it again, and let the service read it"
+            hint = "mount its disk or create the folder again, and let the service read it"
             raise NotReady(what, error.strerror or str(error), hint) from error
         return found
 

@@ -135,10 +135,8 @@ class Workers:
             found = after_endings(row.attempts, self._around.chance())
             assert found is not None
             assert found.delay is not None
-            why = f"the service ended {row.attempts} times while it was being read"
-            hint = (
-                f"the kernel's and the service's log may say why; `docent documents retry {row.id}` tries again at once"
-            )
+            why = f"the service ended {row.attempts} times while reading it"
+            hint = f"the kernel's or the service's log may say why; `docent documents retry {row.id}` retries at once"
             _log.warning("%s: %s; retried in %.0f s", row.id, why, found.delay)
             self._store.postpone(
                 row.id,
@@ -183,9 +181,8 @@ class Workers:
             return
         row, stop = taken
         try:
-            Attempt(self._store, row, stop, self._around, lambda key: self._claim(row.id, key, stop)).run(
-                self.open_document
-            )
+            attempt = Attempt(self._store, row, stop, self._around, lambda key: self._claim(row.id, key, stop))
+            attempt.run(self.open_document)
         finally:
             self._release(row.id)
 
@@ -254,7 +251,7 @@ class Workers:
             return self._claims.setdefault(key, document_id) == document_id
 
     def _release(self, document_id: str) -> None:
-        """Make the document takeable again, and its content's waiting copies too."""
+        """End the document's reading: it may be queued again, and copies of its content no longer wait for it."""
         with self._changed:
             del self._current[document_id]
             for key in [key for key, holder in self._claims.items() if holder == document_id]:

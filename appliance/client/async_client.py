@@ -37,12 +37,14 @@ class AsyncClient:
         """The service at a glance."""
         return await self._call(wire.Status, "GET", "/status")
 
-    async def documents(self, **filters: str) -> list[wire.Document]:
-        """All documents."""
+    async def documents(
+        self, *, collection: str | None = None, state: wire.DocumentState | None = None
+    ) -> list[wire.Document]:
+        """Fetch all documents."""
         found: list[wire.Document] = []
         cursor: str | None = None
         while True:
-            params = _params(limit=500, cursor=cursor, **filters)
+            params = _params(limit=500, cursor=cursor, collection=collection, state=state)
             page = await self._call(wire.DocumentList, "GET", "/documents", params=params)
             found += page.documents
             cursor = page.next

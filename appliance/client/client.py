@@ -81,15 +81,31 @@ class Client:
         except ServiceUnreachable:
             return False
 
-    def document_page(self, *, limit: int = 100, cursor: str | None = None, **filters: str) -> wire.DocumentList:
-        """One page of the list; filters: `collection`, `state`, `document` (exact path), `like` (a file's name)."""
-        return self._call(wire.DocumentList, "GET", "/documents", params=_params(limit=limit, cursor=cursor, **filters))
+    def document_page(
+        self,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        collection: str | None = None,
+        state: wire.DocumentState | None = None,
+        document: str | None = None,
+        like: str | None = None,
+    ) -> wire.DocumentList:
+        """Fetch one page of the list. `document` is an exact path, `like` a file name or one similar to it."""
+        params = _params(limit=limit, cursor=cursor, collection=collection, state=state, document=document, like=like)
+        return self._call(wire.DocumentList, "GET", "/documents", params=params)
 
-    def documents(self, **filters: str) -> Iterator[wire.Document]:
-        """All documents, page by page."""
+    def documents(
+        self,
+        *,
+        collection: str | None = None,
+        state: wire.DocumentState | None = None,
+        document: str | None = None,
+    ) -> Iterator[wire.Document]:
+        """Iterate over all documents, fetching them page by page."""
         cursor: str | None = None
         while True:
-            page = self.document_page(limit=500, cursor=cursor, **filters)
+            page = self.document_page(limit=500, cursor=cursor, collection=collection, state=state, document=document)
             yield from page.documents
             cursor = page.next
             if cursor is None:

@@ -54,9 +54,8 @@ def list_documents(
     json: JsonOption = False,
 ) -> None:
     """List the documents and how far each is."""
-    filters = {key: value for key, value in (("state", state), ("collection", collection)) if value is not None}
     with connect() as client:
-        found = list(client.documents(**filters))
+        found = list(client.documents(state=state, collection=collection))
         in_work = not json and any(document.state in ("pending", "indexing") for document in found)
         progress = client.status().progress if in_work else None
     if json:

@@ -64,8 +64,9 @@ def test_a_files_name_finds_those_that_have_it_or_else_some_that_come_near(live:
     for path in ("lease.txt", "law/lease.txt", "law/other.md"):
         live.drop(path, path.encode())
 
-    def found(name: str, **filters: str) -> set[str]:
-        return {document.document for document in live.client.document_page(like=name, **filters).documents}
+    def found(name: str, collection: str | None = None) -> set[str]:
+        page = live.client.document_page(like=name, collection=collection)
+        return {document.document for document in page.documents}
 
     assert found("lease.txt") == {"lease.txt", "law/lease.txt"}
     assert found("lease.txt", collection="law") == {"law/lease.txt"}

@@ -1,4 +1,8 @@
-"""The client of the socket: the only way in for the CLI and the terminal UI. Door: `client`."""
+"""Talks to the service's socket, for the CLI and the terminal UI.
+
+Rule: knows only the routes and `wire`; nothing here knows how the service works.
+Door: `client`.
+"""
 
 from appliance.client.async_client import AsyncClient
 from appliance.client.client import (

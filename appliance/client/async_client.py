@@ -1,4 +1,4 @@
-"""The client of the socket for programs with an event loop."""
+"""The socket's client for programs with an event loop."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from appliance.wire import openai
 
 
 class AsyncClient:
-    """What the terminal UI needs of `Client`, for asyncio."""
+    """The part of `Client` that the terminal UI uses, for asyncio; raises the same errors."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
@@ -34,7 +34,7 @@ class AsyncClient:
         await self._http.aclose()
 
     async def status(self) -> wire.Status:
-        """The service at a glance."""
+        """Fetch the service's state."""
         return await self._call(wire.Status, "GET", "/status")
 
     async def documents(
@@ -52,20 +52,20 @@ class AsyncClient:
                 return found
 
     async def remove(self, document_id: str) -> wire.Document:
-        """Delete a document's file; returns what it was."""
+        """Delete a document's file and return the document as it was."""
         return await self._call(wire.Document, "DELETE", _document_route(document_id))
 
     async def retry(self, document_id: str) -> wire.Document:
-        """Try a failed document again."""
+        """Read a failed document again."""
         return await self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")
 
     async def search(self, query: str, *, k: int = 5, collection: str | None = None) -> wire.SearchReply:
-        """Best passages first."""
+        """Search for passages, best first."""
         body = _params(query=query, k=k, collection=collection)
         return await self._call(wire.SearchReply, "POST", "/search", json=body)
 
     async def ask_stream(self, request: wire.AskRequest) -> AsyncGenerator[wire.AskEvent, None]:
-        """The answer's events as they come; closing the iterator cancels the answer."""
+        """Stream the events of an answer; closing the iterator cancels it."""
         body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
         async with self._streaming("POST", "/ask", json=body) as response:
             async for line in response.aiter_lines():
@@ -73,19 +73,19 @@ class AsyncClient:
                     yield ask_event(line)
 
     async def models(self) -> list[wire.Model]:
-        """Installed models."""
+        """List the installed models."""
         return (await self._call(wire.ModelList, "GET", "/models")).models
 
     async def model_action(self, model_id: str, action: str) -> wire.Model:
-        """`load`, `unload`, `pin` or `unpin`; returns the model's new state."""
+        """Apply `load`, `unload`, `pin` or `unpin` and return the model's new state."""
         return await self._call(wire.Model, "POST", f"/models/{quote(model_id, safe='')}/{action}")
 
     async def memory(self) -> wire.Memory:
-        """The memory budget and who holds what."""
+        """Fetch the memory budget and its holders."""
         return await self._call(wire.Memory, "GET", "/memory")
 
     async def complete_stream(self, request: openai.CompletionRequest) -> AsyncGenerator[openai.CompletionChunk, None]:
-        """A bare model's continuation as it comes, usage last; closing the iterator cancels it."""
+        """Stream a bare model's completion, usage last; closing the iterator cancels it."""
         body = request.model_copy(update={"stream": True, "stream_options": openai.StreamOptions(include_usage=True)})
         async with self._streaming("POST", "/v1/completions", json=body.model_dump(exclude_none=True)) as response:
             async for line in response.aiter_lines():
@@ -93,7 +93,7 @@ class AsyncClient:
                     yield chunk
 
     async def events(self) -> AsyncGenerator[wire.Event, None]:
-        """The service's events, without end."""
+        """Stream the service's events until closed."""
         async with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:"):

@@ -1,7 +1,7 @@
-"""Typed client of the socket, sync and async.
+"""The socket's typed client, for blocking code.
 
-Nothing here knows how the service works: it sends the requests of `wire`, and turns error replies into `ApiError` and
-a dead socket into `ServiceUnreachable`. Answers and events arrive as iterators that end the request when closed.
+It sends the requests of `wire`, and turns error replies into `ApiError` and a dead socket into `ServiceUnreachable`.
+Answers and events arrive as iterators that end the request when closed.
 """
 
 import os
@@ -32,7 +32,7 @@ __all__ = [
 
 R = TypeVar("R", bound=wire.Reply)
 Progress = Callable[[int, int], None]
-"""Called with bytes sent and bytes in all."""
+"""Called with bytes sent and total bytes."""
 
 _BASE = "http://docent"
 _TIMEOUT = httpx2.Timeout(30.0, read=600.0)
@@ -40,7 +40,7 @@ _TIMEOUT = httpx2.Timeout(30.0, read=600.0)
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """Which page, how fine, and what is to be marked on it: the words of a passage, of a quote, or of nothing."""
+    """A page, its resolution, and what to highlight on it: a passage, a quote, or nothing."""
 
     page: int
     dpi: int = wire.USUAL_DPI
@@ -51,8 +51,8 @@ class PageView:
 class Client:
     """The service on its Unix socket; use as a context manager.
 
-    Every method raises `ServiceUnreachable` where nobody answers, and `ApiError` with the service's own message, hint
-    and exit code where it refuses.
+    Every method raises `ServiceUnreachable` if the socket does not answer, and `ApiError` with the service's own
+    message, hint and exit code if it refuses.
     """
 
     def __init__(self, socket: Path) -> None:
@@ -70,11 +70,11 @@ class Client:
         self._http.close()
 
     def status(self) -> wire.Status:
-        """The service at a glance."""
+        """Fetch the service's state."""
         return self._call(wire.Status, "GET", "/status")
 
     def ready(self) -> bool:
-        """Whether the service answers and can take work."""
+        """Whether the service answers and takes requests."""
         try:
             with self._translated():
                 return self._http.get("/readyz").status_code == 200
@@ -112,11 +112,11 @@ class Client:
                 return
 
     def document(self, document_id: str) -> wire.Document:
-        """One document by its id; `documents(document=PATH)` finds it by its path."""
+        """Fetch one document by its id; `documents(document=PATH)` finds it by its path."""
         return self._call(wire.Document, "GET", _document_route(document_id))
 
     def page(self, document_id: str, view: PageView) -> PagePicture:
-        """A page as a picture."""
+        """Fetch a page as a picture."""
         path = f"{_document_route(document_id)}/pages/{view.page}"
         params = _params(dpi=view.dpi, chunk_id=view.chunk_id, quote=view.quote)
         with self._translated():
@@ -136,7 +136,7 @@ class Client:
         """Stream a file into the library under `name`."""
         reader = _Reader(file, size or 0, progress)
         data = {
-            # a field of its own: multipart escapes a file name in ways that cannot be undone, and takes no odd bytes
+            # A field of its own: multipart escapes file names in ways that cannot be undone, and refuses odd bytes.
             "name": os.fsencode(name),
             "collection": os.fsencode(collection),
             "replace": "true" if replace else "false",
@@ -144,28 +144,28 @@ class Client:
         return self._call(wire.DocumentAdded, "POST", "/documents", data=data, files={"file": ("upload", reader)})
 
     def remove(self, document_id: str) -> wire.Document:
-        """Delete a document's file; returns what it was."""
+        """Delete a document's file and return the document as it was."""
         return self._call(wire.Document, "DELETE", _document_route(document_id))
 
     def accept_library(self) -> wire.LibraryAccepted:
-        """Take what is in the library's place for it, and forget the documents that are not there."""
+        """Accept what is now in the library's folder as the library, and forget the documents that are not in it."""
         return self._call(wire.LibraryAccepted, "POST", "/library/accept")
 
     def retry(self, document_id: str) -> wire.Document:
-        """Try a failed document again."""
+        """Read a failed document again."""
         return self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")
 
     def search(self, query: str, *, k: int = 5, collection: str | None = None) -> wire.SearchReply:
-        """Best passages first."""
+        """Search for passages, best first."""
         return self._call(wire.SearchReply, "POST", "/search", json=_params(query=query, k=k, collection=collection))
 
     def ask(self, request: wire.AskRequest) -> wire.Answer:
-        """The whole answer at once."""
+        """Fetch a whole answer."""
         body = request.model_copy(update={"stream": False}).model_dump(exclude_none=True)
         return self._call(wire.Answer, "POST", "/ask", json=body)
 
     def ask_stream(self, request: wire.AskRequest) -> Iterator[wire.AskEvent]:
-        """The answer's events as they come; closing the iterator cancels the answer."""
+        """Stream the events of an answer; closing the iterator cancels it."""
         body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
         with self._streaming("POST", "/ask", json=body) as response:
             for line in response.iter_lines():
@@ -173,23 +173,23 @@ class Client:
                     yield ask_event(line)
 
     def models(self) -> list[wire.Model]:
-        """Installed models."""
+        """List the installed models."""
         return self._call(wire.ModelList, "GET", "/models").models
 
     def model_action(self, model_id: str, action: str) -> wire.Model:
-        """`load`, `unload`, `pin` or `unpin`; returns the model's new state."""
+        """Apply `load`, `unload`, `pin` or `unpin` and return the model's new state."""
         return self._call(wire.Model, "POST", f"/models/{quote(model_id, safe='')}/{action}")
 
     def rescan_models(self) -> list[wire.Model]:
-        """Tell the service that models were installed or removed."""
+        """Make the service rescan its models and adapters, and return the models."""
         return self._call(wire.ModelList, "POST", "/models/rescan").models
 
     def memory(self) -> wire.Memory:
-        """The memory budget and who holds what."""
+        """Fetch the memory budget and its holders."""
         return self._call(wire.Memory, "GET", "/memory")
 
     def events(self) -> Iterator[wire.Event]:
-        """The service's events, without end."""
+        """Stream the service's events until closed."""
         with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
             for line in response.iter_lines():
                 if line.startswith("data:"):
@@ -244,10 +244,10 @@ class _Reader:
 
 
 def _document_route(document_id: str) -> str:
-    """The route of one document.
+    """Build the route of one document.
 
     Raises:
-        UnknownDocument: it cannot be an id, so asking for it would be asking for another route.
+        UnknownDocument: `document_id` cannot be an id; requesting it would reach another route.
     """
     shown = shown_argument(document_id)
     if not shown or "/" in shown or shown.strip(".") == "":

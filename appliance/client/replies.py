@@ -1,4 +1,4 @@
-"""What the service sent, as values of `wire` or as the error that it tells of."""
+"""Parses the service's replies into values of `wire`, or raises the error they report."""
 
 import json
 import struct
@@ -29,7 +29,7 @@ _EXIT_BY_STATUS = {400: EXIT_USAGE, 403: EXIT_REFUSED, 404: EXIT_NOT_FOUND, 409:
 
 
 def ask_event(line: str) -> wire.AskEvent:
-    """One line of a streamed answer; raises `ApiError` if it is none."""
+    """Parse one line of a streamed answer; raises `ApiError` if it is not an event."""
     try:
         return _ASK_EVENT.validate_json(line)
     except ValidationError as error:
@@ -37,7 +37,7 @@ def ask_event(line: str) -> wire.AskEvent:
 
 
 def parse(kind: type[R], response: httpx2.Response) -> R:
-    """The reply as a value; raises `ApiError` for an error reply, and for one of another shape."""
+    """Parse a reply; raises `ApiError` for an error reply and for one of another shape."""
     if response.is_error:
         raise api_error(response)
     try:
@@ -48,7 +48,7 @@ def parse(kind: type[R], response: httpx2.Response) -> R:
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page as a PNG, its size in pixels, and at how many dots an inch it was drawn."""
+    """A page as a PNG, its size in pixels, and its resolution in dots per inch."""
 
     png: bytes
     width: int
@@ -57,7 +57,7 @@ class PagePicture:
 
 
 def page_picture(response: httpx2.Response) -> PagePicture:
-    """The picture; raises `ApiError` for an error reply, and for what is no PNG."""
+    """Parse a picture of a page; raises `ApiError` for an error reply and for anything but a PNG."""
     if response.is_error:
         raise api_error(response)
     try:
@@ -71,7 +71,7 @@ def page_picture(response: httpx2.Response) -> PagePicture:
 
 
 def event(line: str) -> wire.Event:
-    """One `data:` line of the events; raises `ApiError` if it is none."""
+    """Parse one `data:` line of the event stream; raises `ApiError` if it is not an event."""
     try:
         return wire.Event.model_validate_json(line.removeprefix("data:"))
     except ValidationError as error:
@@ -79,7 +79,7 @@ def event(line: str) -> wire.Event:
 
 
 def completion_chunk(line: str) -> openai.CompletionChunk | None:
-    """One line of a streamed completion, None if it says nothing; raises `ApiError` if it tells of an error."""
+    """Parse one line of a streamed completion, None if it carries no chunk; raises `ApiError` if it reports an error."""
     data = line.removeprefix("data:").strip()
     if not line.startswith("data:") or data == "[DONE]":
         return None
@@ -88,18 +88,18 @@ def completion_chunk(line: str) -> openai.CompletionChunk | None:
     except ValidationError as error:
         raise _not_understood(error) from error
     if chunk.error is not None:
-        raise told(chunk.error)
+        raise mid_stream_error(chunk.error)
     return chunk
 
 
-def told(body: wire.ErrorBody) -> ApiError:
-    """The error that a reply tells of after it has begun."""
+def mid_stream_error(body: wire.ErrorBody) -> ApiError:
+    """Turn the error body of a stream that had begun into an exception; its HTTP status was 200, so 500 stands in."""
     exit_code = exit_code_of(body.code) or EXIT_FAILED
     return ApiError(body.message, body.hint, Outcome(500, exit_code, body.type, body.code))
 
 
 def _not_understood(error: ValidationError) -> ApiError:
-    """What was received is not of this client's shapes: another version, or not a Docent service."""
+    """The reply has an unknown shape: from another version, or not from a Docent service."""
     found = error.errors()[0]
     place = ".".join(str(part) for part in found["loc"]) or "the reply"
     return _other_shape(f"{place}: {found['msg']}")
@@ -108,12 +108,12 @@ def _not_understood(error: ValidationError) -> ApiError:
 def _other_shape(why: str) -> ApiError:
     message = f"the service's reply is not understood: {why}"
     return ApiError(
-        message, "use the client of the service's own version", Outcome(502, EXIT_FAILED, "server_error", "failed")
+        message, "use a client of the same version as the service", Outcome(502, EXIT_FAILED, "server_error", "failed")
     )
 
 
 def api_error(response: httpx2.Response) -> ApiError:
-    """The error that an error reply tells of, with the exit code of its code, else of its status."""
+    """Turn an error reply into an exception; the exit code follows its `code`, else its HTTP status."""
     status = response.status_code
     exit_code = _EXIT_BY_STATUS.get(status, EXIT_FAILED)
     try:

@@ -1,4 +1,4 @@
-"""Why nobody answers on a socket, in words of what to do about it."""
+"""Explains why the socket does not answer and what to do."""
 
 import os
 from pathlib import Path
@@ -12,19 +12,19 @@ _UNIT_FOLDERS = [Path(root) / "systemd" / "system" for root in ("/etc", "/run", 
 
 
 def log_hint(socket: Path) -> str:
-    """Where the log of the service on `socket` is."""
+    """Say where to find the log of the service on `socket`."""
     if _under_systemd(socket):
         return "see the service's log: `journalctl -u docent`"
     return "see the service's log, which `docent serve` writes to its stderr"
 
 
 def _under_systemd(socket: Path) -> bool:
-    """Whether systemd runs the service of this socket: it has the unit, and the socket is the unit's."""
+    """Whether systemd runs the service on this socket: the unit is installed, and the socket is the unit's."""
     return socket.parent == SYSTEM_RUNTIME and any((folder / "docent.service").exists() for folder in _UNIT_FOLDERS)
 
 
 def unreachable(socket: Path, error: Exception) -> ServiceUnreachable:
-    """Why the socket does not answer, in words of what to do."""
+    """Turn a failed connection into an error that says why, and what to do."""
     what = f"talking to the service on {socket}"
     if len(str(socket).encode()) > MAX_SOCKET_PATH:
         return ServiceUnreachable(
@@ -35,8 +35,8 @@ def unreachable(socket: Path, error: Exception) -> ServiceUnreachable:
     if isinstance(error, httpx2.ConnectError):
         return _cannot_connect(socket, what)
     if isinstance(error, httpx2.TimeoutException):
-        return ServiceUnreachable(what, "no reply in time", log_hint(socket))
-    return ServiceUnreachable(what, "the connection broke off", log_hint(socket))
+        return ServiceUnreachable(what, "it did not reply in time", log_hint(socket))
+    return ServiceUnreachable(what, "the connection was lost", log_hint(socket))
 
 
 def _cannot_connect(socket: Path, what: str) -> ServiceUnreachable:
@@ -46,15 +46,15 @@ def _cannot_connect(socket: Path, what: str) -> ServiceUnreachable:
     except PermissionError:
         return _may_not_connect(what)
     except OSError:
-        return ServiceUnreachable(what, "there is no socket; the service is not running", start)
+        return ServiceUnreachable(what, "the service is not running: there is no socket", start)
     if not _may_write(socket):
         return _may_not_connect(what)
-    return ServiceUnreachable(what, "nobody listens on it; the service is not running", start)
+    return ServiceUnreachable(what, "the service is not running: the socket does not answer", start)
 
 
 def _may_not_connect(what: str) -> ServiceUnreachable:
-    hint = "an administrator can add you: `sudo usermod -aG docent $USER`; then log in again"
-    return ServiceUnreachable(what, "you may not open it; it is for members of its group", hint)
+    hint = "ask an administrator to add you to the group: `sudo usermod -aG docent $USER`; then log in again"
+    return ServiceUnreachable(what, "you are not allowed to: only members of its group may connect", hint)
 
 
 def _may_write(path: Path) -> bool:

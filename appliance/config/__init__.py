@@ -1,1 +1,5 @@
-"""Settings and places: read once, frozen, passed to whoever needs them. Door: `settings`."""
+"""Reads the settings, and finds where state, socket and configuration live.
+
+Rule: read once and frozen; each part is passed the settings it needs, none reads them itself.
+Door: `settings`.
+"""

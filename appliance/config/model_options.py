@@ -1,4 +1,4 @@
-"""From the settings to what the manager of models is told, and what of it names a model or a file that is not there."""
+"""Turns settings into options of the model manager, and reports models and files that do not exist."""
 
 import difflib
 from collections.abc import Collection
@@ -9,12 +9,18 @@ from appliance.config.settings import Settings
 from appliance.errors import ConfigError
 from models.residency.options import ModelDefaults, ModelOptions
 
-_CACHE_SHARE = 20  # a twentieth of the budget
-_LONGEST_TEMPLATE = 1 << 20
+_CACHE_SHARE = 20
+"""A model caches earlier prompts in at most this fraction, a twentieth, of the memory budget. Chosen by eye."""
+_LONGEST_TEMPLATE = 1 << 20  # characters, far more than any real template; chosen by eye
+_EXTRACTIVE = "extractive"
+"""Answers without a language model; always available."""
 
 
 def model_defaults(settings: Settings, config: Path, *, budget: int, cpus: int) -> ModelDefaults:
-    """How models are loaded. Raises ConfigError if a template's file, relative to that of `config`, cannot be read."""
+    """Build the options for loading models, from a memory `budget` in bytes and the number of `cpus`.
+
+    Raises ConfigError if a template file, relative to the folder of the file `config`, cannot be read.
+    """
     chosen = settings.models
     return ModelDefaults(
         context=chosen.context,
@@ -35,15 +41,11 @@ def model_defaults(settings: Settings, config: Path, *, budget: int, cpus: int) 
     )
 
 
-_QUOTING = "extractive"
-"""Answers without a language model; always there."""
-
-
 def unknown_models(settings: Settings, installed: Collection[str]) -> list[str]:
-    """An offence for each setting that names a model which is not installed."""
-    named = [*((f"model.{name}", name) for name in settings.model)]
+    """List an offence for each setting that names a model which is not installed."""
+    named = [(f"model.{name}", name) for name in settings.model]
     named += [("models.preload", name) for name in settings.models.preload]
-    if settings.models.default not in ("", _QUOTING, *settings.providers):
+    if settings.models.default not in ("", _EXTRACTIVE, *settings.providers):
         named.append(("models.default", settings.models.default))
     return [_unknown(key, name, installed) for key, name in named if name not in installed]
 
@@ -73,13 +75,15 @@ def _template(model_id: str, path: Path) -> str:
     what = f"reading model.{model_id}.template = {path}"
     try:
         if not path.is_file():
-            raise ConfigError(what, "there is no such file", "name a file with a Jinja chat template")
+            raise ConfigError(what, "there is no such file", "give the path of a Jinja chat template")
         with path.open(encoding="utf-8") as file:
             text = file.read(_LONGEST_TEMPLATE + 1)
     except OSError as error:
-        raise ConfigError(what, error.strerror or str(error), "make the file readable for the service") from None
+        raise ConfigError(what, error.strerror or str(error), "make the file readable by the service") from None
     except UnicodeDecodeError as error:
         raise ConfigError(what, f"not UTF-8: {error}", "save the file as UTF-8") from None
     if len(text) > _LONGEST_TEMPLATE:
-        raise ConfigError(what, f"it is longer than {_LONGEST_TEMPLATE} characters", "name a chat template's file")
+        raise ConfigError(
+            what, f"it is longer than {_LONGEST_TEMPLATE:,} characters", "give the path of a Jinja chat template"
+        )
     return text

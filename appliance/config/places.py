@@ -1,7 +1,7 @@
-"""Where everything lives: state, socket and configuration file.
+"""Finds state, socket and configuration file.
 
-Under systemd `$STATE_DIRECTORY`, `$RUNTIME_DIRECTORY` and `/etc/docent/docent.toml`; else everything in `$DOCENT_HOME`;
-else the XDG folders.
+Under systemd they are in `$STATE_DIRECTORY`, `$RUNTIME_DIRECTORY` and `/etc/docent/docent.toml`; else all in
+`$DOCENT_HOME`; else in the XDG folders.
 """
 
 import os
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_SOCKET_PATH = 107
-"""Bytes that Linux allows for the path of a Unix socket, the closing zero excluded."""
+"""Longest path of a Unix socket on Linux in bytes, without the terminating zero."""
 SYSTEM_STATE = Path("/var/lib/docent")
 SYSTEM_RUNTIME = Path("/run/docent")
 SYSTEM_CONFIG = Path("/etc/docent/docent.toml")
@@ -18,7 +18,7 @@ SYSTEM_CONFIG = Path("/etc/docent/docent.toml")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where everything lives."""
+    """The paths of one installation."""
 
     home: Path
     socket: Path
@@ -41,19 +41,19 @@ class Places:
 
     @property
     def database(self) -> Path:
-        """The index."""
+        """The SQLite index."""
         return self.home / "docent.db"
 
     @property
     def lock(self) -> Path:
-        """Held by the one service that owns this home."""
+        """Locked by the one service that owns this home."""
         return self.home / "docent.lock"
 
 
 def find_places(environment: Mapping[str, str] = os.environ) -> Places:
-    """Where this process's Docent lives.
+    """Find the places of this process's Docent.
 
-    A client that has neither `DOCENT_HOME` nor a home of its own with a socket talks to the system's service.
+    A client without `DOCENT_HOME`, and without a socket or data in its user's folders, uses the system's service.
     """
     if state := environment.get("STATE_DIRECTORY"):
         runtime = Path(environment.get("RUNTIME_DIRECTORY") or SYSTEM_RUNTIME)

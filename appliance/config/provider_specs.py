@@ -1,4 +1,4 @@
-"""From the settings of providers to what is needed to reach them: keys read, names checked."""
+"""Turns the settings of providers into `ProviderSpec`s: reads their keys and checks names."""
 
 import os
 import stat
@@ -10,14 +10,14 @@ from appliance.config.settings import Settings
 from appliance.errors import ConfigError
 from models.providers.interface import BreakerLimits, ProviderSpec, Timeouts
 
-_LONGEST_KEY = 4096
+_LONGEST_KEY = 4096  # bytes, far more than any real key; chosen by eye
 
 
 def provider_specs(settings: Settings) -> tuple[ProviderSpec, ...]:
-    """The configured providers.
+    """Build the configured providers.
 
     Raises:
-        ConfigError: a key's file cannot be read, is open to everybody, or holds no key.
+        ConfigError: a key file cannot be read, is readable by all users, or does not hold one key.
     """
     return tuple(_spec(name, chosen) for name, chosen in settings.providers.items())
 
@@ -46,31 +46,31 @@ def _spec(name: str, chosen: ProviderSettings) -> ProviderSpec:
 
 
 def read_key(name: str, path: Path) -> str:
-    """The key in a provider's `api_key_file`: one line of visible ASCII.
+    """Read the key in a provider's `api_key_file`: one line of visible ASCII.
 
     Raises:
-        ConfigError: it is not there, open to everybody, or no key.
+        ConfigError: the file cannot be read, is readable by all users, or does not hold one key.
     """
     what = f"reading api_key_file = {str(path)!r} of [providers.{name}]"
     try:
         with open(path, "rb", opener=lambda file, flags: os.open(file, flags | os.O_NONBLOCK)) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise ConfigError(what, "it is not a regular file", "name the file that holds the key")
+                raise ConfigError(what, "it is not a regular file", "give the path of the file that holds the key")
             if found.st_mode & stat.S_IROTH:
-                raise ConfigError(what, "everybody on this machine can read it", f"chmod o= {path}")
+                raise ConfigError(what, "every user of this machine can read it", f"chmod o= {path}")
             data = file.read(_LONGEST_KEY + 1)
     except OSError as error:
-        hint = f"make it readable for the service: chgrp docent {path} && chmod 640 {path}"
+        hint = f"make it readable by the service: chgrp docent {path} && chmod 640 {path}"
         raise ConfigError(what, error.strerror or str(error), hint) from None
     key = data.strip()
     if not key or len(data) > _LONGEST_KEY or any(not 33 <= byte <= 126 for byte in key):
-        raise ConfigError(what, "it does not hold one key on one line", "put the key alone into it")
+        raise ConfigError(what, "it does not hold one key on one line", "put only the key into it")
     return key.decode("ascii")
 
 
 def unknown_fallbacks(settings: Settings, installed: Collection[str]) -> list[str]:
-    """What is wrong with the names in `answer.fallback` and of the providers, beside the models installed."""
+    """List an offence for each name in `answer.fallback` that is unknown, and each provider that a model hides."""
     known = {*settings.providers, *installed}
     wrong = [
         f"answer.fallback names {name!r}, which is neither a configured provider nor an installed model"
@@ -78,7 +78,7 @@ def unknown_fallbacks(settings: Settings, installed: Collection[str]) -> list[st
         if name not in known
     ]
     wrong += [
-        f"providers.{name}: a model on this machine has the same name, and it answers"
+        f"providers.{name}: a model on this machine has the same name and answers instead"
         for name in settings.providers
         if name in installed
     ]

@@ -1,6 +1,6 @@
 """All settings, one frozen section per part.
 
-Sections and keys are the fields below, so the file, the environment and the docs cannot diverge.
+Sections and keys are the fields below, so the file, the environment and the documentation cannot diverge.
 """
 
 import re
@@ -12,15 +12,15 @@ from appliance.config.model_settings import FlashAttention, KvType, ModelNames, 
 from appliance.config.provider_settings import FallbackNames, Name, ProviderSettings, names
 
 _LANGUAGE = re.compile(r"[A-Za-z_]{1,40}(?:/[A-Za-z_]{1,40})?")
-OcrMode = Literal["auto", "off"]
 
 
 def _language(name: str) -> str:
     if not _LANGUAGE.fullmatch(name):
-        raise ValueError('a language is named as Tesseract names it, such as "eng", "deu" or "chi_sim"')
+        raise ValueError('use the language\'s name in Tesseract, such as "eng", "deu" or "chi_sim"')
     return name
 
 
+OcrMode = Literal["auto", "off"]
 OcrLanguages = Annotated[
     tuple[Annotated[str, AfterValidator(_language)], ...], BeforeValidator(names), Field(min_length=1, max_length=16)
 ]
@@ -42,15 +42,13 @@ class LibrarySettings(_Section):
 class IngestSettings(_Section):
     """Reading documents."""
 
-    page_seconds: float = Field(60.0, gt=0, description="processor time for reading one page")
-    document_seconds: float = Field(7200.0, gt=0, description="processor time for reading one document")
-    parser_memory_bytes: int = Field(2 << 30, ge=256 << 20, description="memory limit of the parser's process")
-    ocr: OcrMode = Field(
-        "auto", description="auto: words of pages without text are recognised; off: such pages are skipped"
-    )
+    page_seconds: float = Field(60.0, gt=0, description="most processor time for reading one page")
+    document_seconds: float = Field(7200.0, gt=0, description="most processor time for reading one document")
+    parser_memory_bytes: int = Field(2 << 30, ge=256 << 20, description="memory limit of the parser process")
+    ocr: OcrMode = Field("auto", description="auto: recognise the text of pages without any; off: skip such pages")
     ocr_languages: OcrLanguages = Field(("eng",), description="languages of scanned pages, as Tesseract names them")
-    ocr_page_seconds: float = Field(60.0, gt=0, description="processor time for recognising one page")
-    ocr_memory_bytes: int = Field(1 << 30, ge=256 << 20, description="memory limit of text recognition's process")
+    ocr_page_seconds: float = Field(60.0, gt=0, description="most processor time for recognising one page")
+    ocr_memory_bytes: int = Field(1 << 30, ge=256 << 20, description="memory limit of the text recognition process")
     chunk_tokens: int = Field(200, ge=32, le=2048, description="target length of a passage in tokens")
     batch_chunks: int = Field(48, ge=1, le=1024, description="passages written in one transaction")
 
@@ -65,26 +63,32 @@ class EmbeddingSettings(_Section):
 class ModelSettings(_Section):
     """GGUF models."""
 
-    default: str = Field("", description="model that answers when none is named; empty: the only one, else extractive")
+    default: str = Field(
+        "", description="model that answers when none is named; empty: the only one installed, else extractive"
+    )
     context: int = Field(8192, ge=256, le=1 << 20, description="context in tokens, at most the model's own")
     kv_type: KvType = Field("f16", description="type of the KV cache: f32, f16, q8_0 or q4_0")
     flash_attention: FlashAttention = Field(
-        True, description="faster beside other requests; off: rounding depends less on them"
+        True, description="faster with parallel requests; off: rounding depends less on them"
     )
     threads: int = Field(0, ge=0, le=256, description="threads of a model's process; 0: one per core")
-    batch: int = Field(128, ge=16, le=8192, description="tokens of prompts read in one step")
+    batch: int = Field(128, ge=16, le=8192, description="prompt tokens processed in one step")
     gpu_layers: int = Field(-1, ge=-1, le=10_000, description="layers on the GPU; -1: as many as fit")
     parallel: int = Field(4, ge=1, le=64, description="requests that one model answers at the same time")
-    queue: int = Field(64, ge=1, le=4096, description="requests that wait for a model before further ones are refused")
-    wait_seconds: float = Field(120.0, gt=0, description="longest wait for a model to load or come free")
+    queue: int = Field(64, ge=1, le=4096, description="most requests that wait for a model; further ones are refused")
+    wait_seconds: float = Field(120.0, gt=0, description="longest wait for a model to load or become free")
     idle_seconds: float = Field(1800.0, ge=0, description="a model idle for this long is unloaded; 0: never")
-    load_seconds: float = Field(300.0, gt=0, description="longest time for loading a model")
+    load_seconds: float = Field(300.0, gt=0, description="longest time a model may take to load")
     stall_seconds: float = Field(60.0, ge=1, description="a model's process that does nothing for this long is ended")
-    memory_bytes: int = Field(0, ge=0, description="memory budget of all models; 0: 80 % of what the machine gives")
-    cache_bytes: int = Field(
-        256 << 20, ge=0, description="memory of each model for earlier prompts, at most 5 % of the budget; 0: none"
+    memory_bytes: int = Field(
+        0, ge=0, description="memory budget of all models; 0: 80 % of the memory the service may use"
     )
-    preload: ModelNames = Field((), description="models loaded at the start, as pinned ones are")
+    cache_bytes: int = Field(
+        256 << 20,
+        ge=0,
+        description="memory of each model for caching earlier prompts, at most 5 % of the budget; 0: none",
+    )
+    preload: ModelNames = Field((), description="models loaded at startup, as pinned ones are")
 
 
 class HubSettings(_Section):
@@ -101,14 +105,14 @@ class AnswerSettings(_Section):
     max_tokens: int = Field(512, ge=1, description="longest generated answer in tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature of cited answers")
     fallback: FallbackNames = Field(
-        (), description="providers and models that answer, in this order, where the one asked cannot begin"
+        (), description="providers and models to try, in this order, if the one asked for cannot begin to answer"
     )
 
 
 class ServiceSettings(_Section):
     """The socket and the process."""
 
-    max_clients: int = Field(256, ge=1, description="open connections before further ones are refused")
+    max_clients: int = Field(256, ge=1, description="most open connections; further ones are refused")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
 
 
@@ -129,6 +133,6 @@ class Settings(_Section):
 SECTIONS: Final[dict[str, type[BaseModel]]] = {
     name: type(field.default) for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)
 }
-"""The sections that there are once."""
+"""The sections that occur once."""
 NAMED_TABLES: Final[dict[str, type[BaseModel]]] = {"providers": ProviderSettings, "model": OwnModelSettings}
-"""Those that there may be many of: `[providers.NAME]`, `[model.ID]`; in the file alone."""
+"""The tables that may occur many times, `[providers.NAME]` and `[model.ID]`; only in the file."""

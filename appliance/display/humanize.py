@@ -1,13 +1,16 @@
-"""How far, how fast and how long in words, for every screen: `45 pages/s, about 8 min left`. Pure."""
+"""Amounts, progress and speed in words, for every screen: `45 pages/s, about 8 min left`. Pure."""
 
 from appliance import wire
-from appliance.wire import Embedding
 
+LIBRARY_AWAY = (
+    "not available: its disk is not mounted, or another one is. "
+    "Nothing new is read; documents already indexed still answer."
+)
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 def duration(seconds: float) -> str:
-    """A time span in its two largest units: 8 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    """Format a time span in its two largest units: 8 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
     left = max(0, round(seconds))
     for index, (size, name) in enumerate(_UNITS):
         if left >= size:
@@ -18,7 +21,7 @@ def duration(seconds: float) -> str:
 
 
 def speed(pages_per_second: float) -> str:
-    """Pages a second, or a minute where that is less than one."""
+    """Format pages per second, or pages per minute below one a second."""
     if pages_per_second >= 10:
         return f"{pages_per_second:,.0f} pages/s"
     if pages_per_second >= 1:
@@ -26,43 +29,8 @@ def speed(pages_per_second: float) -> str:
     return f"{60 * pages_per_second:.1f} pages/min"
 
 
-def _joined(rate: float | None, seconds_left: float | None, estimated: bool = False) -> str:
-    parts = [speed(rate)] if rate else []
-    if seconds_left is not None:
-        parts.append(f"{'about ' if estimated else ''}{duration(seconds_left)} left")
-    return ", ".join(parts)
-
-
-def document_pace(document: wire.Document) -> str:
-    """How fast a document is read and how long that takes; empty as long as nothing can be said."""
-    return _joined(document.rate, document.seconds_left)
-
-
-def pages_of(document: wire.Document) -> str:
-    """`12/400` while a document is being read, else the number of its pages; empty where that is not known."""
-    if document.pages is None:
-        return ""
-    return f"{document.pages:,}" if document.state == "indexed" else f"{document.pages_done:,}/{document.pages:,}"
-
-
-def unread_pages(pages: int) -> str:
-    """`2 pages could not be read`; empty where all could."""
-    return f"{pages:,} {'page' if pages == 1 else 'pages'} could not be read" if pages else ""
-
-
-def overall_pace(progress: wire.Progress, *, brief: bool = False) -> str:
-    """The same for all that is queued, with its pages: `1,200 of about 3,400 pages, 45 pages/s, about 49 s left`.
-
-    `brief` leaves out the speed.
-    """
-    about = "about " if progress.estimated else ""
-    pages = f"{progress.pages_done:,} of {about}{progress.pages_total:,} pages"
-    pace = _joined(None if brief else progress.pages_per_second, progress.seconds_left, progress.estimated)
-    return f"{pages}, {pace}" if pace else pages
-
-
 def amount(size: int | float) -> str:
-    """Bytes in words: 1536 -> 1.5 KiB."""
+    """Format bytes: 1536 -> 1.5 KiB."""
     if size < 1024:
         return f"{size:.0f} B"
     for unit in ("KiB", "MiB", "GiB"):
@@ -72,13 +40,49 @@ def amount(size: int | float) -> str:
     return f"{size / 1024:.1f} TiB"
 
 
-LIBRARY_AWAY = "away, its disk is not mounted, or other files or none are in its place: nothing new is read, what was read goes on answering"
+def document_pace(document: wire.Document) -> str:
+    """Format a document's reading speed and time left; empty until they are known."""
+    return _pace(document.rate, document.seconds_left)
 
 
-def embedding_line(embedding: Embedding) -> str:
-    """The embedding model that answers, and how far the switch to another one is."""
-    said = [embedding.model or "none, full text alone"]
+def pages_of(document: wire.Document) -> str:
+    """Format a document's pages: `12/400` while it is being read, then `400`; empty if unknown."""
+    if document.pages is None:
+        return ""
+    return f"{document.pages:,}" if document.state == "indexed" else f"{document.pages_done:,}/{document.pages:,}"
+
+
+def unread_pages(pages: int) -> str:
+    """Format `2 pages could not be read`; empty for 0."""
+    return f"{pages:,} {'page' if pages == 1 else 'pages'} could not be read" if pages else ""
+
+
+def overall_pace(progress: wire.Progress, *, brief: bool = False) -> str:
+    """Format the progress of the whole queue: `1,200 of about 3,400 pages, 45 pages/s, about 49 s left`.
+
+    `brief` leaves out the speed.
+    """
+    about = "about " if progress.estimated else ""
+    pages = f"{progress.pages_done:,} of {about}{progress.pages_total:,} pages"
+    pace = _pace(None if brief else progress.pages_per_second, progress.seconds_left, progress.estimated)
+    return f"{pages}, {pace}" if pace else pages
+
+
+def embedding_line(embedding: wire.Embedding) -> str:
+    """Format the embedding model in use and the progress of a switch to another one."""
+    parts = [embedding.model or "none, full text only"]
     if embedding.target:
         share = embedding.done / embedding.total if embedding.total else 1.0
-        said.append(f"changing to {embedding.target}, {embedding.done:,} of {embedding.total:,} passages ({share:.0%})")
-    return "; ".join([*said, *([embedding.remark] if embedding.remark else [])])
+        parts.append(
+            f"changing to {embedding.target}, {embedding.done:,} of {embedding.total:,} passages ({share:.0%})"
+        )
+    if embedding.remark:
+        parts.append(embedding.remark)
+    return "; ".join(parts)
+
+
+def _pace(rate: float | None, seconds_left: float | None, estimated: bool = False) -> str:
+    parts = [speed(rate)] if rate else []
+    if seconds_left is not None:
+        parts.append(f"{'about ' if estimated else ''}{duration(seconds_left)} left")
+    return ", ".join(parts)

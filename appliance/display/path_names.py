@@ -1,8 +1,9 @@
-r"""How the bytes of a path are shown to people and in JSON, and read back. Pure; knows nothing of a file system.
+r"""Turns the bytes of a path into text for people and JSON, and back. Pure; touches no file system.
 
-Bytes that are not UTF-8 and characters that a terminal would obey, hide or reorder appear as escapes: `\xff`, `\n`,
-`\x1b`. A backslash that would read as the start of such an escape is itself `\x5c`; any other stays as it is. So
-`from_display(display(path)) == path` for every path, and what is shown can be typed. `shell_quote` gives a name for a command that a person can paste into a shell.
+Bytes that are not UTF-8, and characters that a terminal would obey, hide or reorder, become escapes: `\xff`, `\n`,
+`\x1b`. A backslash that would read as the start of such an escape becomes `\x5c`; any other stays as it is. So
+`from_display(display_name(path)) == path` for every path, and what is shown can be typed. `shell_quote` makes a name
+ready to paste into a shell.
 """
 
 import re
@@ -17,23 +18,34 @@ _AMBIGUOUS = re.compile(r"\\(?=x[0-9a-f]{2}|[nrt])")
 
 
 def display_name(path: bytes) -> str:
-    r"""The path for people and for JSON."""
+    """Show a path to people and in JSON."""
     text = path.decode("utf-8", "surrogateescape")
     return shown_argument(_AMBIGUOUS.sub(lambda _: r"\x5c", text))
 
 
 def from_display(shown: str) -> bytes:
-    """The path that `display_name` shows so; what is no escape stands for itself."""
+    """Return the path that `display_name` shows as `shown`; anything that is not an escape stands for itself."""
     return b"".join(_bytes_of(part) for part in re.split(f"({_ESCAPE.pattern})", shown))
 
 
 def shown_argument(argument: str) -> str:
-    r"""A name given on a command line in the form in which the service shows it.
+    """Bring a name from the command line into the form in which the service shows it.
 
-    Such a name may hold raw bytes or control characters, as completed by a shell from the file system, or be what was
-    shown before; so backslashes are left alone.
+    The name may hold raw bytes or control characters, as a shell completes them from the file system, or may already
+    be in the shown form; so backslashes stay as they are.
     """
     return NOT_SHOWN.sub(_escaped, argument)
+
+
+def shell_quote(name: bytes) -> str:
+    """Quote a name as one shell word; control characters and bytes that are not UTF-8 need the `$'…'` form of bash."""
+    try:
+        text = name.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if text and text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(_escaped_byte(byte) for byte in name) + "'"
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -50,17 +62,6 @@ def _bytes_of(part: str) -> bytes:
     if _ESCAPE.fullmatch(part):
         return bytes([int(part[2:], 16)])
     return part.encode("utf-8", "replace")
-
-
-def shell_quote(name: bytes) -> str:
-    """A name as one shell word; one with control characters or bytes that are not UTF-8 in the `$'…'` form of bash."""
-    try:
-        text = name.decode("utf-8")
-    except UnicodeDecodeError:
-        text = ""
-    if text and text.isprintable():
-        return shlex.quote(text)
-    return "$'" + "".join(_escaped_byte(byte) for byte in name) + "'"
 
 
 def _escaped_byte(byte: int) -> str:

@@ -1,8 +1,8 @@
-"""Where a quote stands in a text. Pure.
+"""Finds a quote in a text. Pure.
 
-A quote is the page's own text, character for character; a passage is the normalised one: hyphenation joined, ligatures
-resolved, white space single; and people type what they see. All are compared by their letters and digits alone, so each
-is found in the other.
+A quote is the page's own text, character for character. A passage is normalised: hyphenation joined, ligatures
+resolved, white space single. People type what they see. So only letters and digits are compared, and each form is
+found in the others.
 """
 
 import unicodedata
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 
 def find_quote(text: str, quote: str) -> tuple[int, int] | None:
-    """Start and end of `quote` in `text` as string indices, or None where it does not occur."""
+    """Return the start and end of the first occurrence of `quote` as string indices, or None."""
     return next(quote_spans(text, quote), None)
 
 
 def quote_spans(text: str, quote: str) -> Iterator[tuple[int, int]]:
-    """The same for each place where it occurs, from the start on; places do not overlap."""
+    """Yield the start and end of each occurrence in order, without overlaps."""
     letters, positions = _letters(text)
     wanted, _ = _letters(quote)
     start = letters.find(wanted) if wanted else -1
@@ -26,7 +26,7 @@ def quote_spans(text: str, quote: str) -> Iterator[tuple[int, int]]:
 
 
 def _letters(text: str) -> tuple[str, list[int]]:
-    """The letters and digits of `text`, folded, and the index in `text` that each came from."""
+    """Return the letters and digits of `text`, folded, and the index in `text` that each came from."""
     letters: list[str] = []
     positions: list[int] = []
     for index, character in enumerate(text):

@@ -47,7 +47,7 @@ def test_a_sound_file_is_sound(run: Run, file: Path) -> None:
     [
         ('fallback = ["far"]', 'fallback = ["fra"]', "answer.fallback names 'fra'"),
         ('model = "m"\nsocket', 'model = "m"\napi_key_file = "/nowhere/key"\nsocket', "No such file"),
-        ("socket =", 'url = "http://x"\nsocket =', "it needs socket or url, not both"),
+        ("socket =", 'url = "http://x"\nsocket =', "it needs either socket or url, not both"),
     ],
 )
 def test_a_fault_is_said_with_exit_code_2(run: Run, file: Path, old: str, new: str, said: str) -> None:

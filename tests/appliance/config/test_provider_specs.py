@@ -34,18 +34,18 @@ def test_none_is_configured_by_default() -> None:
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        (FAR, "providers.far: it needs socket or url, and has neither"),
-        (GOOD + 'url = "http://x"\n', "providers.far: it needs socket or url, not both"),
+        (FAR, "providers.far: it needs either socket or url, but has neither"),
+        (GOOD + 'url = "http://x"\n', "providers.far: it needs either socket or url, not both"),
         (FAR + 'socket = "far.sock"\n', "socket must be an absolute path"),
         (FAR + f'socket = "/{"x" * 120}"\n', "socket is longer than the 107 bytes"),
         (FAR + 'url = "ftp://x"\n', r"url must be http://HOST:PORT"),
-        (FAR + 'url = "http://me:secret@x"\n', "url must hold no user or password"),
+        (FAR + 'url = "http://me:secret@x"\n', "url must not contain a user or password"),
         (FAR + 'url = "http://x/v1"\n', "without a path such as /v1"),
         (FAR + 'url = "http://x:99999"\n', "url is not an address"),
         (GOOD + "contxt = 5\n", r"providers\.far\.contxt: unknown key"),
         (GOOD + "failure_rate = 2\n", r"providers\.far\.failure_rate = 2"),
         (GOOD + "probes = 0\n", r"providers\.far\.probes = 0"),
-        ('[providers.far]\nmodel = "m"\n', r"providers\.far\.kind: this key is needed"),
+        ('[providers.far]\nmodel = "m"\n', r"providers\.far\.kind: this key is required"),
         (GOOD.replace("ollama", "telnet"), r"providers\.far\.kind = 'telnet'"),
         (GOOD.replace("ollama", "transformers"), "takes neither socket nor url"),
         (GOOD.replace("far]", "docent]"), r"providers\.docent.*reserved"),
@@ -53,7 +53,7 @@ def test_none_is_configured_by_default() -> None:
         (GOOD.replace("far]", "all-MiniLM-L6-v2]"), "reserved"),
         (GOOD.replace("far]", '"a b"]'), "letters, digits"),
         ("providers = 3\n", "providers = 3"),
-        ('[answer]\nfallback = ["far", "extractive"]\n', "always answers last by itself"),
+        ('[answer]\nfallback = ["far", "extractive"]\n', "always answers last anyway"),
         ('[answer]\nfallback = ["a/b"]\n', "letters, digits"),
         ("[answer]\nfallback = 3\n", "answer.fallback = 3"),
     ],
@@ -68,7 +68,7 @@ def test_the_fallback_order_comes_from_the_environment_with_commas(tmp_path: Pat
 
 
 def test_a_provider_cannot_be_configured_by_the_environment(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="DOCENT_PROVIDERS_FAR_MODEL: providers are configured in the file alone"):
+    with pytest.raises(ConfigError, match="DOCENT_PROVIDERS_FAR_MODEL: providers can only be configured in the file"):
         read(tmp_path, GOOD, DOCENT_PROVIDERS_FAR_MODEL="other")
 
 
@@ -98,7 +98,7 @@ def test_a_key_is_read_from_its_file_and_never_shown(tmp_path: Path) -> None:
     ("content", "mode", "said"),
     [
         (None, 0, "No such file"),
-        (b"s3cret", 0o644, "everybody on this machine can read it"),
+        (b"s3cret", 0o644, "every user of this machine can read it"),
         (b"", 0o600, "does not hold one key"),
         (b"two\nlines", 0o600, "does not hold one key"),
         (b"\xff\xfe", 0o600, "does not hold one key"),

@@ -1,1 +1,5 @@
-"""The socket API: one file per resource. Each route says what it needs: read, write or admin."""
+"""Serves the socket API: one route file per resource, OpenAI's routes in `openai`.
+
+Rule: each route states the right it needs (read, write or admin); blocking calls go through `blocking`.
+Door: `app`.
+"""

@@ -1,4 +1,4 @@
-"""The one door through which blocking calls leave the event loop: the store, the embedder, files."""
+"""The only way for blocking calls (store, embedder, files) to leave the event loop."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,5 +11,5 @@ T = TypeVar("T")
 
 
 async def blocking(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking call in one of anyio's worker threads (40 at most); cancelling waits for it to end."""
+    """Run a blocking call in one of anyio's worker threads, 40 at most; cancelling waits for it to end."""
     return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))

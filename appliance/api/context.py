@@ -1,4 +1,4 @@
-"""What the routes may reach: made once by the composition root, handed to each request."""
+"""The parts of the service that routes use, built once by the composition root."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -23,7 +23,7 @@ from appliance.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts that routes use; each is thread-safe or says whose thread it belongs to."""
+    """Every part that a route may use; each is thread-safe or says which thread owns it."""
 
     settings: Settings
     store: Store
@@ -47,4 +47,5 @@ def _context(request: Request) -> Context:
 
 
 Parts = Annotated[Context, Depends(_context)]
+"""Route parameter: the parts of the service."""
 """Route parameter: the service's parts."""

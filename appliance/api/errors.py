@@ -1,4 +1,4 @@
-"""Every failure as `{"error": {"message", "type", "code", "hint"}}`, from the one table of `appliance.errors`."""
+"""Turns every failure into `{"error": {"message", "type", "code", "hint"}}`, by the one table in `appliance.errors`."""
 
 from math import ceil
 from typing import Any
@@ -14,8 +14,10 @@ from appliance.api.streaming import ClientGone
 from appliance.errors import ANY_DOCENT_ERROR, AnyDocentError, ApiError, Busy, LibraryAway, NotReady, outcome, status_of
 from models.errors import ModelBusy, ProviderOpen
 
-_RETRY_AFTER_SECONDS = 2
+_RETRY_AFTER_SECONDS = 2  # chosen by eye
 _CLIENT_GONE = 499
+_MOST_OFFENCES = 8
+"""Wrong fields listed in one message."""
 _HTTP_CODES = {
     404: ("not_found_error", "route_not_found"),
     405: ("invalid_request_error", "method_not_allowed"),
@@ -23,28 +25,59 @@ _HTTP_CODES = {
 }
 
 
+def install_error_handlers(app: FastAPI) -> None:
+    """Translate every error that a route raises; the server logs any unforeseen one, and the client gets a plain 500."""
+    for kind in ANY_DOCENT_ERROR:
+        app.add_exception_handler(kind, _on_docent_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    for gone in (ClientGone, ClientDisconnect):
+        app.add_exception_handler(gone, _on_gone)
+    app.add_exception_handler(Exception, _on_unforeseen)
+
+
 def error_body(error: AnyDocentError) -> wire.ErrorBody:
-    """What a client sees of an error."""
+    """Build the part of an error that a client sees."""
     message = error.message if isinstance(error, ApiError) else f"{error.what}: {error.why}"
     row = outcome(error)
     return wire.ErrorBody(message=message, type=row.type, code=row.code, hint=error.hint)
 
 
 def error_reply(error: AnyDocentError) -> JSONResponse:
-    """The reply for one of Docent's errors; 429 and 503 say when to come back."""
-    return _reply(outcome(error).status, error_body(error), _when(error))
+    """Build the reply for one of Docent's errors; `Retry-After` says when a temporary one is worth a retry."""
+    return _reply(outcome(error).status, error_body(error), _retry_after(error))
 
 
-def told_reply(told: wire.ErrorBody) -> JSONResponse:
-    """The reply for an error of which only what a client sees is left."""
-    return _reply(status_of(told.code), told)
+def body_reply(body: wire.ErrorBody) -> JSONResponse:
+    """Build the reply for an error of which only the body is left; its `code` gives the status."""
+    return _reply(status_of(body.code), body)
 
 
-def _when(error: AnyDocentError) -> dict[str, str] | None:
+def malformed() -> JSONResponse:
+    """Build the reply to bytes that are not HTTP."""
+    hint = "use HTTP/1.1, e.g. `curl --unix-socket`; see docs/api.md"
+    body = wire.ErrorBody(
+        message="the request is not well-formed HTTP", type="invalid_request_error", code="invalid_request", hint=hint
+    )
+    return _reply(400, body, {"Connection": "close"})
+
+
+def too_many_clients(most: int) -> JSONResponse:
+    """Build the reply to a connection beyond the limit of `most`."""
+    body = wire.ErrorBody(
+        message=f"the service already has {most} clients, the most it accepts",
+        type="rate_limit_error",
+        code="too_many_clients",
+        hint="try again in a few seconds, or raise max_clients in [service]",
+    )
+    return _reply(503, body, {"Connection": "close", "Retry-After": str(_RETRY_AFTER_SECONDS)})
+
+
+def _retry_after(error: AnyDocentError) -> dict[str, str] | None:
     if isinstance(error, ProviderOpen):
         return {"Retry-After": str(max(_RETRY_AFTER_SECONDS, ceil(error.retry_s)))}
-    soon = isinstance(error, Busy | ModelBusy | NotReady | LibraryAway)
-    return {"Retry-After": str(_RETRY_AFTER_SECONDS)} if soon else None
+    temporary = isinstance(error, Busy | ModelBusy | NotReady | LibraryAway)
+    return {"Retry-After": str(_RETRY_AFTER_SECONDS)} if temporary else None
 
 
 def _reply(status: int, body: wire.ErrorBody, headers: Any = None) -> JSONResponse:
@@ -58,7 +91,7 @@ async def _on_docent_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    offences = "; ".join(f"{_place(item['loc'])}: {item['msg']}" for item in error.errors()[:8])
+    offences = "; ".join(f"{_place(item['loc'])}: {item['msg']}" for item in error.errors()[:_MOST_OFFENCES])
     hint = "see docs/api.md, or GET /openapi.json, for the fields of this request"
     body = wire.ErrorBody(
         message=f"the request is not valid: {offences}", type="invalid_request_error", code="invalid_request", hint=hint
@@ -77,44 +110,15 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         message=f"{request.method} {request.url.path}: {error.detail}",
         type=kind,
         code=code,
-        hint="GET /openapi.json lists the routes and their fields",
+        hint="see docs/api.md, or GET /openapi.json, for the routes and their fields",
     )
     return _reply(error.status_code, body, error.headers)
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Translate every error that a route raises; anything unforeseen is logged by the server and gives a plain 500."""
-    for kind in ANY_DOCENT_ERROR:
-        app.add_exception_handler(kind, _on_docent_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
-    for gone in (ClientGone, ClientDisconnect):
-        app.add_exception_handler(gone, _on_gone)
-    app.add_exception_handler(Exception, _on_unforeseen)
-
-
 async def _on_gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=_CLIENT_GONE)  # for nobody: it is no failure, and must not look like one in the log
-
-
-def malformed() -> JSONResponse:
-    """The reply to what is not HTTP."""
-    hint = "speak HTTP/1.1, e.g. `curl --unix-socket`; see docs/api.md"
-    body = wire.ErrorBody(
-        message="the request is not well-formed HTTP", type="invalid_request_error", code="invalid_request", hint=hint
-    )
-    return _reply(400, body, {"Connection": "close"})
-
-
-def too_many_clients(most: int) -> JSONResponse:
-    """The reply to a connection too many."""
-    body = wire.ErrorBody(
-        message=f"the service has {most} clients already",
-        type="rate_limit_error",
-        code="too_many_clients",
-        hint="try again in a few seconds, or raise max_clients in [service]",
-    )
-    return _reply(503, body, {"Connection": "close", "Retry-After": str(_RETRY_AFTER_SECONDS)})
+    return Response(
+        status_code=_CLIENT_GONE
+    )  # never read; a client that leaves must not appear as a failure in the log
 
 
 async def _on_unforeseen(request: Request, error: Exception) -> JSONResponse:
@@ -122,6 +126,6 @@ async def _on_unforeseen(request: Request, error: Exception) -> JSONResponse:
         message=f"{request.method} {request.url.path} failed: {type(error).__name__}",
         type="server_error",
         code="internal_error",
-        hint="the service's log has the details: journalctl -u docent",
+        hint="see the service's log for the details: journalctl -u docent",
     )
     return _reply(500, body)

@@ -1,32 +1,29 @@
-"""What happens around every request, as ASGI middleware.
-
-A body is held in memory whole, so it is limited; an upload's goes to the disk. Questions go before the reading of
-documents, from the request's first byte to the last byte of its answer. Requests still at work when the service stops
-are cancelled by the server, and say why.
-"""
+"""ASGI middleware around every request: body limit, priority of questions, and the reply when the service stops."""
 
 import asyncio
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.api.errors import error_reply
+from appliance.display.humanize import amount
 from appliance.embedding.question_priority import QuestionsFirst
 from appliance.errors import NotReady
 
-MAX_BODY_BYTES = 16 << 20
-_UPLOAD = ("POST", "/documents")
-_QUESTIONS = {"/search", "/ask", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
+MAX_BODY_BYTES: Final = 16 << 20
+"""A body is held in memory whole, so it is limited. An upload is streamed to disk and has a limit of its own."""
+_UPLOAD: Final = ("POST", "/documents")
+_QUESTIONS: Final = {"/search", "/ask", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
 
 
 class BodyLimit:
-    """Middleware: reading on behind the limit raises 413."""
+    """Raises 413 when a route reads past `MAX_BODY_BYTES`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
         if scope["type"] != "http" or (scope["method"], scope["path"]) == _UPLOAD:
             await self._app(scope, receive, send)
             return
@@ -37,14 +34,14 @@ class BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > MAX_BODY_BYTES:
-                raise HTTPException(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
+                raise HTTPException(413, f"the request body is larger than {amount(MAX_BODY_BYTES)}")
             return message
 
         await self._app(scope, limited, send)
 
 
-class Precedence:
-    """ASGI middleware: tells the gate of every question while it is in flight."""
+class QuestionPriority:
+    """Puts questions before the reading of documents, from a request's first byte to the last byte of its answer."""
 
     def __init__(self, app: ASGIApp, gate: QuestionsFirst) -> None:
         self._app = app
@@ -58,14 +55,16 @@ class Precedence:
             await self._app(scope, receive, send)
 
 
-class StopReply:
-    """Middleware: a cancelled request whose reply has not begun gets 503 instead of a broken connection."""
+class ShutdownReply:
+    """Answers a cancelled request with 503 instead of a broken connection, if its reply has not begun.
+
+    Only a stopping server cancels a request as a whole.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request; only the server, when it stops, cancels one as a whole."""
         started = False
 
         async def watched(message: Message) -> None:

@@ -1,6 +1,6 @@
-"""Who is calling: a protocol that puts the kernel's word on the peer into each request's state.
+"""Identifies callers: an HTTP protocol that puts the process the kernel reports into each request's state.
 
-`SO_PEERCRED` gives pid, uid and the primary gid as of `connect()`; the supplementary groups come by `SO_PEERGROUPS`.
+`SO_PEERCRED` gives pid, uid and primary gid as of `connect()`, `SO_PEERGROUPS` the supplementary groups.
 """
 
 import array
@@ -22,7 +22,7 @@ _UCRED = struct.Struct("3i")
 
 
 def peer_of(connection: socket.socket) -> Peer:
-    """The process at the other end of a Unix socket.
+    """Return the process at the other end of a Unix socket.
 
     Raises:
         OSError: the socket is not a connected Unix socket.
@@ -46,34 +46,35 @@ def _peer_groups(connection: socket.socket) -> "array.array[int]":
 
 
 class PeerProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with `request.state.peer`, and an end to clients that never read their reply."""
+    """uvicorn's HTTP protocol; adds `request.state.peer`, and disconnects clients that stop reading their reply."""
 
-    deaf_seconds: ClassVar[float] = 60.0
-    """A client whose buffers stay full for so long is cut off: it holds a model, and text that is made for it."""
-    _deaf: TimerHandle | None = None
+    stalled_seconds: ClassVar[float] = 60.0
+    """A client whose buffers stay full this long is disconnected: it holds a model and the text generated for it.
+    Chosen by eye."""
+    _stall_timer: TimerHandle | None = None
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is written to."""
+        """Start the timer: the client reads more slowly than its reply is written."""
         super().pause_writing()
-        self._deaf = self.loop.call_later(self.deaf_seconds, self.transport.abort)
+        self._stall_timer = self.loop.call_later(self.stalled_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It reads again."""
-        self._hear()
+        """Stop the timer: the client reads again."""
+        self._stop_stall_timer()
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        self._hear()
+        """Stop the timer: the client has disconnected."""
+        self._stop_stall_timer()
         super().connection_lost(exc)
 
-    def _hear(self) -> None:
-        if self._deaf is not None:
-            self._deaf.cancel()
-            self._deaf = None
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Ask the kernel once for each connection; a peer already gone is closed."""
+        """Ask the kernel for the peer, once per connection; a connection whose peer is already gone is closed."""
         connection = transport.get_extra_info("socket")
         try:
             peer = peer_of(connection)
@@ -87,7 +88,7 @@ class PeerProtocol(H11Protocol):
             self.app = too_many_clients(most)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP in the shape of all errors; in mid-reply only the end of the connection can tell."""
+        """Refuse bytes that are not HTTP with an error in the usual shape; after a reply has begun, just disconnect."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             reply = malformed()
             for event in (

@@ -1,4 +1,4 @@
-"""uvicorn on a socket that is already bound, stopped by whoever runs it and by no signal handler of its own."""
+"""Runs uvicorn on a socket that is already bound; the composition root stops it, not a signal handler of its own."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,12 @@ from fastapi import FastAPI
 
 from appliance.api.peer import PeerProtocol
 
-_DRAIN_SECONDS = 1
-_START_POLL_SECONDS = 0.005
+_DRAIN_SECONDS = 1  # chosen by eye
+_START_POLL_SECONDS = 0.005  # chosen by eye
 
 
 class Server(uvicorn.Server):
-    """Serves until `stop()`; open replies then get a second to end before they are cancelled."""
+    """Serves until `stop()`; open replies then have one second to finish before they are cancelled."""
 
     def __init__(self, app: FastAPI, max_clients: int) -> None:
         super().__init__(
@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the composition root."""
+        """Do nothing: the composition root handles signals."""
         yield
 
     async def serve_on(self, listener: socket.socket) -> None:
@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
         await self.serve(sockets=[listener])
 
     async def wait_started(self, serving: "asyncio.Task[None]") -> None:
-        """Return once connections are taken; raises what ended `serving` before that."""
+        """Return once connections are accepted; raises the error that ended `serving` before that."""
         while not self.started:
             if serving.done():
                 serving.result()
@@ -55,5 +55,5 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_START_POLL_SECONDS)
 
     def stop(self) -> None:
-        """Take no further connection, end the open ones, return from `serve_on`."""
+        """Accept no further connections, close the open ones, and return from `serve_on`."""
         self.should_exit = True

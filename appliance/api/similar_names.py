@@ -1,7 +1,7 @@
-"""Which of many paths come near a name that is not among them. Pure.
+"""Suggests existing paths close to one that was not found. Pure.
 
-File names are compared by letters (`difflib`), which costs a tenth of a millisecond and more each; so only those are that
-share most pairs of neighbouring letters with the name, which is told a hundred times as fast.
+`difflib` compares file names letter by letter, which takes a tenth of a millisecond or more each. So it compares only
+those that share the most pairs of neighbouring letters with the name; counting pairs is a hundred times as fast.
 """
 
 import difflib
@@ -9,30 +9,33 @@ import heapq
 from collections.abc import Iterable
 
 MOST = 3
-_LIKE = 0.6
+_LEAST_RATIO = 0.6
+"""Least `difflib` ratio of a suggestion; difflib's own default."""
 _COMPARED = 100
-_LONGEST = 1024  # letters of what is looked for; a file's name has at most 255 bytes
+"""Names compared letter by letter. Chosen by eye."""
+_LONGEST = 1024
+"""Characters of the name that are compared, from its end; a file name has at most 255 bytes."""
 
 
 def nearest(name: str, paths: Iterable[str]) -> list[str]:
-    """Up to `MOST` paths whose file's name is like that of `name`, the nearest first; of namesakes the path decides."""
+    """Return up to `MOST` paths whose file name resembles that of `name`, best first; whole paths decide ties."""
     wanted = name.lower()[-_LONGEST:]
-    begun = "/" + _file(wanted)
-    pairs = {begun[at : at + 2] for at in range(len(begun) - 1)}
+    file = "/" + _file(wanted)
+    pairs = {file[at : at + 2] for at in range(len(file) - 1)}
 
     def shared(path: str) -> float:
         other = "/" + _file(path.lower())
         return sum(map(other.__contains__, pairs)) / (len(pairs) + len(other))
 
     compared = heapq.nlargest(_COMPARED, paths, key=shared)
-    likeness = {path: _likeness(_file(wanted), _file(path.lower())) for path in compared}
-    like = [path for path in compared if likeness[path] >= _LIKE]
-    return heapq.nlargest(MOST, like, key=lambda path: (likeness[path], _likeness(wanted, path.lower())))
+    ratios = {path: _ratio(_file(wanted), _file(path.lower())) for path in compared}
+    similar = [path for path in compared if ratios[path] >= _LEAST_RATIO]
+    return heapq.nlargest(MOST, similar, key=lambda path: (ratios[path], _ratio(wanted, path.lower())))
 
 
 def _file(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _likeness(one: str, other: str) -> float:
+def _ratio(one: str, other: str) -> float:
     return difflib.SequenceMatcher(None, one, other).ratio()

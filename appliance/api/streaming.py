@@ -1,4 +1,4 @@
-"""Streams that stop their source at once when the client goes away, and several of them as one."""
+"""Streams replies, merges streams, and stops the source of each as soon as its client disconnects."""
 
 import asyncio
 import json
@@ -12,18 +12,21 @@ from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-_OVER: Final = object()
-
 T = TypeVar("T")
-_ONE_LINE = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
-"""JSON lets them stand for themselves, but many clients, Python's `splitlines` among them, end a line there."""
+_SOURCE_ENDED: Final = object()
+_ONE_LINE: Final = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
+"""JSON allows these characters unescaped, but many clients, `str.splitlines` among them, end a line at them."""
+
+
+class ClientGone(Exception):
+    """The client disconnected before its reply was ready, so there is no reply to send."""
 
 
 class ClosingStream(StreamingResponse):
-    """A streamed reply whose source is closed when the reply ends, however it ends.
+    """A streamed reply that closes its source when it ends, however it ends.
 
     Starlette cancels the sending task when the client disconnects, which leaves a source that is suspended at a
-    `yield` to the garbage collector: a model would go on generating for nobody.
+    `yield` to the garbage collector: a model would keep generating without a client.
     """
 
     def __init__(self, source: AsyncGenerator[str, None], media_type: str) -> None:
@@ -40,56 +43,47 @@ class ClosingStream(StreamingResponse):
 
 
 async def ndjson(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str, None]:
-    """One JSON object a line."""
+    """Encode events as NDJSON, one JSON object per line."""
     async with aclosing(events):
         async for event in events:
             yield event.model_dump_json(by_alias=True).translate(_ONE_LINE) + "\n"
 
 
 async def sse(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str, None]:
-    """Server-sent events without names; the client tells them by their `type`."""
+    """Encode events as unnamed server-sent events; a client distinguishes them by their `type`."""
     async with aclosing(events):
         async for event in events:
             yield f"data: {event.model_dump_json(by_alias=True, exclude_none=True).translate(_ONE_LINE)}\n\n"
 
 
 async def sse_objects(objects: AsyncGenerator[dict[str, object], None]) -> AsyncGenerator[str, None]:
-    """OpenAI's form of a stream: JSON objects as events, and `[DONE]` last."""
+    """Encode JSON objects as OpenAI's stream: server-sent events, and `[DONE]` last."""
     async with aclosing(objects):
         async for item in objects:
             yield f"data: {json.dumps(item, ensure_ascii=False).translate(_ONE_LINE)}\n\n"
     yield "data: [DONE]\n\n"
 
 
-class ClientGone(Exception):
-    """The client disconnected before its reply was ready; nobody is left to read one."""
-
-
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`, cancelled as soon as the client disconnects; the request's body must have been read.
+    """Await `work`; cancel it as soon as the client disconnects. The request's body must have been read before.
 
     Raises:
-        ClientGone: it did.
+        ClientGone: the client disconnected first.
     """
-    working, leaving = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
+    working, disconnecting = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, disconnecting}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
         raise ClientGone
     finally:
         working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        disconnecting.cancel()
+        await asyncio.gather(working, disconnecting, return_exceptions=True)
 
 
 async def first_of(request: Request, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The same events once the first has come: whatever is raised before it is raised here, before the reply starts."""
+    """Await the first event, then return all of them. An error before it is raised here, before the reply starts."""
 
     async def next_event() -> T:
         return await anext(events)
@@ -106,7 +100,7 @@ async def first_of(request: Request, events: AsyncGenerator[T, None]) -> AsyncGe
 
 
 async def side_by_side(sources: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
-    """Each item with the number of its source. The first failure ends all; closing it closes all."""
+    """Merge streams: yield each item with the number of its source. The first failure ends all, as does closing this."""
     items: asyncio.Queue[tuple[int, T | object]] = asyncio.Queue()
 
     async def pump(number: int, source: AsyncGenerator[T, None]) -> None:
@@ -115,19 +109,24 @@ async def side_by_side(sources: Sequence[AsyncGenerator[T, None]]) -> AsyncGener
                 async for item in source:
                     items.put_nowait((number, item))
         finally:
-            items.put_nowait((number, _OVER))
+            items.put_nowait((number, _SOURCE_ENDED))
 
     pumps = [asyncio.create_task(pump(number, source)) for number, source in enumerate(sources)]
     try:
-        left = len(pumps)
-        while left:
+        running = len(pumps)
+        while running:
             number, item = await items.get()
-            if item is _OVER:
+            if item is _SOURCE_ENDED:
                 await pumps[number]
-                left -= 1
+                running -= 1
             else:
                 yield number, item  # type: ignore[misc]
     finally:
         for one in pumps:
             one.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

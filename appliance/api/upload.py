@@ -1,7 +1,7 @@
-"""Multipart upload straight into the library: the bytes go to a hidden temporary name there, and nowhere else.
+"""Streams a multipart upload into the library, to a hidden temporary name there and nowhere else.
 
 Starlette's own parser spools to /tmp first, which under systemd may be memory, and copies a 4 GB file twice. The
-watcher ignores hidden names, so nothing sees the file before `Upload.publish` gives it its real one.
+watcher ignores hidden names, so it does not see the file before `Library.publish` renames it.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import anyio
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from appliance.display.humanize import amount
 from appliance.errors import InvalidRequest, StoreFull, TooLarge
 
 if TYPE_CHECKING:
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 
 TEMPORARY_PREFIX = b".docent-upload-"
 _FIELDS = {"collection", "replace", "name"}
-_MAX_FIELD_BYTES = 65_536
-_MAX_HEADER_BYTES = 16_384
+_MAX_FIELD_BYTES = 65_536  # chosen by eye; a path has at most 4,096 bytes
+_MAX_HEADER_BYTES = 16_384  # chosen by eye
 _WHAT = "adding a document"
 _HINT = "send multipart/form-data with the fields file, collection, replace and name, as `docent add` does"
 
 
 @dataclass
 class Form:
-    """The fields of an upload; `file` is the temporary file's path, `name` the name its sender gave it."""
+    """The fields of an upload; `file` is the temporary file's path, `name` the file name that the client sent."""
 
     fields: dict[str, str]
     file: bytes | None = None
@@ -52,7 +53,7 @@ class _Receiver:
         self.ended = False
 
     def callbacks(self) -> "MultipartCallbacks":
-        """What the parser calls."""
+        """Return the callbacks for the parser."""
         return {
             "on_part_begin": self._part_begin,
             "on_header_field": self._header_field,
@@ -82,14 +83,13 @@ class _Receiver:
         self._part = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" not in options:
             if self._part not in _FIELDS or self._part in self.form.fields:
-                why = f"the field {self._part[:80]!r} is unknown, or given twice"
-                raise InvalidRequest(
-                    _WHAT, why, _HINT
-                )  # a misspelt `collection` must not put a file where all may see it
+                # Never ignore a field: a misspelt `collection` must not put a file where everyone may see it.
+                why = f"the field {self._part[:80]!r} is unknown, or was sent twice"
+                raise InvalidRequest(_WHAT, why, _HINT)
             self._value = bytearray()
             return
         if self._part != "file" or self.form.file is not None:
-            raise InvalidRequest(_WHAT, "exactly one file is taken, in the field `file`", _HINT)
+            raise InvalidRequest(_WHAT, "it must contain exactly one file, in the field `file`", _HINT)
         self.form.name = options[b"filename"]
         prefix = os.fsdecode(TEMPORARY_PREFIX)
         try:
@@ -106,7 +106,7 @@ class _Receiver:
         self.form.size += len(piece)
         if self.form.size > self._limit:
             hint = "raise max_upload_bytes in [library], or copy the file into the library folder yourself"
-            raise TooLarge(_WHAT, f"the file is larger than {self._limit} bytes", hint)
+            raise TooLarge(_WHAT, f"the file is larger than {amount(self._limit)}", hint)
         _write_all(self._descriptor, piece)
 
     def _part_end(self) -> None:
@@ -120,13 +120,13 @@ class _Receiver:
         self.ended = True
 
     def require_complete(self) -> None:
-        """Raise `InvalidRequest` unless the closing boundary was seen and a file came before it."""
+        """Raise `InvalidRequest` unless a file and then the closing boundary were received."""
         if not self.ended or self.form.file is None:
             raise InvalidRequest(_WHAT, "there is no complete file in the request", _HINT)
 
     def _grow(self, buffer: bytearray, piece: bytes, limit: int) -> None:
         if len(buffer) + len(piece) > limit:
-            raise InvalidRequest(_WHAT, f"a field or header is longer than {limit} bytes", _HINT)
+            raise InvalidRequest(_WHAT, f"a field or header is longer than {amount(limit)}", _HINT)
         buffer += piece
 
     def _close(self, *, sync: bool) -> None:
@@ -157,7 +157,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _disk_error(error: OSError) -> StoreFull:
-    return StoreFull(_WHAT, error.strerror or str(error), "free some space on the library's disk and add it again")
+    return StoreFull(_WHAT, error.strerror or str(error), "free some space on the library's disk, then add it again")
 
 
 async def receive(
@@ -167,14 +167,14 @@ async def receive(
     limit: int,
     blocking: Callable[..., Any],
 ) -> Form:
-    """Parse the body into a form whose file lies, synced, under a hidden name in `folder`.
+    """Parse the body into a form; its file is in `folder` under a hidden name, synced to disk.
 
     `blocking(function, *arguments)` awaits a blocking call off the event loop.
 
     Raises:
-        InvalidRequest: not a well-formed upload of one file.
-        TooLarge: the file is over `limit` bytes.
-        StoreFull: the disk is.
+        InvalidRequest: the body is not a well-formed upload of one file.
+        TooLarge: the file is larger than `limit` bytes.
+        StoreFull: the disk is full, or writing fails for another reason.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or b"boundary" not in options:
@@ -185,7 +185,7 @@ async def receive(
         async for piece in body:
             await blocking(parser.write, piece)
         receiver.require_complete()
-    except BaseException as error:  # a cancelled upload must not leave its temporary file behind either
+    except BaseException as error:  # BaseException: a cancelled upload must not leave its temporary file behind either
         with anyio.CancelScope(shield=True):
             await blocking(receiver.discard)
         if isinstance(error, MultipartParseError):

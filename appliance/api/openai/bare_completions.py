@@ -1,4 +1,4 @@
-"""Completions of a bare model: one or several choices, whole or as a stream."""
+"""Completes with a bare model: one or several choices, whole or as a stream."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -24,10 +24,10 @@ Pieces = AsyncGenerator[tuple[int, Generated], None]
 async def bare_completion(
     parts: Context, peer: Peer, request: Request, shape: Shape, body: Body, target: Target
 ) -> Response:
-    """The reply of the model itself."""
+    """Reply with the completion of the model itself, without documents."""
     assert target.model is not None
-    wanted = bare_requests(body, str(peer.uid))
-    generated = side_by_side([parts.models.generate(target.model, target.adapters, one) for one in wanted])
+    requests = bare_requests(body, str(peer.uid))
+    generated = side_by_side([parts.models.generate(target.model, target.adapters, one) for one in requests])
     if body.stream:
         source = _chunks(shape, body, await first_of(request, generated))
         return ClosingStream(sse_objects(source), "text/event-stream")
@@ -36,20 +36,20 @@ async def bare_completion(
 
 @dataclass(slots=True)
 class _Choice:
-    """What is known of one choice while it is made."""
+    """One choice while it is generated; `end` is its last piece."""
 
     logprobs: Logprobs | None
     text: str = ""
     tokens: list[TokenLogprob] = field(default_factory=list)
     end: Generated | None = None
 
-    def written(self, tokens: tuple[TokenLogprob, ...] | list[TokenLogprob]) -> Json | None:
-        return self.logprobs.written(tokens) if self.logprobs else None
+    def logprobs_object(self, tokens: tuple[TokenLogprob, ...] | list[TokenLogprob]) -> Json | None:
+        return self.logprobs.encode(tokens) if self.logprobs else None
 
 
 def _choices(shape: Shape, body: Body) -> list[_Choice]:
-    told = wants_logprobs(body) is not None
-    return [_Choice(Logprobs(chat=shape.chat) if told else None) for _ in range(body.n)]
+    with_logprobs = wants_logprobs(body) is not None
+    return [_Choice(Logprobs(chat=shape.chat) if with_logprobs else None) for _ in range(body.n)]
 
 
 async def _collected(shape: Shape, body: Body, generated: Pieces) -> Json:
@@ -60,12 +60,12 @@ async def _collected(shape: Shape, body: Body, generated: Pieces) -> Json:
             choice.text += piece.text
             choice.tokens += piece.logprobs
             choice.end = piece if piece.finish_reason else choice.end
-    made = [
-        shape.choice(one.text, one.end.finish_reason, index, one.written(one.tokens))
+    finished = [
+        shape.choice(one.text, one.end.finish_reason, index, one.logprobs_object(one.tokens))
         for index, one in enumerate(choices)
         if one.end and one.end.finish_reason
     ]
-    return shape.whole(made, _usage(choices), _docent_part(choices))
+    return shape.whole(finished, _usage(choices), _docent_part(choices))
 
 
 async def _chunks(shape: Shape, body: Body, generated: Pieces) -> AsyncGenerator[Json, None]:
@@ -77,7 +77,7 @@ async def _chunks(shape: Shape, body: Body, generated: Pieces) -> AsyncGenerator
             async for index, piece in generated:
                 choice = choices[index]
                 if piece.text or piece.logprobs:
-                    yield shape.piece(piece.text, index, choice.written(piece.logprobs))
+                    yield shape.piece(piece.text, index, choice.logprobs_object(piece.logprobs))
                 if piece.finish_reason:
                     choice.end = piece
                     over = all(one.end for one in choices)
@@ -87,7 +87,7 @@ async def _chunks(shape: Shape, body: Body, generated: Pieces) -> AsyncGenerator
                     yield chunk
         if wants_usage(body):
             yield {**shape.usage(_usage(choices)), "docent": _docent_part(choices)}
-    except ANY_DOCENT_ERROR as error:  # the reply has begun: the failure can only be told inside it
+    except ANY_DOCENT_ERROR as error:  # the reply has begun, so only the stream itself can report the failure
         for index, choice in enumerate(choices):
             if not choice.end:
                 yield shape.last("error", index)
@@ -95,7 +95,7 @@ async def _chunks(shape: Shape, body: Body, generated: Pieces) -> AsyncGenerator
 
 
 def _usage(choices: list[_Choice]) -> wire.Usage:
-    """The prompt counts once, as all choices share it."""
+    """Sum up the tokens; the prompt counts once, as all choices share it."""
     ends = [choice.end.usage for choice in choices if choice.end]
     completion = sum(usage.completion_tokens for usage in ends)
     first = ends[0]

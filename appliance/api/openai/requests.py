@@ -1,7 +1,7 @@
-"""What OpenAI's clients ask for, checked and turned into what Docent does.
+"""Checks the requests of OpenAI's clients and turns them into Docent's own.
 
-Rule: a field that would change the answer and is not supported is refused by name, never passed over; fields that only
-describe the request, or that are unknown, are passed over.
+Rule: an unsupported field that would change the answer is refused by name, never ignored. Fields that only describe
+the request, and unknown ones, are ignored.
 """
 
 import json
@@ -17,22 +17,22 @@ from appliance.errors import InvalidRequest
 from appliance.wire import openai
 from models.types import ChatMessage, Sampling
 
-_TOOLS: Final = "tools are not supported, ask for JSON with response_format instead"
-_OWN: Final = "it belongs to another server, see docs/api.md for what is taken"
+_TOOLS: Final = "there are no tools here; request JSON with response_format instead"
+_OWN: Final = "it belongs to another server; see docs/api.md for the fields that are"
 REFUSED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
     "tools": (([],), _TOOLS),
     "tool_choice": (("none", "auto"), _TOOLS),
     "functions": (([],), _TOOLS),
     "function_call": (("none", "auto"), _TOOLS),
-    "modalities": ((["text"],), "only text is made"),
-    "audio": ((), "only text is made"),
-    "web_search_options": ((), "there is no network"),
+    "modalities": ((["text"],), "models generate only text"),
+    "audio": ((), "models generate only text"),
+    "web_search_options": ((), "the service has no network"),
     "reasoning_effort": (("none",), "the model itself decides how long it thinks"),
     "verbosity": (("medium",), "say it in the prompt"),
-    "store": ((False,), "nothing is stored"),
+    "store": ((False,), "the service stores no completions"),
     "echo": ((False,), "put the prompt before the reply yourself"),
-    "suffix": (("",), "text is only continued, never filled in"),
-    "best_of": ((1,), "ask for several with n and choose"),
+    "suffix": (("",), "models only continue text, they do not fill gaps"),
+    "best_of": ((1,), "request several with n and choose one"),
     "guided_json": ((), "use response_format"),
     "guided_regex": ((), "use grammar"),
     "guided_choice": (([],), "use response_format with an enum"),
@@ -45,20 +45,9 @@ REFUSED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
     "typical_p": ((1, 1.0), _OWN),
     "n_predict": ((), "use max_tokens"),
 }
-"""Fields that would change the answer: the values that ask for nothing, and what to do instead."""
-PASSED_OVER: Final = (
-    "user",
-    "metadata",
-    "safety_identifier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "service_tier",
-    "parallel_tool_calls",
-    "prediction",
-)
-"""Fields without a bearing on the answer."""
-_AS_ASKED: Final = {"top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty"}
-"""Fields of the sampling that are set only where a request sets them: a provider is told those alone."""
+"""Refused fields: the values that change nothing and are accepted, and what to do instead."""
+_AS_REQUESTED: Final = {"top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty"}
+"""Sampling fields that are set only if the request sets them: a provider is sent no others."""
 _NOT_FROM_DOCUMENTS: Final = (
     "n",
     "presence_penalty",
@@ -71,6 +60,7 @@ _NOT_FROM_DOCUMENTS: Final = (
     "overflow",
     "logprobs",
 )
+"""Fields that only a bare model takes."""
 
 
 def _check_fields(values: Any) -> Any:
@@ -112,39 +102,41 @@ Body = ChatBody | CompletionBody
 
 
 def max_tokens(body: Body) -> int | None:
-    """The newer name counts where both are given."""
+    """Return the longest completion in tokens; the newer name `max_completion_tokens` wins if both are given."""
     return (body.max_completion_tokens if isinstance(body, ChatBody) else None) or body.max_tokens
 
 
 def wants_usage(body: Body) -> bool:
-    """Whether a stream ends with a chunk of token counts."""
+    """Whether the stream is to end with a chunk of token counts."""
     return body.stream_options is not None and body.stream_options.include_usage
 
 
 def wants_logprobs(body: Body) -> int | None:
-    """How many of the likeliest tokens are told beside each; None if no likelihood at all is.
+    """Return how many of the likeliest tokens to report beside each; None for no logprobs at all.
 
     Raises InvalidRequest for `top_logprobs` without `logprobs`.
     """
     if isinstance(body, CompletionBody):
         return body.logprobs
     if body.top_logprobs is not None and not body.logprobs:
-        raise InvalidRequest("the completion", "top_logprobs is given without logprobs", "send logprobs: true as well")
+        raise InvalidRequest("the completion", "top_logprobs needs logprobs", "send logprobs: true as well")
     return (body.top_logprobs or 0) if body.logprobs else None
 
 
 def bare_requests(body: Body, scope: str = "") -> list[GenerateRequest]:
-    """One generation for each of the `n` choices; a seed counts on from choice to choice. Raises InvalidRequest."""
+    """Build one generation for each of the `n` choices; each choice adds 1 to the seed. Raises InvalidRequest."""
     return [_bare_request(body, index, scope) for index in range(body.n)]
 
 
 def _bare_request(body: Body, index: int, scope: str) -> GenerateRequest:
-    asked = {name: value for name in _AS_ASKED & body.model_fields_set if (value := getattr(body, name)) is not None}
+    requested = {
+        name: value for name in _AS_REQUESTED & body.model_fields_set if (value := getattr(body, name)) is not None
+    }
     sampling = Sampling(
         temperature=DEFAULT_TEMPERATURE if body.temperature is None else body.temperature,
         logit_bias=tuple((int(token), bias) for token, bias in body.logit_bias.items()),
         seed=None if body.seed is None else (body.seed + index) % 2**32,
-        **asked,
+        **requested,
     )
     messages: tuple[ChatMessage, ...] = ()
     if isinstance(body, ChatBody):
@@ -165,14 +157,14 @@ def _bare_request(body: Body, index: int, scope: str) -> GenerateRequest:
 
 
 def ask_request(body: Body, target: Target, question: str) -> wire.AskRequest:
-    """A question to the documents. Raises InvalidRequest, also for fields that only a bare model takes."""
+    """Build a question to the documents. Raises InvalidRequest, also for fields that only a bare model takes."""
     for name in _NOT_FROM_DOCUMENTS:
         if getattr(body, name) != type(body).model_fields[name].get_default(call_default_factory=True):
             why = f"{name} is not supported for answers from the documents"
-            raise InvalidRequest("the completion", why, "leave it out, or name a model itself instead of `docent`")
+            raise InvalidRequest("the completion", why, "leave it out, or use a model's own id instead of `docent`")
     if body.response_format and body.response_format.type != "text":
         why = "answers from the documents are text with citations, not JSON"
-        raise InvalidRequest("the completion", why, "name a model itself instead of `docent`, or use POST /ask")
+        raise InvalidRequest("the completion", why, "use a model's own id instead of `docent`, or POST /ask")
     try:
         return wire.AskRequest(
             question=question,
@@ -187,15 +179,15 @@ def ask_request(body: Body, target: Target, question: str) -> wire.AskRequest:
         )
     except ValidationError as error:
         why = f"the question is not valid: {error.errors()[0]['msg']}"
-        raise InvalidRequest("the completion", why, "send the question as the last message of the user") from None
+        raise InvalidRequest("the completion", why, "send the question as the last user message") from None
 
 
 def one_prompt(body: CompletionBody) -> str:
-    """Raises InvalidRequest if there are several."""
+    """Return the only prompt. Raises InvalidRequest unless there is exactly one."""
     if isinstance(body.prompt, str):
         return body.prompt
     if len(body.prompt) != 1:
-        raise InvalidRequest("the completion", "exactly one prompt is taken", "send one request for each prompt")
+        raise InvalidRequest("the completion", "it must have exactly one prompt", "send one request for each prompt")
     return body.prompt[0]
 
 
@@ -212,11 +204,11 @@ def _schema(body: Body) -> str | None:
     if form is None or form.type == "text":
         return None
     if body.grammar is not None:
-        raise InvalidRequest("the completion", "there is a grammar as well as a response_format", "send one of them")
+        raise InvalidRequest("the completion", "it has both a grammar and a response_format", "send only one of them")
     if form.type == "json_object":
         return '{"type": "object"}'
     if form.json_schema is None:
-        why = "response_format has the type json_schema and no schema"
+        why = "response_format has the type json_schema but no schema"
         raise InvalidRequest("the completion", why, 'send {"type": "json_schema", "json_schema": {"schema": …}}')
     try:
         return json.dumps(form.json_schema.json_schema)

@@ -1,7 +1,7 @@
 """OpenAI's routes under `/v1`: models, chat completions, completions, embeddings.
 
-The model `docent` answers from the documents; a model's own id is the bare model. Every bare completion goes through
-`openai_bare`, every cited one through `Answerer.events`.
+The model `docent` answers from the documents; a model's own id selects the bare model. Every bare completion goes
+through `bare_completions`, every cited one through `Answerer.events`.
 """
 
 import time
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from appliance import wire
 from appliance.api.blocking import blocking
 from appliance.api.context import Context, Parts
-from appliance.api.errors import told_reply
+from appliance.api.errors import body_reply
 from appliance.api.model_desk import EmbeddingJob
 from appliance.api.openai.bare_completions import bare_completion
 from appliance.api.openai.requests import Body, ChatBody, CompletionBody, ask_request, one_prompt, wants_usage
@@ -41,19 +41,21 @@ from models.errors import UnknownModel
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 _MAX_INPUTS = 2048
+"""Texts in one request for embeddings, as at OpenAI."""
 _EMBEDDED_AT_ONCE = 8
+"""Texts embedded before the next check for a cancelled request. Chosen by eye."""
 
 
 @router.get("/models")
 async def list_models(parts: Parts) -> Json:
-    """Everything that `model` may name; needs read."""
+    """List every name that `model` may have; needs read."""
     now = int(time.time())
     return {"object": "list", "data": [model_object(name, now) for name in await parts.models.openai_ids()]}
 
 
 @router.get("/models/{model_id}")
 async def show_model(parts: Parts, model_id: str) -> Json:
-    """One of them; needs read."""
+    """Return one of the names of `GET /v1/models`; needs read."""
     names = await parts.models.openai_ids()
     if model_id not in names:
         raise UnknownModel(f"model {model_id!r}", "no installed model has this id", f"installed: {', '.join(names)}")
@@ -62,7 +64,7 @@ async def show_model(parts: Parts, model_id: str) -> Json:
 
 @router.post("/chat/completions")
 async def chat(parts: Parts, peer: Caller, body: ChatBody, request: Request) -> Response:
-    """Chat completion; needs read."""
+    """Complete a chat; needs read."""
     target = parse_target(body.model)
     shape = Shape(body.model or "docent", chat=True)
     if target.documents:
@@ -72,7 +74,7 @@ async def chat(parts: Parts, peer: Caller, body: ChatBody, request: Request) -> 
 
 @router.post("/completions")
 async def complete(parts: Parts, peer: Caller, body: CompletionBody, request: Request) -> Response:
-    """Plain completion; needs read."""
+    """Complete a prompt; needs read."""
     prompt = one_prompt(body)
     target = parse_target(body.model)
     shape = Shape(body.model or "docent", chat=False)
@@ -92,7 +94,7 @@ async def _from_documents(
         return ClosingStream(sse_objects(source), "text/event-stream")
     answer = await while_connected(request, whole_answer(events))
     if answer.error:
-        return told_reply(answer.error)
+        return body_reply(answer.error)
     choice = shape.choice(answer.answer, answer.finish_reason)
     return JSONResponse(shape.whole([choice], answer.usage, docent_part(answer)))
 
@@ -127,10 +129,10 @@ def _ending(shape: Shape, reason: str, usage: wire.Usage, docent: Json, wants_us
 
 @router.post("/embeddings")
 async def embed(parts: Parts, body: openai.EmbeddingsRequest, request: Request) -> Any:
-    """Embeddings by the embedding model; needs read."""
+    """Embed texts with the embedding model; needs read."""
     texts = [body.input] if isinstance(body.input, str) else body.input
     if not 1 <= len(texts) <= _MAX_INPUTS:
-        raise InvalidRequest("embedding", f"{len(texts)} inputs were given", f"send 1 to {_MAX_INPUTS} texts")
+        raise InvalidRequest("embedding", f"the request has {len(texts)} inputs", f"send 1 to {_MAX_INPUTS} texts")
     with parts.models.embedding(body.model, body.dimensions) as job:
         vectors, tokens = await while_connected(request, _embedded(job, texts))
     data = [embedding_object(i, vector, body.encoding_format) for i, vector in enumerate(vectors)]
@@ -139,7 +141,7 @@ async def embed(parts: Parts, body: openai.EmbeddingsRequest, request: Request) 
 
 
 async def _embedded(job: EmbeddingJob, texts: list[str]) -> tuple[list[NDArray[np.float32]], int]:
-    """A few texts at a time: a thread cannot be cancelled, and neither a client that left nor a stop may wait for all."""
+    """Embed a few texts at a time: a thread cannot be cancelled, and a disconnect or a stop must not wait for all."""
     tokens = await blocking(job.count_tokens, texts)
     vectors: list[NDArray[np.float32]] = []
     for start in range(0, len(texts), _EMBEDDED_AT_ONCE):

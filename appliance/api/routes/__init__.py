@@ -1,1 +1,5 @@
-"""The native routes, one file a subject. Door: `search`."""
+"""Docent's own routes, one file per resource.
+
+Rule: a route checks the caller's right before it acts, and returns `wire` values.
+Door: `search`.
+"""

@@ -1,6 +1,6 @@
 """`/documents`: list, show, add, remove, retry.
 
-A document that the caller may not see does not exist for the caller: 404, never 403.
+A document that the caller may not see does not exist for that caller: 404, never 403.
 """
 
 import os
@@ -40,8 +40,11 @@ async def list_documents(
     document: str | None = None,
     like: str | None = None,
 ) -> wire.DocumentList:
-    """Documents by path, a page at a time; needs read. `document` asks for one path alone, `like` for a file's name: all
-    that have it, or else a few whose name comes near, the nearest first."""
+    """List documents by path, a page at a time; needs read.
+
+    `document` selects one exact path. `like` selects a file name: all documents that have it, or else a few with a
+    similar one, best first.
+    """
 
     def read() -> wire.DocumentList:
         collections = parts.rights.chosen(peer, collection)
@@ -60,7 +63,7 @@ async def list_documents(
 
 @router.get("/documents/{document_id:path}")
 async def show_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
-    """One document, and how it was read; needs read."""
+    """Return one document and how it was read; needs read."""
 
     def read() -> wire.Document:
         row = visible(parts, peer, document_id)
@@ -84,10 +87,10 @@ def _alike(parts: Context, like: str, collections: frozenset[bytes] | None) -> I
 
 
 def visible(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
-    """The document, if this caller may see it.
+    """Return the document, if this caller may see it.
 
     Raises:
-        UnknownDocument: there is none, or the caller may not.
+        UnknownDocument: it does not exist, or this caller may not see it.
     """
     row = parts.store.get(document_id)
     collections = parts.rights.readable(peer)
@@ -104,7 +107,7 @@ def _writable(parts: Context, peer: Peer, document_id: str) -> DocumentRow:
 
 @router.post("/documents", status_code=201)
 async def add_document(parts: Parts, peer: Caller, request: Request) -> wire.DocumentAdded:
-    """Stream a multipart `file` into the library; fields `collection`, `replace`, `name`; needs write."""
+    """Stream a multipart `file` into the library, with fields `collection`, `replace`, `name`; needs write."""
     kind = request.headers.get("content-type", "")
     limit = parts.settings.library.max_upload_bytes
     await blocking(_require_some_write, parts, peer)
@@ -117,7 +120,7 @@ async def add_document(parts: Parts, peer: Caller, request: Request) -> wire.Doc
 
 
 def _require_some_write(parts: Context, peer: Peer) -> None:
-    """Refuse before the upload, not after it, whoever may write nowhere; while the library is away nobody may."""
+    """Refuse before the upload, not after it: a caller without any right to write, or while the library is missing."""
     parts.intake.require_there("adding a document")
     parts.rights.require_some_write(peer)
 
@@ -141,7 +144,7 @@ def _publish(parts: Context, peer: Peer, form: Form) -> wire.DocumentAdded:
 
 @router.delete("/documents/{document_id:path}")
 async def remove_document(parts: Parts, peer: Caller, document_id: str) -> wire.Document:
-    """Delete the document's file and everything known of it; needs write."""
+    """Delete the document's file and all that was indexed of it; needs write."""
 
     def remove() -> wire.Document:
         parts.intake.require_there(f"removing document {document_id!r}")
@@ -157,7 +160,7 @@ async def remove_document(parts: Parts, peer: Caller, document_id: str) -> wire.
 
 @router.post("/library/accept")
 async def accept_library(parts: Parts, peer: Caller) -> wire.LibraryAccepted:
-    """Take the folder that is in the library's place now for it, and forget the documents that are not there; admin."""
+    """Accept what is now in the library's folder, and forget the documents that are not in it; needs admin."""
     require_admin(peer, "accepting the library")
     return wire.LibraryAccepted(missing=await blocking(parts.intake.accept_library))
 

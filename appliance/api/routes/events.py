@@ -1,4 +1,4 @@
-"""`GET /events`: what changes, as server-sent events, filtered by what the caller may see."""
+"""`GET /events`: changes as server-sent events, filtered by what the caller may see."""
 
 from collections.abc import AsyncGenerator
 
@@ -18,7 +18,7 @@ router = APIRouter(tags=["service"])
 
 @router.get("/events", response_class=StreamingResponse)
 async def events(parts: Parts, peer: Caller) -> ClosingStream:
-    """Documents, models and the service's status as they change; begins with the status; needs read."""
+    """Stream changes of documents, models and the service's status, beginning with the status; needs read."""
     return ClosingStream(sse(_visible_events(parts, peer)), "text/event-stream")
 
 
@@ -31,7 +31,7 @@ async def _visible_events(parts: Context, peer: Peer) -> AsyncGenerator[wire.Eve
 
 
 def _seen(parts: Context, peer: Peer, event: wire.Event) -> wire.Event | None:
-    """The event as this caller may see it; None if it may not."""
+    """Return the event as this caller may see it, None if the caller may not."""
     if event.status is not None:
         return _status(parts, peer)
     if event.document is None:

@@ -14,13 +14,13 @@ router = APIRouter(tags=["models"])
 
 @router.get("/models")
 async def list_models(parts: Parts) -> wire.ModelList:
-    """Installed models and their state; needs read."""
+    """List the installed models and their states; needs read."""
     return wire.ModelList(models=await parts.models.installed())
 
 
 @router.post("/models/rescan")
 async def rescan(parts: Parts, peer: Caller) -> wire.ModelList:
-    """Look at the models folder again; needs admin."""
+    """Rescan the folders of models and adapters; needs admin."""
     require_admin(peer, "rescanning the models")
     await parts.models.rescan()
     return wire.ModelList(models=await parts.models.installed())

@@ -1,4 +1,4 @@
-"""`GET /documents/{id}/pages/{number}`: a page as a picture, drawn in the parser's sandbox, two at a time."""
+"""`GET /documents/{id}/pages/{number}`: draws a page as a picture, in the parser's sandbox, two at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,11 +20,13 @@ from ingest.types import PageImage
 
 router = APIRouter(tags=["documents"])
 AT_ONCE = 2
+"""Pages drawn at the same time. Chosen by eye."""
 _PATIENCE_SECONDS = 20.0
+"""Longest wait for a turn. Chosen by eye."""
 _MOST_PAGE = 10_000_000
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The page; the header `Docent-Dpi` says at how many dots an inch it was drawn.",
+        "description": "The page; the header `Docent-Dpi` gives its resolution in dots per inch.",
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
         "headers": {"Docent-Dpi": {"schema": {"type": "integer"}}},
     }
@@ -42,30 +44,30 @@ async def show_page(
     quote: Annotated[str | None, Query(min_length=1, max_length=wire.MAX_QUOTE_CHARS)] = None,
     dpi: Annotated[int, Query(ge=wire.LEAST_DPI, le=wire.MOST_DPI)] = wire.USUAL_DPI,
 ) -> Response:
-    """A page as a PNG, with the words of a passage, or of a quote, marked; needs read."""
+    """Draw a page as a PNG, with the words of a passage or of a quote highlighted; needs read."""
     wanted = RenderRequest(number, dpi, chunk_id, quote)
     async with _turn(request.app.state.drawing, f"page {number} of document {document_id!r}"):
-        image = await _drawn(parts, peer, document_id, wanted)
+        image = await _draw(parts, peer, document_id, wanted)
     headers = {"Docent-Dpi": str(image.dpi), "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return Response(image.png, media_type="image/png", headers=headers)
 
 
 @asynccontextmanager
 async def _turn(drawing: asyncio.Semaphore, what: str) -> AsyncIterator[None]:
-    """Wait for one's turn, but not for long, and not in a thread: those are everybody's."""
+    """Wait for a turn, not for long, and not in a thread: all requests share the threads."""
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await drawing.acquire()
     except TimeoutError:
-        raise Busy(what, "other pages are being drawn", "try again in a few seconds") from None
+        raise Busy(what, "too many other pages are being drawn", "try again in a few seconds") from None
     try:
         yield
     finally:
         drawing.release()
 
 
-async def _drawn(parts: Context, peer: Peer, document_id: str, wanted: RenderRequest) -> PageImage:
-    """Draw it in a thread, whose work ends with the request."""
+async def _draw(parts: Context, peer: Peer, document_id: str, wanted: RenderRequest) -> PageImage:
+    """Draw the page in a thread; a cancelled request stops the thread's work."""
     stop = Event()
 
     def draw() -> PageImage:

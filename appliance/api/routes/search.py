@@ -17,7 +17,7 @@ router = APIRouter(tags=["answers"])
 
 @router.post("/search")
 async def search(parts: Parts, peer: Caller, body: wire.SearchRequest) -> wire.SearchReply:
-    """The best passages, one a page, best first; needs read."""
+    """Find the best passages, one per page, best first; needs read."""
 
     def find() -> wire.SearchReply:
         collections = parts.rights.chosen(peer, body.collection)
@@ -33,17 +33,17 @@ async def search(parts: Parts, peer: Caller, body: wire.SearchRequest) -> wire.S
 
 @router.post("/ask", response_model=wire.Answer)
 async def ask(parts: Parts, peer: Caller, body: wire.AskRequest, request: Request) -> wire.Answer | Response:
-    """A cited answer; with `stream` NDJSON events `passages`, `token`, `error`, `done`; needs read."""
+    """Answer with citations; with `stream`, as NDJSON events `passages`, `token`, `error`, `done`; needs read."""
     collections = await blocking(parts.rights.chosen, peer, body.collection)
     events = parts.answerer.events(body, collections, str(peer.uid))
     if body.stream:
-        # the first event is awaited here, so that a refusal is a status and not a broken stream
+        # Awaiting the first event here makes a refusal an HTTP status instead of a broken stream.
         return ClosingStream(ndjson(await first_of(request, events)), "application/x-ndjson")
     return await while_connected(request, whole_answer(events))
 
 
 async def whole_answer(events: AsyncGenerator[wire.AskEvent, None]) -> wire.Answer:
-    """The answer that the last event carries."""
+    """Consume the events and return the answer that the last one carries."""
     answer: wire.DoneEvent | None = None
     async for event in events:
         if isinstance(event, wire.DoneEvent):

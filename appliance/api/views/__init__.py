@@ -1,1 +1,5 @@
-"""Rows and states as the outside sees them: `wire` values. Pure. Door: `documents`."""
+"""Turns the store's rows and the models' states into `wire` values.
+
+Rule: pure, no I/O.
+Door: `documents`.
+"""

@@ -1,4 +1,4 @@
-"""The store's rows as the outside sees them."""
+"""Turns the store's rows of documents into `wire` values. Pure."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,17 +9,19 @@ from appliance.monitoring.progress import STANDING, DocumentPace
 from appliance.store.rows import DocumentRow, ReadingRow
 
 _MOST_RUNS = 20
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999, all that RFC 3339 can write
+"""Runs of page numbers that a warning lists. Chosen by eye."""
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""First second of year 1 and last of year 9999, the limits of RFC 3339."""
 
 
 def rfc3339(nanoseconds: int) -> str:
-    """A file time as RFC 3339 in UTC, whole seconds; an absurd one as the nearest that has a date."""
+    """Format a file time in nanoseconds as RFC 3339 in UTC, in whole seconds; clamp one outside the years 1 to 9999."""
     seconds = min(max(nanoseconds // 1_000_000_000, _FIRST_SECOND), _LAST_SECOND)
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def document_view(row: DocumentRow, pace: DocumentPace = STANDING) -> wire.Document:
-    """A document of `GET /documents`, and how its reading gets on."""
+    """Build a document of `GET /documents`, with the progress of its reading."""
     return wire.Document(
         id=row.id,
         document=display_name(row.path),
@@ -42,7 +44,7 @@ def document_view(row: DocumentRow, pace: DocumentPace = STANDING) -> wire.Docum
 
 
 def reading_view(row: ReadingRow) -> wire.Reading:
-    """How a document was read, of `GET /documents/{id}`."""
+    """Build the `reading` of `GET /documents/{id}`: how the document was read."""
     held = row.revision
     return wire.Reading(
         sha256=held.sha256,
@@ -62,7 +64,7 @@ def reading_view(row: ReadingRow) -> wire.Reading:
 
 
 def pages_named(numbers: Sequence[int]) -> str:
-    """Ascending page numbers as people write them: `page 3`, `pages 3, 7 to 9 and 12`; of very many only how many."""
+    """Format ascending page numbers: `page 3`, `pages 3, 7 to 9 and 12`; only their count if they make many runs."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:

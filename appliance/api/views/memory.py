@@ -1,4 +1,4 @@
-"""The models' memory as it is told outside. Pure."""
+"""Turns the models' memory report into `wire` values. Pure."""
 
 import datetime
 from typing import TYPE_CHECKING
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 _RAM = "ram"
 _DECISIONS = 50
+"""Newest decisions in a report. Chosen by eye."""
 
 
 def memory_view(report: "MemoryReport") -> wire.Memory:
-    """The budget, who holds what, and what was decided lately."""
+    """Build the reply of `GET /memory`: the budget, its holders and the latest decisions."""
     last = report.last_eviction
     return wire.Memory(
         budget=report.limits[_RAM],
@@ -33,7 +34,7 @@ def memory_view(report: "MemoryReport") -> wire.Memory:
 
 
 def decision_view(decision: "Decision") -> wire.MemoryDecision:
-    """One decision about memory."""
+    """Build one decision about memory."""
     moment = datetime.datetime.fromtimestamp(decision.time, datetime.UTC)
     return wire.MemoryDecision(
         number=decision.number,

@@ -1,4 +1,4 @@
-"""The models as the outside sees them: those of the folder, the embedding model, the providers. Pure."""
+"""Turns installed models, the embedding model and providers into `wire` values. Pure."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def model_view(state: "ModelState") -> wire.Model:
-    """An installed GGUF model and its state."""
+    """Build an installed GGUF model with its current state."""
     return spec_view(state.spec, state.state, pinned=state.pinned, memory=state.measured, reason=state.reason)
 
 
@@ -25,7 +25,7 @@ def spec_view(
     memory: int | None = None,
     reason: str | None = None,
 ) -> wire.Model:
-    """A GGUF model of the folder, in this state."""
+    """Build a GGUF model of the models folder in the given state; `memory` in bytes."""
     return wire.Model(
         id=spec.id,
         kind="gguf",
@@ -47,7 +47,7 @@ def spec_view(
 
 
 def damaged_view(problem: Problem) -> wire.Model:
-    """A model in the folder that cannot be used, with what is known of it and why."""
+    """Build a model of the models folder that cannot be used, with the reason and what is known of it."""
     if problem.spec is not None:
         return spec_view(problem.spec, "failed", reason=problem.why)
     return wire.Model(
@@ -56,7 +56,7 @@ def damaged_view(problem: Problem) -> wire.Model:
 
 
 def embedding_view(embedder: "Embedder") -> wire.Model:
-    """The embedding model that answers; it is always loaded."""
+    """Build the embedding model in use; it is always loaded."""
     return wire.Model(
         id=embedder.name,
         kind="embedding",
@@ -70,7 +70,7 @@ def embedding_view(embedder: "Embedder") -> wire.Model:
 
 
 def provider_view(state: "ProviderState") -> wire.Model:
-    """A configured provider as a model; what it really is, its own end knows."""
+    """Build a configured provider as a model; its server alone knows size and hash."""
     spec = state.spec
     return wire.Model(
         id=spec.id,
@@ -86,7 +86,7 @@ def provider_view(state: "ProviderState") -> wire.Model:
 
 
 def usage_view(usage: Usage) -> wire.Usage:
-    """Token counts as OpenAI names them."""
+    """Build token counts under OpenAI's names."""
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
     return wire.Usage(
         prompt_tokens=prompt,

@@ -202,14 +202,14 @@ def test_nobody_learns_that_another_user_has_sent_the_same(
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools is not supported"),
         ({"tool_choice": "required"}, "tool_choice is not supported"),
         ({"functions": [{"name": "f"}]}, "functions is not supported"),
-        ({"top_logprobs": 2}, "top_logprobs is given without logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs needs logprobs"),
         ({"response_format": {"type": "json_schema"}}, "no schema"),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {"not": {}}}}},
             "'not' is not supported",
         ),
         ({"extra_body": {"grammar": "root ::= x"}}, "not defined"),
-        ({"extra_body": {"grammar": 'root ::= "a"'}, "response_format": {"type": "json_object"}}, "as well as"),
+        ({"extra_body": {"grammar": 'root ::= "a"'}, "response_format": {"type": "json_object"}}, "both a grammar"),
         ({"logit_bias": {"99999999": 1}}, "logit_bias names the token"),
         ({"n": 17}, "n: "),
         ({"stop": [str(at) for at in range(17)]}, "stop"),
@@ -265,7 +265,7 @@ def test_a_model_whose_file_is_damaged_says_so(service: Live, client: openai.Ope
 
 def generations(service: Live) -> int:
     """How many requests the model's child has."""
-    child = next(one for one in service.context.models.manager._roster.residents if one.spec.id == "noise").child
+    child = next(one for one in service.context.models.manager._residency.residents if one.spec.id == "noise").child
     return child.open_requests if child else 0
 
 
@@ -285,7 +285,7 @@ def test_a_client_that_leaves_ends_its_generation(service: Live, client: openai.
 def test_a_client_that_never_reads_is_cut_off_and_frees_the_model(
     service: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PeerProtocol, "deaf_seconds", 0.3)
+    monkeypatch.setattr(PeerProtocol, "stalled_seconds", 0.3)
     body = json.dumps(
         {"model": "noise", "prompt": "the", "stream": True, "n": 16, "logprobs": 20, "logit_bias": NO_END}
     ).encode()

@@ -1,6 +1,6 @@
-"""From claims and passages to the citations of `wire`: quote, boxes, and whether the quote supports the claim.
+"""Turns claims and passages into citations: quote, boxes, and whether the quote supports the claim.
 
-Reads the store and runs the embedder: call it through a worker thread.
+Blocking: reads the store and runs the embedder. Call it in a worker thread.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ingest.types import ChunkWord
 
 
 class Pages(Protocol):
-    """What is needed of the store."""
+    """The part of the store that is used here."""
 
     def chunk_words(self, chunk: int) -> tuple[ChunkWord, ...]: ...
 
@@ -28,13 +28,13 @@ class Pages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """The passages that an answer was made from, in the order of their markers: number 1 is the first."""
+    """The passages that an answer was generated from, in the order of their markers: marker 1 is the first."""
 
     rows: Sequence[PassageRow]
     pages: Pages
 
     def citation(self, number: int, support: Support) -> wire.Citation | None:
-        """The citation of a stretch of a passage; None if its document has gone since, or has no such words."""
+        """Cite a stretch of a passage; None if its document was removed meanwhile, or none of its words is there."""
         row = self.rows[number - 1]
         try:
             words = self.pages.chunk_words(row.chunk)
@@ -56,7 +56,7 @@ class Passages:
 
 
 def cite(claims: Sequence[Claim], passages: Passages, embedder: PassageEmbedder) -> list[wire.Citation]:
-    """One citation for each claim that has a passage to stand on, each marker and quote once, in the answer's order."""
+    """Cite each claim that its passage has words for; each marker and quote once, in the answer's order."""
     found: dict[tuple[str, str], wire.Citation] = {}
     for claim in claims:
         support = best_support(claim.text, passages.rows[claim.passage - 1].text, embedder)

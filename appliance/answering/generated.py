@@ -1,4 +1,4 @@
-"""An answer by a language model: pack, prompt, stream through the marker filter."""
+"""Answers with a language model: packs the passages, prompts, streams through the marker filter."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -21,7 +21,7 @@ class Generating(Protocol):
 
 
 class Leased(Protocol):
-    """A loaded model, held."""
+    """A lease on a loaded model."""
 
     @property
     def context(self) -> int: ...
@@ -42,14 +42,14 @@ class Leased(Protocol):
 
 
 class Leases(Protocol):
-    """What is needed of the manager of models."""
+    """The part of the model manager that is used here."""
 
     def lease(self, model_id: str, adapters: Sequence[AdapterRef] = ()) -> AbstractAsyncContextManager[Leased]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be answered by which model."""
+    """A question, its passages, and the model that is to answer."""
 
     question: str
     rows: Sequence[PassageRow]
@@ -72,9 +72,9 @@ class End:
 
 
 async def generate(job: Job, manager: Leases) -> AsyncGenerator[str | End, None]:
-    """Pieces of the filtered answer, then its `End`. Closing it cancels the generation.
+    """Stream the pieces of the filtered answer, then its `End`. Closing it cancels the generation.
 
-    Raises the errors of `Manager.lease` and `Lease.generate`, and ContextOverflow where nothing fits.
+    Raises the errors of `Manager.lease` and `Lease.generate`, and ContextOverflow if not even one passage fits.
     """
     async with manager.lease(job.model, job.adapters) as lease:
         packed = await pack(

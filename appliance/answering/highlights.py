@@ -1,4 +1,4 @@
-"""What of a page is to be marked for a passage, or for a quote: one box for each line. Pure."""
+"""Finds the boxes to highlight on a page for a passage or a quote, one per line. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from ingest.types import Box, ChunkWord
 
 @dataclass(frozen=True, slots=True)
 class PageWords:
-    """A page's own text, and the words of its passages with their places; a word is in one passage only."""
+    """A page's own text, and the words of its passages with their positions; a word is in one passage only."""
 
     number: int
     text: str
     words: Sequence[ChunkWord]
-    """In the order of the text; words of other pages are passed over."""
+    """In the order of the text; words of other pages are ignored."""
 
     def on_page(self) -> list[ChunkWord]:
-        """The words of this page alone."""
+        """Return the words that are on this page."""
         return [word for word in self.words if word.page == self.number]
 
 
 def passage_boxes(page: PageWords) -> tuple[Box, ...]:
-    """The boxes of all the words; none where the passage does not stand on this page."""
+    """Return one box for each line of the page's words; none if the passage is not on this page."""
     return tuple(line_boxes(page.on_page()))
 
 
 def quote_boxes(page: PageWords, quote: str) -> tuple[Box, ...]:
-    """The boxes of the first place where the quote stands among the words; none where it does not.
+    """Return the boxes of the quote's first occurrence among the words; none if it does not occur.
 
-    White space, hyphens, punctuation and case are not compared.
+    White space, hyphens, punctuation and case are ignored.
     """
     words = page.on_page()
     for start, end in _places(page.text, quote):

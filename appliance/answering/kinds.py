@@ -1,6 +1,6 @@
-"""What kind of thing a question asks for, and whether a sentence or table row has one of that kind. Pure.
+"""Recognises what kind of thing a question asks for, and whether a sentence or table row has one. Pure.
 
-A figure is a number that says how much: not a date, a year, the number of a note, nor that of a footnote.
+A figure is a number that says how much: not a date, a year, or the number of a note or footnote.
 """
 
 import re
@@ -24,7 +24,7 @@ _REASON = re.compile(
     r"\bwhy\b|\bwhat (?:caused|led|made|drove|explains|explained|contributed|pushed|was behind)\b|\breasons?\b", re.I
 )
 _PERSON = re.compile(r"^\W*(?:(?:by|to|from|for|with) )?who(?:m|se)?\b", re.I)
-"""At its beginning: elsewhere it asks nothing ("the pilot who ...")."""
+"""Only at the beginning of a question: elsewhere "who" asks nothing ("the pilot who ...")."""
 
 _NAME = re.compile(r"\b[A-Z][^\W\d_]+(?: [A-Z]\.?)?(?: [A-Z][^\W\d_]+)+")
 
@@ -54,7 +54,7 @@ _SAID_AS = {
     "visibility": ("see",), "size": ("large", "big"), "frequency": ("often",), "interval": ("often",),
     "revenue": ("sale",), "sale": ("revenue",), "destination": ("headed",), "within": ("fast", "quickly"),
 }  # fmt: skip
-"""How a question calls what a document has a noun for."""
+"""A document's noun -> the words by which questions ask for it."""
 _NUMERAL = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|hundred|"
     r"thousand|million|billion|half|twice|once|every|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|daily|"
@@ -64,68 +64,72 @@ _NUMERAL = re.compile(
 
 
 _NO_NUMBER, _UNNAMED, _NUMERAL_ALONE, _NAMED = -1.0, 0.5, 0.6, 1.5
+"""How well a text fits a question for a figure, where 1 is a figure: text without a number; a figure that is not called
+what was asked for; a numeral in words only; a figure that is. Tuned with the weights of `extractive`."""
 
 
 def asks_reason(question: str) -> bool:
-    """Whether it asks why."""
+    """Whether the question asks why."""
     return bool(_REASON.search(question))
 
 
 def asks_figure(question: str) -> bool:
-    """Whether it asks how much, how many, or for the value of something that is measured."""
+    """Whether the question asks how much, how many, or for a measured value."""
     if _HOW_MUCH.search(question):
         return True
     return bool(not asks_reason(question) and _ASKS_WHAT.search(question) and _OF_WHAT.search(question))
 
 
 def gives_reason(text: str) -> bool:
-    """Whether it says why."""
+    """Whether the text says why."""
     return bool(_BECAUSE.search(text))
 
 
 def has_number(text: str) -> bool:
-    """Whether it has a number that is no date, a code such as "E31" among them."""
+    """Whether the text has a number that is not a date; codes such as "E31" count."""
     return bool(_DIGIT.search(_NO_FIGURE.sub(" ", text)))
 
 
 def has_figure(text: str) -> bool:
-    """Whether it has a number that says how much."""
+    """Whether the text has a number that says how much; codes such as "E31" do not count."""
     return has_number(_CODE.sub(" ", text))
 
 
 def asked_as(said: Iterable[str]) -> set[str]:
-    """The tokens of a text, and those by which a question asks for what they name: "old" for "age"."""
+    """Add to a text's tokens the words by which questions ask for what they name: "old" for "age"."""
     found = set(said)
     return found.union(*(_SAID_AS[token] for token in found if token in _SAID_AS))
 
 
 def fits(question: str, text: str) -> float:
-    """1 where the text has the kind of thing that the question asks for, more where it calls it so, 0 where it has none
-    or where any kind will do, less where nothing else would do.
+    """Score how well the text has the kind of thing that the question asks for.
+
+    1: it has one; more: it also calls it by the question's word; 0: it has none, or the question asks for no kind;
+    less than 0: it has none, and the question can be answered by nothing else.
     """
-    told = _without_numbers_of(question, text)
+    new = _without_numbers_of(question, text)
     if how := _HOW_MUCH.search(question):
-        if not has_figure(told):
-            return _NUMERAL_ALONE if _NUMERAL.search(told) else _NO_NUMBER
+        if not has_figure(new):
+            return _NUMERAL_ALONE if _NUMERAL.search(new) else _NO_NUMBER
         return _NAMED if how[0].split()[-1].lower() in asked_as(tokens(text)) else 1.0
     if _TIME.search(question):
         return float(bool(_DATE.search(text)))
     if asks_figure(question) and (measure := _OF_WHAT.search(question)):
         named = {*tokens(measure[0])} <= asked_as(tokens(text))
-        return (_NAMED if named else _UNNAMED) if has_figure(told) else 0.0
+        return (_NAMED if named else _UNNAMED) if has_figure(new) else 0.0
     if _PERSON.search(question):
-        return float(_names_somebody(question, text))
+        return float(_has_new_name(question, text))
     return float(asks_reason(question) and gives_reason(text))
 
 
-def _names_somebody(question: str, text: str) -> bool:
-    """Whether it has a name of two words or more that the question has not."""
+def _has_new_name(question: str, text: str) -> bool:
+    """Whether the text has a name of two or more words that the question does not have."""
     known = set(tokens(question))
     return any(known.isdisjoint(tokens(name[0])) for name in _NAME.finditer(text))
 
 
 def _without_numbers_of(question: str, text: str) -> str:
-    """What the question says itself is not what it asks for."""
+    """Remove the numbers that the question already has: they are not what it asks for."""
     known = set(_WHOLE_NUMBER.findall(question))
     for numeral in _NUMERAL.findall(question):
         text = re.sub(rf"\b{numeral}\b", " ", text, flags=re.I)

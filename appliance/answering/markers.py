@@ -1,14 +1,17 @@
-"""Citation markers in an answer as it is streamed, and the claims they stand behind. Pure.
+"""Filters citation markers in a streamed answer, and finds the claims they follow. Pure.
 
-A model is asked to write [1] or [2, 3]; it may also invent numbers. `MarkerFilter` lets only those through that name a
-passage which was really given, although a marker may arrive in several pieces. What it lets through is what `claims`
-reads afterwards, so the text that was streamed is the text that is cited.
+The prompt makes a model write [1] or [2, 3]; it may also invent numbers. `MarkerFilter` passes only markers of passages
+that the model was given, even if a marker arrives in several pieces. `claims` then reads the filtered text, so the text
+that was streamed is the text that is cited.
 """
 
 import re
 from dataclasses import dataclass
 
 _LONGEST = 40
+"""Characters of a possible marker that are held back. Chosen by eye; `_POSSIBLE` matches little more."""
+_LONGEST_RANGE = 20
+"""Numbers that one range such as [1-500] may add. Chosen by eye."""
 _MARKER = re.compile(
     r"\[(?:passages?|sources?|documents?)?\s*#?(\d{1,4}(?:\s*(?:,|;|-|–|and|&)\s*#?\d{1,4})*)\s*\]", re.I
 )
@@ -19,20 +22,20 @@ _BOUNDARY = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|\n+")
 
 
 class MarkerFilter:
-    """Passes an answer's pieces on; markers are normalised to [1][2], those that name no passage are taken out."""
+    """Passes on the pieces of an answer; normalises markers to [1][2] and removes those that name no passage."""
 
     def __init__(self, passages: int) -> None:
         self._passages = passages
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """What can be shown now; the beginning of a possible marker is held back."""
+        """Take a piece and return the text that can be shown now; the start of a possible marker is held back."""
         self._held += piece
         done, self._held = self._split(self._held)
         return self._normalised(done)
 
     def flush(self) -> str:
-        """What was held back at the end of the answer."""
+        """Return the text still held back, at the end of the answer."""
         rest, self._held = self._held, ""
         return self._normalised(rest)
 
@@ -59,16 +62,16 @@ class MarkerFilter:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an answer says with the support of one passage."""
+    """A statement of an answer and the passage it cites."""
 
     text: str
     """The sentence up to the marker, without any marker."""
     passage: int
-    """The number in the marker."""
+    """The marker's number."""
 
 
 def claims(answer: str) -> list[Claim]:
-    """Every marker of a filtered answer with the sentence it stands behind, in order."""
+    """Find every marker of a filtered answer, with the sentence it follows, in order."""
     found: list[Claim] = []
     for marker in _CLEAN.finditer(answer):
         before = _CLEAN.sub("", answer[: marker.start()]).rstrip()
@@ -81,7 +84,7 @@ def _numbers(inside: str) -> list[int]:
     numbers: list[int] = []
     for part in re.split(r"\s*(?:,|;|and|&)\s*", inside):
         if found := _RANGE.fullmatch(part.strip().lstrip("#")):
-            numbers += range(int(found[1]), min(int(found[2]), int(found[1]) + 20) + 1)
+            numbers += range(int(found[1]), min(int(found[2]), int(found[1]) + _LONGEST_RANGE) + 1)
         elif digits := part.strip().lstrip("#"):
             numbers.append(int(digits))
     return list(dict.fromkeys(numbers))

@@ -1,4 +1,4 @@
-"""Which passages fit into a model's context beside the question and the answer: the best ones, in their order."""
+"""Chooses the passages that fit into a model's context beside question and answer: the best ones, in their order."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from models.errors import ContextOverflow
 from models.types import ChatMessage
 
 _LEAST_ANSWER = 16
+"""Tokens left for the answer even in a tiny context. Chosen by eye."""
 _MARGIN = 8
-"""Tokens by which the parts of a prompt may count less than the whole."""
+"""Tokens by which the whole prompt may exceed the sum of its parts. Chosen by eye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ async def pack(
     count: Callable[[str], Awaitable[int]],
     count_chat: Callable[[Sequence[ChatMessage]], Awaitable[int]],
 ) -> Packed:
-    """The first passages that fit; the answer may take at most half of the context.
+    """Pack the first passages that fit; the answer may take at most half of the context.
 
     Raises:
         ContextOverflow: not even the question and one passage fit.
@@ -48,8 +49,8 @@ async def pack(
     if not taken:
         raise ContextOverflow(
             "packing the passages for the model",
-            f"its context of {context} tokens does not hold the question, one passage and an answer",
-            "ask a shorter question, or a model with a larger context: `context` in the settings bounds it, as does the"
-            " model itself (`docent models list`)",
+            f"its context of {context:,} tokens has no room for the question, one passage and an answer",
+            "ask a shorter question, raise `context` in the settings, or use a model with a larger context"
+            " (`docent models list`)",
         )
     return Packed(messages(question, taken), len(taken), answer)

@@ -1,4 +1,4 @@
-"""A passage of the store as the outside sees it."""
+"""Turns a passage of the store into its `wire` value. Pure."""
 
 from appliance import wire
 from appliance.display.path_names import display_name
@@ -7,7 +7,7 @@ from appliance.store.rows import PassageRow
 
 
 def passage_view(row: PassageRow, score: float) -> wire.Passage:
-    """A passage of `POST /search`."""
+    """Build a passage of `POST /search`."""
     return wire.Passage(
         document=display_name(row.path),
         collection=display_name(row.collection),

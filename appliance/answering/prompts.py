@@ -1,7 +1,7 @@
-"""What a model is told: answer from the numbered passages alone, cite them, and say so when they don't answer. Pure.
+"""Builds the prompt: answer only from the numbered passages, cite them, and say so if they do not answer. Pure.
 
-Passages are strangers' text. They stand in the user's message under headings of ours, the rules say that they are no
-instructions, and bracketed numbers of their own become round ones, so that a passage cannot forge a marker.
+Passages are untrusted text. They go into the user's message under our own headings, and the rules say that they are not
+instructions. Numbers in square brackets in them become round brackets, so that a passage cannot forge a marker.
 """
 
 import re
@@ -25,7 +25,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def passage_text(number: int, row: PassageRow) -> str:
-    """One passage as the model sees it."""
+    """Format one passage for the model."""
     pages = f"page {row.page}" if row.page == row.page_last else f"pages {row.page} to {row.page_last}"
     heading = f", {' > '.join(row.heading)}" if row.heading else ""
     return _safe(
@@ -34,7 +34,7 @@ def passage_text(number: int, row: PassageRow) -> str:
 
 
 def messages(question: str, passages: Sequence[str]) -> tuple[ChatMessage, ...]:
-    """The conversation for a question and its passages, as `passage_text` gives them."""
+    """Build the chat for a question and its passages, each formatted by `passage_text`."""
     material = "\n".join(passages)
     asked = f"{material}\nQuestion: {_safe(question)}\nAnswer with citations like [1]:"
     return (ChatMessage(role="system", content=_RULES), ChatMessage(role="user", content=asked))

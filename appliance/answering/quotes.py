@@ -1,4 +1,4 @@
-"""A stretch of a passage -> the page's own words, character for character, and where they stand. Pure."""
+"""Maps a stretch of a passage to the page's own words, character for character, and their boxes. Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,15 @@ from ingest.types import ChunkWord
 Box = tuple[int, float, float, float, float]
 
 _LARGEST_GAP = 120
-"""Characters between two words of a quote; a table read by columns has its row's words further apart."""
+"""Most characters between two words of a quote; further apart, the page has them elsewhere, as in a table read by
+columns. Chosen by eye."""
 _SAME_LINE = 0.5
+"""Share of the lower box's height by which two boxes on one line overlap. Chosen by eye."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """`text` is a slice of the page's own text; one box (page, x0, y0, x1, y1) in points for each of its lines."""
+    """A slice of the page's own text, with one box (page, x0, y0, x1, y1) in points for each of its lines."""
 
     page: int
     text: str
@@ -22,9 +24,9 @@ class Quote:
 
 
 def quote(words: Sequence[ChunkWord], start: int, end: int, page_text: Callable[[int], str]) -> Quote | None:
-    """The quote for `[start, end)` of a passage's text, None if no word of it stands there.
+    """Quote `[start, end)` of a passage's text; None if it has no word.
 
-    Where the stretch crosses pages, or its words lie apart on the page, the part with most words is quoted.
+    If the stretch crosses pages, or its words are apart on the page, the part with the most words is quoted.
     """
     inside = [word for word in words if word.start < end and word.end > start]
     run = max(_runs(inside), key=len, default=None)
@@ -50,7 +52,7 @@ def _follows(before: ChunkWord, after: ChunkWord) -> bool:
 
 
 def line_boxes(words: Sequence[ChunkWord]) -> list[tuple[float, float, float, float]]:
-    """The words' boxes, those beside each other on a line as one."""
+    """Merge the boxes of words that follow each other on one line; x0, y0, x1, y1 in points."""
     lines: list[tuple[float, float, float, float]] = []
     for word in words:
         if lines and _beside(lines[-1], word.box):

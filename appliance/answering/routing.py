@@ -1,4 +1,4 @@
-"""Who answers: the model asked for, the configured default, the only one installed, or the extractive answer."""
+"""Chooses what answers: the requested model, the configured default, the only one installed, or no model at all. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,9 @@ from models.errors import UnknownAdapter, UnknownModel
 from models.types import AdapterRef
 
 EXTRACTIVE = "extractive"
+"""The name of the answer without a language model."""
 DOCENT = "docent"
-"""The name of the whole service as a model: whatever answers when none is named."""
+"""The name of the whole service as a model: whatever answers if none is named."""
 
 
 class Named(Protocol):
@@ -23,7 +24,7 @@ class Named(Protocol):
 
 
 class Installed(Protocol):
-    """What is installed, by id, and for models what providers serve, which `get` alone knows.
+    """Installed models or adapters by id; `get` also finds the models of providers, which `list` does not return.
 
     `get` raises UnknownModel or UnknownAdapter.
     """
@@ -42,32 +43,32 @@ class Route:
 
     @property
     def extractive(self) -> bool:
-        """No language model takes part."""
+        """Whether the answer is made without a language model."""
         return self.model == EXTRACTIVE
 
 
 def choose(request: wire.AskRequest, default: str, models: Installed | None, adapters: Installed | None) -> Route:
-    """The route for a request.
+    """Choose the route for a request.
 
     Raises:
-        UnknownModel, UnknownAdapter: what was named, or configured as default, is not installed.
-        InvalidRequest: adapters were named, but no language model answers.
+        UnknownModel, UnknownAdapter: the requested one, or the configured default, is not installed.
+        InvalidRequest: an adapter is named twice, or adapters are named but no language model answers.
     """
-    asked, named = _asked(request.model)
-    model = asked or default or _only(models)
-    adapters_asked = [*request.adapters, *(wire.AdapterUse(id=name) for name in named)]
-    _check_each_once(adapters_asked)
-    for use in adapters_asked:
+    requested, named = _parse(request.model)
+    model = requested or default or _only(models)
+    uses = [*request.adapters, *(wire.AdapterUse(id=name) for name in named)]
+    _check_each_once(uses)
+    for use in uses:
         if adapters is None:
             raise UnknownAdapter(
                 f"adapter {use.id!r}", "no adapters are installed", "`docent adapters list` shows them"
             )
         adapters.get(use.id)
     if model == EXTRACTIVE:
-        if adapters_asked:
+        if uses:
             raise InvalidRequest(
                 "the question",
-                "adapters belong to a language model, and the extractive answer has none",
+                "adapters need a language model, and this answer would quote the documents without one",
                 "name a model, or leave the adapters out",
             )
         return Route(EXTRACTIVE, ())
@@ -76,15 +77,26 @@ def choose(request: wire.AskRequest, default: str, models: Installed | None, ada
     try:
         models.get(model)
     except UnknownModel as error:
-        if asked:
+        if requested:
             raise
-        hint = f"it is `models.default` in the settings: mend it there, or name another model; {error.hint}"
+        hint = f"correct `models.default` in the settings, or name another model; {error.hint}"
         raise UnknownModel(error.what, error.why, hint) from error
-    return Route(model, tuple(AdapterRef(use.id, use.scale) for use in adapters_asked))
+    return Route(model, tuple(AdapterRef(use.id, use.scale) for use in uses))
 
 
-def _asked(name: str | None) -> tuple[str, list[str]]:
-    """Model and adapters of a name such as `MODEL`, `MODEL:ADAPTER` or `docent:MODEL:ADAPTER`; no model: the default."""
+def order(route: Route, fallback: Sequence[str]) -> Iterator[Route]:
+    """Yield the routes to try: the chosen one, then each other of `fallback` once.
+
+    Fallbacks get no adapters: those belong to the model they were named with.
+    """
+    yield route
+    for name in dict.fromkeys(fallback):
+        if name != route.model:
+            yield Route(name, ())
+
+
+def _parse(name: str | None) -> tuple[str, list[str]]:
+    """Split `MODEL`, `MODEL:ADAPTER` or `docent:MODEL:ADAPTER` into model and adapters; "" is the default model."""
     parts = (name or "").split(":")
     if parts[0] == DOCENT:
         parts = parts[1:] or [""]
@@ -95,15 +107,7 @@ def _check_each_once(uses: Sequence[wire.AdapterUse]) -> None:
     twice = sorted(name for name, count in Counter(use.id for use in uses).items() if count > 1)
     if twice:
         why = f"the adapter {twice[0]} is named twice"
-        raise InvalidRequest("the question", why, "name each adapter once, with the scale it is to have")
-
-
-def order(route: Route, fallback: Sequence[str]) -> Iterator[Route]:
-    """Who is tried: the one asked, then the others, each once. Adapters belong to the model that they were named with."""
-    yield route
-    for name in dict.fromkeys(fallback):
-        if name != route.model:
-            yield Route(name, ())
+        raise InvalidRequest("the question", why, "name each adapter once, with its scale")
 
 
 def _only(models: Installed | None) -> str:

@@ -1,6 +1,6 @@
-"""A passage as the sentences and table rows it consists of. Pure.
+"""Splits a passage into sentences, headings and table rows. Pure.
 
-A passage's text has a line for each paragraph, heading and table row, and two spaces between the cells of a row.
+A passage's text has one line per paragraph, heading and table row, and two spaces between the cells of a row.
 """
 
 import re
@@ -16,8 +16,9 @@ _INITIALS = re.compile(r"(?:\b[A-Z]\.){2,}$")
 _WORD = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]*$")
 _LONGEST_HEADING = 12
+"""Words. Chosen by eye."""
 _FIGURED = 0.5
-"""Share of a table's rows with a number, from the first such row on, in a table of figures."""
+"""Least share of rows with a number, from the first such row on, in a table of figures. Chosen by eye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +28,22 @@ class Segment:
     start: int
     end: int
     line: int
-    """Number of the line of the passage it stands on."""
+    """Number of its line in the passage."""
     text: str
     is_row: bool
     is_heading: bool
     label: str = ""
-    """The line above a table row that says what its figures are, such as "Operating income"."""
+    """The line above a table row that names its figures, such as "Operating income"."""
     is_header: bool = False
-    """A table's first rows, which name its columns and hold no figure: no answer by themselves."""
+    """One of a table's first rows, which name its columns and hold no figure: not an answer by itself."""
 
     def overlaps(self, other: "Segment") -> bool:
-        """Whether both have a character of the passage in common."""
+        """Whether the two share a character of the passage."""
         return self.start < other.end and other.start < self.end
 
 
 def segments(text: str) -> list[Segment]:
-    """The segments of a passage in order; nothing for an empty text."""
+    """Split a passage into its segments, in order; none for an empty text."""
     found: list[Segment] = []
     label = ""
     position = 0
@@ -58,7 +59,7 @@ def segments(text: str) -> list[Segment]:
 
 
 def readable(segment: Segment) -> str:
-    """The segment for a person: a row's cells with bars between them, after the line that names them."""
+    """Format a segment for people: a row's cells with bars between them, after its label."""
     if not segment.is_row:
         return segment.text.strip()
     cells = " | ".join(cell.strip() for cell in segment.text.split(_CELL) if cell.strip())
@@ -66,7 +67,7 @@ def readable(segment: Segment) -> str:
 
 
 def window(parts: Sequence[Segment], text: str) -> Segment:
-    """Neighbouring segments of one passage as one."""
+    """Join neighbouring segments of one passage."""
     first, last = parts[0], parts[-1]
     joined = text[first.start : last.end]
     is_row = all(part.is_row for part in parts)
@@ -74,7 +75,7 @@ def window(parts: Sequence[Segment], text: str) -> Segment:
 
 
 def _with_headers(parts: Sequence[Segment]) -> list[Segment]:
-    """Rows before a table's first number are its header where most rows have one, unless they have keys ("Age:")."""
+    """Mark the rows before a table's first number as its header, if most rows have numbers; not rows with a key ("Age:")."""
     marked = list(parts)
     begin = 0
     while begin < len(marked):
@@ -111,15 +112,15 @@ def _sentences(line: str, position: int, number: int) -> list[Segment]:
 
 
 def _joined(words: Sequence[str]) -> list[int]:
-    """Lengths of the sentences; what ends with initials ("infringe U.S.") goes on: half a sentence answers nothing."""
+    """Return the sentences' lengths in words; one that ends in initials ("infringe U.S.") continues with the next."""
     lengths: list[int] = []
     begin = 0
-    goes_on = False
+    continues = False
     for length in sentence_lengths(words):
-        if goes_on:
+        if continues:
             lengths[-1] += length
         else:
             lengths.append(length)
         begin += length
-        goes_on = bool(_INITIALS.search(words[begin - 1]))
+        continues = bool(_INITIALS.search(words[begin - 1]))
     return lengths

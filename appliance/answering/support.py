@@ -1,8 +1,8 @@
-"""Whether a passage says what a claim says, and where. Pure but for the embedder it is given.
+"""Checks whether a passage supports a claim, and where. Pure except for the embedder passed in.
 
-Supported means: every number of the claim stands in the quote, and the quote either shares most of the claim's words
-or means nearly the same by the embedding model. It is a check of words, not a proof: a quote that says the opposite
-with the same words passes.
+Supported means: the quote has every number of the claim, and either shares at least half of the claim's words or means
+nearly the same by the embedding model. This compares words, it proves nothing: a quote that says the opposite in the
+same words passes.
 """
 
 import re
@@ -20,14 +20,17 @@ from ingest.types import Vector
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _COMPARED = 4
-"""Stretches of a passage that are embedded for one claim, the best by words."""
+"""Stretches of a passage that are embedded for one claim, the best by words. Chosen by eye."""
 _LEAST_SHARED = 0.5
+"""Share of the claim's words in a supporting quote. Chosen by eye."""
 _LEAST_COSINE = 0.6
+"""Cosine of claim and a supporting quote. Chosen by eye."""
 _LENGTH_PENALTY = 0.05
+"""Per 200 characters, so that the shorter of two equal stretches wins. Chosen by eye."""
 
 
 class PassageEmbedder(Protocol):
-    """What is needed of the embedding model."""
+    """The part of the embedding model that is used here."""
 
     def embed_query(self, text: str) -> Vector: ...
 
@@ -36,7 +39,7 @@ class PassageEmbedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The stretch `[start, end)` of a passage's text that supports a claim best; `score` from 0 to 1."""
+    """The stretch `[start, end)` of a passage's text that supports a claim best; `score` is 0 to 1."""
 
     start: int
     end: int
@@ -45,7 +48,7 @@ class Support:
 
 
 def best_support(claim: str, passage: str, embedder: PassageEmbedder) -> Support | None:
-    """The sentence or row of the passage, or two that follow each other, that says most of the claim."""
+    """Find the sentence or row, or two consecutive ones, that says most of the claim; None for an empty passage."""
     stretches = _stretches(passage)
     if not stretches:
         return None
@@ -67,18 +70,18 @@ def best_support(claim: str, passage: str, embedder: PassageEmbedder) -> Support
 
 
 def content(text: str) -> frozenset[str]:
-    """The words of a text that mean something, folded; numbers are compared by `numbers`."""
+    """Return the words of a text without stop words and numbers, folded; `numbers` returns those."""
     words = (token for word in parse(text).words if not word.stop for token in tokens(word.text))
     return frozenset(token for token in words if not token.isdigit())
 
 
 def numbers(text: str) -> frozenset[str]:
-    """The numbers of a text, without thousands separators: 1,234.50 is 1234.5."""
+    """Return the numbers of a text in plain form: 1,234.50 becomes 1234.5."""
     return frozenset(_plain(found) for found in _NUMBER.findall(text))
 
 
 def share(wanted: frozenset[str], text: str) -> float:
-    """How many of the words the text has, from 0 to 1; all of none."""
+    """Return the share of the wanted words that the text has, 0 to 1; 1 if none is wanted."""
     return len(wanted & frozenset(tokens(text))) / len(wanted) if wanted else 1.0
 
 
@@ -99,7 +102,7 @@ def _cosines(claim: str, texts: Sequence[str], embedder: PassageEmbedder) -> lis
 
 
 def cosine(one: Vector, other: Vector) -> float:
-    """Cosine of two vectors, 0 if one has no length."""
+    """Return the cosine of two vectors, 0 if one of them is zero."""
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / lengths if lengths > 0 else 0.0
 

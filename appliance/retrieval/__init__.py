@@ -1,1 +1,5 @@
-"""Query -> ranked passages: parse, recognise the sources a question names, match and embed, fuse, one passage a page."""
+"""Turns a query into ranked passages: parse, find the named sources, match words and vectors, fuse.
+
+Rule: reads one snapshot of the store per search; all but `search` is pure.
+Door: `search`.
+"""

@@ -1,4 +1,4 @@
-"""Days that a question names, as phrases that a document may have for them. Pure."""
+"""Finds the days that a question names, as phrases that a document may use for them. Pure."""
 
 import re
 
@@ -14,7 +14,7 @@ _DAY_FIRST = re.compile(rf"\b{_DAY}\.?\s+(?:of\s+)?{_MONTH},?\s+{_YEAR}\b", re.I
 
 
 def days(text: str) -> list[tuple[str, ...]]:
-    """The spellings of each day with its month and year, folded, tokens separated by single spaces.
+    """Return the spellings of each day with month and year, folded, tokens separated by single spaces.
 
     >>> days("the quarter ended May 1, 2022")[0][:2]
     ('may 1 2022', '1 may 2022')

@@ -1,4 +1,4 @@
-"""Text as a search compares it: lower case, no diacritics, words alone, English plurals as singulars. Pure."""
+"""Folds text for comparison: lower case, no diacritics, only words, English plurals as singulars. Pure."""
 
 import re
 import unicodedata
@@ -8,21 +8,21 @@ PIECE = re.compile(r"[^\W_]+")
 
 
 def fold(text: str) -> str:
-    """Lower case without diacritics, as the full text compares."""
+    """Return the text in lower case without diacritics, as the full-text index compares it."""
     folded = unicodedata.normalize("NFKD", text.lower())
     return "".join(c for c in folded if not unicodedata.combining(c))
 
 
 def tokens(text: str) -> list[str]:
-    """The folded tokens of a text, an English plural's s dropped."""
+    """Return the folded tokens of a text, without the s of an English plural."""
     return [singular(piece) for piece in PIECE.findall(fold(text))]
 
 
 def singular(token: str) -> str:
-    """The token without the s of an English plural."""
+    """Return the token without the s of an English plural."""
     return token[:-1] if len(token) > 3 and token.endswith("s") and not token.endswith("ss") else token
 
 
 def padded(text: str) -> str:
-    """The tokens with a space around each, so that a phrase is found by `in`."""
+    """Join the tokens with a space around each, so that `in` finds whole phrases."""
     return f" {' '.join(tokens(text))} "

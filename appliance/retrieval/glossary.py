@@ -1,7 +1,7 @@
-"""What people call things and what documents call them: abbreviations and the usual other names. Pure data and a lookup.
+"""Other names of things: abbreviations and synonyms that documents use. Pure data and a lookup.
 
-A question says COGS or capex, the report's table "Cost of sales" or "Purchases of property, plant and equipment". Only
-names that mean the same in any company's papers belong here; names of one trade alone do not.
+A question says COGS or capex; the report's table says "Cost of sales" or "Purchases of property, plant and equipment".
+Only names that mean the same in any company's documents belong here, not those of a single trade.
 """
 
 from appliance.retrieval.folding import padded
@@ -42,7 +42,7 @@ _SOUGHT = tuple(tuple((padded(name), name) for name in group) for group in _GROU
 
 
 def other_names(text: str) -> list[str]:
-    """Other names of the things that a text names."""
+    """Return the other names, folded, of the things that a text names."""
     words = padded(text)
     found: list[str] = []
     for group in _SOUGHT:

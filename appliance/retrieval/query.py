@@ -1,8 +1,8 @@
-"""A question as the words a search can use. Pure.
+"""Parses a question into the words that a search can use. Pure.
 
-A question mixes two things: words that name its source ("Apple", "FY2018", "10-K", a place, a date) and words that say
-what is sought there. `Word.telling` marks those that look like a source's name. Whatever is typed becomes quoted FTS5
-phrases or nothing at all, so that no input is ever a syntax error.
+A question mixes words that name its source ("Apple", "FY2018", "10-K", a place, a date) with words that say what is
+sought there. `Word.telling` marks those that look like a source's name. All input becomes quoted FTS5 phrases or
+nothing, so that no input is a syntax error.
 """
 
 import re
@@ -18,7 +18,7 @@ from appliance.retrieval.glossary import other_names
 from appliance.retrieval.spelling import ORDINALS, spellings
 
 MAX_TERMS = 64
-"""Words that go into one full-text query; a longer question is cut."""
+"""Words in one full-text query; a longer question is cut. Chosen by eye."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’.&/\-–][^\W_]+)*")
 _POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)
@@ -26,6 +26,7 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")  # as the store splits file nam
 _QUARTER = re.compile(r"q[1-4]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_CAPITALS = 0.8
+"""Share of capitalised words above which capitals mark no names. Chosen by eye."""
 _SENTENCE_END = re.compile(r"[.!?:]\s*[\"'”’)]*$")
 
 
@@ -36,38 +37,38 @@ class Word:
     text: str
     """As it was typed."""
     phrases: tuple[str, ...]
-    """Its spellings, folded; each is one or more tokens separated by single spaces. Any of them will do."""
+    """Its alternative spellings, folded; each is one or more tokens separated by single spaces."""
     telling: bool
-    """It has a digit, or a capital although it does not begin a sentence: it may name a source."""
+    """It has a digit, or a capital without beginning a sentence, so it may name a source."""
     stop: bool
-    """It says nothing of what is sought."""
+    """It is a stop word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question's text, cleaned, and its words in order."""
+    """A question's cleaned text and its words in order."""
 
     text: str
     words: tuple[Word, ...]
 
     @property
     def other_names(self) -> list[str]:
-        """What else the things in it are called, folded."""
+        """Other names of the things in it, folded."""
         return other_names(self.text)
 
     @property
     def days(self) -> list[tuple[str, ...]]:
-        """The days it names, each in its spellings, folded: apart, the day, month and year of one are everywhere."""
+        """The days it names, each in its spellings, folded. They stay phrases: day, month and year alone are common."""
         return days(self.text)
 
     @property
     def terms(self) -> tuple[Word, ...]:
-        """The words worth looking up: those that are no stop words, or, with none, all."""
+        """The words to look up: all but stop words, or all if there are only stop words."""
         return tuple(word for word in self.words if not word.stop) or self.words
 
 
 def parse(text: str) -> Question:
-    """Split a question into words. Any string will do."""
+    """Split a question into words; accepts any string."""
     clean = " ".join(_SURROGATE.sub(" ", unicodedata.normalize("NFC", text)).split())
     words: list[Word] = []
     end = 0
@@ -83,7 +84,7 @@ def parse(text: str) -> Question:
 
 
 def expression(words: Iterable[Word], columns: str = "", also: Iterable[str] = ()) -> str:
-    """An FTS5 query for any of the words and of the phrases `also`, for BM25; empty if there are none.
+    """Build an FTS5 query, for BM25, that matches any of the words or of the phrases `also`; empty if there are none.
 
     >>> expression(parse("Apple's 10-K").words)
     '"apple" OR "10 k" OR "10k"'
@@ -94,22 +95,22 @@ def expression(words: Iterable[Word], columns: str = "", also: Iterable[str] = (
 
 
 def contains(words: str, word: Word) -> bool:
-    """Whether a text, given as `" ".join(tokens(text))` with a space at each end, has the word in any spelling."""
+    """Whether a text, in the form that `folding.padded` returns, has the word in any spelling."""
     return has_phrase(words, word.phrases)
 
 
 def is_period(word: Word) -> bool:
-    """Whether it is a month, a quarter or the like: a time, and no name of a thing."""
+    """Whether the word is a month, an ordinal or a quarter: a time, not a name."""
     return word.phrases[0] in MONTHS or word.phrases[0] in ORDINALS or bool(_QUARTER.fullmatch(word.phrases[0]))
 
 
 def has_phrase(words: str, phrases: Iterable[str]) -> bool:
-    """The same for spellings alone."""
+    """Whether a text, in the form that `folding.padded` returns, has any of the phrases."""
     return any(f" {_singular_phrase(phrase)} " in words for phrase in phrases)
 
 
 def _capitals_tell(words: Sequence[str]) -> bool:
-    """Whether a capital marks a name: not where nearly every word has one."""
+    """Whether a capital marks a name; not if nearly every word has one."""
     worded = [word for word in words[1:] if word.isalpha()]
     return sum(word[0].isupper() for word in worded) <= _MOST_CAPITALS * len(worded)
 
@@ -125,7 +126,7 @@ def _word(text: str, stop_words: frozenset[str], capital_tells: bool) -> Word:
 
 
 def _with_joined(words: Sequence[Word], text: str) -> list[Word]:
-    """Let "American Express" meet AMERICANEXPRESS: each of two neighbours may also be spelled as both in one."""
+    """Let "American Express" match AMERICANEXPRESS: give each of two neighbours both words in one as a spelling."""
     joined: list[list[str]] = [[] for _ in words]
     for i, (word, after) in enumerate(pairwise(words)):
         if word.stop or after.stop or f"{word.text} {after.text}" not in text:
@@ -138,7 +139,7 @@ def _with_joined(words: Sequence[Word], text: str) -> list[Word]:
 
 
 def _with_quarters(words: list[Word]) -> tuple[Word, ...]:
-    """Let "third quarter" meet Q3."""
+    """Let "third quarter" match Q3."""
     for i, (word, after) in enumerate(pairwise(words)):
         if word.phrases[0] in ORDINALS and after.phrases[0] in ("quarter", "fiscal"):
             number = ORDINALS.index(word.phrases[0]) + 1

@@ -1,4 +1,4 @@
-"""In which spellings a word may stand in a document: years, quarters, compounds, codes. Pure."""
+"""Lists the spellings in which a document may have a word: years, quarters, compounds, codes. Pure."""
 
 import re
 
@@ -14,7 +14,7 @@ _CODE = re.compile(r"(\d+)([a-z]{1,3})|([a-z]{1,3})(\d+)")
 
 
 def spellings(folded: str) -> tuple[str, ...]:
-    """The word itself first; each spelling is one or more tokens separated by single spaces."""
+    """Return a folded word's spellings, the word itself first; each is tokens separated by single spaces."""
     pieces = PIECE.findall(folded)
     if len(pieces) > 1:
         return tuple(dict.fromkeys(_compound(pieces)))
@@ -22,7 +22,7 @@ def spellings(folded: str) -> tuple[str, ...]:
 
 
 def _compound(pieces: list[str]) -> list[str]:
-    """ "10-K" as a phrase and in one word; long pieces and periods also by themselves."""
+    """Spell "10-K" as a phrase and as one word; long pieces and periods also by themselves."""
     spelled = [] if any(_is_period(piece) for piece in pieces) else [" ".join(pieces), "".join(pieces)]
     for piece in pieces:
         if _is_period(piece) or (len(piece) > 2 and not piece.isdigit()):

@@ -1,7 +1,4 @@
-"""Words that say nothing of what a question seeks: English and German function words, and the talk around a question.
-
-All folded.
-"""
+"""Stop words: English and German function words, and the usual phrases around a question. All folded."""
 
 ENGLISH = frozenset(
     """
@@ -33,10 +30,10 @@ _SURELY_ENGLISH = frozenset(
 
 
 def is_german(words: frozenset[str]) -> bool:
-    """Whether these folded words are a German question's, as far as function words tell."""
+    """Whether function words mark these folded words as a German question."""
     return bool(words & (GERMAN - _ENGLISH_TOO)) and not words & _SURELY_ENGLISH
 
 
 def stop_words(german: bool) -> frozenset[str]:
-    """Those of the question's language: "die" and "war" are none in English."""
+    """Return the stop words of the question's language: "die" and "war" are not stop words in English."""
     return GERMAN if german else ENGLISH

@@ -1,6 +1,7 @@
-"""The shapes of the socket API, shared by `api/` and `client.py`: a file for each resource, every name to be had here.
+"""Defines the JSON shapes of the socket API, shared by `api` and `client`: one file per resource, all exported here.
 
-Imports nothing of ours from outside itself. Those of OpenAI's routes are in `openai_wire`.
+Rule: imports nothing of ours from outside itself. The shapes of OpenAI's routes are in `wire.openai`.
+Door: `base`.
 """
 
 from appliance.wire.answers import (

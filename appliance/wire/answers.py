@@ -1,4 +1,4 @@
-"""Questions and their answers, whole or streamed event by event."""
+"""Questions and their answers, whole or as a stream of events."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ class AdapterUse(Request):
 
 
 class AskRequest(Request):
-    """A question to be answered from the documents."""
+    """A question to the documents."""
 
     question: Query
     model: str | None = None
@@ -30,14 +30,14 @@ class AskRequest(Request):
     stream: bool = False
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0.0, le=2.0)
-    """As configured, unless given; quoted answers know of neither this nor what follows."""
+    """The configured value if null. This and the fields below do not apply to quoted answers."""
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
     seed: Seed | None = None
     stop: list[Stop] = Field(default_factory=list, max_length=16)
 
 
 class Citation(Reply):
-    """Where a part of the answer stands; `quote` is the page's own text; boxes are [page, x0, y0, x1, y1] in points."""
+    """The source of a part of the answer: `quote` is the page's own text, boxes are [page, x0, y0, x1, y1] in points."""
 
     marker: str
     document: str
@@ -50,7 +50,7 @@ class Citation(Reply):
 
 
 class Fallback(Reply):
-    """Who should have answered, and why another did."""
+    """The model that should have answered, and why another did."""
 
     from_: str = Field(alias="from")
     reason: str
@@ -58,13 +58,13 @@ class Fallback(Reply):
 
 
 class PromptDetails(Reply):
-    """`cached_tokens` of the prompt were not processed anew."""
+    """`cached_tokens` are prompt tokens that did not have to be processed again."""
 
     cached_tokens: int = 0
 
 
 class Usage(Reply):
-    """Tokens of the prompt and of the answer."""
+    """Token counts of the prompt and the answer."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -73,7 +73,7 @@ class Usage(Reply):
 
 
 class Answer(Reply):
-    """A complete answer; `model` is `extractive` where no language model took part."""
+    """A complete answer; `model` is `extractive` if no language model took part. `timings` in seconds."""
 
     question: str
     answer: str
@@ -83,27 +83,27 @@ class Answer(Reply):
     fallback: Fallback | None = None
     finish_reason: FinishReason
     error: ErrorBody | None = None
-    """Why it broke off, where `finish_reason` is `error`."""
+    """Why the answer ended early, if `finish_reason` is `error`."""
     usage: Usage
     timings: dict[str, float]
 
 
 class PassagesEvent(Reply):
-    """First event of a streamed answer: what it will be answered from, in the order of the markers [1], [2], …"""
+    """First event of a streamed answer: the passages to answer from, in the order of the markers [1], [2], …"""
 
     type: Literal["passages"] = "passages"
     passages: list[Passage]
 
 
 class TokenEvent(Reply):
-    """A further piece of the answer's text."""
+    """The next piece of the answer's text."""
 
     type: Literal["token"] = "token"
     text: str
 
 
 class ErrorEvent(Reply):
-    """The answer broke off; a `done` event with `finish_reason` `error` follows."""
+    """The answer ended early; a `done` event with `finish_reason` `error` follows."""
 
     type: Literal["error"] = "error"
     error: ErrorBody

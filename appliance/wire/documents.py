@@ -1,4 +1,4 @@
-"""The files of the library, how they were read, and their pages' pictures."""
+"""The library's documents, how they were read, and the limits of page pictures."""
 
 from typing import Literal
 
@@ -7,16 +7,16 @@ from pydantic import Field
 from appliance.wire.base import Reply
 
 MAX_QUOTE_CHARS = 4000
-"""It travels in the request's first line, which servers keep short."""
+"""A quote is sent in the request line, whose length servers limit. Chosen by eye."""
 LEAST_DPI, USUAL_DPI, MOST_DPI = 36, 144, 300
-"""Of a page's picture."""
+"""Resolution of a page's picture in dots per inch. Chosen by eye."""
 
 DocumentState = Literal["pending", "indexing", "indexed", "failed"]
 
 
 class Sources(Reply):
-    """Pages by where their text comes from: their own, recognised from their picture, nowhere though there is something
-    on them, or nowhere as there is nothing."""
+    """Pages by source of their text: the PDF's own, text recognition, none although the page shows something
+    (`skipped`), or none because it is empty."""
 
     text: int = 0
     ocr: int = 0
@@ -25,11 +25,11 @@ class Sources(Reply):
 
 
 class Reading(Reply):
-    """How a document was read: its content and the versions of the code that read it, and what was found.
+    """How a document was read: its content, the versions of the code that read it, and the result.
 
-    `tables` counts the table rows in its passages, null where that was not counted yet. Author and dates are
-    what the document says of itself; so is the language, which is guessed where it says none. `period` is the day on which
-    the period that it reports on ended, else its year.
+    `tables` counts the table rows in its passages, null if not counted yet. Author, dates and language are the
+    document's own metadata; a missing language is guessed. `period` is the day on which the reported period ended, or
+    else its year.
     """
 
     sha256: str
@@ -60,17 +60,17 @@ class Document(Reply):
     pages: int | None = None
     pages_done: int = 0
     rate: float | None = None
-    """Pages a second, while it is being read and as soon as that can be said; so is the next."""
+    """Pages per second while it is being read, null until known; likewise `seconds_left`."""
     seconds_left: float | None = None
     chunks: int = 0
     pages_skipped: int = 0
-    """Pages of what can be found that could not be read though they show something."""
+    """Pages of the searchable text that could not be read although they show something."""
     size: int
     modified: str
     attempts: int = 0
     next_attempt: str | None = None
     reading: Reading | None = None
-    """Only where one document was asked for, and something of it has been read."""
+    """Only in replies about a single document, once some of it has been read."""
 
 
 class DocumentList(Reply):
@@ -81,13 +81,13 @@ class DocumentList(Reply):
 
 
 class LibraryAccepted(Reply):
-    """What the library's folder holds is what counts; so many documents are not in it."""
+    """The library's folder was accepted as it is; `missing` documents are not in it."""
 
     missing: int
 
 
 class DocumentAdded(Reply):
-    """The name a file got in the library."""
+    """The path and size of a file that was added to the library; size in bytes."""
 
     document: str
     collection: str

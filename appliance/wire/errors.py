@@ -1,4 +1,4 @@
-"""How a failure is told, on every route and in every stream."""
+"""The shape of a failure, on every route and in every stream."""
 
 from typing import Annotated
 
@@ -8,16 +8,16 @@ from appliance.wire.base import Reply
 
 
 def _unicode(text: object) -> object:
-    """Half a surrogate pair, as file names and broken clients bring it, becomes a question mark."""
+    """Replace lone surrogates, as found in file names and sent by broken clients, with question marks."""
     return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
 
 
 Told = Annotated[str, BeforeValidator(_unicode)]
-"""Text that repeats what somebody sent."""
+"""Text that may quote a client's input or a file name."""
 
 
 class ErrorBody(Reply):
-    """What failed, its stable code, and what to do next."""
+    """What failed and why, a stable code for programs, and what to do next."""
 
     message: Told
     type: str
@@ -26,6 +26,6 @@ class ErrorBody(Reply):
 
 
 class ErrorReply(Reply):
-    """Every failure has this shape."""
+    """The reply to every failed request."""
 
     error: ErrorBody

@@ -1,4 +1,4 @@
-"""What `GET /events` streams."""
+"""The events of `GET /events`."""
 
 from appliance.wire.base import Reply
 from appliance.wire.documents import Document

@@ -1,4 +1,4 @@
-"""The memory budget: who holds what, and what was decided about it."""
+"""The memory budget, its holders, and the decisions about it."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from appliance.wire.base import Reply
 
 
 class MemoryPart(Reply):
-    """What part of a holder's bytes is for: weights, mapped, kv, compute, cache, adapters or process."""
+    """One use of a holder's bytes: weights, mapped, kv, compute, cache, adapters or process."""
 
     name: str
     device: str
@@ -16,7 +16,7 @@ class MemoryPart(Reply):
 
 
 class MemoryAdapter(Reply):
-    """An adapter in a model's process, and how many requests use it."""
+    """An adapter in a model's process; `leases` counts the requests that use it."""
 
     id: str
     bytes: int
@@ -24,10 +24,10 @@ class MemoryAdapter(Reply):
 
 
 class MemoryHolder(Reply):
-    """Who holds memory: bytes reserved beforehand and measured since; of a process also its id and its CPU time.
+    """A holder of memory: bytes reserved beforehand and measured since; for a process also its id and CPU time.
 
-    `predicted` is known from `source`: `header`, `dry run` or `measured`. `devices` is what counts on each device: what was
-    predicted, or what was measured if that is more. `idle_seconds` is null while it is in use.
+    `predicted` comes from `source`: `header`, `dry run` or `measured`. `devices` has the bytes counted on each device:
+    those predicted, or those measured if more. `idle_seconds` is null while it is in use.
     """
 
     id: str
@@ -48,7 +48,7 @@ class MemoryHolder(Reply):
 
 
 class MemoryDevice(Reply):
-    """The budget of main memory, `ram`, or of a GPU, `gpu0` and so on."""
+    """The budget, in bytes, of main memory, `ram`, or of a GPU, `gpu0` and so on."""
 
     device: str
     budget: int
@@ -56,9 +56,9 @@ class MemoryDevice(Reply):
 
 
 class MemoryDecision(Reply):
-    """What was decided about memory, and why: `model` is whom it is about, `cause` the model for which it was done.
+    """A decision about memory and its reason: `model` is affected, `cause` is the model that needed it.
 
-    `time` is RFC 3339 in UTC; `devices` are the bytes it is about; numbers rise by one.
+    `time` is RFC 3339 in UTC; `devices` has the bytes on each device; numbers rise by one.
     """
 
     number: int
@@ -71,10 +71,11 @@ class MemoryDecision(Reply):
 
 
 class Memory(Reply):
-    """The memory budget in bytes and who holds what; `budget` and `used` are those of main memory.
+    """The memory budget in bytes and its holders; `budget` and `used` are those of main memory.
 
-    `pressure` is the per cent of the last ten seconds in which processes waited for memory, null where the kernel does
-    not tell; `short` whether models leave early because of it. `decisions` are the newest, oldest first.
+    `pressure` is the percentage of the last ten seconds in which processes waited for memory, null if the kernel does
+    not report it; `short` is true while models are evicted early because of it. `decisions` are the newest, oldest
+    first.
     """
 
     budget: int

@@ -8,7 +8,7 @@ from appliance.wire.base import Reply
 
 
 class Model(Reply):
-    """An installed model, or a configured provider (`remote`), which is `failed` while it is left alone."""
+    """An installed model, or a configured provider (`remote`), which is `failed` while it is paused. Sizes in bytes."""
 
     id: str
     kind: Literal["gguf", "embedding", "remote"]
@@ -20,15 +20,15 @@ class Model(Reply):
     licence: str | None = None
     sha256: str
     version: str | None = None
-    """Short name of the content that answers under this id."""
+    """The version in use."""
     versions: list[str] = Field(default_factory=list)
-    """All contents that are kept under this id, newest first."""
+    """All versions that are kept, newest first."""
     source: str | None = None
     """The file it was imported from, or OWNER/NAME:FILE on the hub it was pulled from, at the commit `revision`."""
     revision: str | None = None
     pinned: bool = False
     memory: int | None = None
-    """Bytes that its process owns now, while loaded."""
+    """Bytes that its process owns, while loaded."""
     reason: str | None = None
 
 

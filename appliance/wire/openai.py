@@ -1,7 +1,7 @@
-"""The shapes of OpenAI's routes, as far as Docent speaks them.
+"""The shapes of OpenAI's routes, as far as Docent supports them.
 
-Imports nothing of ours but `wire`. Requests pass over fields that they do not know, as OpenAI's clients send many; what
-would change the answer is refused by `api.openai_requests`.
+Requests ignore unknown fields, as OpenAI's clients send many; `api.openai.requests` refuses those that would change the
+answer.
 """
 
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from appliance.wire import ErrorBody, Reply, Seed, Stop, Usage
 
 
 class OpenAIRequest(BaseModel):
-    """Base of what OpenAI's clients send: unknown fields are passed over, and null means that a field is absent."""
+    """Base of what OpenAI's clients send: unknown fields are ignored, and null means that a field is absent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -25,7 +25,7 @@ class OpenAIRequest(BaseModel):
 
 
 class TextPart(OpenAIRequest):
-    """A part of a message. Images, sound and files are refused: an answer that passed over them would mislead."""
+    """A part of a message. Images, sound and files are refused: an answer that ignored them would mislead."""
 
     type: Literal["text"]
     text: str
@@ -38,18 +38,18 @@ class ChatMessage(OpenAIRequest):
     content: str | list[TextPart] = ""
 
     def text(self) -> str:
-        """The message's text parts joined."""
+        """Join the message's text parts."""
         return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
 
 
 class StreamOptions(OpenAIRequest):
-    """What a stream tells beside the text."""
+    """What a stream includes besides the text."""
 
     include_usage: bool = False
 
 
 class NamedSchema(OpenAIRequest):
-    """A JSON schema in OpenAI's wrapping; `strict` or not, it is always kept to."""
+    """A JSON schema in OpenAI's wrapping; it is always enforced, `strict` or not."""
 
     name: str = ""
     json_schema: dict[str, Any] | bool = Field(default_factory=dict, alias="schema")
@@ -63,7 +63,7 @@ class ResponseFormat(OpenAIRequest):
 
 
 class Sampling(OpenAIRequest):
-    """Sampling fields common to the OpenAI completion requests."""
+    """The fields common to both kinds of completion request."""
 
     model: str | None = None
     stream: bool = False
@@ -104,14 +104,14 @@ class CompletionRequest(Sampling):
 
 
 class ChunkChoice(Reply):
-    """The text that a chunk of a streamed completion adds, or why it ended."""
+    """The text that a chunk of a streamed completion adds, or the reason why it ended."""
 
     text: str = ""
     finish_reason: str | None = None
 
 
 class CompletionChunk(Reply):
-    """One chunk of a streamed `POST /v1/completions`; the last one brings `usage` and Docent's own part."""
+    """One chunk of a streamed `POST /v1/completions`; the last one has `usage` and Docent's own part."""
 
     choices: list[ChunkChoice] = Field(default_factory=list)
     usage: Usage | None = None

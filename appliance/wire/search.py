@@ -1,4 +1,4 @@
-"""Searches, and the passages they find."""
+"""Searches and the passages they find."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ Query = Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARS)]
 
 
 class SearchRequest(Request):
-    """A search over all collections the caller may see, or one of them."""
+    """A search in all collections that the caller may see, or in one of them."""
 
     query: Query
     k: int = Field(default=5, ge=1, le=MAX_RESULTS)
@@ -21,7 +21,7 @@ class SearchRequest(Request):
 
 
 class Passage(Reply):
-    """One passage found; the higher the score the better, comparable within one reply only."""
+    """A found passage; a higher score is better, comparable only within one reply."""
 
     document: str
     collection: str

@@ -1,4 +1,4 @@
-"""The service at a glance: `GET /status`, and a part of the events."""
+"""The service's state: the reply of `GET /status`, and a part of the events."""
 
 from appliance.wire.base import Reply
 
@@ -13,10 +13,10 @@ class DocumentCounts(Reply):
 
 
 class Progress(Reply):
-    """How the reading of all that is queued gets on: pages since it began, pages in all, how fast, how long.
+    """The progress of reading the queue: pages read since it began, total pages, speed and time left.
 
-    `estimated` says that files are among them whose pages are not counted yet: theirs are inferred from their size.
-    What cannot be said yet is null.
+    `estimated` is true while some files' pages are not counted yet; theirs are inferred from the file size. Unknown
+    values are null.
     """
 
     pages_done: int
@@ -27,15 +27,15 @@ class Progress(Reply):
 
 
 class Skipped(Reply):
-    """Pages that could not be read though they show something, and how many documents have such pages."""
+    """Pages that could not be read although they show something, and the number of documents that have such pages."""
 
     documents: int = 0
     pages: int = 0
 
 
 class Embedding(Reply):
-    """The embedding model that answers, None while the full text answers alone, and the one that is to take its place:
-    `done` of `total` passages are embedded with that one. `remark` says what an administrator should know of it."""
+    """The embedding model in use, null while the full-text index answers alone, and the one that is to replace it:
+    `done` of `total` passages are embedded with that one. `remark` is a note for the administrator."""
 
     model: str | None
     target: str | None = None
@@ -45,7 +45,7 @@ class Embedding(Reply):
 
 
 class Status(Reply):
-    """The service at a glance; `queue` counts the files not yet done, unsettled ones included."""
+    """The service's state; `queue` counts the files not yet done, including unsettled ones."""
 
     ready: bool
     documents: DocumentCounts
@@ -55,7 +55,7 @@ class Status(Reply):
     version: str
     embedding: Embedding | None = None
     progress: Progress | None = None
-    """While something is queued."""
+    """Null with an empty queue."""
     skipped: Skipped = Skipped()
     library_away: bool = False
-    """The library's disk is not mounted: nothing new is read, what was read goes on answering."""
+    """The library's disk is not mounted, or another one is: nothing new is read, indexed documents still answer."""

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.answering.citations import Passages
-from appliance.answering.extractive import NOT_FOUND, Asked, Extract, answer
+from appliance.answering.extractive import NOT_FOUND, Extract, ExtractRequest, answer
 from appliance.retrieval.search import Retriever
 from appliance.store import Store
 from models.embedding.embedder import Embedder
@@ -19,7 +19,7 @@ def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
         found = retriever.search(question, k=8)
         hits = found.hits
         return answer(
-            Asked(question, found.sought, found.sources),
+            ExtractRequest(question, found.sought, found.sources),
             Passages([hit.passage for hit in hits], reports),
             [hit.score for hit in hits],
             embedder,
@@ -65,7 +65,7 @@ def test_what_the_documents_do_not_answer_is_said_so(ask, question: str) -> None
 
 
 def test_no_passages_answer_nothing(reports: Store, embedder: Embedder) -> None:
-    assert answer(Asked("anything", "anything"), Passages([], reports), [], embedder).citations == []
+    assert answer(ExtractRequest("anything", "anything"), Passages([], reports), [], embedder).citations == []
 
 
 def test_a_firm_that_no_document_is_about_is_not_answered_from_anothers(ask) -> None:  # type: ignore[no-untyped-def]

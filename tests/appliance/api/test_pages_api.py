@@ -92,10 +92,10 @@ def refusal(live: Live, document: wire.Document, view: PageView) -> tuple[int, s
 def test_what_is_not_there_is_said(live: Live, manual: wire.Document) -> None:
     chunk = live.client.search("filter", k=1).results[0].chunk_id
     assert refusal(live, manual, PageView(4))[::2] == (404, "page 4 of manual.pdf: the document has 3 pages")
-    assert refusal(live, manual, PageView(3, chunk_id=chunk))[2].endswith(f"the passage {chunk} does not stand on it")
+    assert refusal(live, manual, PageView(3, chunk_id=chunk))[2].endswith(f"the passage {chunk} is not on it")
     assert refusal(live, manual, PageView(1, chunk_id="c999"))[0] == 404
     assert refusal(live, manual, PageView(1, chunk_id="nonsense"))[0] == 404
-    assert refusal(live, manual, PageView(1, quote="not on it"))[2].endswith("the quote does not stand on it")
+    assert refusal(live, manual, PageView(1, quote="not on it"))[2].endswith("the quote is not on it")
 
 
 def test_a_file_that_changed_since_is_refused_and_nothing_old_is_marked_on_it() -> None:

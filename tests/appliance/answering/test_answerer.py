@@ -1,4 +1,4 @@
-"""The events of an answer: with no model, with a real one of random weights, and with one that follows a script."""
+"""The events of an answer: without a model, with a real one of random weights, and with a scripted one."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from appliance import wire
 from appliance.answering.answerer import Answerer
-from appliance.answering.answerer import Manager as Answering
+from appliance.answering.answerer import ModelLeases as Answering
 from appliance.answering.extractive import NOT_FOUND
 from appliance.config.settings import AnswerSettings, ModelSettings, Settings
 from appliance.retrieval.search import Retriever
@@ -42,7 +42,7 @@ QUESTION = "How often is the oil of the feed pump changed?"
 
 @dataclass
 class Script:
-    """A model that says what it is told to, then ends or fails."""
+    """A model that streams a fixed text, then ends or fails."""
 
     pieces: Sequence[str] = ()
     error: ModelError | None = None
@@ -102,7 +102,7 @@ class Script:
 
 @dataclass
 class Several:
-    """Scripts by their names; the first is the only one installed here, the others are providers."""
+    """Scripts by name; only the first is installed here, the others are providers."""
 
     scripts: dict[str, Script]
 
@@ -185,7 +185,7 @@ def done(events: list[wire.AskEvent]) -> wire.DoneEvent:
     return events[-1]
 
 
-async def test_without_a_model_the_page_answers(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_without_a_model_the_answer_is_extractive(ask) -> None:  # type: ignore[no-untyped-def]
     events = await ask()
     answer = done(events)
     assert (answer.model, answer.finish_reason, answer.fallback) == ("extractive", "stop", None)
@@ -194,18 +194,18 @@ async def test_without_a_model_the_page_answers(ask) -> None:  # type: ignore[no
     assert {"retrieve", "first_token", "total"} <= set(answer.timings)
 
 
-async def test_what_is_not_there_is_said_plainly(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_a_question_the_documents_do_not_answer_is_reported(ask) -> None:  # type: ignore[no-untyped-def]
     answer = done(await ask(question="What is the capital of France?"))
     assert (answer.answer, answer.citations, answer.finish_reason) == (NOT_FOUND, [], "stop")
 
 
-async def test_where_nothing_is_found_no_model_is_asked(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_without_passages_no_model_runs(ask) -> None:  # type: ignore[no-untyped-def]
     script = Script(["made up"])
     answer = done(await ask(script, question="?"))
     assert (answer.answer, answer.model, script.prompts) == (NOT_FOUND, "extractive", [])
 
 
-async def test_a_models_markers_become_citations_and_invented_ones_vanish(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_a_models_markers_become_citations_and_invented_ones_are_removed(ask) -> None:  # type: ignore[no-untyped-def]
     script = Script(["The oil is changed ", "every 500 hours [", "1]. It sings [", "42]."])
     answer = done(await ask(script, model="scripted"))
     assert answer.answer == "The oil is changed every 500 hours [1]. It sings."
@@ -228,7 +228,7 @@ async def test_the_prompt_has_the_passages_and_the_question(ask) -> None:  # typ
 
 
 @pytest.mark.parametrize("error", [ModelLoadFailed, ModelBusy, ModelCrashed])
-async def test_a_model_that_cannot_begin_is_visibly_replaced(ask, error: type[ModelError]) -> None:  # type: ignore[no-untyped-def]
+async def test_the_answer_reports_the_fallback_for_a_model_that_cannot_begin(ask, error: type[ModelError]) -> None:  # type: ignore[no-untyped-def]
     for script in (Script(refuses=error("loading", "no luck")), Script(error=error("loading", "no luck"))):
         answer = done(await ask(script))
         assert answer.model == "extractive"
@@ -237,7 +237,7 @@ async def test_a_model_that_cannot_begin_is_visibly_replaced(ask, error: type[Mo
 
 
 def line(last: Script) -> Several:
-    """A model that crashes, a provider that is left alone, and one more."""
+    """A model that crashes, a provider that is paused, and one more."""
     return Several(
         {
             "scripted": Script(refuses=ModelCrashed("loading", "no luck")),
@@ -247,7 +247,7 @@ def line(last: Script) -> Several:
     )
 
 
-async def test_the_next_in_order_takes_over_and_the_reasons_of_all_before_it_are_told(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_the_next_fallback_answers_and_all_earlier_reasons_are_reported(ask) -> None:  # type: ignore[no-untyped-def]
     answer = done(await ask(line(Script(["Every 500 hours [1]."])), fallback=["far", "gone", "near"]))
     assert (answer.model, answer.answer, answer.finish_reason) == ("near", "Every 500 hours [1].", "stop")
     assert answer.fallback is not None
@@ -258,14 +258,14 @@ async def test_the_next_in_order_takes_over_and_the_reasons_of_all_before_it_are
     assert [one.marker for one in answer.citations] == ["[1]"]
 
 
-async def test_when_all_in_order_fail_the_page_answers(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_if_all_fallbacks_fail_the_answer_is_extractive(ask) -> None:  # type: ignore[no-untyped-def]
     answer = done(await ask(line(Script(error=ProviderFailed("asking near", "gone"))), fallback=["far", "near"]))
     assert (answer.model, answer.adapters) == ("extractive", [])
     assert answer.fallback is not None
     assert answer.fallback.reason.endswith("then near: asking near: gone")
 
 
-async def test_one_that_took_over_and_breaks_off_is_not_taken_over_again(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_a_fallback_that_fails_mid_answer_is_not_replaced(ask) -> None:  # type: ignore[no-untyped-def]
     breaks = Script(["Every"], error=ProviderFailed("asking near", "gone", "look"))
     events = await ask(line(breaks), fallback=["near", "far"])
     answer = done(events)
@@ -276,7 +276,7 @@ async def test_one_that_took_over_and_breaks_off_is_not_taken_over_again(ask) ->
     assert answer.error.code == "provider_failed"
 
 
-async def test_a_fallback_goes_without_the_adapters_of_the_model_that_failed(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_a_fallback_does_not_use_the_failed_models_adapters(ask) -> None:  # type: ignore[no-untyped-def]
     several = line(Script(["Yes."]))
     several.scripts["tone"] = Script()
     answer = done(await ask(several, fallback=["near"], adapters=[{"id": "tone"}], model="scripted"))
@@ -290,7 +290,7 @@ async def test_adapters_with_a_provider_are_refused_before_the_first_event(ask) 
         await ask(several, fallback=["far"], adapters=[{"id": "tone"}], model="near")
 
 
-async def test_the_one_asked_is_not_tried_twice(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_the_requested_model_is_not_tried_twice(ask) -> None:  # type: ignore[no-untyped-def]
     only = Script(error=ProviderFailed("asking", "gone"))
     answer = done(await ask(Several({"scripted": only}), fallback=["scripted", "scripted"]))
     assert answer.fallback is not None
@@ -302,7 +302,7 @@ async def test_a_question_too_long_for_the_model_is_answered_without_it(ask) -> 
     assert answer.fallback is not None
 
 
-async def test_a_model_that_fails_later_breaks_off_with_what_it_had_said(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_a_model_that_fails_mid_answer_keeps_the_text_so_far(ask) -> None:  # type: ignore[no-untyped-def]
     events = await ask(Script(["Every 500 hours [1]. And"], error=ModelCrashed("answering", "it died", "ask again")))
     answer = done(events)
     assert isinstance(events[-2], wire.ErrorEvent)
@@ -311,7 +311,7 @@ async def test_a_model_that_fails_later_breaks_off_with_what_it_had_said(ask) ->
     assert len(answer.citations) == 1
 
 
-async def test_an_adapter_that_does_not_fit_is_an_error_and_no_fallback(ask) -> None:  # type: ignore[no-untyped-def]
+async def test_an_adapter_that_does_not_fit_is_an_error_without_fallback(ask) -> None:  # type: ignore[no-untyped-def]
     events = await ask(Script(refuses=InvalidModelFile("the adapter", "made for another model")))
     assert isinstance(events[1], wire.ErrorEvent)
     assert (done(events).finish_reason, done(events).error) == ("error", events[1].error)

@@ -1,4 +1,4 @@
-"""Without a model the answer is made of the page's sentences and rows, each cited, or says that there is none."""
+"""Without a model the answer quotes sentences and rows, each cited, or says that the documents do not answer."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_the_sentence_or_row_that_answers_is_quoted_and_cited(  # type: ignore[n
     assert (first.document, first.page, first.supported) == (document, page, True)
 
 
-def test_a_sentence_that_leans_on_the_one_before_brings_it_along(ask) -> None:  # type: ignore[no-untyped-def]
+def test_a_sentence_that_refers_to_the_one_before_is_quoted_with_it(ask) -> None:  # type: ignore[no-untyped-def]
     assert "change the oil" in ask("How many litres of oil does it take?").text.lower()
 
 
@@ -60,24 +60,24 @@ def test_the_quote_is_the_pages_own_text(ask) -> None:  # type: ignore[no-untype
 
 
 @pytest.mark.parametrize("question", ["What is the capital of France?", "Who won the world cup in 1998?", "qwxz"])
-def test_what_the_documents_do_not_answer_is_said_so(ask, question: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_question_the_documents_do_not_answer_is_reported(ask, question: str) -> None:  # type: ignore[no-untyped-def]
     assert ask(question) == Extract(NOT_FOUND, [])
 
 
-def test_no_passages_answer_nothing(reports: Store, embedder: Embedder) -> None:
+def test_without_passages_there_is_no_answer(reports: Store, embedder: Embedder) -> None:
     assert answer(ExtractRequest("anything", "anything"), Passages([], reports), [], embedder).citations == []
 
 
-def test_a_firm_that_no_document_is_about_is_not_answered_from_anothers(ask) -> None:  # type: ignore[no-untyped-def]
+def test_a_question_about_an_unknown_firm_is_not_answered_from_anothers_report(ask) -> None:  # type: ignore[no-untyped-def]
     assert ask("What did Fabrikam spend on property in the second quarter of 2024?") == Extract(NOT_FOUND, [])
 
 
-def test_one_firm_is_not_answered_from_anothers_report(ask) -> None:  # type: ignore[no-untyped-def]
+def test_a_question_about_one_firm_is_not_answered_from_anothers_report(ask) -> None:  # type: ignore[no-untyped-def]
     extract = ask("How much did Northwind spend on property in the quarter ended June 30, 2024?")
     assert {citation.document for citation in extract.citations} == {"filings/NORTHWIND_2024Q2_10Q.pdf"}
     assert "$422 million" in extract.text
 
 
-def test_no_line_says_what_another_says(ask) -> None:  # type: ignore[no-untyped-def]
+def test_no_two_lines_say_the_same(ask) -> None:  # type: ignore[no-untyped-def]
     lines = [line.rsplit(" ", 1)[0] for line in ask("Why are visitors accompanied?").text.splitlines()]
     assert not any(one in other for one in lines for other in lines if one is not other)

@@ -7,18 +7,18 @@ from appliance.answering.segments import readable, segments
 
 
 @pytest.mark.parametrize("text", ["Total net sales  $82,959", "25 minutes", "36% of receivables", "-5°C", "0.7 Miles"])
-def test_figures(text: str) -> None:
+def test_amounts_are_figures(text: str) -> None:
     assert has_figure(text)
 
 
 @pytest.mark.parametrize(
     "text", ["the three-month period ended June 25, 2022", "Note 9", "(4) Includes sales", "E31 too hot", "Amazon S3", "12/06/2007"]
 )  # fmt: skip
-def test_dates_notes_and_codes_are_no_figures(text: str) -> None:
+def test_dates_notes_and_codes_are_not_figures(text: str) -> None:
     assert not has_figure(text)
 
 
-def test_a_row_that_is_called_what_is_asked_for_fits_best() -> None:
+def test_a_row_named_as_in_the_question_fits_best() -> None:
     question = "What was total net sales for the three months ended June 25, 2022?"
     row, other, introduction = (
         "Total net sales  $82,959",
@@ -38,12 +38,12 @@ def test_rows_above_the_figures_are_a_header() -> None:
     assert [part.is_header for part in parts] == [True, False, False]
 
 
-def test_rows_with_keys_or_without_figures_are_no_header() -> None:
+def test_rows_with_keys_or_without_figures_are_not_a_header() -> None:
     texts = ("Certificate:  Private  Seat:  Left\nAge:  48  Hours:  12", "Oil low  Top up\nMotor hot  Let cool")
     assert not any(part.is_header for text in texts for part in segments(text))
 
 
-def test_a_line_without_a_word_is_no_label() -> None:
+def test_a_line_without_a_word_is_not_a_label() -> None:
     parts = segments("/\nAltimeter Setting:  30.3 inches Hg")
     assert readable(parts[-1]) == "Altimeter Setting: | 30.3 inches Hg"
 
@@ -53,7 +53,7 @@ def test_a_sentence_does_not_end_at_initials() -> None:
     assert [part.text for part in parts] == ["The products infringe U.S. Patent 7.", "We disagree."]
 
 
-def test_who_is_answered_by_a_name_that_the_question_has_not() -> None:
+def test_who_is_answered_by_a_name_that_the_question_lacks() -> None:
     question = "Who was the investigator in charge of the accident?"
     assert fits(question, "Investigator In Charge (IIC):  Jennifer S Kaiser") == 1
     assert fits(question, "The Investigator In Charge reported it.") == 0

@@ -1,4 +1,4 @@
-"""Only markers that name a passage get through, however the text arrives in pieces."""
+"""Only markers that name a passage pass the filter, however the text is split into pieces."""
 
 from itertools import pairwise
 

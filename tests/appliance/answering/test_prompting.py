@@ -1,4 +1,4 @@
-"""What a model is given: passages that fit, numbered, and unable to forge a marker; and who is asked."""
+"""The prompt has the passages that fit, numbered and unable to forge a marker; and the choice of the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from models.types import ChatMessage
 ROW = PassageRow(1, 1, "d1", b"a\xff.pdf", b"", "", 3, 4, ("Part", "Section"), "Oil [1] is low. " * 10)
 
 
-def test_a_passage_says_where_it_is_from_and_cannot_forge_a_marker() -> None:
+def test_a_passage_names_its_source_and_cannot_forge_a_marker() -> None:
     text = passage_text(2, ROW)
     assert text.startswith("Passage [2] (a\\xff.pdf, pages 3 to 4, Part > Section)\n")
     assert "[1]" not in text
@@ -73,7 +73,7 @@ class Named:
 
 
 class Shelf:
-    """Something with ids."""
+    """Installed models or adapters with these ids."""
 
     def __init__(self, missing: type[Exception], *names: str) -> None:
         self._missing, self._names = missing, names
@@ -92,7 +92,7 @@ def route(*models: str, default: str = "", **asked: object) -> str:
     return choose(request, default, Shelf(UnknownModel, *models), Shelf(UnknownAdapter, "style")).model
 
 
-def test_without_a_model_named_the_default_the_only_one_or_nobody_answers() -> None:
+def test_if_no_model_is_named_the_default_or_the_only_one_or_none_answers() -> None:
     assert route() == "extractive"
     assert route("a") == "a"
     assert route("a", "b") == "extractive"
@@ -100,7 +100,7 @@ def test_without_a_model_named_the_default_the_only_one_or_nobody_answers() -> N
     assert route("a", model="docent") == "a"
 
 
-def test_a_named_model_is_taken_or_refused_never_replaced() -> None:
+def test_a_named_model_is_used_or_refused_never_replaced() -> None:
     assert route("a", "b", model="a") == "a"
     assert route("a", model="extractive") == "extractive"
     with pytest.raises(UnknownModel):

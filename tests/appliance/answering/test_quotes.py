@@ -1,4 +1,4 @@
-"""Segments cut a passage without losing a word; a quote is the page's own text with a box for each line."""
+"""Segments cover a passage without losing a word; a quote is the page's own text with a box for each line."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from ingest.types import ChunkWord
 TABLE = "Operating income\nCloud  9,476  8,391\nTotal  22,352  20,364\nIt rose. It fell again."
 
 
-def test_sentences_headings_and_rows_are_told_apart() -> None:
+def test_sentences_headings_and_rows_are_distinguished() -> None:
     found = segments(TABLE)
     assert [(s.text, s.is_row, s.is_heading) for s in found] == [
         ("Operating income", False, True),

@@ -1,4 +1,4 @@
-"""Who answers: by the model's name, the settings, and what is installed."""
+"""The model that answers follows from the request, the settings, and what is installed."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ def route(model: str | None = None, *adapters: str, default: str = "") -> Route:
 
 
 @pytest.mark.parametrize("name", ["big:tone", "docent:big:tone"])
-def test_an_adapter_may_stand_in_the_models_name(name: str) -> None:
+def test_an_adapter_may_be_part_of_the_model_name(name: str) -> None:
     assert route(name) == Route("big", (AdapterRef("tone", 1.0),))
     with pytest.raises(UnknownAdapter):
         route("big:ghost")

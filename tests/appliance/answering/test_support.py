@@ -1,4 +1,4 @@
-"""Support needs every number of the claim and its words or its meaning."""
+"""Support needs every number of the claim, and its words or its meaning."""
 
 import pytest
 
@@ -21,7 +21,9 @@ PASSAGE = (
         ("Penguins live in Antarctica", None, False),
     ],
 )
-def test_support(embedder: Embedder, claim: str, quoted: str | None, supported: bool) -> None:
+def test_a_claim_is_supported_by_its_numbers_and_its_words_or_meaning(
+    embedder: Embedder, claim: str, quoted: str | None, supported: bool
+) -> None:
     found = best_support(claim, PASSAGE, embedder)
     assert found is not None
     assert found.supported is supported

@@ -1,4 +1,4 @@
-"""What a client of OpenAI's routes is told of an answer that breaks off, and of a provider that is left alone."""
+"""OpenAI's routes report an answer that fails midway and a provider that is paused."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +16,7 @@ ASKED = {"messages": [{"role": "user", "content": "How long may a person work al
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    """A service whose provider `far` begins each answer and breaks off, and is left alone after three of them."""
+    """A service whose provider `far` fails midway in each answer, and is paused after three of them."""
     with short_home() as place:
         home = Path(place)
         far = {"kind": "openai", "model": "m", "socket": str(home / "f.sock"), "failure_calls": 3, "open_seconds": 600}
@@ -33,7 +33,7 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
                 yield client
 
 
-async def test_a_broken_answer_tells_its_own_error_and_one_left_alone_when_to_come_back(
+async def test_a_failed_answer_reports_its_error_and_a_paused_provider_says_when_to_retry(
     http: httpx2.AsyncClient,
 ) -> None:
     for model in ("docent:far", "far"):

@@ -15,7 +15,7 @@ from appliance.api.views.documents import pages_named, rfc3339
         (range(1, 5000, 2), "2,500 pages (the first is page 1)"),
     ],
 )
-def test_page_numbers_are_told_as_people_write_them(numbers: list[int], words: str) -> None:
+def test_page_numbers_are_formatted_as_people_write_them(numbers: list[int], words: str) -> None:
     assert pages_named(numbers) == words
 
 
@@ -28,5 +28,5 @@ def test_page_numbers_are_told_as_people_write_them(numbers: list[int], words: s
         (1 << 62, "9999-12-31T23:59:59Z"),
     ],
 )
-def test_a_file_time_that_lies_beyond_the_calendar_is_shown_as_its_edge(seconds: int, shown: str) -> None:
+def test_a_file_time_outside_the_calendar_is_clamped_to_it(seconds: int, shown: str) -> None:
     assert rfc3339(seconds * 1_000_000_000 + 1) == shown

@@ -32,7 +32,7 @@ def test_an_uploaded_file_appears_in_its_collection_and_is_read(live: Live) -> N
     assert live.wait_for("safety/policy.pdf").state == "indexed"
 
 
-def test_a_taken_name_is_409_until_replacing_is_asked_for(live: Live) -> None:
+def test_an_existing_name_is_409_unless_replace_is_set(live: Live) -> None:
     live.client.add(io.BytesIO(POLICY), "policy.pdf")
     with pytest.raises(ApiError) as caught:
         live.client.add(io.BytesIO(POLICY), "policy.pdf")
@@ -40,7 +40,7 @@ def test_a_taken_name_is_409_until_replacing_is_asked_for(live: Live) -> None:
     assert live.client.add(io.BytesIO(POLICY), "policy.pdf", replace=True).replaced
 
 
-def test_while_the_library_is_away_nothing_is_put_into_its_place_or_taken_for_removed() -> None:
+def test_while_the_library_is_not_mounted_nothing_is_written_or_taken_for_removed() -> None:
     with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
         mounts = Mounts(Path(home), Path(shm) / "empty")
         with live_service(Path(home)) as live:
@@ -60,7 +60,7 @@ def test_while_the_library_is_away_nothing_is_put_into_its_place_or_taken_for_re
             assert live.client.add(io.BytesIO(POLICY), "new.pdf").document == "new.pdf"
 
 
-def test_a_files_name_finds_those_that_have_it_or_else_some_that_come_near(live: Live) -> None:
+def test_a_file_name_finds_the_documents_that_have_it_or_else_similar_ones(live: Live) -> None:
     for path in ("lease.txt", "law/lease.txt", "law/other.md"):
         live.drop(path, path.encode())
 
@@ -166,7 +166,7 @@ def test_the_list_pages_through_all_documents_once(live: Live) -> None:
         ("PUT", "/documents", None, 405),
     ],
 )
-def test_every_refusal_has_the_one_shape(answering: Live, method: str, path: str, body: object, status: int) -> None:
+def test_every_refusal_has_the_same_shape(answering: Live, method: str, path: str, body: object, status: int) -> None:
     with http(answering) as client:
         content = json.dumps(body) if body is not None else None
         reply = client.request(method, path, content=content, headers={"Content-Type": "application/json"})

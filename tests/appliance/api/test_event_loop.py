@@ -1,4 +1,4 @@
-"""Nothing that waits for the disk, a lock or a model runs on the event loop: a detector fails whatever does."""
+"""Nothing that waits for the disk, a lock or a model runs on the event loop: a detector fails any that does."""
 
 from collections.abc import Iterator
 from pathlib import Path

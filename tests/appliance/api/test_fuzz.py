@@ -1,4 +1,4 @@
-"""Whatever schemathesis makes of the service's own OpenAPI document is answered, never by a failure of the service."""
+"""No request that schemathesis builds from the service's OpenAPI document makes the service fail."""
 
 import json
 from collections.abc import Iterator
@@ -95,7 +95,7 @@ def test_a_schema_of_any_depth_is_answered_or_refused(service: Live) -> None:
             assert client.post(url, content=body, headers=headers).status_code in (200, 400), depth
 
 
-def test_an_error_about_half_a_character_can_be_told() -> None:
+def test_an_error_about_a_lone_surrogate_can_be_sent() -> None:
     reply = error_reply(InvalidRequest("\ud800", "it is \udfff", "send \ud801 no more"))
     assert json.loads(bytes(reply.body))["error"]["message"] == "?: it is ?"
     event = wire.ErrorEvent(error=error_body(InvalidRequest("\ud800", "is half", "none")))

@@ -1,4 +1,4 @@
-"""HTTP at its edges: every refusal has the one shape, and a client that leaves is no failure."""
+"""Edge cases of HTTP: every refusal has the same shape, and a disconnect is not a failure."""
 
 import json
 import logging
@@ -48,13 +48,13 @@ def is_error(body: bytes) -> bool:
 @pytest.mark.parametrize(
     "request_", [b"garbage\r\n\r\n", b"GET /healthz HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n"]
 )
-def test_what_is_not_http_is_refused_in_the_one_shape(answering: Live, request_: bytes) -> None:
+def test_bytes_that_are_not_http_get_an_error_of_the_usual_shape(answering: Live, request_: bytes) -> None:
     head, _, body = reply_to(answering, request_).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert is_error(body)
 
 
-def test_nonsense_behind_a_request_ends_the_connection_and_nothing_else(answering: Live) -> None:
+def test_nonsense_after_a_request_closes_only_its_connection(answering: Live) -> None:
     with connected(answering.places.socket) as client:
         client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -71,7 +71,7 @@ def test_a_body_too_long_for_memory_is_413(answering: Live) -> None:
     assert is_error(reply.content)
 
 
-def test_a_client_too_many_is_refused_in_the_one_shape_and_told_when_to_come_back() -> None:
+def test_one_client_too_many_gets_the_usual_error_with_retry_after() -> None:
     settings = FAST.model_copy(update={"service": FAST.service.model_copy(update={"max_clients": 3})})
     with short_home() as home, live_service(Path(home), settings) as live:
         live.client.close()
@@ -83,7 +83,7 @@ def test_a_client_too_many_is_refused_in_the_one_shape_and_told_when_to_come_bac
         assert is_error(body)
 
 
-def test_a_client_that_leaves_in_mid_upload_leaves_nothing_and_logs_no_failure(
+def test_a_disconnect_during_an_upload_leaves_no_file_and_logs_no_failure(
     live: Live, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -96,8 +96,8 @@ def test_a_client_that_leaves_in_mid_upload_leaves_nothing_and_logs_no_failure(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # httpcore2 leaves refused connections open
-def test_a_stop_waits_for_no_client() -> None:
-    """A stalled upload, a watcher of events and a long embedding: the process is gone in a few seconds all the same."""
+def test_a_stop_does_not_wait_for_clients() -> None:
+    """The process exits within seconds despite a stalled upload, a listener to events and a long embedding."""
     texts = json.dumps({"model": "all-MiniLM-L6-v2", "input": ["word " * 200] * 2000}).encode()
     embed = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     with short_home() as home, served(Path(home)) as service:

@@ -41,7 +41,7 @@ def ask(text: str) -> list[openai.types.chat.ChatCompletionUserMessageParam]:
     return [{"role": "user", "content": text}]
 
 
-def test_models_list_names_docent_the_model_and_both_ways_to_use_it(client: openai.OpenAI) -> None:
+def test_the_models_list_has_docent_and_the_model_alone_and_through_docent(client: openai.OpenAI) -> None:
     names = {model.id for model in client.models.list()}
     assert {"docent", "noise", "docent:noise", "all-MiniLM-L6-v2"} <= names
     assert client.models.retrieve("docent:noise").id == "docent:noise"
@@ -64,7 +64,7 @@ def test_a_streamed_answer_carries_its_citations_in_the_last_chunk(client: opena
     assert chunks[-1].model_extra["docent"]["citations"]
 
 
-def test_usage_comes_last_in_a_stream_that_asks_for_it(client: openai.OpenAI) -> None:
+def test_usage_is_last_in_a_stream_that_requests_it(client: openai.OpenAI) -> None:
     options: openai.types.chat.ChatCompletionStreamOptionsParam = {"include_usage": True}
     stream = client.chat.completions.create(
         model="noise", messages=ask("hello"), stream=True, stream_options=options, max_tokens=5
@@ -134,7 +134,7 @@ def test_a_prompt_longer_than_the_context_is_a_bad_request_with_the_numbers(clie
     assert caught.value.code == "context_length_exceeded"
 
 
-def test_a_text_too_long_to_embed_is_refused_and_not_cut(client: openai.OpenAI) -> None:
+def test_a_text_too_long_to_embed_is_refused_not_truncated(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="tokens"):
         client.embeddings.create(model="all-MiniLM-L6-v2", input="word " * 2_000)
 

@@ -1,4 +1,4 @@
-"""What the `openai` package can ask of a bare model, against a real service with a tiny model of random weights."""
+"""The `openai` package's requests to a bare model, against a real service with a tiny model of random weights."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ def said(client: openai.OpenAI, max_tokens: int = 16, **more: Any) -> str:
     return reply.choices[0].message.content or ""
 
 
-def test_a_schema_is_kept_to_whole_and_as_a_stream(client: openai.OpenAI) -> None:
+def test_a_schema_is_enforced_in_whole_and_streamed_replies(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(model="noise", messages=HELLO, response_format=FORMAT, max_tokens=200)
     assert reply.choices[0].finish_reason == "stop"
     made = json.loads(reply.choices[0].message.content or "")
@@ -68,7 +68,7 @@ def test_a_schema_is_kept_to_whole_and_as_a_stream(client: openai.OpenAI) -> Non
     assert 1 <= json.loads(text)["bar"] <= 12
 
 
-def test_any_object_and_a_grammar(client: openai.OpenAI) -> None:
+def test_json_object_and_grammar_are_enforced(client: openai.OpenAI) -> None:
     text = said(client, extra_body={"grammar": 'root ::= "bar " [0-9]{2}'})
     assert text[:4] == "bar "
     assert text[4:].isdecimal()
@@ -80,7 +80,7 @@ def test_any_object_and_a_grammar(client: openai.OpenAI) -> None:
     assert reply.choices[0].finish_reason == "length" or isinstance(json.loads(text), dict)
 
 
-def test_the_same_seed_says_the_same_and_choices_count_on_from_it(client: openai.OpenAI) -> None:
+def test_the_same_seed_gives_the_same_text_and_each_choice_adds_one(client: openai.OpenAI) -> None:
     assert said(client, FEW, seed=7) == said(client, FEW, seed=7) != said(client, FEW, seed=8)
     reply = client.chat.completions.create(model="noise", messages=HELLO, max_tokens=FEW, seed=7, n=3)
     assert [choice.index for choice in reply.choices] == [0, 1, 2]
@@ -90,7 +90,7 @@ def test_the_same_seed_says_the_same_and_choices_count_on_from_it(client: openai
     assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
 
 
-def test_choices_of_a_stream_are_told_apart_by_their_index(client: openai.OpenAI) -> None:
+def test_the_choices_of_a_stream_carry_their_index(client: openai.OpenAI) -> None:
     stream = client.chat.completions.create(
         model="noise",
         messages=HELLO,
@@ -127,7 +127,7 @@ def test_logprobs_have_the_bytes_of_the_text(client: openai.OpenAI) -> None:
         assert -math.inf < token.logprob <= 0
 
 
-def test_plain_completions_tell_logprobs_and_offsets_also_as_a_stream(client: openai.OpenAI) -> None:
+def test_plain_completions_have_logprobs_and_offsets_also_when_streamed(client: openai.OpenAI) -> None:
     reply = client.completions.create(model="noise", prompt="the pump", max_tokens=8, temperature=0, logprobs=2)
     told = reply.choices[0].logprobs
     assert told
@@ -147,7 +147,7 @@ def test_plain_completions_tell_logprobs_and_offsets_also_as_a_stream(client: op
     assert tokens == told.tokens
 
 
-def test_a_stop_string_ends_the_text_and_the_tokens_behind_it_are_not_told(client: openai.OpenAI) -> None:
+def test_a_stop_string_ends_the_text_and_later_tokens_are_not_reported(client: openai.OpenAI) -> None:
     whole = said(client, temperature=0)
     stop = whole[6:8]
     reply = client.chat.completions.create(
@@ -161,7 +161,7 @@ def test_a_stop_string_ends_the_text_and_the_tokens_behind_it_are_not_told(clien
     assert len("".join(token.token for token in told.content or [])) < len(text) + 12
 
 
-def test_a_cached_prefix_is_told_in_the_usage(client: openai.OpenAI) -> None:
+def test_usage_counts_a_cached_prefix(client: openai.OpenAI) -> None:
     prompt = "the valve is closed " * 30
     counts = []
     for _ in range(2):
@@ -173,7 +173,7 @@ def test_a_cached_prefix_is_told_in_the_usage(client: openai.OpenAI) -> None:
     assert counts[1] > 100
 
 
-def test_nobody_learns_that_another_user_has_sent_the_same(
+def test_a_user_cannot_detect_that_another_sent_the_same_prompt(
     service: Live, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompt = "the pump is not open " * 30
@@ -217,13 +217,13 @@ def test_nobody_learns_that_another_user_has_sent_the_same(
         ({"extra_body": {"guided_json": {}}}, "guided_json is not supported"),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_name(client: openai.OpenAI, more: dict[str, Any], why: str) -> None:
+def test_unsupported_fields_are_refused_by_name(client: openai.OpenAI, more: dict[str, Any], why: str) -> None:
     with pytest.raises(openai.BadRequestError, match=why) as failure:
         client.chat.completions.create(**{"model": "noise", "messages": HELLO, "max_tokens": 16, **more})
     assert "Value error" not in str(failure.value)
 
 
-def test_only_what_a_request_chose_counts_as_chosen_be_it_the_default() -> None:
+def test_a_field_the_request_sets_counts_as_set_even_to_its_default() -> None:
     (made,) = bare_requests(CompletionBody(prompt="x", top_k=40, min_p=0.0, presence_penalty=1))
     chosen = {"top_k", "min_p", "presence_penalty"}
     assert made.sampling.model_fields_set & set(Sampling.model_fields) - chosen == {"temperature", "logit_bias", "seed"}
@@ -231,18 +231,18 @@ def test_only_what_a_request_chose_counts_as_chosen_be_it_the_default() -> None:
     assert chosen & made.left_open == set()
 
 
-def test_what_asks_for_nothing_is_passed_over(client: openai.OpenAI) -> None:
+def test_fields_that_change_nothing_are_ignored(client: openai.OpenAI) -> None:
     more: Any = {"tools": [], "tool_choice": "none", "store": False, "user": "me", "metadata": {"a": "b"}}
     assert said(client, seed=7, **more) == said(client, seed=7)
 
 
 @pytest.mark.parametrize("more", [{"n": 2}, {"logprobs": True}, {"response_format": {"type": "json_object"}}])
-def test_docent_refuses_what_only_a_bare_model_does(client: openai.OpenAI, more: dict[str, Any]) -> None:
+def test_docent_refuses_fields_that_only_a_bare_model_takes(client: openai.OpenAI, more: dict[str, Any]) -> None:
     with pytest.raises(openai.BadRequestError, match="from the documents"):
         client.chat.completions.create(model="docent", messages=HELLO, **more)
 
 
-def test_errors_are_the_packages_own_classes(service: Live, client: openai.OpenAI) -> None:
+def test_errors_arrive_as_the_openai_packages_own_classes(service: Live, client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="absent", messages=HELLO)
     with pytest.raises(openai.BadRequestError, match="context") as failure:
@@ -250,7 +250,7 @@ def test_errors_are_the_packages_own_classes(service: Live, client: openai.OpenA
     assert failure.value.code == "context_length_exceeded"
 
 
-def test_a_model_whose_file_is_damaged_says_so(service: Live, client: openai.OpenAI, tmp_path: Path) -> None:
+def test_a_damaged_model_file_is_reported(service: Live, client: openai.OpenAI, tmp_path: Path) -> None:
     catalog = Catalog(service.places.models)
     spec = catalog.import_gguf(write_model(tmp_path / "broken.gguf", seed=5))
     service.client.rescan_models()
@@ -264,12 +264,12 @@ def test_a_model_whose_file_is_damaged_says_so(service: Live, client: openai.Ope
 
 
 def generations(service: Live) -> int:
-    """How many requests the model's child has."""
+    """Count the requests in the model's child process."""
     child = next(one for one in service.context.models.manager._residency.residents if one.spec.id == "noise").child
     return child.open_requests if child else 0
 
 
-def test_a_client_that_leaves_ends_its_generation(service: Live, client: openai.OpenAI) -> None:
+def test_a_disconnect_ends_the_generation(service: Live, client: openai.OpenAI) -> None:
     for stream in (True, False):
         if stream:
             reply = client.completions.create(model="noise", prompt="the", stream=True, logit_bias=NO_END)
@@ -282,7 +282,7 @@ def test_a_client_that_leaves_ends_its_generation(service: Live, client: openai.
         wait_until(lambda: generations(service) == 0, "the generation to end", 5)
 
 
-def test_a_client_that_never_reads_is_cut_off_and_frees_the_model(
+def test_a_client_that_never_reads_is_disconnected_and_frees_the_model(
     service: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PeerProtocol, "stalled_seconds", 0.3)
@@ -300,7 +300,7 @@ def test_a_client_that_never_reads_is_cut_off_and_frees_the_model(
     assert states["noise"].state == "loaded"
 
 
-def test_two_hundred_at_once_are_answered_or_told_when_to_come_back(service: Live) -> None:
+def test_two_hundred_concurrent_requests_are_answered_or_get_retry_after(service: Live) -> None:
     answer = 48  # long enough that requests come faster than they are answered
 
     async def one(http: httpx2.AsyncClient, seed: int) -> tuple[int, str | None, str]:

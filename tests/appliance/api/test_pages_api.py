@@ -1,4 +1,4 @@
-"""`GET /documents/{id}/pages/{number}` over the socket: with a citation in hand, its words are marked on its page."""
+"""`GET /documents/{id}/pages/{number}` over the socket: the words of a citation are highlighted on its page."""
 
 import hashlib
 import shutil
@@ -18,7 +18,7 @@ from tests.pdf_builder import PdfBuilder
 
 
 def marked_text(live: Live, document: wire.Document, view: PageView) -> str:
-    """The words under the coloured rows of a page whose print is grey."""
+    """Return the words under the coloured rows of a page printed in grey."""
     picture = live.client.page(document.id, view)
     pixels = pymupdf.Pixmap(picture.png)
     samples, width = bytes(pixels.samples), pixels.width
@@ -33,7 +33,7 @@ def marked_text(live: Live, document: wire.Document, view: PageView) -> str:
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Live]:
-    """One service for all of these."""
+    """One service for all tests of this file."""
     with short_home() as home, live_service(Path(home)) as service:
         yield service
 
@@ -45,7 +45,7 @@ def manual(live: Live) -> wire.Document:
 
 
 def manual_pdf() -> bytes:
-    """Two pages in print that has no colour, and an empty one."""
+    """Two pages printed without colour, and an empty one."""
     return (
         PdfBuilder()
         .heading("Care")
@@ -57,7 +57,7 @@ def manual_pdf() -> bytes:
     )
 
 
-def test_a_citation_leads_to_its_words_on_its_page(live: Live, manual: wire.Document) -> None:
+def test_a_citation_highlights_its_words_on_its_page(live: Live, manual: wire.Document) -> None:
     answer = live.client.ask(wire.AskRequest(question="How often must the filter be changed?"))
     citation = answer.citations[0]
     assert citation.page == 2
@@ -69,7 +69,7 @@ def test_a_citation_leads_to_its_words_on_its_page(live: Live, manual: wire.Docu
     assert "filter" not in words
 
 
-def test_how_it_was_read_is_told_with_the_document_alone(live: Live, manual: wire.Document) -> None:
+def test_only_a_single_document_has_its_reading_report(live: Live, manual: wire.Document) -> None:
     reading = live.client.document(manual.id).reading
     assert reading is not None
     assert reading.sources == wire.Sources(text=2, empty=1)
@@ -78,7 +78,7 @@ def test_how_it_was_read_is_told_with_the_document_alone(live: Live, manual: wir
     assert manual.reading is None
 
 
-def test_a_page_without_anything_marked_is_a_picture_too(live: Live, manual: wire.Document) -> None:
+def test_a_page_without_highlights_is_drawn_too(live: Live, manual: wire.Document) -> None:
     picture = live.client.page(manual.id, PageView(2, dpi=72))
     assert (picture.width, picture.height, picture.dpi) == (842, 595, 72)
 
@@ -89,7 +89,7 @@ def refusal(live: Live, document: wire.Document, view: PageView) -> tuple[int, s
     return caught.value.outcome.status, caught.value.outcome.code, str(caught.value)
 
 
-def test_what_is_not_there_is_said(live: Live, manual: wire.Document) -> None:
+def test_a_missing_page_passage_or_quote_is_reported(live: Live, manual: wire.Document) -> None:
     chunk = live.client.search("filter", k=1).results[0].chunk_id
     assert refusal(live, manual, PageView(4))[::2] == (404, "page 4 of manual.pdf: the document has 3 pages")
     assert refusal(live, manual, PageView(3, chunk_id=chunk))[2].endswith(f"the passage {chunk} is not on it")
@@ -98,7 +98,7 @@ def test_what_is_not_there_is_said(live: Live, manual: wire.Document) -> None:
     assert refusal(live, manual, PageView(1, quote="not on it"))[2].endswith("the quote is not on it")
 
 
-def test_a_file_that_changed_since_is_refused_and_nothing_old_is_marked_on_it() -> None:
+def test_a_file_changed_since_it_was_indexed_is_refused() -> None:
     with short_home() as home, live_service(Path(home)) as live:
         document = live.drop("manual.pdf", manual_pdf())
         live.context.intake.workers.interrupt_all()  # so that the change is not read while it is looked at
@@ -114,7 +114,7 @@ def test_a_document_that_could_not_be_read_has_no_pages_to_show(live: Live) -> N
 
 
 @pytest.mark.parametrize("query", ["dpi=1", "dpi=1000", "dpi=x", "quote=", "quote=" + "x" * 4001])
-def test_odd_wishes_are_400(live: Live, manual: wire.Document, query: str) -> None:
+def test_invalid_parameters_are_400(live: Live, manual: wire.Document, query: str) -> None:
     with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(live.places.socket)), base_url="http://docent") as client:
         reply = client.get(f"/documents/{manual.id}/pages/1?{query}")
         assert reply.status_code == 400

@@ -1,4 +1,4 @@
-"""Names that come near one that is not there, also among very many."""
+"""Similar names are suggested for one that does not exist, also among very many."""
 
 import time
 
@@ -20,18 +20,18 @@ PATHS = ["law/lease.pdf", "tax/lease.pdf", "Report 2024.pdf", "Report 2023.pdf",
         ("", set()),
     ],
 )
-def test_the_names_that_are_like_it_are_found(name: str, found: set[str]) -> None:
+def test_similar_names_are_found(name: str, found: set[str]) -> None:
     assert set(nearest(name, PATHS)) == found
 
 
 @pytest.mark.parametrize(
     ("name", "first"), [("lwa/lease.pdf", "law/lease.pdf"), ("tx/lease.pdf", "tax/lease.pdf"), ("A", "a")]
 )
-def test_the_nearest_comes_first_and_of_namesakes_the_path_decides(name: str, first: str) -> None:
+def test_the_most_similar_is_first_and_the_path_decides_between_namesakes(name: str, first: str) -> None:
     assert nearest(name, PATHS)[0] == first
 
 
-def test_among_very_many_the_nearest_is_found_in_a_moment() -> None:
+def test_the_most_similar_of_very_many_is_found_quickly() -> None:
     paths = [f"c{number % 7}/report-{number:05} of the works.pdf" for number in range(20_000)]
     for name in ("reprot-12345 of the works.pdf", "c4/" + "report-12345 of the works" * 1000):
         began = time.process_time()

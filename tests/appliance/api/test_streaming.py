@@ -1,4 +1,4 @@
-"""How streams are written."""
+"""The encoding of streams."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -19,7 +19,7 @@ async def objects() -> AsyncGenerator[dict[str, object], None]:
     yield {"text": ODD}
 
 
-async def test_a_piece_is_one_line_whatever_ends_lines_in_its_text() -> None:
+async def test_an_event_is_one_line_whatever_line_ends_its_text_has() -> None:
     for stream in (ndjson(models()), sse(models()), sse_objects(objects())):
         piece = await anext(stream)
         line, *rest = piece.splitlines()

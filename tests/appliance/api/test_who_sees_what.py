@@ -1,4 +1,4 @@
-"""What callers see who may not see everything: the routes behind real folders, one of them closed to the caller."""
+"""Callers see only the collections whose folders they may read: the routes, with real folders and rights."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +22,7 @@ STRANGER = Peer(2, 54_321, frozenset({54_322}))
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Live]:
-    """One document that all may see, and one in a collection closed to strangers."""
+    """One document that everyone may see, and one in a collection closed to others."""
     with short_home() as home, live_service(Path(home)) as live:
         live.library.chmod(0o755)
         live.drop("open.pdf", (SAMPLES / "cold-store-safety-policy.pdf").read_bytes())
@@ -33,7 +33,7 @@ def service() -> Iterator[Live]:
 
 @asynccontextmanager
 async def stranger(live: Live) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client that the kernel takes for somebody else."""
+    """A client that the kernel reports as another user."""
 
     async def app(scope: dict[str, object], receive: object, send: object) -> None:
         scope["state"] = {"peer": STRANGER}
@@ -62,7 +62,7 @@ async def test_a_closed_collection_does_not_exist_for_a_stranger(service: Live) 
     assert (service.library / "closed" / "secret.pdf").exists()
 
 
-async def test_neither_search_nor_answers_know_what_the_caller_may_not_see(service: Live) -> None:
+async def test_search_and_answers_use_only_what_the_caller_may_see(service: Live) -> None:
     question = "What does alarm A24 of the watermaker mean?"
     async with stranger(service) as client:
         found = (await client.post("/search", json={"query": question, "k": 50})).json()["results"]
@@ -74,14 +74,14 @@ async def test_neither_search_nor_answers_know_what_the_caller_may_not_see(servi
         assert {citation["document"] for citation in reply["docent"]["citations"]} <= {"open.pdf"}
 
 
-async def test_counts_are_of_what_the_caller_may_see(service: Live) -> None:
+async def test_counts_cover_only_what_the_caller_may_see(service: Live) -> None:
     assert service.client.status().documents.indexed == 2
     async with stranger(service) as client:
         assert (await client.get("/status")).json()["documents"]["indexed"] == 1
         assert 'docent_documents{state="indexed"} 1.0' in (await client.get("/metrics")).text
 
 
-def test_events_are_of_what_the_caller_may_see(service: Live) -> None:
+def test_events_cover_only_what_the_caller_may_see(service: Live) -> None:
     secret = service.document("closed/secret.pdf")
     told = service.context.monitor.status()
     seen = [
@@ -97,14 +97,14 @@ def test_events_are_of_what_the_caller_may_see(service: Live) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/models/rescan"), ("POST", "/models/x/load"), ("POST", "/models/x/unpin")]
 )
-async def test_what_changes_the_models_needs_an_administrator(service: Live, method: str, path: str) -> None:
+async def test_changing_the_models_needs_an_administrator(service: Live, method: str, path: str) -> None:
     async with stranger(service) as client:
         reply = await client.request(method, path)
     assert reply.status_code == 403
     assert reply.json()["error"]["hint"]
 
 
-async def test_nobody_writes_where_the_folder_does_not_let_them(service: Live) -> None:
+async def test_a_caller_without_write_permission_on_the_folder_is_refused(service: Live) -> None:
     document = service.document("open.pdf")
     assert document is not None
     async with stranger(service) as client:
@@ -115,7 +115,7 @@ async def test_nobody_writes_where_the_folder_does_not_let_them(service: Live) -
 
 @pytest.fixture
 def mounts() -> Iterator[Mounts]:
-    """The home of a service whose library can go away; the empty place is open to all."""
+    """The home of a service whose library can be unmounted; the empty mount point is open to all."""
     with short_home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
         made = Mounts(Path(home), Path(shm) / "empty")
         made.other.chmod(0o777)
@@ -123,7 +123,7 @@ def mounts() -> Iterator[Mounts]:
 
 
 async def changes_refused(client: httpx2.AsyncClient, document_id: str) -> set[tuple[int, str]]:
-    """Status and code of what adding and removing give."""
+    """Return the status and code of adding and of removing."""
     replies = (
         await client.post("/documents", files={"file": ("a.pdf", b"x")}),
         await client.delete(f"/documents/{document_id}"),
@@ -131,7 +131,7 @@ async def changes_refused(client: httpx2.AsyncClient, document_id: str) -> set[t
     return {(reply.status_code, reply.json()["error"]["code"]) for reply in replies}
 
 
-async def test_while_the_library_is_away_everybody_sees_what_they_saw_before(mounts: Mounts) -> None:
+async def test_while_the_library_is_not_mounted_callers_see_what_they_saw_before(mounts: Mounts) -> None:
     with live_service(mounts.library.parent) as live:
         mounts.first.chmod(0o750)
         secret = live.drop("secret.txt", b"The alarm's code is four.")
@@ -150,7 +150,7 @@ async def test_while_the_library_is_away_everybody_sees_what_they_saw_before(mou
         assert list(mounts.other.iterdir()) == []
 
 
-async def test_after_a_start_without_the_library_nobody_sees_by_the_rights_of_the_empty_place(mounts: Mounts) -> None:
+async def test_after_a_start_without_the_library_the_empty_mount_point_gives_no_rights(mounts: Mounts) -> None:
     with live_service(mounts.library.parent) as live:
         policy = live.drop("policy.txt", b"Nobody works alone.")
     mounts.mount(mounts.other)

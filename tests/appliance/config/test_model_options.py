@@ -1,4 +1,4 @@
-"""From the settings to what the manager of models is told."""
+"""Settings become options of the model manager."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def settings(folder: Path, text: str) -> Settings:
     return load(Places(folder, folder / "docent.sock", file), {})
 
 
-def test_one_model_s_table_says_what_is_different_for_it(tmp_path: Path) -> None:
+def test_a_models_own_table_overrides_the_common_options(tmp_path: Path) -> None:
     (tmp_path / "chat.jinja").write_text("{{ messages }}")
     chosen = settings(
         tmp_path,
@@ -36,7 +36,7 @@ def test_one_model_s_table_says_what_is_different_for_it(tmp_path: Path) -> None
     ]
 
 
-def test_a_default_that_nobody_has_is_named(tmp_path: Path) -> None:
+def test_a_default_that_is_not_installed_is_reported(tmp_path: Path) -> None:
     chosen = settings(tmp_path, "[models]\ndefault = 'big'\n")
     assert unknown_models(chosen, ["bit"]) == ["models.default: no model 'big' is installed (did you mean bit?)"]
     assert unknown_models(chosen, ["big"]) == []
@@ -59,7 +59,7 @@ def test_a_default_that_nobody_has_is_named(tmp_path: Path) -> None:
         ("[model]\ncontext = 512\n", "model.context"),
     ],
 )
-def test_a_key_that_is_unknown_or_out_of_range_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_a_key_that_is_unknown_or_out_of_range_is_reported(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         settings(tmp_path, text)
 

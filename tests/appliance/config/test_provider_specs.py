@@ -1,4 +1,4 @@
-"""The settings of providers: what may be configured, how a wrong one is told, and how keys are read."""
+"""The settings of providers: valid ones, the errors for wrong ones, and reading keys."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ def read(tmp_path: Path, toml: str, **environment: str) -> Settings:
     return load(Places(tmp_path, tmp_path / "docent.sock", config), environment)
 
 
-def test_a_provider_is_a_table_of_its_own(tmp_path: Path) -> None:
+def test_a_provider_is_configured_in_its_own_table(tmp_path: Path) -> None:
     found = read(tmp_path, GOOD + '[providers."v.2"]\nkind = "openai"\nmodel = "m"\nurl = "http://box:8000/"\n')
     specs = {spec.id: spec for spec in provider_specs(found)}
     assert specs["far"].socket == Path("/run/docent-egress/far.sock")
     assert (specs["v.2"].url, specs["v.2"].context, specs["v.2"].api_key) == ("http://box:8000", 8192, "")
 
 
-def test_none_is_configured_by_default() -> None:
+def test_no_provider_is_configured_by_default() -> None:
     assert (Settings().providers, Settings().answer.fallback) == ({}, ())
 
 
@@ -58,7 +58,7 @@ def test_none_is_configured_by_default() -> None:
         ("[answer]\nfallback = 3\n", "answer.fallback = 3"),
     ],
 )
-def test_a_wrong_setting_is_named(tmp_path: Path, toml: str, said: str) -> None:
+def test_a_wrong_provider_setting_is_reported(tmp_path: Path, toml: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         read(tmp_path, toml)
 
@@ -72,7 +72,7 @@ def test_a_provider_cannot_be_configured_by_the_environment(tmp_path: Path) -> N
         read(tmp_path, GOOD, DOCENT_PROVIDERS_FAR_MODEL="other")
 
 
-def test_names_that_nobody_has_and_names_that_two_have_are_told(tmp_path: Path) -> None:
+def test_unknown_and_duplicate_names_are_reported(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD + '[answer]\nfallback = ["far", "fra", "here"]\n')
     assert unknown_fallbacks(settings, ["here"]) == [
         "answer.fallback names 'fra', which is neither a configured provider nor an installed model"
@@ -105,7 +105,7 @@ def test_a_key_is_read_from_its_file_and_never_shown(tmp_path: Path) -> None:
         (b"x" * 5000, 0o600, "does not hold one key"),
     ],
 )
-def test_a_key_that_cannot_be_used_is_told_without_showing_it(
+def test_an_unusable_key_is_reported_without_showing_it(
     tmp_path: Path, content: bytes | None, mode: int, said: str
 ) -> None:
     settings = with_key(tmp_path, content, mode)
@@ -115,7 +115,7 @@ def test_a_key_that_cannot_be_used_is_told_without_showing_it(
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_folder_in_a_keys_place_is_no_key(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_key_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "far.key").mkdir()
     with pytest.raises(ConfigError, match=r"directory|not a regular file"):
         provider_specs(with_key(tmp_path, None))

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and how a wrong one is told."""
+"""Settings: where they come from, and the errors for wrong ones."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def places(tmp_path: Path, toml: str = "") -> Places:
     return Places(tmp_path, tmp_path / "docent.sock", config)
 
 
-def test_without_file_and_environment_the_defaults_hold(tmp_path: Path) -> None:
+def test_without_file_and_environment_the_defaults_apply(tmp_path: Path) -> None:
     assert load(places(tmp_path), {}) == Settings()
 
 
@@ -42,7 +42,7 @@ def test_a_wrong_setting_names_file_key_and_value(tmp_path: Path, toml: str, sai
     assert caught.value.hint
 
 
-def test_under_systemd_its_folders_are_used() -> None:
+def test_under_systemd_the_units_folders_are_used() -> None:
     found = find_places({"STATE_DIRECTORY": "/var/lib/docent", "RUNTIME_DIRECTORY": "/run/docent", "HOME": "/"})
     assert (found.home, found.socket) == (Path("/var/lib/docent"), Path("/run/docent/docent.sock"))
 
@@ -59,7 +59,7 @@ def test_without_a_home_the_xdg_folders_are_used(tmp_path: Path) -> None:
     assert found.home == tmp_path / "data" / "docent"
 
 
-def test_a_value_in_a_sections_place_is_named_also_where_the_environment_sets_one_of_its_keys(tmp_path: Path) -> None:
+def test_a_value_in_place_of_a_section_is_reported_even_if_the_environment_sets_one_of_its_keys(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="library = 3"):
         load(places(tmp_path, "library = 3\n"), {"DOCENT_LIBRARY_SETTLE_SECONDS": "1"})
 
@@ -72,14 +72,14 @@ def test_a_value_in_a_sections_place_is_named_also_where_the_environment_sets_on
         ("DOCENT_MODELS_CONTXT", r"unknown variable \(did you mean DOCENT_MODELS_CONTEXT\?\)"),
     ],
 )
-def test_a_variable_that_sets_nothing_is_refused(tmp_path: Path, variable: str, said: str) -> None:
+def test_an_unknown_variable_is_refused(tmp_path: Path, variable: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load(places(tmp_path), {variable: "5"})
     with pytest.raises(ConfigError, match=rf"models\.context = 5.*; {variable}"):
         load(places(tmp_path, "[models]\ncontext = 5\n"), {variable: "5"})
 
 
-def test_the_variables_of_places_and_other_programs_are_no_settings(tmp_path: Path) -> None:
+def test_variables_of_places_and_of_other_programs_are_ignored(tmp_path: Path) -> None:
     environment = {"DOCENT_HOME": "/x", "DOCENT_SOCKET": "/y", "DOCENT_CONFIG": "/z", "DOCENT_PYTHON": "p", "A": "b"}
     assert load(places(tmp_path), environment) == load(places(tmp_path), {})
 

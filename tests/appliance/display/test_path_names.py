@@ -1,4 +1,4 @@
-"""Names in commands to paste."""
+"""Names are quoted so that a shell reads them back unchanged."""
 
 import subprocess
 
@@ -19,6 +19,6 @@ from appliance.display.path_names import shell_quote
         b"a\\b",
     ],
 )
-def test_bash_reads_back_the_very_bytes(name: bytes) -> None:
+def test_bash_reads_back_the_same_bytes(name: bytes) -> None:
     done = subprocess.run(["bash", "-c", f"printf %s {shell_quote(name)}"], capture_output=True, check=True)
     assert done.stdout == name

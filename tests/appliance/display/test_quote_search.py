@@ -1,4 +1,4 @@
-"""Finding a page's own words in the normalised passage."""
+"""A page's own words are found in the normalised passage."""
 
 import pytest
 from hypothesis import given
@@ -21,12 +21,12 @@ def test_ligatures_are_found_resolved() -> None:
 
 
 @pytest.mark.parametrize("quote", ["", "  ", "—", "not in it"])
-def test_what_does_not_occur_is_not_found(quote: str) -> None:
+def test_a_quote_that_does_not_occur_is_not_found(quote: str) -> None:
     assert find_quote("some passage", quote) is None
 
 
 @given(st.text(), st.text(min_size=1), st.text())
-def test_a_literal_part_is_always_found_with_all_its_letters(before: str, quote: str, after: str) -> None:
+def test_a_literal_part_is_always_found_whole(before: str, quote: str, after: str) -> None:
     if not any(character.isalnum() for character in quote):
         return
     span = find_quote(before + quote + after, quote)

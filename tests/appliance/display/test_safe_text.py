@@ -1,4 +1,4 @@
-"""Foreign text cannot do anything to a terminal."""
+"""Untrusted text cannot control a terminal."""
 
 import json
 import unicodedata
@@ -28,24 +28,24 @@ from appliance.display.safe_text import clean_line, clean_text, escape_json
         ("größer – “quoted” 👩\u200d⚕", "größer – “quoted” 👩\u200d⚕"),
     ],
 )
-def test_what_is_left_of_it(foreign: str, clean: str) -> None:
+def test_escape_sequences_and_controls_are_removed(foreign: str, clean: str) -> None:
     assert clean_text(foreign) == clean
 
 
 @given(st.text())
-def test_nothing_that_controls_is_left(text: str) -> None:
+def test_no_control_character_is_left(text: str) -> None:
     left = clean_text(text)
     assert all(unicodedata.category(c) not in ("Cc", "Cs") or c in "\n\t" for c in left)
     assert clean_text(left) == left
 
 
 @given(st.text())
-def test_a_line_is_one_line(text: str) -> None:
+def test_a_clean_line_is_a_single_line(text: str) -> None:
     assert "\n" not in clean_line(text)
 
 
 @given(st.text())
-def test_escaped_json_means_the_same_and_controls_nothing(text: str) -> None:
+def test_escaped_json_has_the_same_value_and_no_control_characters(text: str) -> None:
     escaped = escape_json(json.dumps(text, ensure_ascii=False))
     assert json.loads(escaped) == text
     assert clean_text(escaped) == escaped

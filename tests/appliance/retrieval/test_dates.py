@@ -1,4 +1,4 @@
-"""A day that a question names is looked for as a whole, however it is written."""
+"""A day in a question is searched for as a whole, in any spelling."""
 
 import pytest
 
@@ -12,11 +12,11 @@ def test_a_day_has_one_set_of_spellings(text: str) -> None:
     assert days(text) == [("may 1 2022", "1 may 2022", "may 1 2022", "1 may 2022")]
 
 
-def test_short_months_are_meant_too() -> None:
+def test_abbreviated_months_are_recognised() -> None:
     assert "september 3 2021" in days("as of Sept. 3, 2021")[0]
 
 
-def test_no_day_without_its_year() -> None:
+def test_a_day_without_a_year_is_not_a_day() -> None:
     assert days("in May 2022, or on May 1") == []
 
 

@@ -41,13 +41,13 @@ def run(connection: apsw.Connection, text: str) -> None:
 
 @pytest.mark.parametrize("year", ["2018", "FY2018", "fy18", "FY18"])
 @pytest.mark.parametrize("written", ["report 2018", "FY2018 report", "FY18", "FY 2018"])
-def test_a_year_meets_a_fiscal_year_however_either_is_written(year: str, written: str) -> None:
+def test_a_year_matches_a_fiscal_year_in_any_spelling(year: str, written: str) -> None:
     assert has(written, year)
 
 
 @pytest.mark.parametrize("asked", ["Q3 2022", "third quarter of 2022", "2022 Q3", "3Q 2022"])
 @pytest.mark.parametrize("written", ["2022 Q3", "Q3 2022", "third quarter 2022", "3Q FY22"])
-def test_quarters_meet(asked: str, written: str) -> None:
+def test_quarters_match_in_any_spelling(asked: str, written: str) -> None:
     words = parse(asked).terms
     assert all(contains(padded(written), word) for word in words if word.text not in ("quarter", "of"))
 
@@ -59,7 +59,7 @@ def test_quarters_meet(asked: str, written: str) -> None:
         ("PepsiCo", "Pepsi Co"), ("AT&T", "att"), ("pumps", "pump"), ("pump", "pumps"), ("Apple's", "apple"),
     ],
 )  # fmt: skip
-def test_other_spellings_meet(asked: str, written: str) -> None:
+def test_other_spellings_match(asked: str, written: str) -> None:
     assert has(written, asked)
 
 
@@ -79,7 +79,7 @@ def test_stop_words_are_left_out_unless_there_is_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "   ", "?!", "\n\t", "\u200b"])
-def test_nothing_to_look_up_gives_no_query(text: str) -> None:
+def test_text_without_words_gives_no_query(text: str) -> None:
     assert expression(parse(text).terms) == ""
 
 
@@ -88,12 +88,12 @@ def test_a_very_long_question_is_cut() -> None:
     assert expression(question.terms).count('"') <= 2 * 3 * MAX_TERMS
 
 
-def test_capitals_and_digits_tell_a_name_but_not_where_a_sentence_begins() -> None:
+def test_capitals_and_digits_mark_a_name_except_at_the_start_of_a_sentence() -> None:
     telling = [word.text for word in parse("Where does Apple report it? Revenue of 2022, please").words if word.telling]
     assert telling == ["Apple", "2022"]
 
 
-def test_german_nouns_and_shouting_are_no_names() -> None:
+def test_german_nouns_and_all_capitals_are_not_names() -> None:
     german = parse("Wie hoch ist die Miete für die Wohnung in der Lindenstraße 2024?")
     assert [word.text for word in german.words if word.telling] == ["2024"]
     assert expression(german.terms[:2]) == '"hoch" OR "miete"'
@@ -104,7 +104,7 @@ def test_german_function_words_mean_something_in_english() -> None:
     assert [word.text for word in parse("Did anybody die in the war?").terms] == ["anybody", "die", "war"]
 
 
-def test_things_are_also_known_by_their_other_names() -> None:
+def test_things_are_also_found_by_their_other_names() -> None:
     assert "cost of sales" in parse("What were the COGS?").other_names
     assert "capex" in parse("purchases of property, plant and equipment").other_names
     assert parse("how long is the guarantee").other_names == []

@@ -1,4 +1,4 @@
-"""Sources are ranked by what a question says of them; evidence adds up; a page comes once."""
+"""Sources are ranked by the question's words; evidence adds up; a page comes once."""
 
 from appliance.retrieval.fusion import Evidence, first_of_each, fuse
 from appliance.retrieval.query import parse
@@ -16,13 +16,13 @@ def best(question: str) -> int:
     return next(iter(rank(parse(question), NAMES, {})))
 
 
-def test_company_and_period_together_decide() -> None:
+def test_company_and_period_together_decide_the_source() -> None:
     assert best("What did Northwind spend in Q2 2024?") == 2
     assert best("what did northwind spend in the first quarter of FY24") == 1
     assert best("What did Contoso spend in the quarter ended June 30, 2024?") == 3
 
 
-def test_repeating_a_word_in_all_its_spellings_gains_nothing() -> None:
+def test_a_source_gains_nothing_by_repeating_a_word_in_all_its_spellings() -> None:
     names = {**NAMES, 5: ("CONTOSO 2024 Q3 10Q", "")}
     assert next(iter(rank(parse("Contoso's Q3 2024 income"), names, {}))) == 5
 
@@ -35,14 +35,14 @@ def test_the_name_is_taken_out_of_the_question() -> None:
     assert found.score(2) > found.score(1) > found.score(4)
 
 
-def test_a_question_that_names_nothing_is_left_whole_and_trusts_no_source() -> None:
+def test_a_question_without_a_source_keeps_its_words_and_has_low_confidence() -> None:
     question = parse("how often is the filter changed")
     found = resolve(question, rank(question, NAMES, {}), NAMES)
     assert found.rest == question
     assert found.confidence <= 0.2
 
 
-def test_a_question_of_nothing_but_a_name_is_left_whole() -> None:
+def test_a_question_that_is_only_a_name_keeps_its_words() -> None:
     question = parse("Northwind 10-Q 2024")
     assert resolve(question, rank(question, NAMES, {}), NAMES).rest == question
 
@@ -57,12 +57,12 @@ def test_the_source_outweighs_a_somewhat_better_passage_elsewhere() -> None:
     assert [number for number, _ in ranked] == [2, 1]
 
 
-def test_equal_scores_come_in_the_order_of_numbers() -> None:
+def test_equal_scores_are_ordered_by_number() -> None:
     same = Evidence(0.5, 0.5, 0.0, 0.0)
     assert [number for number, _ in fuse({3: same, 1: same, 2: same})] == [1, 2, 3]
 
 
-def test_nothing_fuses_to_nothing() -> None:
+def test_no_candidates_give_an_empty_ranking() -> None:
     assert fuse({}) == []
 
 

@@ -30,7 +30,7 @@ def where(hit: Hit) -> tuple[str, int]:
         "how much did {lower} spend on property and equipment in {quarter} of 2024",
     ],
 )
-def test_of_reports_that_say_the_same_the_named_one_is_found(
+def test_among_similar_reports_the_named_one_is_found(
     retriever: Retriever, firm: str, quarter: str, question: str
 ) -> None:
     found = retriever.search(question.format(firm=firm, lower=firm.lower(), quarter=quarter), k=5)
@@ -41,14 +41,14 @@ def test_a_question_that_names_no_document_is_answered_by_content(retriever: Ret
     assert where(retriever.search("how often do I change the oil", k=3).hits[0]) == ("manuals/pump-p7.pdf", 2)
 
 
-def test_each_page_comes_once_and_k_is_kept(retriever: Retriever) -> None:
+def test_each_page_comes_once_and_k_limits_the_hits(retriever: Retriever) -> None:
     hits = retriever.search("report", k=7).hits
     assert len(hits) == 7
     assert len({where(hit) for hit in hits}) == 7
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
-def test_only_the_collections_allowed_are_searched(retriever: Retriever) -> None:
+def test_only_the_given_collections_are_searched(retriever: Retriever) -> None:
     hits = retriever.search("Northwind capital spending", k=20, collections=frozenset({b"manuals"})).hits
     assert {hit.passage.collection for hit in hits} == {b"manuals"}
     assert retriever.search("Northwind", k=5, collections=frozenset()).hits == []
@@ -62,7 +62,7 @@ def test_a_query_without_a_word_finds_nothing(retriever: Retriever, query: str) 
 @pytest.mark.parametrize(
     "query", ["who is it", '" OR "', "NEAR(", "x\ud800y oil", "oil " * 4000, "word" * 4000, "€ 🙂 oil"]
 )
-def test_odd_queries_are_searched_like_any_other(retriever: Retriever, query: str) -> None:
+def test_unusual_queries_are_searched_like_any_other(retriever: Retriever, query: str) -> None:
     retriever.search(query, k=5)
 
 

@@ -25,9 +25,9 @@ from appliance.store.rows import PassageRow
 
 NOT_FOUND = "The documents do not answer this question."
 
-# The weights and thresholds below were chosen by eye and checked together on the 60 questions of `benchmarks/questions`:
-# the answer's text has the key facts for 45, and cites the right page for 54. A lower `_NEARLY_AS_GOOD` and less weight
-# for names were tried and dropped: see docs/decisions.md, "Answering".
+# The weights and thresholds below were chosen by eye and checked together on the 60 questions of
+# `benchmarks/questions`: the answer's text has the key facts for 45, and cites the right page for 54. A lower
+# `_NEARLY_AS_GOOD` and less weight for names were tried and dropped: see docs/decisions.md, "Answering".
 _WORDS, _MEANING, _AROUND, _KIND, _PLACE = 0.6, 0.6, 0.2, 0.25, 0.2
 """Weights of a sentence's shared words, its cosine, its cosine in context, its kind, and its passage's score."""
 _INTRODUCTION = 0.1
@@ -44,7 +44,7 @@ _ALIKE = 0.6
 _COMPARED = 24
 """Sentences that are embedded, the best by words."""
 _LEAST_WORDS, _LEAST_MEANING = 0.34, 0.42
-"""Shared words or cosine that an answer needs at least. Tuned on about 20 questions that the documents do not answer."""
+"""Least shared words or cosine of an answer. Tuned on about 20 questions that the documents do not answer."""
 _LEAST_NAMED = 0.4
 """The sum of both that an answer needs if the question names a source."""
 _LEAST_NAMES = 0.5

@@ -1,4 +1,4 @@
-"""Chooses what answers: the requested model, the configured default, the only one installed, or no model at all. Pure."""
+"""Chooses what answers: the requested model, the configured default, the only one installed, or no model. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

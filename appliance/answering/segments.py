@@ -75,7 +75,9 @@ def window(parts: Sequence[Segment], text: str) -> Segment:
 
 
 def _with_headers(parts: Sequence[Segment]) -> list[Segment]:
-    """Mark the rows before a table's first number as its header, if most rows have numbers; not rows with a key ("Age:")."""
+    """Mark the rows before a table's first number as its header, if most rows have numbers; not those with a key
+    ("Age:").
+    """
     marked = list(parts)
     begin = 0
     while begin < len(marked):

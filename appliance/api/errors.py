@@ -26,7 +26,7 @@ _HTTP_CODES = {
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Translate every error that a route raises; the server logs any unforeseen one, and the client gets a plain 500."""
+    """Translate every error that a route raises; the server logs an unforeseen one, and the client gets a plain 500."""
     for kind in ANY_DOCENT_ERROR:
         app.add_exception_handler(kind, _on_docent_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)

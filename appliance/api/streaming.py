@@ -100,7 +100,7 @@ async def first_of(request: Request, events: AsyncGenerator[T, None]) -> AsyncGe
 
 
 async def side_by_side(sources: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
-    """Merge streams: yield each item with the number of its source. The first failure ends all, as does closing this."""
+    """Merge streams: yield each item with the number of its source. The first failure, or closing this, ends all."""
     items: asyncio.Queue[tuple[int, T | object]] = asyncio.Queue()
 
     async def pump(number: int, source: AsyncGenerator[T, None]) -> None:

@@ -35,7 +35,7 @@ from appliance.wire.documents import (
     Reading,
     Sources,
 )
-from appliance.wire.errors import ErrorBody, ErrorReply, Told
+from appliance.wire.errors import ErrorBody, ErrorReply, ForeignText
 from appliance.wire.events import Event
 from appliance.wire.memory import Memory, MemoryAdapter, MemoryDecision, MemoryDevice, MemoryHolder, MemoryPart
 from appliance.wire.models import Model, ModelList
@@ -67,6 +67,7 @@ __all__ = [
     "Event",
     "Fallback",
     "FinishReason",
+    "ForeignText",
     "LibraryAccepted",
     "Memory",
     "MemoryAdapter",
@@ -92,6 +93,5 @@ __all__ = [
     "Status",
     "Stop",
     "TokenEvent",
-    "Told",
     "Usage",
 ]

@@ -12,17 +12,17 @@ def _unicode(text: object) -> object:
     return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
 
 
-Told = Annotated[str, BeforeValidator(_unicode)]
+ForeignText = Annotated[str, BeforeValidator(_unicode)]
 """Text that may quote a client's input or a file name."""
 
 
 class ErrorBody(Reply):
     """What failed and why, a stable code for programs, and what to do next."""
 
-    message: Told
+    message: ForeignText
     type: str
     code: str
-    hint: Told = ""
+    hint: ForeignText = ""
 
 
 class ErrorReply(Reply):

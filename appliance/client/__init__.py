@@ -5,15 +5,9 @@ Door: `client`.
 """
 
 from appliance.client.async_client import AsyncClient
-from appliance.client.client import (
-    ApiError,
-    Client,
-    DocentError,
-    PagePicture,
-    PageView,
-    Progress,
-    ServiceUnreachable,
-)
+from appliance.client.client import Client, PageView, Progress
+from appliance.client.replies import PagePicture
+from appliance.errors import ApiError, DocentError, ServiceUnreachable
 
 __all__ = [
     "ApiError",

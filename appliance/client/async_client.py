@@ -4,13 +4,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
 import httpx2
 
 from appliance import wire
-from appliance.client.client import _BASE, _TIMEOUT, R, _document_route, _params
-from appliance.client.replies import api_error, ask_event, completion_chunk, event, parse
+from appliance.client.replies import R, api_error, ask_event, completion_chunk, event, parse
+from appliance.client.requests import BASE_URL, EVENTS_TIMEOUT, TIMEOUT, document_route, model_route, without_none
 from appliance.client.unreachable import unreachable
 from appliance.wire import openai
 
@@ -21,7 +20,7 @@ class AsyncClient:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         transport = httpx2.AsyncHTTPTransport(uds=str(socket))
-        self._http = httpx2.AsyncClient(transport=transport, base_url=_BASE, timeout=_TIMEOUT)
+        self._http = httpx2.AsyncClient(transport=transport, base_url=BASE_URL, timeout=TIMEOUT)
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,7 +43,7 @@ class AsyncClient:
         found: list[wire.Document] = []
         cursor: str | None = None
         while True:
-            params = _params(limit=500, cursor=cursor, collection=collection, state=state)
+            params = without_none(limit=500, cursor=cursor, collection=collection, state=state)
             page = await self._call(wire.DocumentList, "GET", "/documents", params=params)
             found += page.documents
             cursor = page.next
@@ -53,15 +52,15 @@ class AsyncClient:
 
     async def remove(self, document_id: str) -> wire.Document:
         """Delete a document's file and return the document as it was."""
-        return await self._call(wire.Document, "DELETE", _document_route(document_id))
+        return await self._call(wire.Document, "DELETE", document_route(document_id))
 
     async def retry(self, document_id: str) -> wire.Document:
         """Read a failed document again."""
-        return await self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")
+        return await self._call(wire.Document, "POST", f"{document_route(document_id)}/retry")
 
     async def search(self, query: str, *, k: int = 5, collection: str | None = None) -> wire.SearchReply:
         """Search for passages, best first."""
-        body = _params(query=query, k=k, collection=collection)
+        body = without_none(query=query, k=k, collection=collection)
         return await self._call(wire.SearchReply, "POST", "/search", json=body)
 
     async def ask_stream(self, request: wire.AskRequest) -> AsyncGenerator[wire.AskEvent, None]:
@@ -78,7 +77,7 @@ class AsyncClient:
 
     async def model_action(self, model_id: str, action: str) -> wire.Model:
         """Apply `load`, `unload`, `pin` or `unpin` and return the model's new state."""
-        return await self._call(wire.Model, "POST", f"/models/{quote(model_id, safe='')}/{action}")
+        return await self._call(wire.Model, "POST", model_route(model_id, action))
 
     async def memory(self) -> wire.Memory:
         """Fetch the memory budget and its holders."""
@@ -94,7 +93,7 @@ class AsyncClient:
 
     async def events(self) -> AsyncGenerator[wire.Event, None]:
         """Stream the service's events until closed."""
-        async with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
+        async with self._streaming("GET", "/events", timeout=EVENTS_TIMEOUT) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:"):
                     yield event(line)

@@ -9,33 +9,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TypeVar
-from urllib.parse import quote
+from typing import Any, BinaryIO, Self
 
 import httpx2
 
 from appliance import wire
-from appliance.client.replies import PagePicture, api_error, ask_event, event, page_picture, parse
+from appliance.client.replies import PagePicture, R, api_error, ask_event, event, page_picture, parse
+from appliance.client.requests import BASE_URL, EVENTS_TIMEOUT, TIMEOUT, document_route, model_route, without_none
 from appliance.client.unreachable import unreachable
-from appliance.display.path_names import shown_argument
-from appliance.errors import ApiError, DocentError, ServiceUnreachable, UnknownDocument
+from appliance.errors import ServiceUnreachable
 
-__all__ = [
-    "ApiError",
-    "Client",
-    "DocentError",
-    "PagePicture",
-    "PageView",
-    "Progress",
-    "ServiceUnreachable",
-]
-
-R = TypeVar("R", bound=wire.Reply)
 Progress = Callable[[int, int], None]
 """Called with bytes sent and total bytes."""
-
-_BASE = "http://docent"
-_TIMEOUT = httpx2.Timeout(30.0, read=600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +42,7 @@ class Client:
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
-        self._http = httpx2.Client(transport=httpx2.HTTPTransport(uds=str(socket)), base_url=_BASE, timeout=_TIMEOUT)
+        self._http = httpx2.Client(transport=httpx2.HTTPTransport(uds=str(socket)), base_url=BASE_URL, timeout=TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +77,9 @@ class Client:
         like: str | None = None,
     ) -> wire.DocumentList:
         """Fetch one page of the list. `document` is an exact path, `like` a file name or one similar to it."""
-        params = _params(limit=limit, cursor=cursor, collection=collection, state=state, document=document, like=like)
+        params = without_none(
+            limit=limit, cursor=cursor, collection=collection, state=state, document=document, like=like
+        )
         return self._call(wire.DocumentList, "GET", "/documents", params=params)
 
     def documents(
@@ -113,12 +100,12 @@ class Client:
 
     def document(self, document_id: str) -> wire.Document:
         """Fetch one document by its id; `documents(document=PATH)` finds it by its path."""
-        return self._call(wire.Document, "GET", _document_route(document_id))
+        return self._call(wire.Document, "GET", document_route(document_id))
 
     def page(self, document_id: str, view: PageView) -> PagePicture:
         """Fetch a page as a picture."""
-        path = f"{_document_route(document_id)}/pages/{view.page}"
-        params = _params(dpi=view.dpi, chunk_id=view.chunk_id, quote=view.quote)
+        path = f"{document_route(document_id)}/pages/{view.page}"
+        params = without_none(dpi=view.dpi, chunk_id=view.chunk_id, quote=view.quote)
         with self._translated():
             response = self._http.get(path, params=params)
         return page_picture(response)
@@ -145,7 +132,7 @@ class Client:
 
     def remove(self, document_id: str) -> wire.Document:
         """Delete a document's file and return the document as it was."""
-        return self._call(wire.Document, "DELETE", _document_route(document_id))
+        return self._call(wire.Document, "DELETE", document_route(document_id))
 
     def accept_library(self) -> wire.LibraryAccepted:
         """Accept what is now in the library's folder as the library, and forget the documents that are not in it."""
@@ -153,11 +140,13 @@ class Client:
 
     def retry(self, document_id: str) -> wire.Document:
         """Read a failed document again."""
-        return self._call(wire.Document, "POST", f"{_document_route(document_id)}/retry")
+        return self._call(wire.Document, "POST", f"{document_route(document_id)}/retry")
 
     def search(self, query: str, *, k: int = 5, collection: str | None = None) -> wire.SearchReply:
         """Search for passages, best first."""
-        return self._call(wire.SearchReply, "POST", "/search", json=_params(query=query, k=k, collection=collection))
+        return self._call(
+            wire.SearchReply, "POST", "/search", json=without_none(query=query, k=k, collection=collection)
+        )
 
     def ask(self, request: wire.AskRequest) -> wire.Answer:
         """Fetch a whole answer."""
@@ -178,7 +167,7 @@ class Client:
 
     def model_action(self, model_id: str, action: str) -> wire.Model:
         """Apply `load`, `unload`, `pin` or `unpin` and return the model's new state."""
-        return self._call(wire.Model, "POST", f"/models/{quote(model_id, safe='')}/{action}")
+        return self._call(wire.Model, "POST", model_route(model_id, action))
 
     def rescan_models(self) -> list[wire.Model]:
         """Make the service rescan its models and adapters, and return the models."""
@@ -190,7 +179,7 @@ class Client:
 
     def events(self) -> Iterator[wire.Event]:
         """Stream the service's events until closed."""
-        with self._streaming("GET", "/events", timeout=httpx2.Timeout(30.0, read=None)) as response:
+        with self._streaming("GET", "/events", timeout=EVENTS_TIMEOUT) as response:
             for line in response.iter_lines():
                 if line.startswith("data:"):
                     yield event(line)
@@ -241,21 +230,3 @@ class _Reader:
 
     def fileno(self) -> int:
         return self._file.fileno()
-
-
-def _document_route(document_id: str) -> str:
-    """Build the route of one document.
-
-    Raises:
-        UnknownDocument: `document_id` cannot be an id; requesting it would reach another route.
-    """
-    shown = shown_argument(document_id)
-    if not shown or "/" in shown or shown.strip(".") == "":
-        raise UnknownDocument(
-            f"document {shown!r}", "there is no such document", "`docent documents list` shows all ids"
-        )
-    return f"/documents/{quote(shown, safe='')}"
-
-
-def _params(**values: Any) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}

@@ -48,7 +48,7 @@ def test_an_adapter_may_be_part_of_the_model_name(name: str) -> None:
 def test_an_unknown_default_says_that_it_comes_from_the_settings() -> None:
     with pytest.raises(UnknownModel) as raised:
         route(default="ghost")
-    assert raised.value.hint.startswith("it is `models.default` in the settings")
+    assert raised.value.hint.startswith("correct `models.default` in the settings")
     with pytest.raises(UnknownModel) as raised:
         route("ghost", default="big")
     assert "models.default" not in raised.value.hint

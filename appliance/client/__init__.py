@@ -5,9 +5,8 @@ Door: `client`.
 """
 
 from appliance.client.async_client import AsyncClient
-from appliance.client.client import Client, PageView, Progress
+from appliance.client.client import ApiError, Client, DocentError, PageView, Progress, ServiceUnreachable
 from appliance.client.replies import PagePicture
-from appliance.errors import ApiError, DocentError, ServiceUnreachable
 
 __all__ = [
     "ApiError",

@@ -17,7 +17,16 @@ from appliance import wire
 from appliance.client.replies import PagePicture, R, api_error, ask_event, event, page_picture, parse
 from appliance.client.requests import BASE_URL, EVENTS_TIMEOUT, TIMEOUT, document_route, model_route, without_none
 from appliance.client.unreachable import unreachable
-from appliance.errors import ServiceUnreachable
+from appliance.errors import ApiError, DocentError, ServiceUnreachable
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "DocentError",
+    "PageView",
+    "Progress",
+    "ServiceUnreachable",
+]
 
 Progress = Callable[[int, int], None]
 """Called with bytes sent and total bytes."""

@@ -5,7 +5,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-MOST_LOGPROBS: Final = 20
+MOST_LOGPROBS: Final = 20  # OpenAI's own limit
+_BESIDE_RUNNING: Final = 16  # drafted tokens in one batch, and cached prefixes beside the running sequences
 KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 
 
@@ -42,6 +43,14 @@ class LoadSettings(Value):
     cache_bytes: int = Field(default=0, ge=0)
     flash_attention: bool = True  # less memory, and cells of others cost no time; but llama.cpp sums in 16 bits
     template: str | None = None
+
+    @property
+    def outputs(self) -> int:
+        """The most tokens of a batch after which the next one may be sampled.
+
+        Each costs the vocabulary times 4 bytes, twice. The engine and the memory plan both count with this number.
+        """
+        return self.parallel + _BESIDE_RUNNING
 
 
 class Sampling(Value):

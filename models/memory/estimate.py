@@ -15,7 +15,6 @@ from models.hardware.ram import RAM, Measured
 from models.memory.need import Need, Part, PartName
 from models.types import LoadSettings
 
-_DRAFTED: Final = 16  # see models.worker.engine.loading.outputs
 _MASK_BYTES: Final = 2
 _MIB: Final = 1024 * 1024
 
@@ -38,7 +37,7 @@ def estimate(header: GgufHeader, settings: LoadSettings, repacked: frozenset[str
         *_weights(header, places, repacked),
         *_caches(header, settings, places),
         *(Part("compute", device, _compute(header, settings)) for device in sorted({RAM, *places})),
-        Part("compute", RAM, outputs(settings) * header.vocab_size * 4),
+        Part("compute", RAM, settings.outputs * header.vocab_size * 4),
     ]
     return Need(_summed([*parts, *_constant(settings, places), Part("process", RAM, _process(header))]), "header")
 
@@ -53,17 +52,12 @@ def from_dry_run(header: GgufHeader, settings: LoadSettings, report: Report, rep
         *_weights(header, places, _really_repacked(header, sizes, repacked)),
         *(Part("kv", device_of(name), size) for name, size in (*sizes.kv.items(), *sizes.state.items())),
         *(Part("compute", device_of(name), size) for name, size in sizes.compute.items()),
-        Part("compute", RAM, max(told, outputs(settings) * header.vocab_size * 4)),  # it grows up to this
+        Part("compute", RAM, max(told, settings.outputs * header.vocab_size * 4)),  # it grows up to this
     ]
     return Need(
         _summed([*parts, *_constant(settings, places), Part("process", RAM, report.process or _process(header))]),
         "dry run",
     )
-
-
-def outputs(settings: LoadSettings) -> int:
-    """After how many tokens of a batch the next may be sampled; a row of the vocabulary's size is kept for each."""
-    return settings.parallel + _DRAFTED
 
 
 def device_of(name: str) -> str:
@@ -181,7 +175,7 @@ def _compute(header: GgufHeader, settings: LoadSettings) -> int:
     """Either the feed-forward network's or the output's values are the most that live at once, and the masks."""
     batch, width = _batch(settings), header.embedding_length
     inside = batch * 4 * (4 * header.feed_forward_length + width)
-    output = outputs(settings) * header.vocab_size * 4 + batch * 4 * 2 * width
+    output = settings.outputs * header.vocab_size * 4 + batch * 4 * 2 * width
     windows = {layer.window for layer in header.cache if layer.values}
     cells = [cells_of(_context(header, settings), window, settings.parallel, batch) for window in windows]
     scores = 0 if settings.flash_attention else max(cells, default=0) * batch * header.heads * 4
@@ -207,7 +201,7 @@ def _context(header: GgufHeader, settings: LoadSettings) -> int:
 
 
 def _batch(settings: LoadSettings) -> int:
-    return max(settings.batch, outputs(settings))
+    return max(settings.batch, settings.outputs)
 
 
 def _summed(parts: Iterable[Part]) -> tuple[Part, ...]:

@@ -17,7 +17,7 @@ from models.child_process.messages import path_bytes
 from models.types import LoadSettings, Sampling
 from models.worker.engine.batch import Batch, BatchToken
 from models.worker.engine.errors import DecodeFailed, NoRoom
-from models.worker.engine.loading import is_rigid, load_model, make_context, outputs
+from models.worker.engine.loading import is_rigid, load_model, make_context
 from models.worker.engine.log import process_log
 from models.worker.engine.lora_adapters import AdapterShelf
 from models.worker.engine.sampler import Choice, Sampler
@@ -52,7 +52,7 @@ class Engine:
         self.batch = int(llama.llama_n_batch(self._context))
         self.parallel = settings.parallel
         self.sequences = int(llama.llama_n_seq_max(self._context))
-        self.outputs = outputs(settings)
+        self.outputs = settings.outputs
         self.cache_bytes = settings.cache_bytes
         self.rigid = is_rigid(self._model)
         """Whether the KV can neither be shared nor cut at any position."""

@@ -15,7 +15,6 @@ _KV_TYPES: Final = {
     "q8_0": llama.GGML_TYPE_Q8_0,
     "q4_0": llama.GGML_TYPE_Q4_0,
 }
-_DRAFTED: Final = 16  # tokens guessed beforehand in one batch, and cached prefixes beside the running sequences
 _SMALLER: Final = "give it a smaller context or another kv_type in the configuration, or import a smaller model"
 
 
@@ -45,11 +44,6 @@ def make_context(what: str, model: Any, settings: LoadSettings) -> Any:
     return context
 
 
-def outputs(settings: LoadSettings) -> int:
-    """After how many tokens of a batch the next may be sampled: each costs the vocabulary times 4 bytes, twice."""
-    return settings.parallel + _DRAFTED
-
-
 def is_rigid(model: Any) -> bool:
     """Whether sequences can neither share cells nor be cut at any position: recurrent models have no cells, and with
     sliding windows the cells before the window are gone.
@@ -63,11 +57,11 @@ def context_params(model: Any, settings: LoadSettings) -> Any:
     trained = int(llama.llama_model_n_ctx_train(model)) or settings.context
     params = llama.llama_context_default_params()
     params.n_ctx = max(min(settings.context, trained), settings.cells or 0)
-    params.n_batch = params.n_ubatch = max(settings.batch, outputs(settings))
+    params.n_batch = params.n_ubatch = max(settings.batch, settings.outputs)
     # Sequences beyond those that run cost nothing where they share cells, and windows or states of their own elsewhere.
-    params.n_seq_max = settings.parallel if is_rigid(model) else outputs(settings)
+    params.n_seq_max = settings.parallel if is_rigid(model) else settings.outputs
     # Without it the buffer for the logits is as large as the batch times the vocabulary: 300 MB instead of 3.
-    params.n_outputs_max = outputs(settings)
+    params.n_outputs_max = settings.outputs
     params.n_threads = params.n_threads_batch = settings.threads
     params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
     params.kv_unified = True  # all sequences share the cells, so that one long request may use all of them

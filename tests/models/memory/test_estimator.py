@@ -15,12 +15,11 @@ from models.child_process.spawner import Spawner
 from models.formats.gguf_header import read_header
 from models.hardware.gpus import Devices
 from models.hardware.ram import RAM, Measured
-from models.memory.estimate import estimate, outputs
+from models.memory.estimate import estimate
 from models.memory.estimator import Estimator
 from models.memory.measurements import Measurements
 from models.memory.repacking import repacked_here
 from models.types import LoadSettings
-from models.worker.engine import loading
 from tests.gguf_builder import Shape, write_model
 from tests.gguf_shapes import REAL, Real, write_shape
 from tests.models.managed import Clock
@@ -178,10 +177,3 @@ def test_no_machine_is_asked_of_what_its_header_tells(tmp_path: Path) -> None:
     small, large = (estimate(header, LoadSettings(context=size), repacked_here()) for size in (256, 4096))
     assert large.of("kv") - small.of("kv") == header.kv_bytes_per_token * (4096 - 256)
     assert estimate(header, LoadSettings(context=1_000_000), frozenset()).of("kv") == large.of("kv")
-
-
-def test_as_many_outputs_are_counted_as_the_engine_has() -> None:
-    """They are written twice, as what predicts may not load llama.cpp."""
-    for parallel in (1, 4, 64):
-        settings = LoadSettings(parallel=parallel)
-        assert outputs(settings) == loading.outputs(settings)

@@ -1,7 +1,9 @@
-"""Everything that holds weights: catalogue, memory, processes, embedding. Imports nothing of ours from outside itself.
+"""Everything that holds weights: catalogue, memory, child processes, embedding, providers.
 
-Nothing leaves the machine: libraries that would report on their use are told not to before any of them is loaded, for
-this process and those it starts. ONNX Runtime's official builds otherwise send events and keep a device id on disk.
+Rule: imports nothing of Docent's from outside this folder. Nothing leaves the machine: usage reports of libraries are
+switched off before any of them is loaded, for this process and the ones it starts. ONNX Runtime's official builds would
+otherwise send events and keep a device id on disk.
+Doors: `residency.manager` for the models on this machine, `providers.registry` for those and remote ones.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Values that cross rooms: how a model is loaded, what is asked of it, what it answers. No behaviour."""
+"""Values shared between rooms: how a model is loaded, what a request asks for, what it answers. No behaviour."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
@@ -11,26 +11,27 @@ KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 
 
 def _unicode(text: object) -> object:
-    """Half a surrogate pair, as file names and broken clients bring it, becomes a question mark."""
+    """Replaces half a surrogate pair, which file names and broken clients can contain, by a question mark."""
     return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
 
 
 UserText = Annotated[str, BeforeValidator(_unicode)]
 ByteText = Annotated[str, Field(pattern="^[\x00-\xff]*$")]
-"""One character for each byte, as in path_text."""
+"""One character for each byte, as `child_process.messages.path_text` writes it."""
 Logprob = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Value(BaseModel):
-    """A frozen value that refuses unknown fields, as it may come from another process."""
+    """A frozen value. Refuses unknown fields, since it may come from another process."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class LoadSettings(Value):
-    """How a model is loaded. `context` is the most tokens of one request; all requests share `cells` tokens of KV.
+    """How a model is loaded.
 
-    `cache_bytes` is the most memory for KV of earlier prompts outside the cells; `template` replaces the file's own.
+    `context` is the most tokens of one request; all requests share `cells` tokens of KV. `cache_bytes` limits the KV of
+    earlier prompts kept outside the cells. `template` replaces the chat template in the file.
     """
 
     context: int = Field(default=4096, ge=16)
@@ -41,7 +42,7 @@ class LoadSettings(Value):
     kv_type: KvType = "f16"
     gpu_layers: int = Field(default=0, ge=0)
     cache_bytes: int = Field(default=0, ge=0)
-    flash_attention: bool = True  # less memory, and cells of others cost no time; but llama.cpp sums in 16 bits
+    flash_attention: bool = True  # less memory, and other requests' cells cost no time; but llama.cpp sums in 16 bits
     template: str | None = None
 
     @property
@@ -57,7 +58,7 @@ class Sampling(Value):
     """How the next token is chosen. Temperature 0 takes the likeliest; without a seed every run differs.
 
     `top_k` 0 draws from the whole vocabulary, which costs milliseconds a token; 40 is llama.cpp's own default.
-    The penalties look at the last `penalty_tokens` tokens of prompt and answer. `logit_bias` adds to tokens' scores.
+    The penalties count the last `penalty_tokens` tokens of prompt and answer. `logit_bias` adds to tokens' scores.
     """
 
     temperature: float = Field(default=0.0, ge=0.0, le=10.0)
@@ -82,7 +83,7 @@ class ChatMessage(Value):
 class Usage(Value):
     """Exact token counts. The end-of-answer token is not counted as part of the answer.
 
-    `cached_tokens` of the prompt were not processed, because their KV was there.
+    `cached_tokens` of the prompt were not processed, because their KV was still in memory.
     """
 
     prompt_tokens: int = Field(ge=0)
@@ -91,7 +92,7 @@ class Usage(Value):
 
 
 class TokenLogprob(Value):
-    """A token's bytes, its natural-log probability, and likewise the likeliest tokens in its place, likeliest first."""
+    """A token's bytes and natural-log probability, and the same of the likeliest tokens in its place, in order."""
 
     data: ByteText
     logprob: Logprob
@@ -104,7 +105,7 @@ GREEDY: Final = Sampling()
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """Some more of the answer, never a cut character; empty only if there are `logprobs` of tokens without text."""
+    """The next text of an answer, in whole characters. Empty only if it carries `logprobs` of tokens without text."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
@@ -114,7 +115,7 @@ class TextPiece:
 class FinalPiece:
     """The end of an answer, always the last piece. Times in seconds.
 
-    `drafted` tokens were guessed beforehand, `accepted` of them rightly; `dropped` messages of the chat were left out.
+    Of `drafted` speculative tokens, `accepted` were right. `dropped` messages of the chat were left out.
     """
 
     finish_reason: Literal["stop", "length"]
@@ -131,7 +132,7 @@ Piece = TextPiece | FinalPiece
 
 @dataclass(frozen=True, slots=True)
 class AdapterRef:
-    """An adapter asked for, with the strength it is applied with."""
+    """A LoRA adapter of a request; its weights are multiplied by `scale`."""
 
     id: str
     scale: float = 1.0

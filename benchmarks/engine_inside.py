@@ -14,7 +14,7 @@ from benchmarks.engine_plan import PLAN, Setup
 from models.child_process.messages import path_text
 from models.types import LoadSettings, Sampling
 from models.worker.engine import Engine, Sampler
-from models.worker.engine.batch import BatchToken
+from models.worker.engine.batch import BatchSpan
 from models.worker.engine.sampler import Choice
 from models.worker.scheduling.batcher import Batcher, Job
 from models.worker.scheduling.output import Output
@@ -25,9 +25,9 @@ class Timed(Engine):
 
     decoding = sampling = 0.0
 
-    def decode(self, pieces: Sequence[BatchToken]) -> None:
+    def decode(self, spans: Sequence[BatchSpan]) -> None:
         began = time.perf_counter()
-        super().decode(pieces)
+        super().decode(spans)
         self.decoding += time.perf_counter() - began
 
     def sample(self, sampler: Sampler, index: int) -> Choice:

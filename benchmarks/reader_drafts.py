@@ -14,7 +14,7 @@ from typing import Final
 from benchmarks.interleavings import Eager
 from models.child_process.messages import Chat, Finished, path_text
 from models.types import LoadSettings, Sampling
-from models.worker.engine import BatchToken, Engine
+from models.worker.engine import BatchSpan, Engine
 from models.worker.prompting.prompt_builder import PromptBuilder
 from models.worker.scheduling.batcher import Batcher, Job
 from models.worker.scheduling.output import Output
@@ -30,9 +30,9 @@ class Counting(Engine):
 
     batches = 0
 
-    def decode(self, pieces: Sequence[BatchToken]) -> None:
+    def decode(self, spans: Sequence[BatchSpan]) -> None:
         self.batches += 1
-        super().decode(pieces)
+        super().decode(spans)
 
 
 def answer(

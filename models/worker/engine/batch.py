@@ -1,4 +1,4 @@
-"""A batch of tokens for llama.cpp."""
+"""The batches of tokens that llama.cpp decodes."""
 
 import ctypes
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class BatchToken:
-    """Tokens that follow each other in one sequence, the first at `position`; what follows the last `wanted` of them
-    may be sampled.
+class BatchSpan:
+    """Consecutive tokens of one sequence, the first at `position`. The logits after the last `wanted` of them are kept,
+    so that the tokens that follow can be sampled.
     """
 
     tokens: Sequence[int]
@@ -21,7 +21,7 @@ class BatchToken:
 
 
 class Batch:
-    """A llama_batch that is filled in place, a piece at a time. Keeps the arrays alive that llama.cpp reads."""
+    """A llama_batch that is filled in place. Keeps the arrays alive that llama.cpp reads."""
 
     def __init__(self, size: int, sequences: int) -> None:
         self._tokens = np.zeros(size, np.int32)
@@ -30,7 +30,7 @@ class Batch:
         self._wanted = np.zeros(size, np.int8)
         self._ids = np.arange(sequences, dtype=np.int32)
         self._first_id = int(self._ids.ctypes.data)
-        self._pointers = np.zeros(size, np.uintp)  # each to one of the ids
+        self._pointers = np.zeros(size, np.uintp)  # each to an element of `_ids`
         self._order = np.arange(size, dtype=np.int32)
         self.raw = llama.llama_batch(
             n_tokens=0,
@@ -42,15 +42,15 @@ class Batch:
             logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def fill(self, pieces: Sequence[BatchToken]) -> None:
+    def fill(self, spans: Sequence[BatchSpan]) -> None:
         start = 0
-        for piece in pieces:
-            end = start + len(piece.tokens)
-            self._tokens[start:end] = piece.tokens
+        for span in spans:
+            end = start + len(span.tokens)
+            self._tokens[start:end] = span.tokens
             self._positions[start:end] = self._order[: end - start]
-            self._positions[start:end] += piece.position
-            self._pointers[start:end] = self._first_id + piece.sequence * self._ids.itemsize
-            self._wanted[start : end - piece.wanted] = 0
-            self._wanted[end - piece.wanted : end] = 1
+            self._positions[start:end] += span.position
+            self._pointers[start:end] = self._first_id + span.sequence * self._ids.itemsize
+            self._wanted[start : end - span.wanted] = 0
+            self._wanted[end - span.wanted : end] = 1
             start = end
         self.raw.n_tokens = start

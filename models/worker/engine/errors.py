@@ -1,9 +1,9 @@
-"""How decoding fails."""
+"""The errors of decoding."""
 
 
 class DecodeFailed(Exception):
-    """llama.cpp could not decode a batch; the context is in an unknown state and the process must end."""
+    """llama.cpp could not decode a batch. The context is in an unknown state, so the process must end."""
 
 
 class NoRoom(Exception):
-    """llama.cpp found no cells for a batch; nothing has changed, and fewer tokens or sequences may fit."""
+    """llama.cpp had too few free cells for a batch. Nothing has changed; fewer tokens or sequences may fit."""

@@ -1,4 +1,4 @@
-"""From a GGUF file to llama.cpp's model and context: how every parameter is set, and why."""
+"""Loads a GGUF file into llama.cpp: how each parameter is set, and why."""
 
 from typing import Any, Final
 
@@ -19,25 +19,25 @@ _SMALLER: Final = "give it a smaller context or another kv_type in the configura
 
 
 def load_model(what: str, path: str, settings: LoadSettings) -> Any:
-    """llama.cpp's model. Raises ModelLoadFailed."""
+    """Returns llama.cpp's model. Raises ModelLoadFailed."""
     model = llama.llama_model_load_from_file(path_bytes(path), model_params(settings))
     if not model:
         reason = process_log().reason("llama.cpp refused it")
         raise ModelLoadFailed(what, reason, "check the file with 'docent models verify'")
     if llama.llama_model_has_encoder(model) or not llama.llama_model_has_decoder(model):
-        raise ModelLoadFailed(what, "it is not a model that continues text", "import a chat model instead")
+        raise ModelLoadFailed(what, "it does not generate text", "import a chat model instead")
     return model
 
 
 def model_params(settings: LoadSettings) -> Any:
-    """The parameters of a model; a dry run has the same but for two."""
+    """Returns the model parameters. A dry run changes two of them."""
     params = llama.llama_model_default_params()
     params.n_gpu_layers = settings.gpu_layers
     return params
 
 
 def make_context(what: str, model: Any, settings: LoadSettings) -> Any:
-    """llama.cpp's context. Raises ModelLoadFailed."""
+    """Returns llama.cpp's context. Raises ModelLoadFailed."""
     context = llama.llama_init_from_model(model, context_params(model, settings))
     if not context:
         raise ModelLoadFailed(what, process_log().reason("its context could not be allocated"), _SMALLER)
@@ -45,22 +45,22 @@ def make_context(what: str, model: Any, settings: LoadSettings) -> Any:
 
 
 def is_rigid(model: Any) -> bool:
-    """Whether sequences can neither share cells nor be cut at any position: recurrent models have no cells, and with
-    sliding windows the cells before the window are gone.
+    """Whether sequences can neither share cells nor be cut at an arbitrary position.
+
+    Recurrent models have no cells; with sliding windows the cells before the window are gone.
     """
     recurrent = llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
     return bool(recurrent or llama.llama_model_n_swa(model) > 0)
 
 
 def context_params(model: Any, settings: LoadSettings) -> Any:
-    """The parameters of a context for `model`."""
     trained = int(llama.llama_model_n_ctx_train(model)) or settings.context
     params = llama.llama_context_default_params()
     params.n_ctx = max(min(settings.context, trained), settings.cells or 0)
     params.n_batch = params.n_ubatch = max(settings.batch, settings.outputs)
-    # Sequences beyond those that run cost nothing where they share cells, and windows or states of their own elsewhere.
+    # Sequences beyond the running ones cost nothing where they share cells; elsewhere each costs a window or a state.
     params.n_seq_max = settings.parallel if is_rigid(model) else settings.outputs
-    # Without it the buffer for the logits is as large as the batch times the vocabulary: 300 MB instead of 3.
+    # By default the buffer for logits has a row for each token of a batch: 300 MB instead of 3.
     params.n_outputs_max = settings.outputs
     params.n_threads = params.n_threads_batch = settings.threads
     params.type_k = params.type_v = _KV_TYPES[settings.kv_type]

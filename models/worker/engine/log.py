@@ -1,4 +1,4 @@
-"""llama.cpp's log: errors go to standard error, and the last of them explain a failure."""
+"""llama.cpp's log."""
 
 import sys
 from functools import cache
@@ -12,12 +12,12 @@ _LEVEL_CONTINUED: Final = 5
 
 @cache
 def process_log() -> "Log":
-    """llama.cpp has one log for the whole process and keeps a bare pointer to its taker: one, for ever."""
+    """Returns the one Log of the process. It is never freed, since llama.cpp keeps a bare pointer to its callback."""
     return Log()
 
 
 class Log:
-    """Takes llama.cpp's log: errors go to standard error, and the last of them explain a failure."""
+    """Writes llama.cpp's errors to standard error, and keeps the last ones to explain a failure."""
 
     def __init__(self) -> None:
         self._errors: list[str] = []
@@ -26,10 +26,10 @@ class Log:
         llama.llama_log_set(self._callback, None)
 
     def reason(self, otherwise: str) -> str:
-        """What was logged as errors since the last call, or `otherwise`."""
-        said = " ".join("".join(self._errors).split())
+        """Returns the errors logged since the last call, at most 500 characters, or `otherwise`."""
+        errors = " ".join("".join(self._errors).split())
         self._errors.clear()
-        return said[-500:] or otherwise
+        return errors[-500:] or otherwise
 
     def _take(self, level: int, text: bytes | None, _: object) -> None:
         if level != _LEVEL_CONTINUED:

@@ -1,4 +1,4 @@
-"""The LoRA adapters that a loaded model holds, and which of them are applied."""
+"""The LoRA adapters loaded with a model, and the ones applied now."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ from models.worker.engine.log import process_log
 
 
 class AdapterShelf:
-    """Adapters by the hash of their content; `held` is what they take, in bytes."""
+    """Loaded adapters, by the hash of their content."""
 
     def __init__(self, model: Any, context: Any) -> None:
         self._model = model
@@ -26,18 +26,18 @@ class AdapterShelf:
 
     @property
     def held(self) -> int:
-        """An adapter's tensors are copied as they stand in the file."""
+        """Bytes of all loaded adapters: their file sizes, since the tensors are copied as they are in the file."""
         return sum(self._sizes.values())
 
     def load(self, use: AdapterUse) -> None:
-        """Keep the adapter resident. Raises InvalidModelFile if it does not fit this model."""
+        """Loads the adapter unless it is loaded. Raises InvalidModelFile if it does not fit this model."""
         self._unwanted.discard(use.key)
         if use.key in self._adapters:
             return
         path = path_bytes(use.path)
         what = f"applying the adapter {os.fsdecode(path)}"
         try:
-            size = os.stat(path).st_size  # before it is read: it may be removed at any time
+            size = os.stat(path).st_size  # first, since the file may be removed at any time
         except OSError as error:
             raise InvalidModelFile(what, error.strerror or str(error), "import it again") from error
         adapter = llama.llama_adapter_lora_init(self._model, path)
@@ -51,7 +51,7 @@ class AdapterShelf:
         self._sizes[use.key] = size
 
     def use(self, adapters: tuple[tuple[str, float], ...]) -> None:
-        """Apply exactly these (key, scale) to what is decoded from now on; none if there are none."""
+        """Applies exactly these (key, scale) to every later decode; none if empty."""
         if adapters == self._applied:
             return
         count = len(adapters)
@@ -62,18 +62,18 @@ class AdapterShelf:
         self._applied = adapters
 
     def drop(self, keys: Iterable[str], needed: Collection[str]) -> None:
-        """Give the memory of these back; of the `needed` ones at a later call, when they no longer are."""
+        """Frees these adapters. Those that are `needed` now are freed by a later call, once they are not."""
         self._unwanted.update(key for key in keys if key in self._adapters)
-        leaving = self._unwanted.difference(needed) if self._unwanted else None
-        if not leaving:
+        unused = self._unwanted.difference(needed) if self._unwanted else None
+        if not unused:
             return
-        if any(key in leaving for key, _ in self._applied):
+        if any(key in unused for key, _ in self._applied):
             self.use(())
-        for key in leaving:
+        for key in unused:
             llama.llama_adapter_lora_free(self._adapters.pop(key))
             del self._sizes[key]
-        self._unwanted -= leaving
+        self._unwanted -= unused
 
     def close(self) -> None:
-        """Give all of them back."""
+        """Frees all adapters."""
         self.drop(list(self._adapters), ())

@@ -1,7 +1,7 @@
-"""How one request's next token is chosen: llama.cpp's own samplers in its usual order.
+"""Chooses the next token of one request, with llama.cpp's own samplers in its usual order.
 
-With a grammar its samplers see only tokens that the grammar allows (see `models.worker.grammar` for why not llama.cpp's).
-Rule: `choose` takes what it chose as said; so with a draft it is called once for each token of the answer, in order.
+With a grammar, the samplers see only tokens that it allows (`models.worker.grammar` says why not llama.cpp's grammars).
+Rule: `choose` accepts the token it returns, so call it once for each token of the answer, in order, also with a draft.
 """
 
 import ctypes
@@ -21,14 +21,14 @@ from models.worker.grammar import NO_TOKEN, GrammarError, GrammarTooComplex, Gui
 from models.worker.limits import TimeIsUp, cpu_time
 
 _CANDIDATE: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
-_MOST_CANDIDATES: Final = 256  # of a grammar, where top_k sets no limit
-_IMPOSSIBLE: Final = -9999.0
-_GRAMMAR_SECONDS: Final = 0.5  # for one token: others wait meanwhile
+_MOST_CANDIDATES: Final = 256  # with a grammar and no top_k. Chosen by eye.
+_IMPOSSIBLE: Final = -9999.0  # OpenAI's logprob of a token that cannot come
+_GRAMMAR_SECONDS: Final = 0.5  # CPU time for one token, while all other requests wait
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A chosen token, and how likely it was if the request asked for that; or why none could be chosen."""
+    """A chosen token, with its logprob if the request asked for it; or the reason in `refused`."""
 
     token: int
     logprob: TokenLogprob | None = None
@@ -36,9 +36,9 @@ class Choice:
 
 
 class Sampler:
-    """Two chains of llama.cpp's samplers for one request: `adjust` changes scores, `draw` takes a token.
+    """Two chains of llama.cpp's samplers for one request: `adjust` changes the scores, `draw` picks a token.
 
-    Without either, and without a grammar, the likeliest token is taken.
+    With neither and without a grammar, the likeliest token is chosen.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Sampler:
         guide: Guide | None = None,
         logprobs: int | None = None,
     ) -> Self:
-        """Bias, penalties (which know the end of the prompt), top-k, top-p, min-p, temperature, draw.
+        """Makes the chains: bias, penalties (which count the end of the prompt), top-k, top-p, min-p, temperature, draw.
 
         Raises InvalidPrompt for a bias on a token that the model does not have.
         """
@@ -82,7 +82,7 @@ class Sampler:
         return cls(context, vocabulary, adjust, draw, top_k=top_k, guide=guide, logprobs=logprobs)
 
     def choose(self, index: int) -> Choice:
-        """The next token after entry `index` of the last decoded batch, or why there is none."""
+        """Chooses the token after entry `index` of the last decoded batch, or gives the reason for none."""
         try:
             token = self._plain(index) if self._guide is None else self._guided(index, self._guide)
         except GrammarError as error:
@@ -95,7 +95,7 @@ class Sampler:
         return Choice(token, None if self._logprobs is None else self._likelihood(index, token, self._logprobs))
 
     def close(self) -> None:
-        """Give its memory back."""
+        """Frees the chains. May be called again."""
         for chain in (self._adjust, self._draw):
             if chain is not None:
                 llama.llama_sampler_free(chain)
@@ -122,7 +122,7 @@ class Sampler:
         return token
 
     def _adjusted(self, index: int) -> NDArray[np.float32]:
-        """Every token's score with bias and penalties."""
+        """Every token's score, with bias and penalties applied."""
         scores = self._logits(index)
         if self._adjust is None:
             return scores
@@ -135,7 +135,7 @@ class Sampler:
         return np.ctypeslib.as_array(logits, (self._vocabulary.size,))
 
     def _likelihood(self, index: int, token: int, others: int) -> TokenLogprob:
-        """By what the model itself said, before bias, penalties, temperature and grammar."""
+        """From the model's own scores, before bias, penalties, temperature and grammar."""
         logits = self._logits(index).astype(np.float64)
         logits -= logits.max()
         logits -= np.log(np.exp(logits).sum())
@@ -154,7 +154,7 @@ class Sampler:
 
 
 def _finite(logprob: float) -> float:
-    """JSON has no infinity: what cannot happen has OpenAI's -9999."""
+    """Replaces minus infinity, which JSON cannot hold."""
     return float(logprob) if logprob > _IMPOSSIBLE else _IMPOSSIBLE
 
 
@@ -163,8 +163,8 @@ def _adjusting(vocabulary: Vocabulary, sampling: Sampling, prompt: Sequence[int]
     if sampling.logit_bias:
         for token, _ in sampling.logit_bias:
             if not 0 <= token < vocabulary.size:
-                why = f"logit_bias names the token {token}, and the model has {vocabulary.size}"
-                raise InvalidPrompt("answering a prompt", why, "leave it out")
+                why = f"logit_bias names the token {token}, but the model's tokens are 0 to {vocabulary.size - 1}"
+                raise InvalidPrompt("answering a prompt", why, "remove this token from logit_bias")
         biases = (llama.llama_logit_bias * len(sampling.logit_bias))(
             *(llama.llama_logit_bias(token, bias) for token, bias in sampling.logit_bias)
         )
@@ -201,7 +201,7 @@ def _chain(steps: Sequence[Any]) -> Any:
 
 
 def _candidates(scores: NDArray[np.float32], tokens: Sequence[int] | None = None) -> NDArray[np.void]:
-    """What llama.cpp's samplers work on."""
+    """llama_token_data of `tokens`, or of the whole vocabulary."""
     candidates = np.zeros(len(scores), _CANDIDATE)
     candidates["id"] = np.arange(len(scores)) if tokens is None else tokens
     candidates["logit"] = scores

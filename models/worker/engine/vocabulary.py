@@ -1,4 +1,4 @@
-"""A model's tokens: from text to ids and back."""
+"""A model's tokens: text to ids and back."""
 
 import ctypes
 import re
@@ -27,7 +27,7 @@ class Vocabulary:
 
     @property
     def pointer(self) -> Any:
-        """llama.cpp's own vocabulary."""
+        """The llama_vocab."""
         return self._vocab
 
     @cached_property
@@ -38,7 +38,7 @@ class Vocabulary:
 
     @cached_property
     def adds_bos(self) -> bool:
-        """Whether `tokenize` with `bos` begins with the begin token."""
+        """Whether `tokenize(..., bos=True)` adds the begin token."""
         return bool(llama.llama_vocab_get_add_bos(self._vocab))
 
     @cached_property
@@ -51,7 +51,7 @@ class Vocabulary:
 
     @cached_property
     def control(self) -> re.Pattern[str] | None:
-        """Finds what the tokenizer would read as a control token."""
+        """Matches every text that the tokenizer would read as a control token."""
         return control_pattern(
             self._text_of(token)
             for token in range(self.size)
@@ -59,7 +59,7 @@ class Vocabulary:
         )
 
     def tokenize(self, text: str, *, special: bool, bos: bool) -> list[int]:
-        """Token ids. `special`: control tokens are read in it. `bos`: begin with the model's begin token, if any."""
+        """Returns token ids. `special` reads control tokens in the text; `bos` adds the model's begin token, if any."""
         data = text.encode("utf-8", "replace")
         size = len(data) + 16
         for _ in range(2):
@@ -68,34 +68,34 @@ class Vocabulary:
             if count >= 0:
                 return self._without_end(tokens[:count]) if bos else tokens[:count]
             size = -count
-        raise DecodeFailed(f"the tokenizer gave no answer for a text of {len(data)} bytes")
+        raise DecodeFailed(f"the tokenizer gave no result for a text of {len(data)} bytes")
 
     def piece(self, token: int) -> bytes:
-        """The bytes a token stands for; control tokens stand for none."""
+        """The bytes of a token; empty for control tokens."""
         known = self._pieces.get(token)
         if known is None:
             known = self._pieces[token] = self._read_piece(token)
         return known
 
     def is_end(self, token: int) -> bool:
-        """Whether the model ends its answer with this token; NO_TOKEN stands for an end that it has no token for."""
+        """Whether the token ends an answer. So does NO_TOKEN, for a model without an end token."""
         return token == NO_TOKEN or bool(llama.llama_vocab_is_eog(self._vocab, token))
 
     @cached_property
     def ends(self) -> tuple[int, ...]:
-        """All tokens that end an answer, the model's own end token first."""
+        """All tokens that end an answer, the model's end token first."""
         own = int(llama.llama_vocab_eos(self._vocab))
         found = [token for token in range(self.size) if self.is_end(token)]
         return tuple(sorted(found, key=lambda token: token != own))
 
     @cached_property
     def first_bytes(self) -> NDArray[np.int16]:
-        """The first byte of each token's piece, -1 where it has none."""
+        """For each token the first of its bytes, -1 if it has none."""
         pieces = (self.piece(token) for token in range(self.size))
         return np.fromiter((piece[0] if piece else -1 for piece in pieces), np.int16, self.size)
 
     def shown(self, token: int) -> bytes:
-        """The bytes a token stands for, or a control token's name."""
+        """The bytes of a token; the name of a control token."""
         return self.piece(token) or self._text_of(token).encode()
 
     def _read_piece(self, token: int) -> bytes:
@@ -112,12 +112,12 @@ class Vocabulary:
         return text.decode("utf-8", "replace") if text else ""
 
     def _without_end(self, tokens: list[int]) -> list[int]:
-        # Some vocabularies ask for an end token too, which would end the prompt before the answer.
+        # Some vocabularies add an end token too, which would end the prompt before the answer.
         closing = llama.llama_vocab_get_add_eos(self._vocab) and tokens and self.is_end(tokens[-1])
         return tokens[:-1] if closing else tokens
 
 
 def control_pattern(texts: Iterable[str]) -> re.Pattern[str] | None:
-    """One expression that finds any of the control tokens' texts, longest first; None when there are none."""
+    """A pattern that matches any of the control tokens' texts, longest first; None without any."""
     longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None

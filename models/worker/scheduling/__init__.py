@@ -1,1 +1,5 @@
-"""Which request gets the next batch, and which KV cells. Pure but for the engine's calls. Door: `batcher`."""
+"""Decides which tokens are decoded next, for which requests, and which KV is kept.
+
+Rule: no threads and no I/O; only calls of the engine have effects.
+Door: `batcher`.
+"""

@@ -1,10 +1,10 @@
-"""Continuous batching: which tokens of which requests are decoded next. Thread-free, driven by `step()`.
+"""Continuous batching: decides which tokens of which requests are decoded next. No threads; driven by `step()`.
 
-Rules: every step decodes one token for each running request, or a draft of several where that pays, and fills up with
-pieces of waiting prompts, so that a long prompt delays the others' next token by one step only. Requests with different
-adapters never share a batch; the groups take turns. A prompt that begins like one that is just being read waits for it
-and shares its KV. All sequences share the cells of the context: when they run out, cached prefixes go first, then the
-youngest request is put back to the head of the queue and later continues from its tokens, so the oldest always ends.
+Rules: every step decodes one token for each running request, or a draft of several where that pays, and fills the batch
+with parts of prompts; so a long prompt delays the others' next token by one step only. Requests with different adapters
+never share a batch; the groups take turns. A prompt that begins like one being decoded waits for it and shares its KV.
+All sequences share the cells of the context. When they run out, cached prefixes are evicted first; then the youngest
+request returns to the head of the queue and later continues from its tokens. So the oldest always finishes.
 """
 
 import itertools
@@ -15,22 +15,22 @@ from typing import Final, Literal, Protocol
 
 from models.child_process.messages import Event, Finished, Started
 from models.types import Usage
-from models.worker.engine import BatchToken, DecodeFailed, NoRoom, Sampler
+from models.worker.engine import BatchSpan, DecodeFailed, NoRoom, Sampler
 from models.worker.engine.sampler import Choice
 from models.worker.scheduling.job import Job
-from models.worker.scheduling.output import ungrammatical
+from models.worker.scheduling.output import grammar_refusal
 from models.worker.scheduling.prefix_index import common
 from models.worker.scheduling.sequences import AdapterSet, Maker, Memory, Sequences, exact
 from models.worker.scheduling.speculation import Costs
 
 __all__ = ["AdapterSet", "Batcher", "Job", "Runtime"]
 
-_PROMPT_SHARE: Final = 64  # tokens of prompts in a step while others are answering
-_WORTH_WAITING: Final = 16  # tokens that another prompt is about to decode; fewer are decoded twice as fast
+_PROMPT_SHARE: Final = 64  # prompt tokens in a step while others answer; docs/decisions.md, "Batch 128"
+_WORTH_WAITING: Final = 16  # tokens that another prompt is about to decode; decoding fewer twice costs no more
 
 
 class Runtime(Memory, Protocol):
-    """What of an engine is needed."""
+    """The part of an engine used here."""
 
     context: int
     batch: int
@@ -39,7 +39,7 @@ class Runtime(Memory, Protocol):
     cache_bytes: int
     revocable: bool
 
-    def decode(self, pieces: Sequence[BatchToken]) -> None: ...
+    def decode(self, spans: Sequence[BatchSpan]) -> None: ...
     def sample(self, sampler: Sampler, index: int) -> Choice: ...
     def piece(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
@@ -47,7 +47,7 @@ class Runtime(Memory, Protocol):
 
 
 class Batcher:
-    """Runs jobs on a runtime. `key` tells which KV is the same, see `sequences`."""
+    """Runs jobs on a runtime. `key` decides which KV can be shared, see `sequences`."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Batcher:
         self._clock = clock
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []  # oldest first
-        self._room = runtime.cells  # that running requests may fill
+        self._room = runtime.cells  # cells that running requests may fill
         self._last_group: AdapterSet | None = None
         self._costs = costs or Costs()
         self.kv = Sequences(runtime, runtime.cache_bytes, key)
@@ -71,58 +71,58 @@ class Batcher:
 
     @property
     def running(self) -> int:
-        """How many requests have a sequence."""
+        """The number of requests that have a sequence."""
         return len(self._running)
 
     @property
     def adapters(self) -> set[str]:
-        """The keys of those that some request still needs."""
+        """The keys of the adapters that waiting and running requests need."""
         return {key for job in [*self._running, *self._waiting] for key, _ in job.adapters}
 
     def submit(self, job: Job) -> None:
-        """Queue a job. Its prompt must be shorter than the runtime's context."""
+        """Queues a job. Its prompt must be shorter than the runtime's context."""
         self._waiting.append(job)
 
     def cancel(self, job_id: int) -> None:
-        """Forget the job, wherever it is; no further event names it."""
+        """Removes the job, waiting or running, if it is there. No further event has its id."""
         for job in [*self._running, *self._waiting]:
             if job.id == job_id:
                 self._drop(job)
 
     def step(self) -> list[Event]:
-        """Decode one batch and tell what came of it."""
+        """Decodes one batch and returns the events that result. Raises DecodeFailed."""
         events = self._admit()
         group = self._next_group()
-        turns = self._gather(group)
-        if not turns:
+        batch = self._next_batch(group)
+        if not batch:
             return events
         self._runtime.use_adapters(group)
         began = self._clock()
         try:
-            self._runtime.decode([piece for _, piece in turns])
+            self._runtime.decode([span for _, span in batch])
         except NoRoom as reason:
             self._make_room(reason)
             return events
-        for job, piece in turns:
-            self.kv.cells.grow(job.sequence, len(piece.tokens))
-            job.decoded += len(piece.tokens) - max(0, piece.wanted - 1)  # what is drafted is not yet right
+        for job, span in batch:
+            self.kv.cells.grow(job.sequence, len(span.tokens))
+            job.decoded += len(span.tokens) - max(0, span.wanted - 1)  # drafted tokens are not accepted yet
         index = 0
-        for job, piece in turns:
-            index += len(piece.tokens)
-            if piece.wanted:
-                events += self._hear(job, piece, index - piece.wanted)
-        if all(piece.wanted == len(piece.tokens) for _, piece in turns):
+        for job, span in batch:
+            index += len(span.tokens)
+            if span.wanted:
+                events += self._sample(job, span, index - span.wanted)
+        if all(span.wanted == len(span.tokens) for _, span in batch):
             self._costs.learn(index, self._clock() - began)
         return events
 
-    # -- who runs -------------------------------------------------------------------------------------------------
+    # -- admission ------------------------------------------------------------------------------------------------
 
     def _admit(self) -> list[Event]:
         events: list[Event] = []
         while self._waiting and len(self._running) < self._runtime.parallel and self._fits(self._waiting[0]):
             job = self._waiting.popleft()
             job.leader, job.ahead = self._leader_of(job)
-            job.sequence, job.decoded = self.kv.open(job.known, job.maker, job.ahead)
+            job.sequence, job.decoded = self.kv.open(job.token_array, job.maker, job.ahead)
             job.reused = job.decoded
             if not job.began:
                 job.began = self._clock()
@@ -131,38 +131,38 @@ class Batcher:
         return events
 
     def _fits(self, job: Job) -> bool:
-        """Whether the running jobs leave as many cells as it needs, those not counted that it would share."""
+        """Whether the running jobs leave enough cells, not counting those that the job would share."""
         if not self._running:
             self._room = self._runtime.cells
             return True
-        if self._most() + len(job.tokens) < self._room:
+        if self._cells_at_most() + len(job.tokens) < self._room:
             return True
-        match = self.kv.cached(job.known, job.maker)
+        match = self.kv.cached(job.token_array, job.maker)
         leader, ahead = self._leader_of(job)
         shared = max(match.length if match else 0, ahead if leader else 0)
         return self.kv.demand(match) + self._pending() + len(job.tokens) - shared < self._room
 
-    def _most(self) -> int:
-        """More cells than these the running jobs cannot hold or be about to fill."""
+    def _cells_at_most(self) -> int:
+        """An upper bound of the cells that the running jobs hold or are about to fill. Quick."""
         return sum(len(job.tokens) for job in self._running)
 
     def _pending(self) -> int:
-        """Cells that the running jobs are about to fill."""
+        """The number of cells that the running jobs are about to fill."""
         return sum(len(job.tokens) - max(job.decoded, job.ahead) for job in self._running)
 
     def _leader_of(self, job: Job) -> tuple[Job | None, int]:
-        """The job, running before this one, that begins most like it, and how many tokens both begin with."""
+        """Returns the earlier running job with the longest common beginning, and its length in tokens."""
         if self._runtime.rigid:
             return None, 0
         key = self.kv.key(job.maker)
         before = itertools.takewhile(lambda other: other is not job, self._running)
         alike = [other for other in before if self.kv.key(other.maker) == key]
-        shared = [(common(other.known, job.known[:-1]), other) for other in alike]
+        shared = [(common(other.token_array, job.token_array[:-1]), other) for other in alike]
         length, leader = max(shared, key=lambda pair: pair[0], default=(0, None))
         return (leader, length) if length else (None, 0)
 
     def _next_group(self) -> AdapterSet:
-        """The adapter set after the last one in turn."""
+        """Returns the adapter set whose turn it is."""
         groups = list(dict.fromkeys(job.adapters for job in self._running))
         if self._last_group in groups:
             groups = [*groups[groups.index(self._last_group) + 1 :], *groups]
@@ -170,48 +170,48 @@ class Batcher:
             self._last_group = groups[0]
         return self._last_group or ()
 
-    # -- what is decoded ------------------------------------------------------------------------------------------
+    # -- the batch ------------------------------------------------------------------------------------------------
 
-    def _gather(self, group: AdapterSet) -> list[tuple[Job, BatchToken]]:
-        """The batch: each job's piece of it."""
-        while len(self._running) > 1 and self._most() > self._room:
+    def _next_batch(self, group: AdapterSet) -> list[tuple[Job, BatchSpan]]:
+        """Returns the spans of the next batch, after putting jobs back until the cells suffice."""
+        while len(self._running) > 1 and self._cells_at_most() > self._room:
             if self.kv.demand() + self._pending() <= self._room:
                 break
             self._put_back(self._running[-1])
         jobs = [job for job in self._running if job.adapters == group]
         answering = [job for job in jobs if job.answering]
-        reading = [job for job in jobs if not job.answering]
-        turns = [(job, job.next_piece(1)) for job in answering]
-        if reading:
-            turns += self._prompts(reading, len(turns))
+        prefilling = [job for job in jobs if not job.answering]
+        batch = [(job, job.next_span(1)) for job in answering]
+        if prefilling:
+            batch += self._prefill(prefilling, len(batch))
         else:
             drafted = self._with_drafts(answering)
             if drafted and self.kv.reserve(_size(drafted)):
                 return drafted
-        self.kv.reserve(_size(turns))
-        return turns
+        self.kv.reserve(_size(batch))
+        return batch
 
-    def _prompts(self, reading: Sequence[Job], taken: int) -> list[tuple[Job, BatchToken]]:
-        """As much of the prompts as fits beside the tokens already taken: at least half of it of the oldest, the rest
-        of the shortest, so that a long prompt does not hold up one that is all but cached.
+    def _prefill(self, prefilling: Sequence[Job], taken: int) -> list[tuple[Job, BatchSpan]]:
+        """Returns spans of prompts that fit beside `taken` tokens. At least half goes to the oldest prompt, the rest to
+        those with the least left, so that a long prompt does not delay one that is nearly all cached.
         """
         room = self._runtime.batch - taken
         if any(job.answering for job in self._running):
             room = min(room, _PROMPT_SHARE)
-        ready = [job for job in reading if not self._catch_up(job)]
+        ready = [job for job in prefilling if not self._catch_up(job)]
         if not ready or room <= 0:
             return []
         oldest, *others = ready
         left = room - min(oldest.left, (room + 1) // 2)
-        turns = []
+        batch = []
         for job in sorted(others, key=lambda job: job.left):
             if left > 0:
-                turns.append((job, job.next_piece(left)))
-                left -= len(turns[-1][1].tokens)
-        return [(oldest, oldest.next_piece(room - _size(turns))), *turns]
+                batch.append((job, job.next_span(left)))
+                left -= len(batch[-1][1].tokens)
+        return [(oldest, oldest.next_span(room - _size(batch))), *batch]
 
     def _catch_up(self, job: Job) -> bool:
-        """Take over what the leader has decoded by now; whether it is worth waiting for more of it."""
+        """Shares what the leader has decoded so far. Returns whether to wait for more of it."""
         if not job.leader:
             return False
         end = min(job.leader.decoded, job.ahead)
@@ -224,24 +224,24 @@ class Batcher:
         job.leader, job.ahead = None, 0
         return False
 
-    def _with_drafts(self, answering: Sequence[Job]) -> list[tuple[Job, BatchToken]]:
-        """One piece for each job, some of them with a draft; none if no draft pays."""
+    def _with_drafts(self, answering: Sequence[Job]) -> list[tuple[Job, BatchSpan]]:
+        """Returns a span for each job, some with a draft; nothing if no draft pays."""
         if not self._runtime.revocable:
             return []
         size = sure = len(answering)
         room = min(self._runtime.outputs, self._runtime.batch) - size
         expected = 0.0
-        pieces: dict[int, BatchToken] = {}
-        for job in sorted(answering, key=lambda job: -job.guess(room)):
+        spans: dict[int, BatchSpan] = {}
+        for job in sorted(answering, key=lambda job: -job.find_draft(room)):
             draft = job.draft.tokens[:room] if job.draft else ()
             more = job.expected(len(draft))
             if more and self._costs.pays(size, sure + expected, len(draft), more):
-                pieces[job.id] = job.next_piece(1, draft)
+                spans[job.id] = job.next_span(1, draft)
                 size, room, expected = size + len(draft), room - len(draft), expected + more
-        return [(job, pieces.get(job.id) or job.next_piece(1)) for job in answering] if pieces else []
+        return [(job, spans.get(job.id) or job.next_span(1)) for job in answering] if spans else []
 
     def _make_room(self, reason: NoRoom) -> None:
-        """llama.cpp has fewer cells than it said: do with less until all that runs has ended."""
+        """llama.cpp has fewer cells than it reported: evicts prefixes, or uses fewer until all running jobs have ended."""
         if self.kv.clear():
             return
         if len(self._running) == 1:
@@ -254,20 +254,20 @@ class Batcher:
         self._release(job)
         self._waiting.appendleft(job)
 
-    # -- what came of it ------------------------------------------------------------------------------------------
+    # -- the results ----------------------------------------------------------------------------------------------
 
-    def _hear(self, job: Job, piece: BatchToken, index: int) -> list[Event]:
-        """The tokens that follow the wanted entries, the first at `index`; a draft goes on as long as it is right."""
-        draft = piece.tokens[len(piece.tokens) - piece.wanted + 1 :]
+    def _sample(self, job: Job, span: BatchSpan, index: int) -> list[Event]:
+        """Samples after the wanted entries, the first at `index`, as long as the draft is right."""
+        draft = span.tokens[len(span.tokens) - span.wanted + 1 :]
         job.drafted += len(draft)
         events: list[Event] = []
-        for at in range(piece.wanted):
+        for at in range(span.wanted):
             choice = self._runtime.sample(job.sampler, index + at)
             right = at < len(draft) and choice.token == draft[at]
             job.accepted += right
             job.decoded += right
-            ended, said = self._advance(job, choice)
-            events += said
+            ended, more = self._advance(job, choice)
+            events += more
             if ended:
                 return events
             if not right:
@@ -277,15 +277,15 @@ class Batcher:
         return events
 
     def _advance(self, job: Job, choice: Choice) -> tuple[bool, list[Event]]:
-        """Whether the answer ends with this token, and what is to be told."""
+        """Adds a chosen token. Returns whether the answer ends with it, and the events."""
         if not job.answered:
             job.answered = self._clock()
         if choice.refused:
             self._drop(job)
-            return True, [ungrammatical(job.id, choice.refused)]
+            return True, [grammar_refusal(job.id, choice.refused)]
         if self._runtime.is_end(choice.token):
             return True, self._end(job, "stop")
-        job.say(choice.token)
+        job.append(choice.token)
         events: list[Event] = [*job.output.feed(choice, self._runtime.piece(choice.token))]
         if job.output.stopped:
             return True, events + self._end(job, "stop")
@@ -316,7 +316,7 @@ class Batcher:
         job.sampler.close()
 
     def _release(self, job: Job) -> None:
-        """Keep its KV as a cached prefix; those that waited for it take over what it has."""
+        """Takes the job's sequence and keeps its KV as a cached prefix; jobs that waited for it share what it has."""
         followers = [other for other in self._running if other.leader is job]
         for follower in followers:
             self._catch_up(follower)
@@ -327,5 +327,5 @@ class Batcher:
         job.sequence, job.decoded = -1, 0
 
 
-def _size(turns: Sequence[tuple[Job, BatchToken]]) -> int:
-    return sum(len(piece.tokens) for _, piece in turns)
+def _size(batch: Sequence[tuple[Job, BatchSpan]]) -> int:
+    return sum(len(span.tokens) for _, span in batch)

@@ -1,10 +1,10 @@
-"""One request while it is worked on: its tokens so far and how far they are decoded. Pure."""
+"""The state of one request: its tokens so far and how far they are decoded. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from models.worker.engine import BatchToken, Sampler
+from models.worker.engine import BatchSpan, Sampler
 from models.worker.scheduling.output import Output
 from models.worker.scheduling.prefix_index import Tokens, as_tokens
 from models.worker.scheduling.sequences import AdapterSet, Maker
@@ -13,8 +13,11 @@ from models.worker.scheduling.speculation import Acceptance, Draft, Lookup
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """`tokens` begin with the prompt. The first `decoded` of them have their KV in `sequence`, and up to `ahead` of
-    them `leader`, a job that runs, will have. `reused` tokens were not decoded for this job since it was admitted.
+    """A request that is queued or running.
+
+    `tokens` is the prompt, then the answer. The first `decoded` of them have their KV in `sequence`. Up to the first
+    `ahead` will have it in the sequence of `leader`, a running job that decodes the same beginning. `reused` counts the
+    tokens that were not decoded for this job since it was last admitted. `began` and `answered` are times of the clock.
     """
 
     id: int
@@ -37,7 +40,7 @@ class Job:
     draft: Draft | None = None
     drafted: int = 0
     accepted: int = 0
-    _known: Tokens | None = None
+    _token_array: Tokens | None = None
     _lookup: Lookup | None = None
     _acceptance: Acceptance = field(default_factory=Acceptance)
     _cached_before: int | None = None
@@ -47,29 +50,29 @@ class Job:
 
     @property
     def maker(self) -> Maker:
-        """Whose its KV is."""
+        """What its KV is made with."""
         return self.adapters, self.scope
 
     @property
     def made(self) -> int:
-        """Tokens of the answer so far."""
+        """The number of the answer's tokens so far."""
         return len(self.tokens) - self.prompt_tokens
 
     @property
     def answering(self) -> bool:
-        """Whether only the newest token is left to decode."""
+        """Whether the prompt is decoded, and only the newest token of the answer is not."""
         return self.left == 1 and self.made > 0
 
     @property
-    def known(self) -> Tokens:
-        """The tokens when they were last asked for: quick to compare."""
-        if self._known is None:
-            self._known = as_tokens(self.tokens)
-        return self._known
+    def token_array(self) -> Tokens:
+        """The tokens as an array, for comparing. Made at the first use and after `pause`; later tokens are missing."""
+        if self._token_array is None:
+            self._token_array = as_tokens(self.tokens)
+        return self._token_array
 
     @property
     def cached(self) -> int:
-        """How many tokens of the prompt were never decoded for this job."""
+        """The number of the prompt's tokens that were never decoded for this job."""
         return min(self.reused, self.prompt_tokens, *(() if self._cached_before is None else (self._cached_before,)))
 
     @property
@@ -77,14 +80,14 @@ class Job:
         """Tokens to decode before the next can be sampled."""
         return len(self.tokens) - self.decoded
 
-    def next_piece(self, room: int, draft: Sequence[int] = ()) -> BatchToken:
-        """The next tokens to decode, at most `room`, and after the last of all a draft."""
+    def next_span(self, room: int, draft: Sequence[int] = ()) -> BatchSpan:
+        """Returns the next tokens to decode, at most `room`, followed by a draft (only after the last token)."""
         end = min(self.decoded + room, len(self.tokens))
         wanted = 1 + len(draft) if end == len(self.tokens) else 0
-        return BatchToken([*self.tokens[self.decoded : end], *draft], self.decoded, self.sequence, wanted)
+        return BatchSpan([*self.tokens[self.decoded : end], *draft], self.decoded, self.sequence, wanted)
 
-    def guess(self, most: int) -> int:
-        """Find a draft of at most so many tokens; how many speak for it."""
+    def find_draft(self, most: int) -> int:
+        """Sets `draft` to at most `most` tokens. Returns the number of tokens that agree, 0 without a draft."""
         if not self.speculate:
             return 0
         if self._lookup is None:
@@ -93,11 +96,11 @@ class Job:
         return self.draft.agreeing if self.draft else 0
 
     def expected(self, count: int) -> float:
-        """How many of the draft's first `count` tokens will be right."""
+        """Returns the number of the draft's first `count` tokens expected to be right."""
         return self._acceptance.expected(self.draft.agreeing, count) if self.draft else 0.0
 
-    def say(self, token: int) -> None:
-        """The answer's next token."""
+    def append(self, token: int) -> None:
+        """Adds a token to the answer and compares it with the draft."""
         self.tokens.append(token)
         if self._lookup:
             self._lookup.append(token)
@@ -107,5 +110,5 @@ class Job:
             self.draft = Draft(self.draft.tokens[1:], self.draft.agreeing + 1) if hit else None
 
     def pause(self) -> None:
-        """It loses its sequence and begins again later."""
-        self._cached_before, self._known = self.cached, None
+        """Prepares the job for losing its sequence and being admitted again."""
+        self._cached_before, self._token_array = self.cached, None

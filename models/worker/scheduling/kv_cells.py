@@ -1,7 +1,7 @@
-"""Which sequence holds which cells of the unified KV. Pure.
+"""Counts which sequence holds which cells of the unified KV. Pure.
 
-Rule: it mirrors llama.cpp exactly. A decoded token takes one free cell; sharing takes none; a cell is free again when
-the last sequence that holds it lets go. The numbers of the cells are our own, only their count is llama.cpp's.
+Rule: mirrors llama.cpp exactly. A decoded token takes one free cell, sharing takes none, and a cell is free again when
+the last sequence that holds it releases it. Only the count of cells is llama.cpp's; their numbers are our own.
 """
 
 from collections.abc import Iterable
@@ -18,29 +18,29 @@ class KvCells:
     def __init__(self, total: int, sequences: int) -> None:
         self.total = self.free = total
         self._holders = np.zeros(total, np.int16)
-        self._unused = np.arange(total, dtype=np.int32)  # the first `free` of them
+        self._unused = np.arange(total, dtype=np.int32)  # valid up to `free`
         self._held = [np.empty(0, np.int32) for _ in range(sequences)]
         self._lengths = [0] * sequences
 
     def length(self, sequence: int) -> int:
-        """Tokens of the sequence that have a cell."""
+        """The sequence's tokens that have a cell."""
         return self._lengths[sequence]
 
     def grow(self, sequence: int, count: int) -> None:
-        """The sequence's next `count` tokens were decoded; there must be as many free cells."""
+        """Gives cells to the sequence's next `count` tokens, which were decoded. As many must be free."""
         fresh = self._unused[self.free - count : self.free]
         self._append(sequence, fresh)
         self._holders[fresh] = 1
         self.free -= count
 
     def share(self, source: int, target: int, end: int) -> None:
-        """`target` also holds the cells that `source` has from where `target` ends up to `end`."""
+        """Makes `target` hold the cells of `source` too, from the end of `target` up to position `end`."""
         shared = self._held[source][self._lengths[target] : end]
         self._append(target, shared)
         self._holders[shared] += 1
 
     def cut(self, sequence: int, length: int) -> None:
-        """The sequence lets go of everything after its first `length` tokens."""
+        """Releases everything after the sequence's first `length` tokens."""
         tail = self._held[sequence][length : self._lengths[sequence]]
         self._holders[tail] -= 1
         freed = tail[self._holders[tail] == 0]
@@ -49,11 +49,11 @@ class KvCells:
         self._lengths[sequence] = length
 
     def alone(self, sequence: int) -> int:
-        """How many cells would be free if the sequence let go."""
+        """Counts the cells that only this sequence holds."""
         return int(np.count_nonzero(self._holders[self._cells(sequence)] == 1))
 
     def together(self, sequences: Iterable[int], also: tuple[int, int] | None = None) -> int:
-        """How many cells these hold, shared ones counted once; `also` a sequence's first tokens: (sequence, count)."""
+        """Counts the cells that these hold, shared ones once. `also`: the first tokens of one more, (sequence, count)."""
         seen = np.zeros(self.total, np.bool_)
         for sequence in sequences:
             seen[self._cells(sequence)] = True

@@ -1,7 +1,7 @@
-"""Which beginnings of texts have their KV at hand, and where. Pure.
+"""Finds the KV of an earlier prompt that begins like a new one. Pure.
 
-Rule: KV depends on every token before it and on the adapters that were applied, so it is found by both: the tokens
-and a key made of each adapter's content hash and scale. Nothing else about a request may matter.
+Rule: KV depends on every token before it and on the adapters that were applied, so both are compared: the tokens, and
+a key (each adapter's content hash and scale, and the user's scope). Nothing else about a request may matter.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -16,12 +16,12 @@ Tokens = NDArray[np.int32]
 
 
 def as_tokens(tokens: Sequence[int]) -> Tokens:
-    """The same tokens, quick to compare."""
+    """Returns the tokens as an array, which is fast to compare."""
     return np.array(tokens, np.int32)
 
 
 def common(one: Tokens, other: Tokens) -> int:
-    """How many tokens both begin with."""
+    """Returns the length of the common prefix, in tokens."""
     size = min(len(one), len(other))
     differ = one[:size] != other[:size]
     first = int(differ.argmax()) if size else 0
@@ -30,7 +30,7 @@ def common(one: Tokens, other: Tokens) -> int:
 
 @dataclass(eq=False, slots=True)
 class Prefix(Generic[Place]):
-    """Tokens whose KV lies in `place`."""
+    """Tokens whose KV is in `place`. `used` is the tick of the last use."""
 
     tokens: Tokens
     key: Hashable
@@ -40,7 +40,7 @@ class Prefix(Generic[Place]):
 
 @dataclass(frozen=True, slots=True)
 class Match(Generic[Place]):
-    """A prefix of which the first `length` tokens are those looked for."""
+    """A prefix whose first `length` tokens are also the first of the tokens searched for."""
 
     prefix: Prefix[Place]
     length: int
@@ -49,7 +49,7 @@ class Match(Generic[Place]):
 class Prefixes(Generic[Place]):
     """Known prefixes, compared one by one: there are dozens, and comparing two takes microseconds.
 
-    `whole`: KV that cannot be cut is of use only to a text that goes on from its very end.
+    `whole`: the KV cannot be cut, so a prefix matches only a text that begins with all of it.
     """
 
     def __init__(self, *, whole: bool = False) -> None:
@@ -61,7 +61,7 @@ class Prefixes(Generic[Place]):
         return len(self._entries)
 
     def best(self, tokens: Tokens, key: Hashable) -> Match[Place] | None:
-        """The prefix that shares the most of the first tokens, at least one; touches nothing."""
+        """Returns the prefix with the longest common beginning, at least one token. Does not count as a use."""
         found: Match[Place] | None = None
         for entry in self._entries:
             if entry.key != key or (found and len(entry.tokens) <= found.length):
@@ -74,15 +74,15 @@ class Prefixes(Generic[Place]):
         return found
 
     def touch(self, entry: Prefix[Place]) -> None:
-        """It was of use just now."""
+        """Marks the prefix as the last used."""
         self._tick += 1
         entry.used = self._tick
 
     def add(self, tokens: Tokens, key: Hashable, place: Place) -> list[Place] | None:
-        """Keep it: the places of the shorter ones that it replaces; None if one that is as long was there already."""
-        twin = next((entry for entry in self._alike(tokens, key) if len(entry.tokens) >= len(tokens)), None)
-        if twin:
-            self.touch(twin)
+        """Adds a prefix and returns the places of the ones it replaces; None if an equal or longer one is known."""
+        covering = next((entry for entry in self._alike(tokens, key) if len(entry.tokens) >= len(tokens)), None)
+        if covering:
+            self.touch(covering)
             return None
         replaced = list(self._alike(tokens, key))
         self._entries = [entry for entry in self._entries if entry not in replaced]
@@ -95,11 +95,11 @@ class Prefixes(Generic[Place]):
         self._entries.remove(entry)
 
     def oldest(self) -> Iterator[Prefix[Place]]:
-        """All of them, the one first that was not used for longest."""
+        """All prefixes, least recently used first."""
         return iter(sorted(self._entries, key=lambda entry: entry.used))
 
     def _alike(self, tokens: Tokens, key: Hashable) -> Iterator[Prefix[Place]]:
-        """Those that say nothing which the other does not: one begins with the other, or they are the same."""
+        """Prefixes that begin with these tokens or that these tokens begin with; with `whole` only equal ones."""
         for entry in self._entries:
             if entry.key != key:
                 continue

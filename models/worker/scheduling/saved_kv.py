@@ -1,6 +1,6 @@
-"""KV of earlier prompts outside the cells, as llama.cpp wrote it, within a limit of bytes.
+"""Keeps the KV of earlier prompts outside the cells, as llama.cpp wrote it.
 
-Rule: never more than the limit; what was not used for longest goes first.
+Rule: never holds more bytes than the limit; removes the least recently used first.
 """
 
 from collections.abc import Hashable
@@ -10,7 +10,7 @@ from models.worker.scheduling.prefix_index import Match, Prefix, Prefixes, Token
 
 
 class SavedKv:
-    """Saved KV by tokens and adapters; `held` bytes of at most `limit`."""
+    """Saved KV by tokens and key. `held` bytes of at most `limit`."""
 
     def __init__(self, limit: int, *, whole: bool) -> None:
         self.limit = limit
@@ -18,20 +18,20 @@ class SavedKv:
         self._known: Prefixes[State] = Prefixes(whole=whole)
 
     def best(self, tokens: Tokens, key: Hashable) -> Match[State] | None:
-        """The state that shares the most of the first tokens."""
+        """Returns the state with the longest common beginning."""
         return self._known.best(tokens, key)
 
     def touch(self, entry: Prefix[State]) -> None:
         self._known.touch(entry)
 
     def add(self, tokens: Tokens, key: Hashable, state: State) -> None:
-        """Keep it, if it fits at all."""
+        """Keeps the state, unless it alone is larger than the limit."""
         if state.nbytes > self.limit:
             return
         replaced = self._known.add(tokens, key, state)
         if replaced is None:
             return
-        self.held += state.nbytes - sum(gone.nbytes for gone in replaced)
+        self.held += state.nbytes - sum(old.nbytes for old in replaced)
         self.trim(self.limit)
 
     def remove(self, entry: Prefix[State]) -> None:
@@ -39,7 +39,7 @@ class SavedKv:
         self.held -= entry.place.nbytes
 
     def trim(self, limit: int) -> None:
-        """Hold at most `limit` bytes now; the lasting limit stays."""
+        """Holds at most `limit` bytes now. Does not change the lasting limit."""
         for entry in self._known.oldest():
             if self.held <= limit:
                 return

@@ -1,9 +1,9 @@
-"""The sequences of a context: which are running, which are kept as cached prefixes, and who has to make room.
+"""The sequences of a context: the running ones, the ones kept as cached prefixes, and which of those make room.
 
-Rules: the KV of an ended request stays in its cells as long as nobody needs them, sharing what is alike; then it moves
-into `SavedKv`, as far as that limit allows; what was not used for longest goes first. Cells in use cost every step some
-time, whosever they are, so beyond a few hundred of them kept KV moves as soon as another request begins, if `SavedKv` has
-room. A running sequence is never touched. KV is found by tokens, adapters and scope together, see `prefixes`.
+Rules: the KV of an ended request stays in its cells until they are needed, shared where prompts begin alike. Then it
+moves to `SavedKv` as far as the limit allows, least recently used first. Every cell in use slows each step down, also for
+other sequences; so beyond a few hundred, kept KV moves as soon as another request begins, if `SavedKv` has room. A
+running sequence is never touched. KV is found by tokens, adapters and scope together, see `prefix_index`.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -16,14 +16,14 @@ from models.worker.scheduling.saved_kv import SavedKv
 
 AdapterSet = tuple[tuple[str, float], ...]
 Maker = tuple[AdapterSet, str]
-"""Adapters and scope that KV was made with: users have scopes of their own, lest one learn what another has asked."""
-_WORTH_SAVING: Final = 32  # tokens; less is decoded again as fast
-_WORTH_RESTORING: Final = 32
-_KEPT_CELLS: Final = 256  # llama.cpp passes over cells of others in steps of as many
+"""The adapters and the scope that KV was made with. Each user has a scope, so that none can learn what another asked."""
+_WORTH_SAVING: Final = 32  # tokens; fewer are decoded again as fast
+_WORTH_RESTORING: Final = 32  # tokens more than kept cells have of the prompt
+_KEPT_CELLS: Final = 256  # llama.cpp skips cells of other sequences in steps of as many
 
 
 class Memory(Protocol):
-    """What of an engine is needed. `rigid`: its memory cannot be cut or shared at any position."""
+    """The part of an engine used here. `rigid`: its memory can be neither shared nor cut at an arbitrary position."""
 
     cells: int
     sequences: int
@@ -37,12 +37,12 @@ class Memory(Protocol):
 
 
 def exact(maker: Maker) -> Hashable:
-    """KV made with other adapters, the same at another scale, or for another scope, is other KV."""
+    """The key of KV: equal adapters at equal scales, and the same scope."""
     return maker
 
 
 class Sequences:
-    """Hands out sequences that begin with as much KV as is known."""
+    """Opens sequences that begin with as much known KV as possible."""
 
     def __init__(self, memory: Memory, cache_bytes: int, key: Callable[[Maker], Hashable] = exact) -> None:
         self._memory = memory
@@ -52,20 +52,20 @@ class Sequences:
         self._kept: Prefixes[int] = Prefixes(whole=memory.rigid)
         self._running: set[int] = set()
         self._free = list(range(memory.sequences))[::-1]
-        self._token_bytes = 0.0  # of saved KV, as last seen
+        self._token_bytes = 0.0  # of the KV saved last, per token
         for sequence in self._free:
             memory.forget(sequence)
 
     def cached(self, tokens: Tokens, maker: Maker) -> Match[int] | None:
-        """The kept sequence that a prompt can begin with; its last token is always decoded anew."""
+        """Returns the kept sequence that a prompt can begin with. The prompt's last token is always decoded again."""
         return self._kept.best(tokens[:-1], self.key(maker))
 
     def demand(self, match: Match[int] | None = None) -> int:
-        """Cells of the running sequences, and of what would be shared."""
+        """Counts the cells of the running sequences, and of the match that a new one would share."""
         return self.cells.together(self._running, (match.prefix.place, match.length) if match else None)
 
     def open(self, tokens: Tokens, maker: Maker, ahead: int = 0) -> tuple[int, int]:
-        """A sequence for these tokens, and how many of them it has already; `ahead` can soon be borrowed."""
+        """Returns a sequence for these tokens and the number it already has; `ahead` can soon be borrowed."""
         match = self.cached(tokens, maker)
         self._tidy(match)
         sequence = self._take(except_for=match)
@@ -73,7 +73,7 @@ class Sequences:
         restored = self._restore(sequence, tokens, maker, max(ahead, match.length if match else 0))
         if restored:
             return sequence, restored
-        match = self.cached(tokens, maker)  # again, as making room may have cost it
+        match = self.cached(tokens, maker)  # again, since making room may have removed it
         if not match:
             return sequence, 0
         self._kept.touch(match.prefix)
@@ -81,12 +81,12 @@ class Sequences:
         return sequence, match.length
 
     def borrow(self, source: int, target: int, end: int) -> None:
-        """`target` goes on with what `source` has, up to its first `end` tokens."""
+        """Extends `target` by the cells of `source`, up to its first `end` tokens."""
         self._memory.share(source, target, self.cells.length(target), end)
         self.cells.share(source, target, end)
 
     def cut(self, sequence: int, length: int) -> bool:
-        """Only the first `length` tokens stay; False if that was impossible and nothing stayed."""
+        """Keeps only the first `length` tokens; False if that was impossible, and then nothing stays."""
         if length == self.cells.length(sequence) or self._memory.cut(sequence, length):
             self.cells.cut(sequence, length)
             return True
@@ -95,7 +95,7 @@ class Sequences:
         return False
 
     def close(self, sequence: int, tokens: Sequence[int], maker: Maker) -> None:
-        """The request has ended: keep the KV of these, the first of its tokens."""
+        """Ends a sequence and keeps the KV of `tokens`, the first ones it holds, as a prefix."""
         self._running.remove(sequence)
         known = as_tokens(tokens)
         if not self.cut(sequence, len(known)):
@@ -105,52 +105,52 @@ class Sequences:
             self._forget(sequence)
             return
         replaced = self._kept.add(known, self.key(maker), sequence) if len(known) else None
-        for useless in [sequence] if replaced is None else replaced:
-            self._forget(useless)
+        for redundant in [sequence] if replaced is None else replaced:
+            self._forget(redundant)
 
     def reserve(self, count: int) -> bool:
-        """Have `count` free cells, at the cost of what is kept; False if the running sequences leave less."""
+        """Makes `count` cells free by evicting kept prefixes; False if the running sequences leave fewer."""
         if self.cells.free >= count:
             return True
         for entry in self._kept.oldest():
             if self.cells.free >= count:
                 break
             if self.cells.alone(entry.place):
-                self._give_up(entry)
+                self._evict(entry)
         return self.cells.free >= count
 
     def clear(self) -> bool:
-        """Give up all that is kept; whether there was anything."""
+        """Evicts all kept prefixes; False if there were none."""
         entries = list(self._kept.oldest())
         for entry in entries:
-            self._give_up(entry)
+            self._evict(entry)
         return bool(entries)
 
-    # -- rooms of its own -----------------------------------------------------------------------------------------
+    # -- making room ----------------------------------------------------------------------------------------------
 
     def _tidy(self, match: Match[int] | None) -> None:
-        """Move what is kept but of no use to the next request out of the cells, as far as nothing is lost by it."""
+        """Moves kept prefixes that the next request cannot use out of the cells, where `SavedKv` has room for them."""
         kept = self.cells.total - self.cells.free - self.demand(match)
         for entry in self._kept.oldest():
             if kept <= _KEPT_CELLS:
                 return
-            if (match and entry is match.prefix) or not self._has_room_outside(entry):
+            if (match and entry is match.prefix) or not self._can_save(entry):
                 continue
             kept -= self.cells.alone(entry.place)
-            self._give_up(entry)
+            self._evict(entry)
 
-    def _has_room_outside(self, entry: Prefix[int]) -> bool:
+    def _can_save(self, entry: Prefix[int]) -> bool:
         return self.states.held + self._token_bytes * len(entry.tokens) <= self.states.limit > 0
 
     def _take(self, except_for: Match[int] | None) -> int:
-        """A sequence that is free; there are more than can run."""
+        """Takes a free sequence, or evicts a kept one: there are more than can run."""
         if not self._free:
             spared = except_for.prefix if except_for else None
-            self._give_up(next(entry for entry in self._kept.oldest() if entry is not spared))
+            self._evict(next(entry for entry in self._kept.oldest() if entry is not spared))
         return self._free.pop()
 
     def _restore(self, sequence: int, tokens: Tokens, maker: Maker, known: int) -> int:
-        """How many of the tokens came out of a saved state, if that is clearly more than the `known` ones."""
+        """Restores a saved state if it has clearly more of the tokens than `known`. Returns how many, or 0."""
         match = self.states.best(tokens[:-1], self.key(maker))
         if not match or match.length < known + _WORTH_RESTORING:
             return 0
@@ -164,7 +164,7 @@ class Sequences:
         self.cells.grow(sequence, len(entry.tokens))
         return match.length if self.cut(sequence, match.length) else 0
 
-    def _give_up(self, entry: Prefix[int]) -> None:
+    def _evict(self, entry: Prefix[int]) -> None:
         self._kept.remove(entry)
         self._save(entry.place, entry.tokens, entry.key)
         self._forget(entry.place)

@@ -17,7 +17,7 @@ from models.child_process.messages import path_text
 from models.hardware.ram import Measured, measure
 from models.types import LoadSettings
 from models.worker.engine import Engine
-from models.worker.engine.batch import BatchToken
+from models.worker.engine.batch import BatchSpan
 from models.worker.limits import harden
 from models.worker.prompting.prompt_builder import PromptBuilder
 
@@ -62,13 +62,13 @@ def _fill(engine: Engine, tokens: int) -> None:
     left = min(tokens, engine.cells) - engine.outputs
     while left > 0:
         count = min(engine.batch, left, engine.context - position[sequence])
-        engine.decode([BatchToken(_words(count), position[sequence], sequence, wanted=1)])
+        engine.decode([BatchSpan(_words(count), position[sequence], sequence, wanted=1)])
         position[sequence] += count
         sequence, left = (sequence + 1) % engine.parallel, left - max(count, 1)
     rest = engine.outputs - engine.parallel + 1
-    pieces = [BatchToken(_words(1), position[at], at, wanted=1) for at in range(1, engine.parallel)]
+    spans = [BatchSpan(_words(1), position[at], at, wanted=1) for at in range(1, engine.parallel)]
     rest = min(rest, engine.context - position[0])
-    engine.decode([BatchToken(_words(rest), position[0], 0, wanted=rest), *pieces])
+    engine.decode([BatchSpan(_words(rest), position[0], 0, wanted=rest), *spans])
 
 
 def _words(count: int) -> list[int]:

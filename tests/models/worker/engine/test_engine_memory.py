@@ -7,7 +7,7 @@ import pytest
 
 from models.child_process.messages import AdapterUse, path_text
 from models.types import LoadSettings
-from models.worker.engine import BatchToken, Engine, NoRoom
+from models.worker.engine import BatchSpan, Engine, NoRoom
 from tests.gguf_builder import write_adapter, write_model
 
 SETTINGS = LoadSettings(context=256, threads=1, parallel=2, flash_attention=False, kv_type="f32")
@@ -27,7 +27,7 @@ def _empty(engine: Engine) -> None:
 
 def after(engine: Engine, sequence: int, tokens: list[int], position: int) -> np.ndarray:
     """The logits after these tokens."""
-    engine.decode([BatchToken(tokens, position, sequence, wanted=1)])
+    engine.decode([BatchSpan(tokens, position, sequence, wanted=1)])
     return engine.logits(len(tokens) - 1).copy()
 
 
@@ -46,7 +46,7 @@ def test_shared_cut_and_restored_kv_is_the_kv_that_was_made(engine: Engine) -> N
 
 
 def test_several_wanted_tokens_of_a_piece_are_each_as_if_decoded_alone(engine: Engine) -> None:
-    engine.decode([BatchToken(TEXT[:50], 0, 0, wanted=0), BatchToken(TEXT[:8], 0, 1, wanted=8)])
+    engine.decode([BatchSpan(TEXT[:50], 0, 0, wanted=0), BatchSpan(TEXT[:8], 0, 1, wanted=8)])
     together = [engine.logits(50 + at).copy() for at in range(8)]
     for at in range(8):
         engine.forget(2)
@@ -55,10 +55,10 @@ def test_several_wanted_tokens_of_a_piece_are_each_as_if_decoded_alone(engine: E
 
 def test_too_few_cells_change_nothing_and_are_no_failure(engine: Engine) -> None:
     full = [1] * 128
-    engine.decode([BatchToken(full, 0, 0, wanted=0)])
-    engine.decode([BatchToken(full[:120], 128, 0, wanted=0)])
+    engine.decode([BatchSpan(full, 0, 0, wanted=0)])
+    engine.decode([BatchSpan(full[:120], 128, 0, wanted=0)])
     with pytest.raises(NoRoom):
-        engine.decode([BatchToken(TEXT, 0, 1, wanted=1)])
+        engine.decode([BatchSpan(TEXT, 0, 1, wanted=1)])
     engine.forget(0)
     first = after(engine, 1, TEXT, 0)
     assert np.isfinite(first).all()

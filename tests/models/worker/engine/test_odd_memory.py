@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.interleavings import SETTINGS, Alone, Eager, Wish, check, job_of
 from models.child_process.messages import Finished, path_text
-from models.worker.engine import BatchToken, Engine
+from models.worker.engine import BatchSpan, Engine
 from models.worker.scheduling.batcher import Batcher
 from tests.models.worker.engine.odd_models import WINDOW, write_recurrent, write_windowed
 
@@ -48,8 +48,8 @@ def test_a_next_turn_goes_on_from_the_end_of_the_last_and_another_question_begin
 
 def test_a_recurrent_memory_refuses_to_be_cut_and_says_so(tmp_path: Path) -> None:
     engine = Engine(path_text(write_recurrent(tmp_path / "m.gguf")), SETTINGS)
-    engine.decode([BatchToken(PROMPT[:20], 0, 0, wanted=1)])
+    engine.decode([BatchSpan(PROMPT[:20], 0, 0, wanted=1)])
     assert not engine.cut(0, 10)
     assert not engine.revocable
     engine.forget(0)
-    engine.decode([BatchToken(PROMPT[:20], 0, 0, wanted=1)])
+    engine.decode([BatchSpan(PROMPT[:20], 0, 0, wanted=1)])

@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 
 from models.child_process.messages import Event, Finished, Started, Text
-from models.worker.engine import BatchToken, Sampler
+from models.worker.engine import BatchSpan, Sampler
 from models.worker.engine.engine import State
 from models.worker.engine.sampler import Choice
 from models.worker.scheduling.batcher import AdapterSet, Batcher, Job
@@ -26,22 +26,22 @@ class Recorder:
     ) -> None:
         self.cells, self.context, self.batch, self.parallel = cells, context, batch, parallel
         self.sequences, self.outputs, self.cache_bytes = parallel + kept, parallel + 16, 0
-        self.batches: list[tuple[AdapterSet, list[BatchToken]]] = []
+        self.batches: list[tuple[AdapterSet, list[BatchSpan]]] = []
         self.held: dict[int, list[tuple[int, int]]] = {}  # token and number of its cell
         self.applied: AdapterSet = ()
         self.decoded = 0
 
-    def decode(self, pieces: Sequence[BatchToken]) -> None:
-        assert sum(len(piece.tokens) for piece in pieces) <= self.batch
-        assert sum(piece.wanted for piece in pieces) <= self.outputs
-        for piece in pieces:
-            cells = self.held.setdefault(piece.sequence, [])
-            assert piece.position == len(cells), "positions follow each other within a sequence"
-            for token in piece.tokens:
+    def decode(self, spans: Sequence[BatchSpan]) -> None:
+        assert sum(len(span.tokens) for span in spans) <= self.batch
+        assert sum(span.wanted for span in spans) <= self.outputs
+        for span in spans:
+            cells = self.held.setdefault(span.sequence, [])
+            assert span.position == len(cells), "positions follow each other within a sequence"
+            for token in span.tokens:
                 cells.append((token, self.decoded))
                 self.decoded += 1
         assert self.taken <= self.cells
-        self.batches.append((self.applied, list(pieces)))
+        self.batches.append((self.applied, list(spans)))
 
     @property
     def taken(self) -> int:
@@ -49,9 +49,9 @@ class Recorder:
 
     def sample(self, sampler: Sampler, index: int) -> Choice:
         entries = [
-            (token, at >= len(piece.tokens) - piece.wanted)
-            for piece in self.batches[-1][1]
-            for at, token in enumerate(piece.tokens)
+            (token, at >= len(span.tokens) - span.wanted)
+            for span in self.batches[-1][1]
+            for at, token in enumerate(span.tokens)
         ]
         token, wanted = entries[index]
         assert wanted
@@ -108,8 +108,8 @@ def run(batcher: Batcher) -> list[Event]:
     return events
 
 
-def size(pieces: Sequence[BatchToken]) -> int:
-    return sum(len(piece.tokens) for piece in pieces)
+def size(spans: Sequence[BatchSpan]) -> int:
+    return sum(len(span.tokens) for span in spans)
 
 
 def text_of(events: list[Event], number: int) -> str:
@@ -155,9 +155,9 @@ def test_answers_go_on_in_one_batch_while_a_long_prompt_is_read_in_pieces() -> N
     batcher.step()
     batcher.submit(job(2, [20] * 600, 2))
     events = run(batcher)
-    sizes = [size(pieces) for _, pieces in runtime.batches]
+    sizes = [size(spans) for _, spans in runtime.batches]
     assert max(sizes) == 65  # one answering token and a piece of the prompt
-    both = [pieces for _, pieces in runtime.batches if {piece.sequence for piece in pieces} == {0, 1}]
+    both = [spans for _, spans in runtime.batches if {span.sequence for span in spans} == {0, 1}]
     assert len(both) >= 5
     assert text_of(events, 2) == "21 22 "
 
@@ -167,7 +167,7 @@ def test_alone_a_prompt_is_read_in_full_batches() -> None:
     batcher = Batcher(runtime)
     batcher.submit(job(1, [20] * 1000, 1))
     run(batcher)
-    assert [size(pieces) for _, pieces in runtime.batches] == [512, 488]
+    assert [size(spans) for _, spans in runtime.batches] == [512, 488]
 
 
 def test_more_requests_than_sequences_wait_their_turn() -> None:
@@ -188,8 +188,8 @@ def test_different_adapters_never_share_a_batch_and_take_turns() -> None:
         batcher.submit(job(number, [100 * number + 10], 4, adapters))
     run(batcher)
     assert [applied for applied, _ in runtime.batches] == sets * 4
-    for applied, pieces in runtime.batches:
-        assert {token // 100 for piece in pieces for token in piece.tokens} == {sets.index(applied)}
+    for applied, spans in runtime.batches:
+        assert {token // 100 for span in spans for token in span.tokens} == {sets.index(applied)}
 
 
 def test_a_cancelled_request_frees_its_sequence_at_once() -> None:

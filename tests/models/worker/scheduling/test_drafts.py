@@ -27,7 +27,7 @@ class Quoting(Recorder):
         self.script = dict(itertools.pairwise(script))
 
     def sample(self, sampler: Sampler, index: int) -> Choice:
-        token = [token for piece in self.batches[-1][1] for token in piece.tokens][index]
+        token = [token for span in self.batches[-1][1] for token in span.tokens][index]
         return Choice(self.script.get(token, token + 1))
 
 
@@ -76,7 +76,7 @@ def test_drafts_never_go_beyond_what_may_be_said() -> None:
         batcher = Batcher(runtime, costs=Always())
         wanted = quote(batcher, 1, limit)
         assert ends(run(batcher))[1].usage.completion_tokens == limit
-        assert sum(size(pieces) for _, pieces in runtime.batches) <= len(wanted.tokens)
+        assert sum(size(spans) for _, spans in runtime.batches) <= len(wanted.tokens)
 
 
 def test_several_answers_share_what_may_be_drafted_in_a_batch() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from models.child_process.messages import Finished, Started
-from models.worker.engine import BatchToken, DecodeFailed, NoRoom
+from models.worker.engine import BatchSpan, DecodeFailed, NoRoom
 from models.worker.engine.engine import State
 from models.worker.scheduling.batcher import AdapterSet, Batcher
 from tests.models.worker.scheduling.test_batcher import Recorder, ends, job, run, size, text_of
@@ -21,9 +21,9 @@ def test_a_second_request_decodes_only_what_is_new() -> None:
     runtime = Recorder(kept=4)
     batcher = Batcher(runtime)
     assert cached(batcher, 1, [*PREFIX, 50]) == 0
-    before = sum(size(pieces) for _, pieces in runtime.batches)
+    before = sum(size(spans) for _, spans in runtime.batches)
     assert cached(batcher, 2, [*PREFIX, 60, 61]) == 100
-    assert sum(size(pieces) for _, pieces in runtime.batches) - before == 3  # two of the prompt, one of the answer
+    assert sum(size(spans) for _, spans in runtime.batches) - before == 3  # two of the prompt, one of the answer
 
 
 def test_the_last_token_of_a_prompt_is_always_decoded_anew() -> None:
@@ -198,7 +198,7 @@ def test_answers_of_another_adapter_are_not_held_up_by_full_batches_of_a_prompt(
     batcher.step()
     batcher.submit(job(2, [20] * 600, 2))
     run(batcher)
-    assert max(size(pieces) for _, pieces in runtime.batches[:12]) == 64
+    assert max(size(spans) for _, spans in runtime.batches[:12]) == 64
 
 
 class Cramped(Recorder):
@@ -206,10 +206,10 @@ class Cramped(Recorder):
 
     room = 150
 
-    def decode(self, pieces: list[BatchToken]) -> None:  # type: ignore[override]
-        if self.taken + size(pieces) > self.room:
+    def decode(self, spans: list[BatchSpan]) -> None:  # type: ignore[override]
+        if self.taken + size(spans) > self.room:
             raise NoRoom("no cells")
-        super().decode(pieces)
+        super().decode(spans)
 
 
 def test_when_llama_cpp_finds_no_cells_cached_prefixes_go_and_then_the_youngest_waits() -> None:

@@ -1,9 +1,10 @@
-"""Answers that must keep to a grammar: GBNF or a JSON schema compiled to one pushdown automaton over bytes. Pure.
+"""Constrains answers to a grammar: compiles GBNF or a JSON schema to a pushdown automaton over bytes. Pure.
 
-Why not llama.cpp's own grammar sampler: grammars come from strangers, and some of them hang it, exhaust its memory or
-abort the process (a chain of rules overflows the stack, `x ::= "a" (x "b" | x "c")` doubles the work at every letter,
-a dead end throws through C), which would take everybody's answers along. Here every step is counted, and a grammar that
-asks for too much is refused to its caller alone. The language is llama.cpp's GBNF, without references to tokens.
+Why not llama.cpp's grammar sampler: grammars come from strangers, and some hang it, exhaust its memory or abort the
+process, which would end every other answer too. A chain of rules overflows the stack, `x ::= "a" (x "b" | x "c")` doubles
+the work at every letter, a dead end throws through C. Here every step is counted, and a grammar that needs too much fails
+its own request only. The language is llama.cpp's GBNF without references to tokens.
+Door: `guide`.
 """
 
 from models.worker.grammar.errors import GrammarError, GrammarTooComplex

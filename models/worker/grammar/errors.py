@@ -1,13 +1,13 @@
-"""What can be wrong with a grammar.
+"""The errors of grammars.
 
-GrammarError            it is not valid, cannot be satisfied, or uses what is not supported
-└── GrammarTooComplex   it is larger, deeper or more ambiguous than anyone needs
+GrammarError            not valid, impossible to satisfy, or uses something unsupported
+└── GrammarTooComplex   too large, too deep or too ambiguous
 """
 
 
 class GrammarError(ValueError):
-    """The text says why."""
+    """The message says why."""
 
 
 class GrammarTooComplex(GrammarError):
-    """A limit was reached; everybody shares the process that would do the work."""
+    """A limit was reached. Limits are needed because all requests of a model share one process."""

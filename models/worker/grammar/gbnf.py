@@ -1,6 +1,6 @@
 """Reads GBNF, llama.cpp's grammar notation: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md.
 
-Everything but references to tokens (`<think>`, `<[123]>`) is understood. Every error names its line.
+Supports everything except references to tokens (`<think>`, `<[123]>`). Every error names its line.
 """
 
 import re
@@ -10,8 +10,8 @@ from models.worker.grammar.errors import GrammarError, GrammarTooComplex
 from models.worker.grammar.rules import Builder, Rules, Symbols
 from models.worker.grammar.utf8_ranges import LAST, Range
 
-MAX_LENGTH: Final = 256 * 1024
-_DEEPEST: Final = 100
+MAX_LENGTH: Final = 256 * 1024  # characters; chosen by eye
+_DEEPEST: Final = 100  # nested brackets; each takes four of Python's 1,000 calls
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK: Final = re.compile(r"(?:[ \t]|#[^\r\n]*)*")
 _BLANK_LINES: Final = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
@@ -22,9 +22,9 @@ _COUNTS: Final[dict[str, tuple[int, int | None]]] = {"*": (0, None), "+": (1, No
 
 
 def parse_gbnf(text: str) -> Rules:
-    """The rules of a grammar whose first symbol is `root`. Raises GrammarError."""
+    """Returns the rules, starting at the rule `root`. Raises GrammarError."""
     if len(text) > MAX_LENGTH:
-        raise GrammarTooComplex(f"it has {len(text)} characters, and {MAX_LENGTH} are the most")
+        raise GrammarTooComplex(f"it has {len(text)} characters, the limit is {MAX_LENGTH}")
     return _Parser(text).rules()
 
 
@@ -49,7 +49,7 @@ class _Parser:
         name = self._name()
         self._skip()
         if not self._text.startswith("::=", self._at):
-            self._refuse("'::=' is expected after a rule's name")
+            self._refuse("'::=' is expected after the name of a rule")
         self._at += 3
         self._skip(lines=True)
         if name in self._defined:
@@ -96,7 +96,7 @@ class _Parser:
 
     def _group(self, depth: int) -> Symbols:
         if depth >= _DEEPEST:
-            raise GrammarTooComplex(f"it nests more than {_DEEPEST} brackets")
+            raise GrammarTooComplex(f"its brackets are nested more than {_DEEPEST} levels deep")
         self._at += 1
         self._skip(lines=True)
         inner = self._builder.any_of(self._alternatives(depth + 1))
@@ -119,7 +119,7 @@ class _Parser:
         least = int(found[1])
         most = (int(found[3]) if found[3] else None) if found[2] else least
         if most is not None and most < least:
-            self._refuse(f"{found[0]} counts from more to less")
+            self._refuse(f"the count {found[0]} goes from more to less")
         return least, most
 
     def _literal(self) -> Symbols:
@@ -149,7 +149,7 @@ class _Parser:
     def _letter(self) -> str:
         letter = self._peek()
         if letter in ("", "\n", "\r"):
-            self._refuse("a text or a set is not closed")
+            self._refuse("a text or a set of characters is not closed")
         self._at += 1
         if letter != "\\":
             return letter
@@ -166,7 +166,7 @@ class _Parser:
     def _name(self) -> str:
         found = _NAME.match(self._text, self._at)
         if not found:
-            self._refuse("a rule's name is expected")
+            self._refuse("the name of a rule is expected")
         self._at = found.end()
         return found[0]
 

@@ -1,7 +1,7 @@
-"""One answer's way through a grammar, over a model's tokens. Pure.
+"""Follows a grammar through one answer, over a model's tokens. Pure.
 
-As in llama.cpp, the likeliest token is tried first, and only if the grammar forbids it are others looked for, in the
-order of their scores; those whose first byte cannot come next are left out by one table.
+As in llama.cpp, tries the likeliest token first, and others only if the grammar forbids it, in the order of their scores.
+One table excludes the tokens whose first byte cannot come next.
 """
 
 import time
@@ -15,14 +15,15 @@ from models.worker.grammar.errors import GrammarError, GrammarTooComplex
 from models.worker.grammar.matcher import Matcher
 
 NO_TOKEN: Final = -1
-"""Ends the answer of a model that has no token for that."""
-_NEAR: Final = 1024  # the likeliest tokens; others are looked at only if the grammar forbids all of these
-_MOST_SECONDS: Final = 10.0  # of an answer, and more for each of its tokens: a long one is not a mean one
+"""Ends the answer of a model that has no end token."""
+_NEAR: Final = 1024  # the likeliest tokens; others are tried only if the grammar forbids all of these
+# CPU time for an answer, plus some for each of its tokens: a long valid JSON on a slow machine exceeded a flat 10 s.
+_MOST_SECONDS: Final = 10.0
 _MORE_SECONDS: Final = 0.01
 
 
 class Tokens(Protocol):
-    """What of a vocabulary is needed."""
+    """The part of a vocabulary used here."""
 
     @property
     def ends(self) -> tuple[int, ...]: ...
@@ -33,10 +34,10 @@ class Tokens(Protocol):
 
 
 class Guide:
-    """Which tokens may come next."""
+    """Finds the tokens that may come next in one answer."""
 
     def __init__(self, matcher: Matcher, tokens: Tokens, *, clock: Callable[[], float] = time.thread_time) -> None:
-        """`clock` tells CPU seconds."""
+        """`clock` returns CPU seconds."""
         self._matcher = matcher
         self._tokens = tokens
         self._state = matcher.start
@@ -45,9 +46,9 @@ class Guide:
         self._made = 0
 
     def best(self, scores: NDArray[np.float32], most: int) -> list[int]:
-        """The likeliest tokens that the grammar allows, at least one, at most so many.
+        """Returns the likeliest tokens that the grammar allows, at least one and at most `most`.
 
-        Raises GrammarError if this model has none, or if finding them has taken too long.
+        Raises GrammarError if this model has none, GrammarTooComplex if the answer has taken too much CPU time.
         """
         began = self._clock()
         try:
@@ -56,20 +57,22 @@ class Guide:
             self._spent += self._clock() - began
 
     def accept(self, token: int) -> None:
-        """The token was chosen. Raises GrammarError if it is not allowed."""
+        """Moves on by the chosen token. Raises GrammarError if the grammar forbids it."""
         if self._tokens.is_end(token):
             return
         self._made += 1
         state = self._matcher.after(self._state, self._tokens.piece(token))
         if state is None:
-            raise GrammarError("a token that it forbids was chosen")
+            raise GrammarError("the model chose a token that the grammar forbids")
         self._state = state
 
     def _best(self, scores: NDArray[np.float32], most: int) -> list[int]:
         if not self._state.open:
             return [self._tokens.ends[0] if self._tokens.ends else NO_TOKEN]
         if self._spent > _MOST_SECONDS + _MORE_SECONDS * self._made:
-            raise GrammarTooComplex(f"following it has taken {self._spent:.0f} s after {self._made} tokens")
+            raise GrammarTooComplex(
+                f"checking the answer against it took {self._spent:.0f} s after {self._made} tokens"
+            )
         likeliest = int(scores.argmax())
         if most == 1 and self._fits(likeliest):
             return [likeliest]
@@ -81,11 +84,11 @@ class Guide:
         if not found:
             if self._state.complete:
                 return [NO_TOKEN]
-            raise GrammarError("no token of this model can go on as it demands")
+            raise GrammarError("no token of this model can continue the answer as it demands")
         return found
 
     def _fitting(self, candidates: NDArray[np.int64], scores: NDArray[np.float32], most: int) -> list[int]:
-        """The likeliest of the candidates that the grammar allows."""
+        """Returns the likeliest candidates that the grammar allows."""
         found: list[int] = []
         for token in candidates[np.argsort(-scores[candidates], kind="stable")].tolist():
             if self._fits(token):
@@ -95,10 +98,10 @@ class Guide:
         return found
 
     def _possible(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those whose first byte may come next, and the ends if the answer may end."""
+        """Keeps tokens whose first byte may come next, and the end tokens if the answer may end."""
         table = np.zeros(257, np.bool_)
         table[list(self._matcher.first_bytes(self._state))] = True
-        possible = table[self._tokens.first_bytes[tokens]]  # -1 is the last place
+        possible = table[self._tokens.first_bytes[tokens]]  # -1, no byte, is the last place
         if self._state.complete:
             possible |= np.isin(tokens, self._tokens.ends)
         return tokens[possible]

@@ -1,7 +1,8 @@
-"""The parts of JSON as rules: strings, numbers, white space, any value. Pure.
+"""Grammar rules for the parts of JSON: strings, numbers, white space, any value. Pure.
 
-Numbers are kept to what every reader takes: up to 18 digits, no needless zeros, no minus before a lone zero. White
-space between the parts is nothing, a space, or a line break with at most 20 blanks, so that no model is lost in it.
+Numbers are limited to what every JSON reader accepts: up to 18 digits, no leading zeros, and in integers no minus before
+zero. White space between parts is nothing, a space, or a line break with at most 20 blanks, so that a model cannot go on
+writing blanks.
 """
 
 import json
@@ -14,20 +15,20 @@ from models.worker.grammar.rules import Builder, Symbols
 _DIGITS: Final = 18
 _BLANKS: Final = 20
 _HEX: Final = [(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)]
-_PLAIN: Final = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F)]  # all others
+_NOT_PLAIN: Final = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F)]  # characters that must be escaped, and DEL
 FORMATS: Final = ("date", "time", "date-time", "uuid")
-_Tree = dict[str, "_Tree"]  # names by their letters
-_ENDS: Final = ""  # in a tree: a name ends here
+_Tree = dict[str, "_Tree"]  # a trie of names
+_ENDS: Final = ""  # in a trie: a name ends here
 
 
 class JsonText:
-    """Rules for JSON, each made when it is first asked for."""
+    """Rules for JSON, each made at its first use."""
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
 
     def literal(self, value: object) -> Symbols:
-        """Exactly this value."""
+        """Matches exactly this value."""
         return self._builder.text(json.dumps(value, ensure_ascii=False))
 
     @cached_property
@@ -38,7 +39,7 @@ class JsonText:
 
     @cached_property
     def letter(self) -> Symbols:
-        """One character of a string, escaped or not; no half of a surrogate pair."""
+        """Matches one character of a string, escaped or not, except half a surrogate pair."""
         build = self._builder
         hexadecimal = build.characters(_HEX)
         no_surrogate = build.any_of(
@@ -54,27 +55,27 @@ class JsonText:
         return build.any_of([self._plain(()), (*build.text("\\"), *escape)])
 
     def string(self, least: int = 0, most: int | None = None) -> Symbols:
-        """Any string of so many characters."""
+        """Matches any string of `least` to `most` characters."""
         quote = self._builder.text('"')
         return (*quote, *self._builder.repeat(self.letter, least, most), *quote)
 
     def key_other_than(self, names: Iterable[str]) -> Symbols:
-        """Any string but these, without escapes, which could spell them otherwise."""
-        tree: _Tree = {}
+        """Matches any string except these names. Allows no escapes, which could spell a name in another way."""
+        trie: _Tree = {}
         for name in names:
-            branch = tree
+            branch = trie
             for letter in json.dumps(name, ensure_ascii=False)[1:-1]:
                 branch = branch.setdefault(letter, {})
             branch[_ENDS] = {}
         rest = (*self._builder.repeat(self._plain(()), 0, None), *self._builder.text('"'))
         any_end = self._builder.any_of([rest])
-        return (*self._builder.text('"'), *self._off(tree, any_end))
+        return (*self._builder.text('"'), *self._leave(trie, any_end))
 
-    def _off(self, tree: "_Tree", rest: Symbols) -> Symbols:
-        """What leaves the tree, each way to its `rest`. A name may be long: no recursion."""
+    def _leave(self, trie: "_Tree", rest: Symbols) -> Symbols:
+        """Matches what is not in the trie: after the first other character, `rest`. No recursion: a name may be long."""
         build = self._builder
         root = build.reserve()
-        todo = [(root, tree)]
+        todo = [(root, trie)]
         while todo:
             rule, branch = todo.pop()
             inner = {letter: build.reserve() for letter in branch if letter != _ENDS}
@@ -99,7 +100,7 @@ class JsonText:
         return (*minus, *self._whole, *build.any_of([(), point]), *build.any_of([(), exponent]))
 
     def integers(self, low: int | None, high: int | None) -> Symbols:
-        """All integers from `low` to `high`, both among them."""
+        """Matches the integers from `low` to `high`, both included. None: no bound but 18 digits."""
         furthest = 10**_DIGITS - 1
         low, high = -furthest if low is None else low, furthest if high is None else high
         ways = [self._run(part) for part in _same_digits(max(low, 0), high)]
@@ -110,7 +111,7 @@ class JsonText:
 
     @cached_property
     def value(self) -> Symbols:
-        """Anything."""
+        """Matches any JSON value."""
         rule = self._builder.reserve()
         words = [self._builder.text(word) for word in ("true", "false", "null")]
         inner = (rule,)
@@ -119,11 +120,11 @@ class JsonText:
 
     @cached_property
     def object(self) -> Symbols:
-        """Any object."""
+        """Matches any object."""
         return self._object(self.value)
 
     def pair(self, key: Symbols, value: Symbols) -> Symbols:
-        """A key and its value, as one symbol."""
+        """Matches a key and its value. Returns one symbol."""
         whole = (*key, *self._builder.text(":"), *self.blank, *value)
         return (self._builder.define(self._builder.reserve(), [whole]),)
 
@@ -132,16 +133,16 @@ class JsonText:
         return (*self._builder.text(","), *self.blank)
 
     def wrapped(self, brackets: str, inner: Symbols) -> Symbols:
-        """Between brackets."""
+        """Puts `inner` between the two `brackets`."""
         build = self._builder
         return (*build.text(brackets[0]), *self.blank, *inner, *self.blank, *build.text(brackets[1]))
 
     def array(self, item: Symbols) -> Symbols:
-        """Of any length."""
+        """Matches an array of any length, all of the same `item`."""
         return self.wrapped("[]", self._list(item))
 
     def formatted(self, form: str) -> Symbols:
-        """A string in one of FORMATS."""
+        """Matches a string in one of FORMATS."""
         quote = self._builder.text('"')
         date = (*self._digits(4, 4), *self._spans("-", (1, 12)), *self._spans("-", (1, 31)))
         clock = (*self._span(0, 23), *self._spans(":", (0, 59)), *self._spans(":", (0, 59)))
@@ -170,7 +171,7 @@ class JsonText:
 
     def _plain(self, but: Iterable[str]) -> Symbols:
         without = [(ord(letter), ord(letter)) for letter in but]
-        return self._builder.characters([*_PLAIN, *without], negated=True)
+        return self._builder.characters([*_NOT_PLAIN, *without], negated=True)
 
     def _one_of(self, letters: str) -> Symbols:
         return self._builder.characters([(ord(letter), ord(letter)) for letter in letters])
@@ -189,7 +190,7 @@ class JsonText:
 
 
 def _same_digits(low: int, high: int) -> Iterator[Sequence[tuple[str, str]]]:
-    """The numbers from `low` to `high`, not negative, as runs of digits: one range for each digit."""
+    """Splits `low` to `high`, not negative, into runs of numbers that are one range for each digit."""
     while low <= high:
         end = min(high, 10 ** len(str(low)) - 1)
         zeros = 0

@@ -1,11 +1,13 @@
-"""A JSON schema as rules. Every text that the rules allow is valid; what cannot be kept to is refused, never passed over.
+"""Turns a JSON schema into grammar rules.
+
+Rule: every text that the rules allow is valid. A keyword that cannot be enforced is refused, never ignored.
 
 Supported: type (also a list), enum, const, properties, required, additionalProperties, items, prefixItems, minItems,
 maxItems, minLength, maxLength, format (date, time, date-time, uuid), minimum and maximum of integers, exclusive or not,
-anyOf, oneOf (taken as anyOf: that only one alternative fits cannot be promised), allOf of objects, and $ref within the
-schema, also to itself. Where only some texts that the schema allows can be made, they are these: properties come in the
-order of the schema; an object with `properties` and without `additionalProperties` has no others; a schema without
-`type` that speaks of one type is of that type.
+anyOf, oneOf (as anyOf: that only one alternative fits cannot be guaranteed), allOf of objects, and $ref within the schema,
+also to itself. Three things are narrower than the schema allows: properties come in the order of the schema; an object
+with `properties` and without `additionalProperties` has no others; a schema without `type` whose keywords belong to one
+type is of that type.
 """
 
 import json
@@ -18,9 +20,9 @@ from models.worker.grammar.errors import GrammarError, GrammarTooComplex
 from models.worker.grammar.json_rules import FORMATS, JsonText
 from models.worker.grammar.rules import MAX_SYMBOLS, Builder, Rules, Symbols
 
-MAX_LENGTH: Final = 256 * 1024
-_DEEPEST: Final = 80  # schemas in each other, references counted; each takes up to nine of Python's 1,000 calls
-_PLACE_DIGITS: Final = 6
+MAX_LENGTH: Final = 256 * 1024  # characters; chosen by eye
+_DEEPEST: Final = 80  # nested schemas, including references; each takes up to nine of Python's 1,000 calls
+_PLACE_DIGITS: Final = 6  # of an index in a reference; Python refuses to read thousands
 _KEYWORDS: Final = {
     "object": {"properties", "required", "additionalProperties"},
     "array": {"items", "prefixItems", "minItems", "maxItems"},
@@ -39,12 +41,12 @@ Schema = Mapping[str, Any]
 
 
 def parse_schema(text: str) -> Rules:
-    """The rules of the JSON texts that satisfy the schema. Raises GrammarError."""
+    """Returns rules that allow only JSON texts valid under the schema. Raises GrammarError."""
     if len(text) > MAX_LENGTH:
-        raise GrammarTooComplex(f"it has {len(text)} characters, and {MAX_LENGTH} are the most")
+        raise GrammarTooComplex(f"it has {len(text)} characters, the limit is {MAX_LENGTH}")
     try:
         return _Converter(_read(text)).rules()
-    except RecursionError:  # values count too: they are compared and written down
+    except RecursionError:  # also from values, which are compared and written out
         raise GrammarTooComplex("it is nested too deeply") from None
 
 
@@ -62,7 +64,7 @@ def _no_constant(name: str) -> NoReturn:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError(f"{digits[:20]} is larger than any number")
+        raise ValueError(f"the number {digits[:20]} is too large")
     return number
 
 
@@ -80,15 +82,15 @@ class _Converter:
         return self._builder.finish(root)
 
     def _visit(self, schema: object, place: str) -> Symbols:
-        """`place` is where it stands, for messages."""
+        """`place` is the schema's position, for messages."""
         if schema is True:
             return self._json.value
         if schema is False:
             return self._never
         if not isinstance(schema, dict):
-            raise GrammarError(f"at {place}: a schema is an object, true or false")
+            raise GrammarError(f"at {place}: a schema must be an object, true or false")
         if self._depth >= _DEEPEST:
-            raise GrammarTooComplex(f"it is nested more than {_DEEPEST} levels")
+            raise GrammarTooComplex(f"it is nested more than {_DEEPEST} levels deep")
         self._depth += 1
         symbols = self._of(schema, place)
         self._depth -= 1
@@ -124,7 +126,7 @@ class _Converter:
 
     def _refer(self, reference: object, others: Schema, place: str) -> Symbols:
         if others:
-            raise GrammarError(f"at {place}: {', '.join(sorted(others))} beside $ref is not supported")
+            raise GrammarError(f"at {place}: {', '.join(sorted(others))} together with $ref is not supported")
         target = self._target(reference, place)
         assert isinstance(reference, str)
         if reference not in self._references:
@@ -161,7 +163,7 @@ class _Converter:
         return self._visit(whole, place)
 
     def _both(self, one: object, other: object, place: str) -> Schema:
-        """A schema that demands what both do."""
+        """Returns a schema that demands what both do."""
         for _ in range(_DEEPEST):
             if not (isinstance(one, dict) and set(one).difference(_SAYS_NOTHING) == {"$ref"}):
                 break
@@ -191,9 +193,9 @@ class _Converter:
         allowed = said.pop("enum", values)
         types = _types(said.pop("type"), place) if "type" in said else None
         if said:
-            raise GrammarError(f"at {place}: {', '.join(sorted(said))} beside a list of values is not supported")
+            raise GrammarError(f"at {place}: {', '.join(sorted(said))} together with enum or const is not supported")
         if not isinstance(values, list) or not isinstance(allowed, list):
-            raise GrammarError(f"at {place}: enum is a list of values")
+            raise GrammarError(f"at {place}: enum must be a list of values")
         fit = [value for value in values if value in allowed and (types is None or _is_of(value, types))]
         return self._builder.any_of([self._json.literal(value) for value in fit]) if fit else self._never
 
@@ -205,7 +207,7 @@ class _Converter:
             if not types:
                 return self._json.value
             if len(types) > 1:
-                raise GrammarError(f"at {place}: without 'type' it is not clear what {sorted(said)} speak of")
+                raise GrammarError(f"at {place}: {', '.join(sorted(said))} belong to several types; add 'type'")
         spoken = set(said).difference({"type"}, *(_KEYWORDS[one] for one in types))
         if spoken:
             raise GrammarError(f"at {place}: {', '.join(sorted(spoken))} is not supported for {' or '.join(types)}")
@@ -234,7 +236,7 @@ class _Converter:
         if form is None:
             return self._never if most is not None and most < least else self._json.string(least, most)
         if form not in FORMATS or least or most is not None:
-            raise GrammarError(f"at {place}: the format {form!r} is not supported, or not with a length")
+            raise GrammarError(f"at {place}: the format {form!r} is not supported, or not together with a length")
         return self._json.formatted(form)
 
     def _integer(self, said: Schema, place: str) -> Symbols:
@@ -242,9 +244,9 @@ class _Converter:
         for keyword in _KEYWORDS["integer"] & set(said):
             value = said[keyword]
             if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-                raise GrammarError(f"at {place}: {keyword} is a whole number")
+                raise GrammarError(f"at {place}: {keyword} must be a whole number")
             if abs(value) >= 10**18:
-                raise GrammarError(f"at {place}: {keyword} has at most 18 digits")
+                raise GrammarError(f"at {place}: {keyword} may have at most 18 digits")
             bounds[keyword] = int(value)
         if not bounds:
             return self._json.integer
@@ -257,10 +259,10 @@ class _Converter:
     def _object(self, said: Schema, place: str) -> Symbols:
         properties, required = said.get("properties", {}), said.get("required", [])
         if not isinstance(properties, dict) or not isinstance(required, list):
-            raise GrammarError(f"at {place}: properties is an object, required a list")
+            raise GrammarError(f"at {place}: properties must be an object, required a list")
         more = said.get("additionalProperties", not said.get("properties"))
         if not all(isinstance(name, str) for name in required):
-            raise GrammarError(f"at {place}: required is a list of names")
+            raise GrammarError(f"at {place}: required must be a list of names")
         wanted = {**properties, **{name: more for name in required if name not in properties}}
         if len(wanted) == 0 and more is True:
             return self._json.object
@@ -278,9 +280,9 @@ class _Converter:
         return self._json.pair(self._json.literal(name), self._visit(schema, place))
 
     def _entries(self, entries: Sequence[tuple[Symbols, bool]], extra: Symbols | None) -> Symbols:
-        """In their order, those that are not required left out or not, then any number of extra ones."""
+        """Matches the entries in order, optional ones present or not, then any number of `extra` ones."""
         build, comma = self._builder, self._json.comma
-        first: Symbols = ()  # when nothing was written yet
+        first: Symbols = ()  # at the start, where no comma comes before
         later: Symbols = ()
         if extra:
             later = build.repeat((*comma, *extra), 0, None)
@@ -295,10 +297,10 @@ class _Converter:
     def _array(self, said: Schema, place: str) -> Symbols:
         least, most = _count(said, "minItems", place) or 0, _count(said, "maxItems", place)
         prefix, items = said.get("prefixItems", []), said.get("items")
-        if isinstance(items, list):  # as drafts before 2020-12 wrote it
+        if isinstance(items, list):  # the form of drafts before 2020-12
             prefix, items = items, None
         if not isinstance(prefix, list):
-            raise GrammarError(f"at {place}: prefixItems is a list of schemas")
+            raise GrammarError(f"at {place}: prefixItems must be a list of schemas")
         if items is None:
             items = not prefix
         if items is False:
@@ -306,7 +308,7 @@ class _Converter:
         if most is not None and most < least:
             return self._never
         if least > MAX_SYMBOLS:
-            raise GrammarTooComplex(f"at {place}: it has more than {MAX_SYMBOLS} items")
+            raise GrammarTooComplex(f"at {place}: an array of more than {MAX_SYMBOLS} items is not supported")
         known = [self._visit(schema, f"{place}/prefixItems/{at}") for at, schema in enumerate(prefix[:most])]
         other = self._visit(items, f"{place}/items") if most is None or most > len(known) else ()
         return self._json.wrapped("[]", self._items(known, other, least, most))
@@ -327,7 +329,7 @@ class _Converter:
 def _types(value: object, place: str) -> list[str]:
     types = [value] if isinstance(value, str) else value
     if not isinstance(types, list) or not all(isinstance(one, str) and one in _KEYWORDS for one in types):
-        raise GrammarError(f"at {place}: {value!r} is no type")
+        raise GrammarError(f"at {place}: {value!r} is not a type")
     return types
 
 
@@ -338,7 +340,7 @@ def _is_place(name: str, things: Sequence[object]) -> bool:
 def _count(said: Schema, keyword: str, place: str) -> int | None:
     value = said.get(keyword)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise GrammarError(f"at {place}: {keyword} is a whole number, zero or more")
+        raise GrammarError(f"at {place}: {keyword} must be a whole number, zero or more")
     return value
 
 

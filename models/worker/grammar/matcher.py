@@ -1,11 +1,11 @@
-"""Runs a grammar over bytes: a pushdown automaton whose states are made when they are first met. Pure.
+"""Runs a grammar over bytes: a pushdown automaton whose states are built when first reached. Pure.
 
-A state is the set of all stacks that the text so far can have led to, as in llama.cpp's grammar sampler; a stack is a
-chain of `Node`s that are made once each, so that equal stacks are one object and a state's transitions need be found
-out only once. States are values: they are kept, gone back to, and shared by requests with the same grammar.
+A state is the set of all stacks that the text so far can lead to, as in llama.cpp's grammar sampler. A stack is a chain of
+`Node`s. Equal nodes are one object, so equal stacks are too, and each transition is computed only once. States are values:
+a caller may keep one, go back to it, and share it between requests with the same grammar.
 
-Rule: nothing here is unbounded. A state with too many stacks is refused, a stack that is too deep is not followed, and
-the memory of what was found out is emptied when it is full.
+Rule: everything is bounded. A state with too many stacks is refused, a stack that is too deep is not followed, and the
+cache of states and transitions is cleared when full.
 """
 
 from typing import Final
@@ -13,15 +13,15 @@ from typing import Final
 from models.worker.grammar.errors import GrammarTooComplex
 from models.worker.grammar.rules import Rules
 
-_MOST_STACKS: Final = 2_000
+_MOST_STACKS: Final = 2_000  # chosen by eye, like the next
 _DEEPEST: Final = 1_000
-_MOST: Final = 500_000  # of what follows, about 20 MB
-_NODE, _STATE, _PART = 6, 16, 1  # a stack; a state; a stack in a state, or a byte that leads on from it
+_MOST: Final = 500_000  # weight of the cache, about 20 MB
+_NODE, _STATE, _PART = 6, 16, 1  # weights of a node; of a state; of a stack in a state, and of a transition
 _END: Final = 1 << 40  # a symbol that ends an alternative
 
 
 class Node:
-    """A place in the grammar, and the one to return to from there."""
+    """A stack: a place in the grammar, and the stack to return to from there."""
 
     __slots__ = ("depth", "parent", "place")
     depth: int
@@ -33,7 +33,7 @@ class Node:
 
 
 class State:
-    """Where a text can have led to. `complete`: it may end here; `open`: something may follow."""
+    """The stacks that a text can lead to. `complete`: it may end here. `open`: more may follow."""
 
     __slots__ = ("complete", "next", "nodes")
 
@@ -48,7 +48,7 @@ class State:
 
 
 class Matcher:
-    """A grammar in use. Only touched by one thread."""
+    """A grammar in use. Used by one thread only."""
 
     def __init__(self, rules: Rules) -> None:
         """Raises GrammarTooComplex."""
@@ -65,12 +65,12 @@ class Matcher:
         self._nodes: dict[tuple[int, Node | None], Node] = {}
         self._states: dict[tuple[frozenset[Node], bool], State] = {}
         self._held = 0
-        self._first: tuple[State, ...] = ()  # never forgotten, but what follows it
+        self._first: tuple[State, ...] = ()  # kept when the cache is cleared, except its transitions
         self.start = self._settle([self._node(len(self._symbols) - 2, None)])
         self._first = (self.start,)
 
     def after(self, state: State, data: bytes) -> State | None:
-        """The state after these bytes, None if the grammar forbids them. Raises GrammarTooComplex."""
+        """Returns the state after these bytes, None if the grammar forbids them. Raises GrammarTooComplex."""
         for byte in data:
             following = state.next[byte] if byte in state.next else self._step(state, byte)
             if following is None:
@@ -79,7 +79,7 @@ class Matcher:
         return state
 
     def first_bytes(self, state: State) -> frozenset[int]:
-        """What may come next."""
+        """Returns the bytes that may come next."""
         return frozenset[int]().union(*(self._sets[-1 - self._symbols[node.place]] for node in state.nodes))
 
     def _step(self, state: State, byte: int) -> State | None:
@@ -90,7 +90,7 @@ class Matcher:
         return found
 
     def _settle(self, todo: list[Node | None]) -> State:
-        """All stacks that begin with a set of bytes, from any stacks."""
+        """Expands the stacks until each has a set of bytes on top, and returns their state."""
         seen: set[Node] = set()
         bytes_next: list[Node] = []
         complete = False
@@ -102,7 +102,7 @@ class Matcher:
                 seen.add(node)
                 if len(seen) > _MOST_STACKS:
                     raise GrammarTooComplex(
-                        f"it is so ambiguous or roundabout that over {_MOST_STACKS} ways must be followed at once"
+                        f"it is too ambiguous: over {_MOST_STACKS} ways would have to be followed at once"
                     )
                 symbol = self._symbols[node.place]
                 if symbol < 0:
@@ -136,13 +136,13 @@ class Matcher:
         return state
 
     def _hold(self, more: int) -> None:
-        """To be called before it is kept."""
+        """Adds to the weight of the cache, clearing it first if it is full. Call before storing."""
         if self._held + more > _MOST:
-            self._forget()
+            self._clear()
         self._held += more
 
-    def _forget(self) -> None:
-        """States in use go on with what they hold; their stacks merely do not meet new ones of the same content."""
+    def _clear(self) -> None:
+        """Clears the cache. States in use stay valid; their stacks are only no longer shared with new, equal ones."""
         for state in (*self._states.values(), *self._first):
             state.next.clear()
         self._states.clear()

@@ -1,7 +1,7 @@
-"""Rules of a grammar as they are written down, and what is checked of them before they are used. Pure.
+"""Collects the rules of a grammar and checks them before use. Pure.
 
-A symbol is a rule's number, or `-1 - n` for the n-th set of bytes; an alternative is a sequence of symbols, a rule its
-alternatives. Everything that is added is counted.
+A symbol is a rule's number, or `-1 - n` for the n-th set of bytes. An alternative is a sequence of symbols, a rule is a
+list of alternatives. Every symbol counts towards MAX_SYMBOLS.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,12 +12,12 @@ from models.worker.grammar.errors import GrammarError, GrammarTooComplex
 from models.worker.grammar.utf8_ranges import Range, byte_sequences, normal
 
 Symbols = tuple[int, ...]
-MAX_SYMBOLS: Final = 100_000
+MAX_SYMBOLS: Final = 100_000  # chosen by eye
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A grammar that is fit for use: every rule can be satisfied, none begins with itself."""
+    """A checked grammar: the root can be satisfied, and no rule begins with itself."""
 
     root: int
     alternatives: Sequence[Sequence[Symbols]]
@@ -25,7 +25,7 @@ class Rules:
 
 
 class Builder:
-    """Collects rules. Raises GrammarTooComplex when there are too many."""
+    """Collects rules. Every method that adds symbols raises GrammarTooComplex above MAX_SYMBOLS."""
 
     def __init__(self) -> None:
         self._rules: list[tuple[Symbols, ...] | None] = []
@@ -35,34 +35,34 @@ class Builder:
         self._size = 0
 
     def reserve(self, name: str = "") -> int:
-        """The number of a rule that will be defined later."""
+        """Returns the number of a rule to be defined later."""
         self._count(1)
         self._rules.append(None)
         self._names.append(name)
         return len(self._rules) - 1
 
     def define(self, rule: int, alternatives: Iterable[Symbols]) -> int:
-        """Give it its alternatives; an empty one matches nothing at all."""
+        """Sets the alternatives of a rule. An empty alternative matches the empty text; a rule with none matches nothing."""
         known = tuple(alternatives)
         self._count(sum(len(symbols) + 1 for symbols in known))
         self._rules[rule] = known
         return rule
 
     def any_of(self, alternatives: Iterable[Symbols]) -> Symbols:
-        """One of them."""
+        """Matches one of these."""
         known = tuple(dict.fromkeys(alternatives))
         return known[0] if len(known) == 1 else (self.define(self.reserve(), known),)
 
     def text(self, text: str) -> Symbols:
-        """Exactly this."""
+        """Matches exactly this text. Raises GrammarError for half a surrogate pair."""
         self._count(len(text))
         try:
             return tuple(self._bytes(byte, byte) for byte in text.encode())
         except UnicodeEncodeError:
-            raise GrammarError("it holds half a surrogate pair, which no text can contain") from None
+            raise GrammarError("it contains half a surrogate pair, which no text can contain") from None
 
     def characters(self, ranges: Iterable[Range], *, negated: bool = False) -> Symbols:
-        """Any one character of these code points, or any other one."""
+        """Matches one character in these ranges of code points, or with `negated` one outside them."""
         wanted = normal(ranges, negated=negated)
         if wanted not in self._characters:
             parts = [tuple(self._bytes(low, high) for low, high in sequence) for sequence in byte_sequences(wanted)]
@@ -72,9 +72,9 @@ class Builder:
         return self._characters[wanted]
 
     def repeat(self, symbols: Symbols, least: int, most: int | None) -> Symbols:
-        """The symbols so many times; without `most` any number of times."""
+        """Repeats the symbols `least` to `most` times; without `most` any number of times."""
         if least * len(symbols) > MAX_SYMBOLS or (most or 0) > MAX_SYMBOLS:
-            raise GrammarTooComplex(f"it repeats something more than {MAX_SYMBOLS} times")
+            raise GrammarTooComplex(f"it repeats a part more than {MAX_SYMBOLS} times")
         self._count(least * len(symbols))
         fixed = symbols * least
         if most is None:
@@ -86,7 +86,7 @@ class Builder:
         return (*fixed, *tail)
 
     def finish(self, root: int) -> Rules:
-        """Raises GrammarError if a rule is missing, begins with itself, or nothing can satisfy the root."""
+        """Returns the checked rules. Raises GrammarError if one is missing or begins with itself, or no text fits."""
         rules: list[tuple[Symbols, ...]] = []
         for name, alternatives in zip(self._names, self._rules, strict=True):
             if alternatives is None:
@@ -100,7 +100,7 @@ class Builder:
         return Rules(root, kept, tuple(self._sets))
 
     def _check_beginnings(self, rules: list[tuple[Symbols, ...]]) -> None:
-        """A rule that can begin with itself would never come to its first byte."""
+        """Raises GrammarError for a rule that can begin with itself: it would never reach its first byte."""
         empty = _closure(rules, bytes_hold=False)
         first: list[set[int]] = []
         for rule in rules:
@@ -124,8 +124,8 @@ class Builder:
                 if not remaining[other]:
                     done.append(other)
         if len(done) < len(rules):
-            guilty = next((self._names[at] for at, left in enumerate(remaining) if left and self._names[at]), "")
-            raise GrammarError(f"the rule {guilty!r} can begin with itself" if guilty else "a rule begins with itself")
+            name = next((self._names[at] for at, left in enumerate(remaining) if left and self._names[at]), "")
+            raise GrammarError(f"the rule {name!r} can begin with itself" if name else "a rule can begin with itself")
 
     def _bytes(self, low: int, high: int) -> int:
         return self._set(frozenset(range(low, high + 1)))
@@ -136,11 +136,14 @@ class Builder:
     def _count(self, more: int) -> None:
         self._size += more
         if self._size > MAX_SYMBOLS:
-            raise GrammarTooComplex(f"it has more than {MAX_SYMBOLS} symbols when written out")
+            raise GrammarTooComplex(f"it has more than {MAX_SYMBOLS} symbols when expanded")
 
 
 def _closure(rules: Sequence[Sequence[Symbols]], *, bytes_hold: bool) -> set[int]:
-    """The rules of which one alternative consists of such rules alone, or also of bytes. Linear in their size."""
+    """Returns the rules with an alternative made only of such rules (and of bytes, if `bytes_hold`), by induction.
+
+    With bytes these are the rules that some text satisfies, without bytes those that the empty text does. Linear time.
+    """
     users: list[list[int]] = [[] for _ in rules]
     owners: list[int] = []
     missing: list[int] = []

@@ -1,7 +1,7 @@
-"""Sets of characters as sequences of sets of bytes. Pure.
+"""Turns ranges of characters into sequences of byte ranges in UTF-8. Pure.
 
-The splitting of a code point range is Russ Cox's ("Regular Expression Matching: the Virtual Machine Approach", utf8
-ranges in RE2): a range is cut until every byte position of it is a range by itself.
+Splits a range as Russ Cox does ("Regular Expression Matching: the Virtual Machine Approach", utf8 ranges in RE2): until
+each byte position of every part is a range by itself.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ _LENGTH_ENDS: Final = (0x7F, 0x7FF, 0xFFFF, LAST)
 
 
 def normal(ranges: Iterable[Range], *, negated: bool = False) -> tuple[Range, ...]:
-    """The same set, or the others, as sorted ranges that do not touch, without surrogates."""
+    """Returns the set, or its complement, as sorted ranges that do not touch, without surrogates."""
     merged: list[Range] = []
     for low, high in sorted(ranges):
         if merged and low <= merged[-1][1] + 1:
@@ -28,7 +28,7 @@ def normal(ranges: Iterable[Range], *, negated: bool = False) -> tuple[Range, ..
 
 
 def byte_sequences(ranges: Iterable[Range]) -> Iterator[tuple[Range, ...]]:
-    """For each part of the set one range for every byte of its characters in UTF-8."""
+    """Yields the parts of the set, each as one byte range for every byte of its characters."""
     for low, high in ranges:
         for end in _LENGTH_ENDS:
             if low <= min(high, end):

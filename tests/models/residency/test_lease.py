@@ -131,7 +131,7 @@ def test_a_grammar_that_would_end_or_hang_the_process_harms_its_caller_alone(
         ({"$ref": "https://example.com/schema"}, "within the schema"),
         ({"type": "string", "pattern": "^a+$"}, "'pattern' is not supported"),
         ({"type": "number", "minimum": 3}, "minimum is not supported for number"),
-        ("nonsense", "a schema is an object"),
+        ("nonsense", "a schema must be an object"),
     ],
 )
 def test_a_schema_that_cannot_be_kept_is_refused_and_says_why(with_lease: Use, schema: object, why: str) -> None:

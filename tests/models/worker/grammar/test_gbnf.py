@@ -100,7 +100,7 @@ def test_character_sets_are_those_of_regular_expressions() -> None:
     ("grammar", "why"),
     [
         ("", "no rule 'root'"),
-        ('root ::= "a', "line 1: a text or a set is not closed"),
+        ('root ::= "a', "line 1: a text or a set of characters is not closed"),
         ('root ::= "a"\nx = "b"', "line 2: '::=' is expected"),
         ('root ::= "a"\nroot ::= "b"', "defined twice"),
         ("root ::= x", "'x' is used but not defined"),

@@ -104,7 +104,7 @@ def test_any_json_is_taken_where_anything_goes() -> None:
         ({"type": "array", "minItems": 10**9}, "more than"),
         ({"type": "string", "maxLength": 10**9}, "more than"),
         ({"allOf": [{"type": "string", "minLength": 1}, {"minLength": 2}]}, "joining different 'minLength'"),
-        ([], "a schema is an object"),
+        ([], "a schema must be an object"),
     ],
 )
 def test_what_cannot_be_kept_to_is_refused(schema: object, why: str) -> None:

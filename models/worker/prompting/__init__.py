@@ -1,1 +1,5 @@
-"""Messages -> tokens: chat template and control tokens. Door: `prompt_builder`."""
+"""Turns messages into tokens: chat templates, control tokens, prompts that fit the context.
+
+Rule: only the chat template may write control tokens.
+Door: `prompt_builder`.
+"""

@@ -1,6 +1,6 @@
-"""Inside the child: from a prompt message to token ids.
+"""Turns the prompt of a request into token ids, in the child process.
 
-Rule: only the chat template may write control tokens. See `guard` for how contents are kept from it.
+Rule: only the chat template may write control tokens. `control_tokens` shows how contents are kept from it.
 """
 
 from bisect import bisect_left
@@ -15,14 +15,17 @@ from models.worker.prompting.chat_template import CHATML, ChatTemplate, merge_sy
 from models.worker.prompting.control_tokens import ControlGuard, PromptPart
 
 _LONGEST_TOKEN: Final = 512  # characters; the longest tokens of common vocabularies are runs of 128 spaces
-_KEPT_FREE: Final = 4  # a chat that loses turns leaves this part of the context to its answer
+_ANSWER_SHARE: Final = 4  # a shortened chat leaves a quarter of the context to its answer. Chosen by eye.
 
 
 class PromptBuilder:
-    """Knows a model's template and how it takes system messages."""
+    """Builds prompts with one model's template and tokenizer.
+
+    `system_role` is "merged" for a template that takes no system message: it becomes part of the first user message.
+    """
 
     def __init__(self, engine: Engine, template: str | None = None) -> None:
-        """`template` takes the place of the file's own. Raises InvalidPrompt if it is not valid Jinja."""
+        """`template` replaces the one in the file. Raises InvalidPrompt if it is not valid Jinja."""
         self._engine = engine
         self._vocabulary = vocabulary = engine.vocabulary
         self.template: TemplateSource = "configured"
@@ -34,39 +37,39 @@ class PromptBuilder:
         self.system_role: Literal["native", "merged"] = "native" if takes_system_role(self._template) else "merged"
 
     def tokens(self, prompt: Prompt) -> list[int]:
-        """The token ids. Raises InvalidPrompt, or ContextOverflow if no room is left for an answer."""
+        """Returns the token ids, at least one. Raises InvalidPrompt. Does not check the length."""
         tokens = self._raw(prompt) if isinstance(prompt, Raw) else self._chat(prompt)
-        if not tokens:  # nothing to continue from: the model's begin token, or a line break where it has none
+        if not tokens:  # nothing to continue from: use the begin token, or a line break if the model has none
             tokens = self._vocabulary.tokenize("", special=False, bos=True) or self._vocabulary.tokenize(
                 "\n", special=False, bos=False
             )
         return tokens
 
     def checked(self, prompt: Prompt) -> list[int]:
-        """As `tokens`; raises ContextOverflow if no room is left for an answer."""
+        """Like `tokens`. Raises ContextOverflow if the context has no room left for an answer."""
         self._check_length(prompt)
         tokens = self.tokens(prompt)
         if len(tokens) >= self._engine.context:
             raise ContextOverflow(
                 "answering a prompt",
-                f"it has {len(tokens)} tokens, and the model's context has room for {self._engine.context} "
-                "with the answer",
+                f"it has {len(tokens)} tokens, but the model's context has room for {self._engine.context}, "
+                "including the answer",
                 "shorten the prompt, or give the model a larger context in the configuration"
                 if self._engine.extensible
-                else "shorten the prompt: this is all that the model was made for",
+                else "shorten the prompt: the model was not made for a larger context",
             )
         return tokens
 
     def fitted(self, prompt: Prompt, max_tokens: int | None) -> tuple[list[int], int]:
-        """The token ids of a chat without as many of its oldest turns as must go, and how many messages those had.
+        """Drops the oldest turns of a chat until it fits. Returns the token ids and the number of dropped messages.
 
-        What is left has room for the answer: `max_tokens`, but no more than a quarter of the context. Raises as
-        `checked` does if the last turn alone is too long.
+        Leaves room for an answer of `max_tokens`, but no more than a quarter of the context. Raises like `checked` if the
+        last turn alone is too long.
         """
         if isinstance(prompt, Raw):
             return self.checked(prompt), 0
         fixed, turns = turns_of(prompt.messages)
-        most = self._engine.context - min(max_tokens or self._engine.context, self._engine.context // _KEPT_FREE)
+        most = self._engine.context - min(max_tokens or self._engine.context, self._engine.context // _ANSWER_SHARE)
 
         def shorter(dropped: int) -> Chat:
             return Chat(messages=(*fixed, *(message for turn in turns[dropped:] for message in turn)))
@@ -79,11 +82,11 @@ class PromptBuilder:
         return self.checked(shorter(dropped)), sum(map(len, turns[:dropped]))
 
     def _check_length(self, prompt: Prompt) -> None:
-        """Refuses what is far too long without spending seconds on tokenising it."""
+        """Refuses a prompt that is far too long without spending seconds on tokenising it."""
         if self._far_too_long(prompt):
             raise ContextOverflow(
                 "answering a prompt",
-                f"it has {_length(prompt)} characters, and the model's context has room for "
+                f"it has {_length(prompt)} characters, but the model's context has room for "
                 f"{self._engine.context} tokens",
                 "shorten the prompt",
             )
@@ -100,7 +103,7 @@ class PromptBuilder:
         if self.system_role == "merged":
             messages = merge_system(messages)
         rendered = self._template.render(messages)
-        # The tokenizer adds the begin token itself where the model wants one; written twice it would harm.
+        # The tokenizer adds the begin token if the model needs one; a second one would harm the answer.
         rendered = rendered.removeprefix(self._vocabulary.bos_text) if self._vocabulary.adds_bos else rendered
         tokens: list[int] = []
         for part in guard.split(rendered) or [PromptPart("", trusted=True)]:
@@ -109,7 +112,7 @@ class PromptBuilder:
 
 
 def turns_of(messages: Sequence[ChatMessage]) -> tuple[list[ChatMessage], list[list[ChatMessage]]]:
-    """The system's messages, which stay, and the turns: each begins with what a user says. Pure."""
+    """Splits messages into the system messages, which stay, and the turns, each beginning with a user message. Pure."""
     fixed: list[ChatMessage] = []
     turns: list[list[ChatMessage]] = []
     for message in messages:

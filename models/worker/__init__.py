@@ -1,1 +1,5 @@
-"""The program of a model's child process. Nothing outside imports it; only its module name is known. Door: `main`."""
+"""The program of a model's child process: engine, grammars, prompts, scheduling.
+
+Rule: nothing outside imports it. The service starts it by its module name.
+Door: `main`.
+"""

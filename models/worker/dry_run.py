@@ -1,9 +1,10 @@
 """The child of a dry run: `python -m models.worker.dry_run SOCKET_FD PARENT_PID`.
 
-It is told of one load, lets llama.cpp go through it without allocating anything, and answers with what that would take.
+Receives one load request, lets llama.cpp go through it without allocating anything, and answers with the memory that the
+load would take.
 
-Rule: it makes the same calls as a real load does and has the same modules in memory, so that its own size is the real
-child's less the buffers. It has a limit on its memory, and its parent one on its time.
+Rule: makes the same calls as a real load and has the same modules in memory, so that its own size is the real child's
+without the buffers. Its memory is limited here, its time by the parent.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from typing import Final
 
 import llama_cpp as llama
 
-import models.worker.main  # noqa: F401 - weighs what the real child weighs
+import models.worker.main  # noqa: F401 - for the same size as the real child
 from models.child_process.dry_run_messages import Report, encode_report
 from models.child_process.messages import HEADER_BYTES, Load, ProtocolError, decode_request, frame_length, path_bytes
 from models.errors import ModelLoadFailed
@@ -27,16 +28,16 @@ from models.worker.engine.vocabulary import Vocabulary
 from models.worker.limits import extra_memory, harden
 from models.worker.llama_log import LogNotUnderstood, sizes_in
 
-_MEMORY: Final = 2 * 1024**3  # a vocabulary of a million entries takes a third of it
-_LOG: Final = 4 * 1024**2
+_MEMORY: Final = 2 * 1024**3  # bytes; a vocabulary of a million entries takes a third of it
+_LOG: Final = 4 * 1024**2  # bytes of llama.cpp's log. Chosen by eye.
 _LEVEL_ERROR: Final = 4
 
 
 class _Transcript:
-    """Everything that llama.cpp logs, up to a limit."""
+    """Keeps what llama.cpp logs, up to a limit."""
 
     def __init__(self) -> None:
-        process_log()  # which would otherwise take our place later
+        process_log()  # first: made later, it would replace this callback
         self.text = ""
         self._chunks: list[bytes] = []
         self._errors: list[bytes] = []
@@ -46,7 +47,7 @@ class _Transcript:
 
     @property
     def errors(self) -> str:
-        """What went wrong in llama.cpp's words."""
+        """llama.cpp's error messages, at most 500 characters."""
         return " ".join(b"".join(self._errors).decode("utf-8", "replace").split())[-500:]
 
     @property
@@ -54,7 +55,7 @@ class _Transcript:
         return b"".join(self._chunks).decode("utf-8", "replace").splitlines()
 
     def _take(self, level: int, text: bytes | None, _: object) -> None:
-        # Graph dumps at debug level are long and of no use here.
+        # Graph dumps at debug level are long and not needed here.
         if text and self._size < _LOG and not text.startswith((b"llama_graph", b"create_tensor")):
             self._chunks.append(text)
             self._size += len(text)
@@ -64,13 +65,13 @@ class _Transcript:
 
 
 def dry_run(path: str, settings: LoadSettings, transcript: _Transcript) -> Report:
-    """What the load would take. Raises ModelLoadFailed or LogNotUnderstood."""
+    """Returns the sizes of the load. Raises ModelLoadFailed or LogNotUnderstood."""
     baseline = _own_bytes()
     llama.llama_backend_init()
     what = "a dry run"
     params = model_params(settings)
     params.no_alloc = True
-    params.load_mode = 0  # any other aborts in a dry run
+    params.load_mode = 0  # other modes abort in a dry run
     model = llama.llama_model_load_from_file(path_bytes(path), params)
     if not model:
         raise ModelLoadFailed(what, "llama.cpp refused the model")
@@ -81,11 +82,11 @@ def dry_run(path: str, settings: LoadSettings, transcript: _Transcript) -> Repor
     report = Report(
         sizes=sizes,
         baseline=baseline,
-        # these two buffers are allocated all the same
+        # without the two buffers that a dry run allocates too
         process=max(0, _own_bytes() - sizes.state.get("CPU", 0) - sizes.output.get("CPU", 0)),
         offload=bool(llama.llama_supports_gpu_offload()),
     )
-    del context, model  # not before: their memory counts
+    del context, model  # only now, since their memory counts
     return report
 
 
@@ -96,7 +97,7 @@ def _own_bytes() -> int:
 
 @contextlib.contextmanager
 def _limited() -> Iterator[None]:
-    """A GPU's driver reserves address space by the terabyte, so the limit is only for machines without."""
+    """Limits the memory of the process. Not with a GPU, whose driver reserves address space by the terabyte."""
     if llama.llama_supports_gpu_offload():
         yield
         return
@@ -131,16 +132,16 @@ def _answer(request: Load) -> Report:
     except LogNotUnderstood as error:
         return Report(why=str(error))
     except MemoryError:
-        return Report(why=f"it needs more than {_MEMORY} bytes for itself")
+        return Report(why=f"the dry run itself needs more than {_MEMORY >> 30} GiB")
 
 
 def main() -> None:
-    """Ends with status 0 once it has answered."""
+    """Answers one request and ends with status 0."""
     descriptor, parent = map(int, sys.argv[1:3])
     harden(parent)
     connection = socket.socket(fileno=descriptor)
     connection.sendall(encode_report(_answer(_request(connection))))
-    os._exit(0)  # nothing is to be tidied up
+    os._exit(0)  # skips cleaning up, which nothing here needs
 
 
 if __name__ == "__main__":

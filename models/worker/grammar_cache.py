@@ -1,6 +1,7 @@
-"""Inside the child: grammars of requests, read once and shared by those that are alike.
+"""Compiles the grammars of requests, once for equal ones, in the child process.
 
-Rule: reading one takes a bounded time, as everybody waits meanwhile; what is wrong with it is its caller's InvalidPrompt.
+Rule: compiling takes a bounded time, since all other requests wait. Whatever is wrong with a grammar becomes an
+InvalidPrompt of its own request.
 """
 
 from collections import OrderedDict
@@ -11,25 +12,26 @@ from models.worker.grammar import GrammarError, Guide, Matcher, parse_gbnf, pars
 from models.worker.grammar.guide import Tokens
 from models.worker.limits import TimeIsUp, cpu_time
 
-_SECONDS: Final = 2.0
-_KEPT: Final = 8
-_MOST_LETTERS: Final = 1_000  # of what is said about it, which may quote it
+# Chosen by eye.
+_SECONDS: Final = 2.0  # of CPU time
+_KEPT: Final = 8  # compiled grammars; one holds up to about 20 MB
+_MOST_LETTERS: Final = 1_000  # of an error's text, which may quote the grammar
 
 
 class GrammarCache:
-    """Makes guides for one model's tokens. Belongs to the main thread."""
+    """Makes guides for one model's tokens. Used by the main thread only."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._matchers: OrderedDict[tuple[str | None, str | None], Matcher] = OrderedDict()
 
     def guide(self, grammar: str | None, json_schema: str | None) -> Guide | None:
-        """A new guide, None if neither is given. Raises InvalidPrompt."""
+        """Returns a new guide, None without a grammar and schema. Raises InvalidPrompt."""
         if grammar is None and json_schema is None:
             return None
         what = "reading the grammar" if json_schema is None else "reading the JSON schema"
         if grammar is not None and json_schema is not None:
-            raise InvalidPrompt(what, "there is a grammar as well as a JSON schema", "send one of them")
+            raise InvalidPrompt(what, "the request has both a grammar and a JSON schema", "send only one of them")
         key = (grammar, json_schema)
         if key not in self._matchers:
             self._matchers[key] = _read(what, grammar, json_schema)
@@ -40,7 +42,7 @@ class GrammarCache:
 
 
 def _read(what: str, grammar: str | None, json_schema: str | None) -> Matcher:
-    hint = "see docs/api.md for what grammars and schemas may hold"
+    hint = "see docs/api.md for what grammars and schemas may contain"
     try:
         with cpu_time(_SECONDS):
             return Matcher(parse_gbnf(grammar) if grammar is not None else parse_schema(json_schema or ""))
@@ -48,7 +50,7 @@ def _read(what: str, grammar: str | None, json_schema: str | None) -> Matcher:
         raise InvalidPrompt(what, str(error)[:_MOST_LETTERS], hint) from error
     except TimeIsUp as error:
         raise InvalidPrompt(what, f"it took more than {_SECONDS:g} s", hint) from error
-    except Exception as error:  # a stranger's program: what was not foreseen in it must not end everybody's process
+    except Exception as error:  # a stranger's input: an unforeseen error in it must not end the process
         raise InvalidPrompt(
             what, f"it cannot be read: {type(error).__name__}: {error}"[:_MOST_LETTERS], hint
         ) from error

@@ -1,7 +1,7 @@
-"""What llama.cpp says of the memory it would take, read from its log. Pure.
+"""Reads from llama.cpp's log how much memory a load would take. Pure.
 
-Rule: there is no other way to ask llama.cpp (its own function for it returns a C++ map), and the log's wording is
-nobody's promise. So whatever is needed and not found is a LogNotUnderstood, never a guess.
+Rule: there is no other way to ask llama.cpp (its own function for it returns a C++ map), and the log's wording may change
+in any version. So a missing size raises LogNotUnderstood; it is never guessed.
 """
 
 import re
@@ -21,11 +21,11 @@ _BUFFER: Final = re.compile(r": +(\S+) +(.*?)(RS|state|compute|output) buffer si
 
 
 class LogNotUnderstood(Exception):
-    """llama.cpp's log does not have what it used to have."""
+    """A size is missing from llama.cpp's log: its wording has changed."""
 
 
 def sizes_in(lines: Iterable[str]) -> Sizes:
-    """The sizes in a dry run's log. Raises LogNotUnderstood, naming what is missing."""
+    """Returns the sizes in a dry run's log. Raises LogNotUnderstood, naming the missing ones."""
     text = [line.rstrip() for line in lines]
     layers = tuple(match[1] for line in text if (match := _LAYER.search(line)))
     kv = _caches(text)
@@ -33,14 +33,16 @@ def sizes_in(lines: Iterable[str]) -> Sizes:
     found = {"layers": layers, "KV or state": kv or state, "compute": compute, "output": output}
     missing = [name for name, value in found.items() if not value]
     if missing:
-        raise LogNotUnderstood(f"llama.cpp's log does not tell of: {', '.join(missing)}")
+        raise LogNotUnderstood(f"llama.cpp's log does not have: {', '.join(missing)}")
     moved = next((int(match[1]) + 1 for line in text if (match := _MOVED.search(line))), 0)
     repacks = any(match[1].endswith("_REPACK") for line in text if (match := _WEIGHTS.search(line)))
     return Sizes(layers=layers, repacks=repacks, moved=moved, kv=kv, state=state, compute=compute, output=output)
 
 
 def _caches(text: Iterable[str]) -> dict[str, int]:
-    """A dry run tells each cache's size as a whole, after the devices of its layers: they have equal shares."""
+    """Adds up the KV caches by device. A dry run logs only a cache's total, after the devices of its layers; the layers
+    have equal shares.
+    """
     sums: dict[str, float] = defaultdict(float)
     devices: list[str] = []
     for line in text:
@@ -48,7 +50,7 @@ def _caches(text: Iterable[str]) -> dict[str, int]:
             devices.append(match[1])
         elif match := _CACHE.search(line):
             if not devices and float(match[1]):
-                raise LogNotUnderstood("llama.cpp's log tells of a KV cache without layers")
+                raise LogNotUnderstood("llama.cpp's log has a KV cache without layers")
             for device in devices:
                 sums[device] += float(match[1]) * _MIB / len(devices)
             devices = []
@@ -57,13 +59,13 @@ def _caches(text: Iterable[str]) -> dict[str, int]:
 
 def _buffers(text: Iterable[str], kinds: tuple[str, ...]) -> dict[str, int]:
     sums: dict[str, int] = defaultdict(int)
-    for name, kind, size in _told(text):
+    for name, kind, size in _buffer_sizes(text):
         if kind in kinds:
             sums[name] += round(size * _MIB)
     return dict(sums)
 
 
-def _told(text: Iterable[str]) -> Iterator[tuple[str, str, float]]:
+def _buffer_sizes(text: Iterable[str]) -> Iterator[tuple[str, str, float]]:
     for line in text:
         if match := _BUFFER.search(line):
             yield match[1], match[3], float(match[4])

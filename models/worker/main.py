@@ -1,8 +1,8 @@
 """The child process that holds one base model: `python -m models.worker.main SOCKET_FD PARENT_PID`.
 
-Rule: it trusts nobody with its life. A thread reads the socket and ends the process the moment the other side is gone,
-also in the middle of a long decode; the main thread does everything else. What llama.cpp prints goes to standard error
-and never into the conversation, which has a socket of its own.
+Rule: it never outlives the service. A thread reads the socket and ends the process as soon as the service closes it, even
+in the middle of a long decode; the main thread does everything else. What llama.cpp prints goes to standard error, never
+into the socket.
 """
 
 import os
@@ -44,7 +44,7 @@ from models.worker.scheduling.batcher import Batcher, Job
 from models.worker.scheduling.output import Output
 
 _ALIVE_EVERY_S: Final = 1.0
-_MOMENT_S: Final = 0.05
+_ADMISSION_S: Final = 0.05  # for new requests between two steps; eight costly schemas once delayed answers by 16 s
 _REFUSED: Final[dict[type[ModelError], RefusedKind]] = {
     ContextOverflow: "ContextOverflow",
     InvalidPrompt: "InvalidPrompt",
@@ -53,7 +53,7 @@ _REFUSED: Final[dict[type[ModelError], RefusedKind]] = {
 
 
 class RequestChannel:
-    """The child's end of the conversation."""
+    """The child's end of the socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -62,24 +62,24 @@ class RequestChannel:
         threading.Thread(target=self._listen, name="listen", daemon=True).start()
 
     def next(self, *, wait: bool) -> Request | None:
-        """The next request; without `wait` None if there is none yet."""
+        """Returns the next request; without `wait` None if none has arrived."""
         try:
             return self._requests.get(block=wait)
         except queue.Empty:
             return None
 
     def send(self, *events: Event) -> None:
-        """All at once: the service wakes up once for a step, on a core that would rather decode."""
+        """Sends all events in one write, so that the service wakes up once for a step and leaves the cores to decoding."""
         self._connection.sendall(b"".join(map(encode, events)))
         self._sent = time.monotonic()
 
     def send_alive(self) -> None:
-        """Say that work goes on, if nothing was said for a while."""
+        """Sends Alive if nothing was sent for a second."""
         if time.monotonic() - self._sent > _ALIVE_EVERY_S:
             self.send(Alive())
 
     def _listen(self) -> None:
-        """Ends the process at the end of the conversation, whatever the main thread is doing."""
+        """Runs in its own thread. Ends the process when the socket closes, whatever the main thread is doing."""
         try:
             while True:
                 body = self._read(frame_length(self._read(HEADER_BYTES)))
@@ -87,7 +87,7 @@ class RequestChannel:
         except (EOFError, OSError):
             os._exit(0)
         except ProtocolError as error:
-            print(f"the service sent nonsense: {error}", file=sys.stderr, flush=True)
+            print(f"the service sent an invalid message: {error}", file=sys.stderr, flush=True)
             os._exit(1)
 
     def _read(self, count: int) -> bytes:
@@ -104,72 +104,81 @@ class Worker:
     """Answers requests with one loaded model."""
 
     def __init__(
-        self, line: RequestChannel, engine: Engine, prompts: PromptBuilder, clock: Callable[[], float] = time.monotonic
+        self,
+        channel: RequestChannel,
+        engine: Engine,
+        prompts: PromptBuilder,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._line = line
+        self._channel = channel
         self._engine = engine
         self._prompts = prompts
         self._batcher = Batcher(engine)
         self._guides = GrammarCache(engine.vocabulary)
         self._clock = clock
-        self._asked: dict[int, Generate | Count] = {}  # by id, in their order; those not yet begun
+        self._queued: dict[int, Generate | Count] = {}  # by id, in order of arrival; not started yet
 
     def run(self) -> None:
-        """Until the process ends."""
+        """Runs until the process ends."""
         while True:
             self._receive()
-            self._take_turns()
+            self._start_queued()
             if self._batcher.busy:
                 if events := self._batcher.step():
-                    self._line.send(*events)
+                    self._channel.send(*events)
                 self._engine.adapters.drop((), self._batcher.adapters)
-                self._line.send_alive()
+                self._channel.send_alive()
 
     def _receive(self) -> None:
-        """All that has come by now, or the next if there is nothing else to do; what costs nothing is done at once."""
-        request = self._line.next(wait=not self._batcher.busy and not self._asked)
+        """Takes all requests that have arrived; waits for one if there is nothing else to do.
+
+        Cancels and trims at once, since that is cheap. Queues the others.
+        """
+        request = self._channel.next(wait=not self._batcher.busy and not self._queued)
         while request is not None:
             match request:
                 case Generate() | Count():
-                    self._asked[request.id] = request
+                    self._queued[request.id] = request
                 case Cancel():
-                    if self._asked.pop(request.id, None) is None:
+                    if self._queued.pop(request.id, None) is None:
                         self._batcher.cancel(request.id)
                 case Trim():
-                    self._line.send(self._trim(request))
+                    self._channel.send(self._trim(request))
                 case Load():
-                    raise ProtocolError("a second model was to be loaded")
-            request = self._line.next(wait=False)
+                    raise ProtocolError("a second load was requested")
+            request = self._channel.next(wait=False)
 
-    def _take_turns(self) -> None:
-        """At least one new request and no more than a moment's worth: a costly prompt or grammar holds up the answers
-        that are being made only once.
+    def _start_queued(self) -> None:
+        """Starts at least one queued request, and more for at most `_ADMISSION_S`. So between two steps the running
+        answers wait for at most one costly prompt or grammar.
         """
-        until = self._clock() + _MOMENT_S
-        while self._asked:
-            self._take(self._asked.pop(next(iter(self._asked))))
-            self._line.send_alive()
+        until = self._clock() + _ADMISSION_S
+        while self._queued:
+            self._start(self._queued.pop(next(iter(self._queued))))
+            self._channel.send_alive()
             if self._clock() >= until:
                 break
 
-    def _take(self, request: Generate | Count) -> None:
+    def _start(self, request: Generate | Count) -> None:
         try:
             self._answer(request)
         except (ContextOverflow, InvalidPrompt, InvalidModelFile) as error:
             kind = _REFUSED[type(error)]
-            self._line.send(Refused(id=request.id, kind=kind, what=error.what, why=error.why, hint=error.hint))
+            self._channel.send(Refused(id=request.id, kind=kind, what=error.what, why=error.why, hint=error.hint))
 
     def _trim(self, request: Trim) -> Trimmed:
         if request.cache_bytes is not None:
             states = self._batcher.kv.states
-            states.limit = request.cache_bytes  # until told otherwise: what comes free may be another model's by now
+            states.limit = (
+                request.cache_bytes
+            )  # until the next Trim: the freed memory may belong to another model by now
             states.trim(states.limit)
         self._engine.adapters.drop(request.adapters, self._batcher.adapters)
         return Trimmed(id=request.id, adapters=self._engine.adapters.held, cache=self._batcher.kv.states.held)
 
     def _answer(self, request: Generate | Count) -> None:
         if isinstance(request, Count):
-            self._line.send(Counted(id=request.id, tokens=len(self._prompts.tokens(request.prompt))))
+            self._channel.send(Counted(id=request.id, tokens=len(self._prompts.tokens(request.prompt))))
             return
         for use in request.adapters:
             self._engine.adapters.load(use)
@@ -195,9 +204,9 @@ class Worker:
         )
 
 
-def _load(line: RequestChannel) -> tuple[Engine, PromptBuilder] | None:
-    """The model of the first request; None after telling that it failed."""
-    request = line.next(wait=True)
+def _load(channel: RequestChannel) -> tuple[Engine, PromptBuilder] | None:
+    """Loads the model of the first request. Returns None after sending Failed."""
+    request = channel.next(wait=True)
     if not isinstance(request, Load):
         raise ProtocolError("the first request was not to load a model")
     began = time.monotonic()
@@ -205,9 +214,9 @@ def _load(line: RequestChannel) -> tuple[Engine, PromptBuilder] | None:
         engine = Engine(request.path, request.settings)
         prompts = PromptBuilder(engine, request.settings.template)
     except (ModelLoadFailed, InvalidPrompt) as error:
-        line.send(Failed(why=error.why, hint=error.hint))
+        channel.send(Failed(why=error.why, hint=error.hint))
         return None
-    line.send(
+    channel.send(
         Loaded(
             context=engine.context,
             template=prompts.template,
@@ -219,14 +228,14 @@ def _load(line: RequestChannel) -> tuple[Engine, PromptBuilder] | None:
 
 
 def main() -> None:
-    """Ends with status 0 when told to, and with another if the model or the conversation fails."""
+    """Never returns. The process ends with status 0 when the service closes the socket, else with another."""
     descriptor, parent = map(int, sys.argv[1:3])
     harden(parent)
-    line = RequestChannel(socket.socket(fileno=descriptor))
-    loaded = _load(line)
+    channel = RequestChannel(socket.socket(fileno=descriptor))
+    loaded = _load(channel)
     if loaded is None:
         os._exit(3)
-    Worker(line, *loaded).run()
+    Worker(channel, *loaded).run()
 
 
 if __name__ == "__main__":

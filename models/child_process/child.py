@@ -1,6 +1,6 @@
-"""The service's side of one model's child process: requests in, events out, and what its death means for them.
+"""The service's end of one model's child process: sends requests, passes on events, fails the requests when it dies.
 
-Everything belongs to the event loop's thread.
+Used by the event loop's thread only.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ from models.errors import ModelCrashed, ModelLoadFailed
 from models.hardware.ram import cpu_seconds
 from models.types import LoadSettings
 
-_END_S: Final = 60.0
-_LAST_WORDS_S: Final = 2.0
-_EVENTS_BESIDE_TEXT: Final = 4
-_DEAF_CHECKS: Final = 3
-_LAST: Final = (Finished, Refused, Counted, Trimmed)
+_END_S: Final = 60.0  # until a killed process must have ended; chosen by eye, like the next two
+_LAST_WORDS_S: Final = 2.0  # to read the rest of its output
+_IDLE_CHECKS: Final = 3  # in a row, without any CPU time used
+_EVENTS_BESIDE_TEXT: Final = 4  # more than the events of one request that carry no text
+_LAST: Final = (Finished, Refused, Counted, Trimmed)  # each ends its request
 _ANSWERS: Final[dict[type[Request], tuple[type[Event], ...]]] = {
     Generate: (Started, Text, Finished, Refused),
     Count: (Counted, Refused),
@@ -52,7 +52,7 @@ _ANSWERS: Final[dict[type[Request], tuple[type[Event], ...]]] = {
 
 
 class Channel:
-    """The events of one request, in order; of `kinds` alone, as who reads them relies on it."""
+    """The events of one request, in order. They are of `kinds` only, so the reader need not check."""
 
     def __init__(self, child: "Child", request_id: int, kinds: tuple[type[Event], ...], room: int) -> None:
         self._child = child
@@ -62,24 +62,24 @@ class Channel:
         self.id = request_id
 
     async def next(self) -> Event:
-        """Raises ModelCrashed if the child died before the request was done."""
+        """Returns the next event. Raises ModelCrashed if the child died before the request ended."""
         event = await self._events.get()
         if isinstance(event, ModelCrashed):
             raise event
         return event
 
     def put(self, event: Event | ModelCrashed) -> None:
-        """Raises ProtocolError if there are more events than one request can have, or it can have none like this."""
+        """Adds an event. Raises ProtocolError at one event too many for a request, or of a kind it cannot have."""
         self._room -= 1
         if not isinstance(event, ModelCrashed):
             if self._room < 0:
                 raise ProtocolError("more events than one request can have")
             if not isinstance(event, self._kinds):
-                raise ProtocolError(f"{event.type} is no answer to what was asked")
+                raise ProtocolError(f"{event.type} does not answer the request")
         self._events.put_nowait(event)
 
     def close(self) -> None:
-        """No further events; cancels the request if it is not done."""
+        """Ends the channel, and cancels the request if it has not ended."""
         self._child.forget(self.id)
 
 
@@ -92,14 +92,14 @@ class Child:
         self._clock = clock
         self._ids = itertools.count(1)
         self._channels: dict[int, Channel] = {}
-        self._heard = clock()
+        self._last_event_at = clock()
         self._idle_checks, self._cpu = 0, 0.0
         self._context = 0
-        self._first: asyncio.Future[Loaded | Failed] = asyncio.get_running_loop().create_future()
+        self._load_reply: asyncio.Future[Loaded | Failed] = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._stalled = False
         self.on_death: Callable[[ModelCrashed], None] = lambda _: None
-        self._pump: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self.loaded: Loaded
 
     @classmethod
@@ -114,7 +114,10 @@ class Child:
         clock: Callable[[], float] = time.monotonic,
         worker: str = "models.worker.main",
     ) -> Self:
-        """Spawn a child and load the model; `worker` is the module it runs. Raises ModelLoadFailed; the child is gone then, also when cancelled."""
+        """Spawns a child that runs the module `worker`, and loads the model.
+
+        Raises ModelLoadFailed. Then, and when cancelled, the child has been ended.
+        """
         what = f"loading the model {model_id}"
         try:
             process = await spawner.spawn(worker)
@@ -128,7 +131,7 @@ class Child:
         except TimeoutError:
             await child.stop()
             raise ModelLoadFailed(
-                what, f"it was not ready after {deadline_s:g} s", "allow it more time in the configuration"
+                what, f"it was not ready after {deadline_s:g} s", "raise models.load_seconds in the configuration"
             ) from None
         except BaseException:
             await child.stop()
@@ -141,18 +144,18 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        return not self._stopping and self._pump is not None and not self._pump.done()
+        return not self._stopping and self._watcher is not None and not self._watcher.done()
 
     @property
     def open_requests(self) -> int:
         return len(self._channels)
 
     def send(self, make: Callable[[int], Generate | Count | Trim]) -> Channel:
-        """Begin a request; `make` gets its id. Raises ModelCrashed if the child is gone."""
+        """Sends the request that `make` returns for an id. Raises ModelCrashed if the child has ended."""
         if not self.alive:
             raise self._crashed("its process has ended")
         if not self._channels:
-            self._heard = self._clock()
+            self._last_event_at = self._clock()
         request = make(next(self._ids))
         channel = Channel(self, request.id, _ANSWERS[type(request)], self._context + _EVENTS_BESIDE_TEXT)
         self._write(request)
@@ -160,33 +163,33 @@ class Child:
         return channel
 
     def forget(self, request_id: int) -> None:
-        """The request's caller has gone."""
+        """Drops a request whose caller has gone, and cancels it in the child."""
         if self._channels.pop(request_id, None) is not None and self.alive:
             self._write(Cancel(id=request_id))
 
     def stalled(self, limit_s: float) -> bool:
-        """To be asked regularly: whether there is work, and the child neither speaks nor computes.
+        """Whether the child has requests but neither sends events nor uses CPU time. Call it regularly.
 
-        A slow machine may be busy with one batch for longer than `limit_s`; then the child uses CPU time. One that
-        computes without a word for ten times as long counts as stalled too.
+        On a slow machine one batch may take longer than `limit_s`; then the child uses CPU time. After ten times `limit_s`
+        without an event it counts as stalled even so.
         """
-        silence = self._clock() - self._heard
+        silence = self._clock() - self._last_event_at
         if not self._channels or silence <= limit_s:
             self._idle_checks = 0
             return False
         before, self._cpu = self._cpu, cpu_seconds(self.pid)
         self._idle_checks = self._idle_checks + 1 if self._cpu == before else 0
-        return self._idle_checks >= _DEAF_CHECKS or silence > 10 * limit_s
+        return self._idle_checks >= _IDLE_CHECKS or silence > 10 * limit_s
 
     def kill_stalled(self) -> None:
-        """End a child that does not answer; its requests get ModelCrashed."""
+        """Ends a child that stopped responding. Its requests get ModelCrashed."""
         self._stalled = True
         self._process.kill()
 
     async def stop(self, limit_s: float = _END_S) -> bool:
-        """End the process and wait for its end, which is when its memory has come back; whether it came in time.
+        """Kills the process and waits until it has ended, which frees its memory. False if it has not after `limit_s`.
 
-        The kernel ends a process in uninterruptible sleep when it can.
+        A process in uninterruptible sleep ends only when the kernel wakes it.
         """
         self._stopping = True
         self._process.kill()
@@ -195,52 +198,52 @@ class Child:
             async with asyncio.timeout(limit_s):
                 await self._process.ended()
                 ended = True
-        if self._pump is None:
+        if self._watcher is None:
             self._process.connection.close()
         else:
-            await asyncio.wait([self._pump], timeout=_LAST_WORDS_S)
+            await asyncio.wait([self._watcher], timeout=_LAST_WORDS_S)
         return ended
 
-    # -- the conversation ---------------------------------------------------------------------------------------------
+    # -- messages -----------------------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
         _, self._frames = await asyncio.get_running_loop().create_unix_connection(
-            lambda: FrameProtocol(lambda body: self._hear(decode_event(body))), sock=self._process.connection
+            lambda: FrameProtocol(lambda body: self._receive(decode_event(body))), sock=self._process.connection
         )
-        self._pump = asyncio.create_task(self._watch(), name=f"model {self._model_id}")
+        self._watcher = asyncio.create_task(self._watch(), name=f"model {self._model_id}")
 
     async def _load(self, what: str, path: Path, settings: LoadSettings) -> None:
         self._write(Load(path=path_text(path), settings=settings))
         self._context = settings.context
-        first = await self._first
-        if isinstance(first, Failed):
-            raise ModelLoadFailed(what, first.why, first.hint)
-        self.loaded = first
+        reply = await self._load_reply
+        if isinstance(reply, Failed):
+            raise ModelLoadFailed(what, reply.why, reply.hint)
+        self.loaded = reply
 
     def _write(self, request: Request) -> None:
         self._frames.write(encode(request))
 
     async def _watch(self) -> None:
-        """Waits for the child's end; then tells everyone who waits for it."""
-        nonsense = await self._frames.over
-        why = f"its process sent nonsense: {nonsense}" if nonsense else "its process has ended"
+        """Waits for the child's end, then fails its open requests."""
+        problem = await self._frames.closed
+        why = f"its process sent an invalid message: {problem}" if problem else "its process has ended"
         self._process.kill()
         self._frames.close()
         status = await self._process.ended()
         self._died(self._crashed(f"{why}: {_status(status)}"))
 
-    def _hear(self, event: Event) -> None:
-        self._heard = self._clock()
+    def _receive(self, event: Event) -> None:
+        self._last_event_at = self._clock()
         if isinstance(event, Loaded | Failed):
-            if self._first.done() or (isinstance(event, Loaded) and event.context > self._context):
-                raise ProtocolError("a wrong answer to a load")
-            self._first.set_result(event)
+            if self._load_reply.done() or (isinstance(event, Loaded) and event.context > self._context):
+                raise ProtocolError("this event does not answer the load")
+            self._load_reply.set_result(event)
             return
         request_id = getattr(event, "id", None)
         if request_id is None:
             return
         channel = self._channels.get(request_id)
-        if channel is not None:  # else it was cancelled a moment ago
+        if channel is not None:  # None: it was just cancelled
             channel.put(event)
             if isinstance(event, _LAST):
                 del self._channels[request_id]
@@ -249,22 +252,24 @@ class Child:
         channels, self._channels = self._channels, {}
         for channel in channels.values():
             channel.put(error)
-        if not self._first.done():
-            self._first.set_exception(ModelLoadFailed(f"loading the model {self._model_id}", error.why, error.hint))
-            self._first.exception()  # looked at, in case the load was cancelled
+        if not self._load_reply.done():
+            self._load_reply.set_exception(
+                ModelLoadFailed(f"loading the model {self._model_id}", error.why, error.hint)
+            )
+            self._load_reply.exception()  # marks it as retrieved, in case the load was cancelled
         if not self._stopping:
             self.on_death(error)
 
     def _crashed(self, why: str) -> ModelCrashed:
         if self._stalled:
-            why = "its process did not answer any more and was ended"
+            why = "its process stopped responding and was ended"
         elif self._stopping:
             why = "it was unloaded"
         words = self._process.last_words
         return ModelCrashed(
             f"answering with the model {self._model_id}",
-            f"{why}; it last said: {words}" if words and not self._stopping else why,
-            "ask again: the model is loaded anew; if it happens again, check it with 'docent models verify'",
+            f"{why}; its last output: {words}" if words and not self._stopping else why,
+            "ask again: the model will be loaded again; if it fails again, check it with 'docent models verify'",
         )
 
 

@@ -1,4 +1,4 @@
-"""What the child of a dry run answers. Values only; the request is the protocol's `Load`."""
+"""The answer of a dry run's child. The request is `messages.Load`."""
 
 import struct
 from typing import Final
@@ -7,16 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.child_process.messages import ProtocolError
 
-MAX_REPORT: Final = 1 << 20
+MAX_REPORT: Final = 1 << 20  # bytes
 _LENGTH: Final = struct.Struct(">I")
 
 
 class Sizes(BaseModel):
-    """What a load would take, by llama.cpp's names of devices (`CPU`, `CUDA0`) and buffers (`CPU_REPACK`, `CUDA_Host`).
+    """The memory of a load, by llama.cpp's names of devices (`CPU`, `CUDA0`) and buffers (`CPU_REPACK`, `CUDA_Host`).
 
-    `layers`: where each layer's weights go, the output's last. `unmoved`: how many of the tensors go where llama.cpp would
-    like them best; None if it is not told. `kv` in bytes by device; `state` (of recurrent layers), `compute` and `output`
-    in bytes by buffer.
+    `layers`: the device of each layer's weights, the output's last. `repacks`: llama.cpp rearranges some weights. `moved`:
+    the number of tensors that cannot be in llama.cpp's preferred buffer, 0 if the log has none. `kv` in bytes by device;
+    `state` (of recurrent layers), `compute` and `output` in bytes by buffer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,10 +31,10 @@ class Sizes(BaseModel):
 
 
 class Report(BaseModel):
-    """What a load would take, or `why` that is not known.
+    """The memory of a load, or `why` it is not known.
 
-    `baseline` is what the process used before llama.cpp did anything, `process` what it used afterwards, in bytes: it then
-    had all that a loaded child has but the buffers. `offload`: this llama.cpp can use a GPU.
+    In bytes: `baseline` is the child's memory before llama.cpp did anything, `process` its memory afterwards, when it has
+    everything that a loaded child has except the buffers. `offload`: this llama.cpp can use a GPU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,13 +47,13 @@ class Report(BaseModel):
 
 
 def encode_report(report: Report) -> bytes:
-    """One frame: a big-endian length and JSON."""
+    """Returns one frame: a big-endian length and JSON."""
     body = report.model_dump_json().encode()
     return _LENGTH.pack(len(body)) + body
 
 
 def decode_report(body: bytes) -> Report:
-    """Raises ProtocolError if it is none."""
+    """Raises ProtocolError if the body is not a report."""
     try:
         return Report.model_validate_json(body)
     except ValidationError as error:

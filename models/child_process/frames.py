@@ -1,7 +1,7 @@
-"""The service's end of a child's socket: bytes in, whole frames out, as they come.
+"""The service's end of a child's socket: turns bytes into whole frames as they arrive.
 
-A protocol, not a stream: a stream wakes a task twice for each frame, and every wake-up takes its time from a core that
-is decoding the next token.
+A protocol, not a stream: a stream wakes a task twice for each frame, and every wake-up takes time from a core that is
+decoding the next token.
 """
 
 import asyncio
@@ -12,23 +12,23 @@ from models.child_process.messages import HEADER_BYTES, ProtocolError, frame_len
 
 
 class FrameProtocol(asyncio.Protocol):
-    """Calls `hear` with the body of each frame. At the first one that is wrong, the conversation is over."""
+    """Calls `on_frame` with the body of each frame. Closes the socket at the first invalid one."""
 
-    def __init__(self, hear: Callable[[bytes], None]) -> None:
-        """`hear` may raise ProtocolError, which ends the conversation too."""
-        self._hear = hear
-        self._held = bytearray()
+    def __init__(self, on_frame: Callable[[bytes], None]) -> None:
+        """`on_frame` may raise ProtocolError, which closes the socket too."""
+        self._on_frame = on_frame
+        self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
-        self.over: asyncio.Future[ProtocolError | None] = asyncio.get_running_loop().create_future()
-        """Set when nothing more will come: with what was wrong, None if the other side has gone."""
+        self.closed: asyncio.Future[ProtocolError | None] = asyncio.get_running_loop().create_future()
+        """Done when no more frames will come. The error of an invalid frame, None if the other side closed."""
 
     def write(self, frame: bytes) -> None:
-        """Send a frame; what cannot be sent any more is dropped."""
+        """Sends a frame. Drops it if the socket is closed."""
         if self._transport is not None:
             self._transport.write(frame)
 
     def close(self) -> None:
-        """Hang up; nothing is heard from then on."""
+        """Closes the socket. No further frame is read."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -36,25 +36,25 @@ class FrameProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self._held += data
+        self._buffer += data
         begin = 0
         try:
-            while not self.over.done() and (body := self._body(begin)) is not None:
+            while not self.closed.done() and (body := self._body(begin)) is not None:
                 begin += HEADER_BYTES + len(body)
-                self._hear(body)
+                self._on_frame(body)
         except ProtocolError as error:
-            self.over.set_result(error)
+            self.closed.set_result(error)
             self.close()
-        del self._held[:begin]
+        del self._buffer[:begin]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.over.done():
-            self.over.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def _body(self, begin: int) -> bytes | None:
-        """The frame that begins there, once all of it has come."""
+        """Returns the body of the frame at `begin`, None until all of it has arrived."""
         start = begin + HEADER_BYTES
-        if len(self._held) < start:
+        if len(self._buffer) < start:
             return None
-        end = start + frame_length(bytes(self._held[begin:start]))
-        return bytes(self._held[start:end]) if len(self._held) >= end else None
+        end = start + frame_length(bytes(self._buffer[begin:start]))
+        return bytes(self._buffer[start:end]) if len(self._buffer) >= end else None

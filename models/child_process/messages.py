@@ -1,8 +1,8 @@
-"""What the service and a model's child process say to each other.
+"""The messages between the service and a model's child process.
 
-Rule: a frame is a big-endian 32-bit length and that many bytes of JSON, never pickle; both ends refuse frames over the
+Rule: a frame is a big-endian 32-bit length and that many bytes of JSON, never pickle. Both ends refuse frames over the
 limit and anything that is not exactly one of these messages. The service sends `Request`s, the child sends `Event`s.
-Ids are chosen by the service and are unique within one child's life.
+The service chooses the ids; each is unique within one child's life.
 """
 
 import os
@@ -24,13 +24,13 @@ from models.types import (
     Value,
 )
 
-MAX_FRAME: Final = 16 * 1024 * 1024
+MAX_FRAME: Final = 16 * 1024 * 1024  # bytes
 _LENGTH: Final = struct.Struct(">I")
 HEADER_BYTES: Final = _LENGTH.size
 
 
 class ProtocolError(Exception):
-    """The other side sent something that is not a message; the connection cannot be used any further."""
+    """The other side sent something that is not a message. The connection cannot be used any more."""
 
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -38,14 +38,14 @@ Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Chat(Value):
-    """A prompt made from messages by the model's chat template; control tokens written in a content stay plain text."""
+    """A prompt that the model's chat template makes from messages. Control tokens written in a content stay plain text."""
 
     kind: Literal["chat"] = "chat"
     messages: tuple[ChatMessage, ...] = Field(min_length=1)
 
 
 class Raw(Value):
-    """A prompt as it stands. `bos` puts the model's begin token in front; `special` reads control tokens in it."""
+    """A prompt used as it is. `bos` puts the model's begin token in front; `special` reads control tokens in it."""
 
     kind: Literal["raw"] = "raw"
     text: UserText
@@ -71,10 +71,11 @@ class Load(Value):
 
 
 class Generate(Value):
-    """One answer. `grammar` is GBNF, `json_schema` the text of a JSON schema: at most one of them. `logprobs` asks for
-    that many of the likeliest tokens beside each chosen one. `overflow` tells what happens to a chat that does not fit:
-    it is refused, or loses its oldest turns, but never its system messages nor its last turn. KV of another `scope` is
-    never used.
+    """Asks for one answer.
+
+    `grammar` is GBNF, `json_schema` the text of a JSON schema: at most one of them. `logprobs` is the number of likeliest
+    tokens to report beside each chosen one. `overflow` decides about a chat that does not fit: it is refused, or loses its
+    oldest turns, but never its system messages or its last turn. KV of another `scope` is never used.
     """
 
     type: Literal["generate"] = "generate"
@@ -104,7 +105,7 @@ class Cancel(Value):
 
 
 class Trim(Value):
-    """Give memory back: these adapters, by key, as soon as no request uses them, and KV outside the cells over
+    """Frees memory: these adapters, by key, as soon as no request uses them, and the KV outside the cells that exceeds
     `cache_bytes`. Answered by `Trimmed`.
     """
 
@@ -115,7 +116,7 @@ class Trim(Value):
 
 
 class Loaded(Value):
-    """The model is ready. `context` is what one request may use, at most what was asked for."""
+    """The model is ready. `context` is the most tokens of one request, not more than the settings asked for."""
 
     type: Literal["loaded"] = "loaded"
     context: int = Field(ge=1)
@@ -125,7 +126,7 @@ class Loaded(Value):
 
 
 class Failed(Value):
-    """The model could not be loaded; the child ends after it."""
+    """The model could not be loaded. The child ends after sending this."""
 
     type: Literal["failed"] = "failed"
     why: UserText
@@ -133,7 +134,7 @@ class Failed(Value):
 
 
 class Started(Value):
-    """Work on the prompt begins; `dropped` messages were left out of it."""
+    """Decoding of the prompt starts. `dropped` messages were left out of it."""
 
     type: Literal["started"] = "started"
     id: int
@@ -149,7 +150,7 @@ class Text(Value):
 
 
 class Finished(Value):
-    """`drafted` tokens of the answer were guessed beforehand, `accepted` of them rightly. Times in seconds."""
+    """The end of an answer. Of `drafted` speculative tokens, `accepted` were right. Times in seconds."""
 
     type: Literal["finished"] = "finished"
     id: int
@@ -165,7 +166,7 @@ RefusedKind = Literal["ContextOverflow", "InvalidPrompt", "InvalidModelFile"]
 
 
 class Refused(Value):
-    """This request was refused; others go on."""
+    """This request was refused. Others continue."""
 
     type: Literal["refused"] = "refused"
     id: int
@@ -182,7 +183,7 @@ class Counted(Value):
 
 
 class Trimmed(Value):
-    """What adapters and KV outside the cells hold now, in bytes."""
+    """Bytes that adapters and KV outside the cells hold now."""
 
     type: Literal["trimmed"] = "trimmed"
     id: int
@@ -191,7 +192,7 @@ class Trimmed(Value):
 
 
 class Alive(Value):
-    """Sent about once a second while there is work, so that a hanging child can be told from a slow one."""
+    """Sent about once a second while there is work, to distinguish a slow child from one that hangs."""
 
     type: Literal["alive"] = "alive"
 
@@ -204,17 +205,17 @@ _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="
 
 
 def path_text(path: Path) -> str:
-    """A path for a message: each byte one character, as JSON cannot hold a path that is not UTF-8."""
+    """Writes a path with one character for each byte, since JSON cannot hold a path that is not UTF-8."""
     return os.fsencode(path).decode("latin-1")
 
 
 def path_bytes(text: str) -> bytes:
-    """The path that `path_text` wrote."""
+    """Returns the bytes of a path that `path_text` wrote."""
     return text.encode("latin-1")
 
 
 def encode(message: Request | Event) -> bytes:
-    """One frame. Raises ProtocolError if the message is over the limit or holds text that is not Unicode."""
+    """Returns one frame. Raises ProtocolError if the message is over the limit or contains text that is not Unicode."""
     try:
         body = message.model_dump_json().encode()
     except ValueError as error:  # lone surrogates
@@ -225,7 +226,7 @@ def encode(message: Request | Event) -> bytes:
 
 
 def frame_length(header: bytes) -> int:
-    """The length of the body after this header. Raises ProtocolError over the limit."""
+    """Returns the length of the body after this header. Raises ProtocolError over the limit."""
     length: int = _LENGTH.unpack(header)[0]
     if length > MAX_FRAME:
         raise ProtocolError(f"a frame of {length} bytes was announced, the limit is {MAX_FRAME}")
@@ -233,7 +234,7 @@ def frame_length(header: bytes) -> int:
 
 
 def decode_request(body: bytes) -> Request:
-    """Raises ProtocolError if it is none."""
+    """Raises ProtocolError if the body is not a request."""
     try:
         return _REQUESTS.validate_json(body)
     except ValidationError as error:
@@ -241,7 +242,7 @@ def decode_request(body: bytes) -> Request:
 
 
 def decode_event(body: bytes) -> Event:
-    """Raises ProtocolError if it is none."""
+    """Raises ProtocolError if the body is not an event."""
     try:
         return _EVENTS.validate_json(body)
     except ValidationError as error:

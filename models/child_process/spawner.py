@@ -1,8 +1,8 @@
-"""Starts, watches and ends operating-system processes for models, without ever blocking the event loop.
+"""Starts, watches and kills the processes of models, without ever blocking the event loop.
 
-Rules: exec, never fork alone; the child inherits one socket, a pipe for standard error and a short environment. All
-children are started by one thread that lives as long as the `Spawner`: the kernel's "die with your parent" means the
-parent's thread. A child is ended by SIGKILL alone: it has nothing to write, and its memory comes back at once.
+Rules: always exec, never only fork. The child inherits one socket, a pipe for standard error and a short environment. One
+thread, which lives as long as the `Spawner`, starts all children, because a child with PR_SET_PDEATHSIG dies with the
+thread that started it. A child is ended by SIGKILL only: it has nothing to save, and its memory is free at once.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from typing import Final, Self
 
 _PASSED: Final = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "TZ", "TMPDIR")
 _PACKAGES: Final = Path(__file__).resolve().parents[2]
-_LAST_WORDS_S: Final = 2.0
-_TAIL_LINES, _TAIL_BYTES, _TAIL_LETTERS = 12, 16 * 1024, 600
+_LAST_WORDS_S: Final = 2.0  # for its standard error to close
+_TAIL_LINES, _TAIL_BYTES, _TAIL_LETTERS = 12, 16 * 1024, 600  # of standard error that a message may quote; by eye
 
 
 class Spawner:
-    """The thread that starts children. Close it after the last of them has ended."""
+    """Starts children in its own thread. Close it after the last of them has ended."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="models-spawn")
 
     async def spawn(self, module: str) -> "Process":
-        """Start `python -m module SOCKET_FD PARENT_PID`. Raises OSError if the system refuses."""
+        """Starts `python -m module SOCKET_FD PARENT_PID`. Raises OSError if the system refuses."""
         loop = asyncio.get_running_loop()
         starting = loop.run_in_executor(self._thread, _spawn, module)
         try:
@@ -58,7 +58,7 @@ class Spawner:
 
 
 class Process:
-    """A started child: its socket, its last words, its end."""
+    """A started child: its socket, its last output, its exit status."""
 
     def __init__(self, child: "subprocess.Popen[bytes]", connection: socket.socket) -> None:
         self._child = child
@@ -74,25 +74,25 @@ class Process:
 
     @property
     def last_words(self) -> str:
-        """The end of what it wrote to standard error."""
+        """The last lines of its standard error, without control characters; at most 600 characters."""
         return self._tail.text()
 
     async def attach(self) -> None:
-        """Watch its end and its standard error."""
+        """Starts watching for its end and reading its standard error."""
         loop = asyncio.get_running_loop()
         self._pidfd = os.pidfd_open(self.pid)
         loop.add_reader(self._pidfd, self._on_end)
         self._pipe, _ = await loop.connect_read_pipe(lambda: self._tail, self._child.stderr)
 
     def kill(self) -> None:
-        """End it now; harmless if it has ended."""
+        """Kills it. Does nothing if it has ended."""
         if not self._ended.done():
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def ended(self) -> int:
-        """Its exit status, negative for a signal, as soon as it has ended and its last words are read.
+        """Waits until it has ended and `last_words` is complete. Returns its exit status, negative for a signal.
 
-        They have no end where a process that it started still holds the pipe; then what came until now are the last.
+        A process that it started may keep the pipe open. Then `last_words` is what arrived within two seconds.
         """
         status = await asyncio.shield(self._ended)
         try:
@@ -153,7 +153,7 @@ def _spawn(module: str) -> "tuple[subprocess.Popen[bytes], socket.socket]":
 
 
 def _undo(starting: "asyncio.Future[tuple[subprocess.Popen[bytes], socket.socket]]") -> None:
-    """Nobody waits for this child any more."""
+    """Kills a child whose caller was cancelled before it had started."""
     if not starting.cancelled() and starting.exception() is None:
         child, connection = starting.result()
         connection.close()
@@ -168,10 +168,10 @@ def _environment() -> dict[str, str]:
         "PYTHONPATH": str(_PACKAGES),
         "PYTHONUTF8": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "GGML_NO_BACKTRACE": "1",  # or an abort starts a debugger
+        "GGML_NO_BACKTRACE": "1",  # otherwise an abort starts a debugger
         "LANG": "C.UTF-8",
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # NVML's numbers of GPUs, which is how they are counted here
-        # Threads that spin for long at OpenMP's barriers starve each other when anything else runs, as the ingest does:
-        # two threads on two busy cores decode at a fifth of the speed. A short spin costs nothing on idle cores.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # numbers GPUs like NVML, and so like `hardware.gpus`
+        # Threads that spin long at OpenMP's barriers starve each other while anything else runs, such as the ingest: two
+        # threads on two busy cores decode at a fifth of the speed. A short spin costs nothing on idle cores.
         "GOMP_SPINCOUNT": "1000",
     }

@@ -41,14 +41,14 @@ async def test_frames_are_heard_whole_and_in_order_however_they_come() -> None:
             protocol.data_received(sent[start : start + size])
         assert talk.heard == bodies
         talk.other.close()
-        assert await protocol.over is None
+        assert await protocol.closed is None
 
 
 async def test_what_is_wrong_ends_the_conversation_and_nothing_after_it_is_heard() -> None:
     talk = Conversation()
     protocol = await talk.begin()
     talk.other.sendall(frame(b"good") + frame(b"odd") + frame(b"late"))
-    assert str(await protocol.over) == "odd"
+    assert str(await protocol.closed) == "odd"
     assert talk.heard == [b"good"]
     talk.other.setblocking(False)
     assert await asyncio.get_running_loop().sock_recv(talk.other, 1) == b""
@@ -59,7 +59,7 @@ async def test_a_frame_over_the_limit_is_refused_before_it_has_come() -> None:
     talk = Conversation()
     protocol = await talk.begin()
     talk.other.sendall(struct.pack(">I", MAX_FRAME + 1))
-    assert "the limit is" in str(await protocol.over)
+    assert "the limit is" in str(await protocol.closed)
     talk.other.close()
 
 
@@ -68,7 +68,7 @@ async def test_a_cut_off_frame_is_not_heard() -> None:
     protocol = await talk.begin()
     talk.other.sendall(frame(b"good") + frame(b"cut off")[:-1])
     talk.other.close()
-    assert await protocol.over is None
+    assert await protocol.closed is None
     assert talk.heard == [b"good"]
 
 

@@ -92,7 +92,7 @@ class Usage(Value):
 
 
 class TokenLogprob(Value):
-    """A token's bytes and natural-log probability, and the same of the likeliest tokens in its place, in order."""
+    """A token's bytes and natural-log probability, and the same for the likeliest in its place, likeliest first."""
 
     data: ByteText
     logprob: Logprob

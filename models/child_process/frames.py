@@ -20,7 +20,7 @@ class FrameProtocol(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self.closed: asyncio.Future[ProtocolError | None] = asyncio.get_running_loop().create_future()
-        """Done when no more frames will come. The error of an invalid frame, None if the other side closed."""
+        """Done when no more frames will come. Its result is the error of an invalid frame, or None."""
 
     def write(self, frame: bytes) -> None:
         """Sends a frame. Drops it if the socket is closed."""

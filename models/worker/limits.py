@@ -14,7 +14,7 @@ from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
-_OOM_SCORE = 800  # of 1,000: far above any service. Chosen by eye, like the next.
+_OOM_SCORE = 800  # of at most 1,000. Chosen by eye, like the next.
 _MAX_FILES = 1024
 
 

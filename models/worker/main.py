@@ -1,6 +1,6 @@
 """The child process that holds one base model: `python -m models.worker.main SOCKET_FD PARENT_PID`.
 
-Rule: it never outlives the service. A thread reads the socket and ends the process as soon as the service closes it, even
+Rule: never outlives the service. A thread reads the socket and ends the process as soon as the service closes it, even
 in the middle of a long decode; the main thread does everything else. What llama.cpp prints goes to standard error, never
 into the socket.
 """
@@ -44,7 +44,7 @@ from models.worker.scheduling.batcher import Batcher, Job
 from models.worker.scheduling.output import Output
 
 _ALIVE_EVERY_S: Final = 1.0
-_ADMISSION_S: Final = 0.05  # for new requests between two steps; eight costly schemas once delayed answers by 16 s
+_ADMISSION_S: Final = 0.05  # for new requests between two steps; all at once, eight costly schemas took 16 s
 _REFUSED: Final[dict[type[ModelError], RefusedKind]] = {
     ContextOverflow: "ContextOverflow",
     InvalidPrompt: "InvalidPrompt",

@@ -19,7 +19,7 @@ from models.worker.engine.batch import Batch, BatchSpan
 from models.worker.engine.errors import DecodeFailed, NoRoom
 from models.worker.engine.loading import is_rigid, load_model, make_context
 from models.worker.engine.log import process_log
-from models.worker.engine.lora_adapters import AdapterShelf
+from models.worker.engine.lora_adapters import LoraAdapters
 from models.worker.engine.sampler import Choice, Sampler
 from models.worker.engine.vocabulary import Vocabulary
 from models.worker.grammar import Guide
@@ -59,7 +59,7 @@ class Engine:
         self.revocable = not (llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model))
         """Whether the last decoded tokens can be removed again."""
         self._memory = llama.llama_get_memory(self._context)
-        self.adapters = AdapterShelf(self._model, self._context)
+        self.adapters = LoraAdapters(self._model, self._context)
         self._batch = Batch(self.batch, self.sequences)
         self._warm_up()
 

@@ -13,7 +13,7 @@ from models.worker.engine.errors import DecodeFailed
 from models.worker.engine.log import process_log
 
 
-class AdapterShelf:
+class LoraAdapters:
     """Loaded adapters, by the hash of their content."""
 
     def __init__(self, model: Any, context: Any) -> None:

@@ -21,7 +21,7 @@ _Tree = dict[str, "_Tree"]  # a trie of names
 _ENDS: Final = ""  # in a trie: a name ends here
 
 
-class JsonText:
+class JsonRules:
     """Rules for JSON, each made at its first use."""
 
     def __init__(self, builder: Builder) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import unquote
 
 from models.worker.grammar.errors import GrammarError, GrammarTooComplex
-from models.worker.grammar.json_rules import FORMATS, JsonText
+from models.worker.grammar.json_rules import FORMATS, JsonRules
 from models.worker.grammar.rules import MAX_SYMBOLS, Builder, Rules, Symbols
 
 MAX_LENGTH: Final = 256 * 1024  # characters; chosen by eye
@@ -33,7 +33,7 @@ _KEYWORDS: Final = {
     "null": set[str](),
 }
 _OTHERS: Final = {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"}
-_SAYS_NOTHING: Final = {
+_ANNOTATIONS: Final = {
     "title", "description", "default", "example", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$id",
     "$comment", "$defs", "definitions", "discriminator",
 }  # fmt: skip
@@ -72,7 +72,7 @@ class _Converter:
     def __init__(self, schema: object) -> None:
         self._schema = schema
         self._builder = Builder()
-        self._json = JsonText(self._builder)
+        self._json = JsonRules(self._builder)
         self._references: dict[str, int] = {}
         self._depth = 0
 
@@ -97,28 +97,28 @@ class _Converter:
         return symbols
 
     def _of(self, schema: Schema, place: str) -> Symbols:
-        said = {key: value for key, value in schema.items() if key not in _SAYS_NOTHING}
-        self._check_keywords(said, place)
+        assertions = {key: value for key, value in schema.items() if key not in _ANNOTATIONS}
+        self._check_keywords(assertions, place)
         for keyword, way in (
             ("$ref", self._refer),
             ("allOf", self._merge_all),
             ("anyOf", self._choose),
             ("oneOf", self._choose),
         ):
-            if keyword in said:
-                value = said.pop(keyword)
-                return way(value, said, f"{place}/{keyword}")
-        if "const" in said or "enum" in said:
-            return self._listed(said, place)
-        return self._typed(said, place)
+            if keyword in assertions:
+                value = assertions.pop(keyword)
+                return way(value, assertions, f"{place}/{keyword}")
+        if "const" in assertions or "enum" in assertions:
+            return self._listed(assertions, place)
+        return self._typed(assertions, place)
 
     @property
     def _never(self) -> Symbols:
         return (self._builder.define(self._builder.reserve(), []),)
 
-    def _check_keywords(self, said: Schema, place: str) -> None:
+    def _check_keywords(self, assertions: Schema, place: str) -> None:
         known = _OTHERS.union(*_KEYWORDS.values())
-        for keyword in said:
+        for keyword in assertions:
             if keyword not in known:
                 raise GrammarError(f"at {place}: the keyword {keyword!r} is not supported")
 
@@ -165,13 +165,13 @@ class _Converter:
     def _both(self, one: object, other: object, place: str) -> Schema:
         """Returns a schema that demands what both do."""
         for _ in range(_DEEPEST):
-            if not (isinstance(one, dict) and set(one).difference(_SAYS_NOTHING) == {"$ref"}):
+            if not (isinstance(one, dict) and set(one).difference(_ANNOTATIONS) == {"$ref"}):
                 break
             one = self._target(one["$ref"], place)
         if not isinstance(one, dict) or not isinstance(other, dict):
             raise GrammarError(f"at {place}: only schemas that are objects can be joined")
         both = {**other, **one}
-        for keyword in (set(one) & set(other)) - _SAYS_NOTHING:
+        for keyword in (set(one) & set(other)) - _ANNOTATIONS:
             here, there = one[keyword], other[keyword]
             if (
                 keyword == "properties"
@@ -188,41 +188,45 @@ class _Converter:
 
     # -- values ---------------------------------------------------------------------------------------------------
 
-    def _listed(self, said: dict[str, Any], place: str) -> Symbols:
-        values = [said.pop("const")] if "const" in said else said["enum"]
-        allowed = said.pop("enum", values)
-        types = _types(said.pop("type"), place) if "type" in said else None
-        if said:
-            raise GrammarError(f"at {place}: {', '.join(sorted(said))} together with enum or const is not supported")
+    def _listed(self, assertions: dict[str, Any], place: str) -> Symbols:
+        values = [assertions.pop("const")] if "const" in assertions else assertions["enum"]
+        allowed = assertions.pop("enum", values)
+        types = _types(assertions.pop("type"), place) if "type" in assertions else None
+        if assertions:
+            raise GrammarError(
+                f"at {place}: {', '.join(sorted(assertions))} together with enum or const is not supported"
+            )
         if not isinstance(values, list) or not isinstance(allowed, list):
             raise GrammarError(f"at {place}: enum must be a list of values")
         fit = [value for value in values if value in allowed and (types is None or _is_of(value, types))]
         return self._builder.any_of([self._json.literal(value) for value in fit]) if fit else self._never
 
-    def _typed(self, said: Schema, place: str) -> Symbols:
-        if "type" in said:
-            types = _types(said["type"], place)
+    def _typed(self, assertions: Schema, place: str) -> Symbols:
+        if "type" in assertions:
+            types = _types(assertions["type"], place)
         else:
-            types = [kind for kind, keywords in _KEYWORDS.items() if keywords & set(said)]
+            types = [kind for kind, keywords in _KEYWORDS.items() if keywords & set(assertions)]
             if not types:
                 return self._json.value
             if len(types) > 1:
-                raise GrammarError(f"at {place}: {', '.join(sorted(said))} belong to several types; add 'type'")
-        spoken = set(said).difference({"type"}, *(_KEYWORDS[one] for one in types))
-        if spoken:
-            raise GrammarError(f"at {place}: {', '.join(sorted(spoken))} is not supported for {' or '.join(types)}")
-        return self._builder.any_of([self._one_type(one, said, place) for one in types])
+                raise GrammarError(f"at {place}: {', '.join(sorted(assertions))} belong to several types; add 'type'")
+        unsupported = set(assertions).difference({"type"}, *(_KEYWORDS[one] for one in types))
+        if unsupported:
+            raise GrammarError(
+                f"at {place}: {', '.join(sorted(unsupported))} is not supported for {' or '.join(types)}"
+            )
+        return self._builder.any_of([self._one_type(one, assertions, place) for one in types])
 
-    def _one_type(self, kind: str, said: Schema, place: str) -> Symbols:
+    def _one_type(self, kind: str, assertions: Schema, place: str) -> Symbols:
         match kind:
             case "object":
-                return self._object(said, place)
+                return self._object(assertions, place)
             case "array":
-                return self._array(said, place)
+                return self._array(assertions, place)
             case "string":
-                return self._string(said, place)
+                return self._string(assertions, place)
             case "integer":
-                return self._integer(said, place)
+                return self._integer(assertions, place)
             case "number":
                 return self._json.number
             case "boolean":
@@ -230,19 +234,19 @@ class _Converter:
             case _:
                 return self._builder.text("null")
 
-    def _string(self, said: Schema, place: str) -> Symbols:
-        least, most = _count(said, "minLength", place) or 0, _count(said, "maxLength", place)
-        form = said.get("format")
+    def _string(self, assertions: Schema, place: str) -> Symbols:
+        least, most = _count(assertions, "minLength", place) or 0, _count(assertions, "maxLength", place)
+        form = assertions.get("format")
         if form is None:
             return self._never if most is not None and most < least else self._json.string(least, most)
         if form not in FORMATS or least or most is not None:
             raise GrammarError(f"at {place}: the format {form!r} is not supported, or not together with a length")
         return self._json.formatted(form)
 
-    def _integer(self, said: Schema, place: str) -> Symbols:
+    def _integer(self, assertions: Schema, place: str) -> Symbols:
         bounds: dict[str, int] = {}
-        for keyword in _KEYWORDS["integer"] & set(said):
-            value = said[keyword]
+        for keyword in _KEYWORDS["integer"] & set(assertions):
+            value = assertions[keyword]
             if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
                 raise GrammarError(f"at {place}: {keyword} must be a whole number")
             if abs(value) >= 10**18:
@@ -256,11 +260,11 @@ class _Converter:
 
     # -- objects and arrays ---------------------------------------------------------------------------------------
 
-    def _object(self, said: Schema, place: str) -> Symbols:
-        properties, required = said.get("properties", {}), said.get("required", [])
+    def _object(self, assertions: Schema, place: str) -> Symbols:
+        properties, required = assertions.get("properties", {}), assertions.get("required", [])
         if not isinstance(properties, dict) or not isinstance(required, list):
             raise GrammarError(f"at {place}: properties must be an object, required a list")
-        more = said.get("additionalProperties", not said.get("properties"))
+        more = assertions.get("additionalProperties", not assertions.get("properties"))
         if not all(isinstance(name, str) for name in required):
             raise GrammarError(f"at {place}: required must be a list of names")
         wanted = {**properties, **{name: more for name in required if name not in properties}}
@@ -294,9 +298,9 @@ class _Converter:
             later = (build.define(build.reserve(), go_on),)
         return first
 
-    def _array(self, said: Schema, place: str) -> Symbols:
-        least, most = _count(said, "minItems", place) or 0, _count(said, "maxItems", place)
-        prefix, items = said.get("prefixItems", []), said.get("items")
+    def _array(self, assertions: Schema, place: str) -> Symbols:
+        least, most = _count(assertions, "minItems", place) or 0, _count(assertions, "maxItems", place)
+        prefix, items = assertions.get("prefixItems", []), assertions.get("items")
         if isinstance(items, list):  # the form of drafts before 2020-12
             prefix, items = items, None
         if not isinstance(prefix, list):
@@ -337,8 +341,8 @@ def _is_place(name: str, things: Sequence[object]) -> bool:
     return name.isdecimal() and len(name) <= _PLACE_DIGITS and int(name) < len(things)
 
 
-def _count(said: Schema, keyword: str, place: str) -> int | None:
-    value = said.get(keyword)
+def _count(assertions: Schema, keyword: str, place: str) -> int | None:
+    value = assertions.get(keyword)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise GrammarError(f"at {place}: {keyword} must be a whole number, zero or more")
     return value

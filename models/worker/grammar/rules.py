@@ -140,7 +140,7 @@ class Builder:
 
 
 def _closure(rules: Sequence[Sequence[Symbols]], *, bytes_hold: bool) -> set[int]:
-    """Returns the rules with an alternative made only of such rules (and of bytes, if `bytes_hold`), by induction.
+    """Returns the rules with an alternative made only of such rules (and of bytes, if `bytes_hold`).
 
     With bytes these are the rules that some text satisfies, without bytes those that the empty text does. Linear time.
     """

@@ -15,9 +15,9 @@ from models.worker.scheduling.speculation import Acceptance, Draft, Lookup
 class Job:
     """A request that is queued or running.
 
-    `tokens` is the prompt, then the answer. The first `decoded` of them have their KV in `sequence`. Up to the first
-    `ahead` will have it in the sequence of `leader`, a running job that decodes the same beginning. `reused` counts the
-    tokens that were not decoded for this job since it was last admitted. `began` and `answered` are times of the clock.
+    `tokens` is the prompt, then the answer. The first `decoded` of them have their KV in `sequence`. The first `ahead` are
+    also decoded, now or soon, by `leader`, a running job with the same beginning. `reused` counts the tokens that were not
+    decoded for this job since it was last admitted. `began` and `answered` are times of the batcher's clock.
     """
 
     id: int

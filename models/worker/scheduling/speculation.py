@@ -16,7 +16,7 @@ import numpy as np
 # Chosen by eye, except where a reason is given; docs/decisions.md has what drafts gain (`benchmarks.reader_drafts`).
 _LONGEST: Final = 8  # agreeing tokens; more of them do not change the chance
 _SHORTEST: Final = 2
-_CHANCES: Final = (0.0, 0.0, 0.3, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)  # that one more agrees, by how many agree: a start
+_CHANCES: Final = (0.0, 0.0, 0.3, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)  # that one more agrees at first, by how many agree
 _PRIOR: Final = 4.0  # tokens that these chances count for, against the ones learnt
 _CANDIDATES: Final = 16  # earlier occurrences that are compared, the last ones
 _CURVE: Final = ((1, 1.0), (2, 1.8), (4, 3.0), (8, 4.2), (16, 5.2), (32, 9.9), (128, 35.0))  # as found on a CPU
@@ -26,7 +26,7 @@ _RETRY: Final = 64  # refusals after which a measurement that ruled out a draft 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Tokens that may come next. The last `agreeing` tokens of the text equal those before the place they are from."""
+    """Tokens that may come next. The last `agreeing` tokens of the text equal those before the place the draft is from."""
 
     tokens: Sequence[int]
     agreeing: int

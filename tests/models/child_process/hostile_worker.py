@@ -1,4 +1,4 @@
-"""Stands in for a model's child that was taken over: answers the load as the model's path tells, then floods."""
+"""A hostile stand-in for a model's child: answers the load as the last part of the model's path names it."""
 
 import os
 import socket
@@ -62,7 +62,7 @@ def main() -> None:
         read(line)
         line.sendall(encode(Started(id=1, prompt_tokens=1)))
         while True:
-            line.sendall(encode(Text(id=1, text="x" * 1000)) + encode(Text(id=77, text="of nobody")))
+            line.sendall(encode(Text(id=1, text="x" * 1000)) + encode(Text(id=77, text="of no request")))
     time.sleep(60)
 
 

@@ -1,4 +1,4 @@
-"""A child is assumed hostile: whatever it sends, the service's side ends it and goes on."""
+"""A child is assumed hostile: whatever it sends, the service ends it and continues."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ async def test_a_wrong_answer_to_a_load_fails_it_and_ends_the_child(mode: str) -
         assert psutil.Process().children() == []
 
 
-async def test_a_child_that_aborts_while_loading_is_a_failed_load_with_its_last_words() -> None:
+async def test_a_child_that_aborts_while_loading_fails_the_load_with_its_last_output() -> None:
     with Spawner() as spawner:
         with pytest.raises(ModelLoadFailed, match=r"killed by signal 6 \(SIGABRT\); its last output: .*last words"):
             await start(spawner, "aborts")
@@ -44,13 +44,13 @@ async def test_a_silent_child_is_ended_at_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(("mode", "why"), [("dies", "exit status 7"), ("twice", "invalid message")])
-async def test_its_death_is_told_with_its_last_words_and_no_control_characters(mode: str, why: str) -> None:
-    told: asyncio.Future[ModelCrashed] = asyncio.get_running_loop().create_future()
+async def test_a_death_is_reported_with_the_last_output_and_without_control_characters(mode: str, why: str) -> None:
+    death: asyncio.Future[ModelCrashed] = asyncio.get_running_loop().create_future()
     with Spawner() as spawner:
         child = await start(spawner, mode)
-        child.on_death = told.set_result
+        child.on_death = death.set_result
         async with asyncio.timeout(20):
-            error = await told
+            error = await death
     assert why in error.why
     assert "last words" in error.why
     assert error.why.isprintable()
@@ -75,7 +75,7 @@ async def test_a_flood_of_events_ends_the_child_and_not_the_service_s_memory() -
 
 
 @pytest.mark.parametrize("mode", ["mistakes", "ends early"])
-async def test_an_answer_to_another_kind_of_request_ends_the_child_and_is_told(mode: str) -> None:
+async def test_an_event_that_does_not_answer_the_request_ends_the_child_and_is_reported(mode: str) -> None:
     with Spawner() as spawner:
         child = await start(spawner, mode)
         channel = child.send(lambda request_id: Generate(id=request_id, prompt=Raw(text="x")))
@@ -84,19 +84,19 @@ async def test_an_answer_to_another_kind_of_request_ends_the_child_and_is_told(m
         await child.stop()
 
 
-async def test_a_death_is_told_though_another_process_holds_its_standard_error_open() -> None:
-    told: asyncio.Future[ModelCrashed] = asyncio.get_running_loop().create_future()
+async def test_a_death_is_reported_even_if_another_process_holds_its_standard_error_open() -> None:
+    death: asyncio.Future[ModelCrashed] = asyncio.get_running_loop().create_future()
     with Spawner() as spawner:
         child = await start(spawner, "leaves")
-        child.on_death = told.set_result
+        child.on_death = death.set_result
         async with asyncio.timeout(20):
-            error = await told
+            error = await death
     left = re.search(r"it left (\d+)", error.why)
     assert left
     psutil.Process(int(left[1])).kill()
 
 
-async def test_a_load_given_up_by_its_caller_leaves_no_process() -> None:
+async def test_a_cancelled_load_leaves_no_process() -> None:
     with Spawner() as spawner:
         loading = asyncio.create_task(start(spawner, "silent"))
         async with asyncio.timeout(20):

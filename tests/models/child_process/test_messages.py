@@ -1,4 +1,4 @@
-"""The conversation between service and child: exact messages only, within limits."""
+"""Service and child exchange exact messages only, within limits."""
 
 import struct
 
@@ -46,7 +46,7 @@ def test_anything_else_is_refused(body: bytes) -> None:
         decode_event(body)
 
 
-def test_an_event_is_no_request() -> None:
+def test_an_event_is_not_a_request() -> None:
     with pytest.raises(ProtocolError):
         decode_request(encode(Text(id=1, text="a"))[HEADER_BYTES:])
 
@@ -81,12 +81,12 @@ def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
         '{"type":"text","id":1,"text":"a","logprobs":[{"data":"a","logprob":-1,"top":[["a",-Infinity]]}]}',
     ],
 )
-def test_figures_that_no_child_can_mean_are_refused(body: str) -> None:
+def test_impossible_figures_are_refused(body: str) -> None:
     with pytest.raises(ProtocolError, match="not an event"):
         decode_event(body.encode())
 
 
 def test_every_byte_of_a_token_arrives() -> None:
     every = "".join(map(chr, range(256)))
-    told = Text(id=1, text="a", logprobs=(TokenLogprob(data=every, logprob=-1.5, top=((every, -1.5), ("\n", -2))),))
-    assert decode_event(encode(told)[HEADER_BYTES:]) == told
+    event = Text(id=1, text="a", logprobs=(TokenLogprob(data=every, logprob=-1.5, top=((every, -1.5), ("\n", -2))),))
+    assert decode_event(encode(event)[HEADER_BYTES:]) == event

@@ -105,7 +105,7 @@ def test_a_grammar_ends_the_answer_and_can_demand_any_character(with_lease: Use)
         ('root ::= "a', "not closed"),
         ("root ::= x", "not defined"),
         ('root ::= a root "y" | "z"\na ::= b b\nb ::= "" | "x"', "begin with itself"),
-        ("root ::= " + "(" * 90_000 + '"a"' + ")" * 90_000, "nests"),
+        ("root ::= " + "(" * 90_000 + '"a"' + ")" * 90_000, "nested"),
         ("root ::= x\n" + 'x ::= "t" (x "b" | x "c") | "t" x', "no text"),
         ('root ::= "t" "t"{0,100000}', "100000"),
         ('root ::= x\nx ::= "A" (x "b" | x "c") | "A" "d"', "ambiguous"),

@@ -1,4 +1,4 @@
-"""Reading a request's grammar can fail its caller and nobody else."""
+"""A grammar that cannot be compiled fails its own request only."""
 
 from typing import cast
 
@@ -21,13 +21,13 @@ class NoTokens:
         raise NotImplementedError
 
 
-def test_what_reading_does_not_foresee_is_its_callers_error() -> None:
+def test_an_unforeseen_error_in_compiling_fails_only_its_own_request() -> None:
     unforeseen = cast(str, 5)
     with pytest.raises(InvalidPrompt, match="TypeError"):
         GrammarCache(NoTokens()).guide(unforeseen, None)
 
 
-def test_what_is_said_of_a_long_schema_is_short() -> None:
+def test_the_error_about_a_long_schema_is_short() -> None:
     with pytest.raises(InvalidPrompt) as raised:
         GrammarCache(NoTokens()).guide(None, '{"type": "' + "x" * 100_000 + '"}')
     assert len(raised.value.why) <= 1_000

@@ -1,4 +1,4 @@
-"""A limit of CPU time holds in its block and nowhere else."""
+"""A limit of CPU time applies in its block only."""
 
 import contextlib
 import signal
@@ -13,26 +13,26 @@ def work_on() -> None:
         pass
 
 
-def test_time_is_up_in_a_block_that_does_not_end() -> None:
+def test_a_block_that_does_not_end_is_stopped() -> None:
     with pytest.raises(TimeIsUp), cpu_time(0.05):
         work_on()
 
 
-def test_a_signal_that_comes_when_the_block_is_over_is_too_late() -> None:
+def test_a_signal_after_the_block_has_no_effect() -> None:
     before = signal.getsignal(signal.SIGVTALRM)
     with cpu_time(60):
-        ring = signal.getsignal(signal.SIGVTALRM)
-    assert callable(ring)
-    ring(signal.SIGVTALRM, None)
+        expire = signal.getsignal(signal.SIGVTALRM)
+    assert callable(expire)
+    expire(signal.SIGVTALRM, None)
     assert signal.getsignal(signal.SIGVTALRM) is before
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
 
 
-def test_it_rings_again_where_the_first_time_was_not_heard() -> None:
-    def deaf() -> None:
+def test_the_limit_raises_again_if_it_was_swallowed() -> None:
+    def swallow_once() -> None:
         with contextlib.suppress(TimeIsUp):
             work_on()
         work_on()
 
     with pytest.raises(TimeIsUp), cpu_time(0.02):
-        deaf()
+        swallow_once()

@@ -1,4 +1,4 @@
-"""What is understood of llama.cpp's log, and that nothing is guessed."""
+"""Sizes are read from llama.cpp's log, and never guessed."""
 
 import pytest
 
@@ -22,7 +22,7 @@ sched_reserve:  CUDA_Host compute buffer size =    10.00 MiB
 """
 
 
-def test_layers_caches_and_buffers_are_told_by_device() -> None:
+def test_layers_caches_and_buffers_are_read_by_device() -> None:
     sizes = sizes_in(GPU.splitlines())
     assert sizes.layers == ("CPU", "CUDA0", "CUDA1")
     assert sizes.kv == {"CPU": 12 * MIB, "CUDA0": 12 * MIB}
@@ -44,7 +44,7 @@ def test_two_caches_add_up() -> None:
     ("gone", "named"),
     [("assigned", "layers"), ("compute", "compute"), ("output", "output"), ("llama_kv_cache: size|RS", "KV or state")],
 )
-def test_a_log_that_lost_something_is_not_understood(gone: str, named: str) -> None:
+def test_a_log_without_one_of_the_sizes_is_not_understood(gone: str, named: str) -> None:
     lines = [line for line in GPU.splitlines() if not any(word in line for word in gone.split("|"))]
     with pytest.raises(LogNotUnderstood, match=named):
         sizes_in(lines)

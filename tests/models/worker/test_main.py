@@ -1,4 +1,4 @@
-"""A model's child never outlives its service, and survives nonsense by ending."""
+"""A model's child never outlives its service, and ends at an invalid message."""
 
 import socket
 import struct
@@ -51,7 +51,7 @@ def running(pid: int) -> bool:
         return False
 
 
-def test_a_killed_service_takes_its_children_along_within_two_seconds(tmp_path: Path) -> None:
+def test_the_children_of_a_killed_service_end_within_two_seconds(tmp_path: Path) -> None:
     Catalog(tmp_path / "models").import_gguf(write_model(tmp_path / "m.gguf", shape=Shape(context=4096, layers=6)))
     command = [sys.executable, "-c", SERVICE, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as service:
@@ -68,7 +68,7 @@ def test_a_killed_service_takes_its_children_along_within_two_seconds(tmp_path: 
 
 
 def run_worker(send: bytes) -> tuple[int, str]:
-    """Exit status and standard error of a worker that is sent these bytes, and then nothing more."""
+    """Sends a worker these bytes and nothing more. Returns its exit status and standard error."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         worker = subprocess.Popen(
@@ -85,18 +85,18 @@ def run_worker(send: bytes) -> tuple[int, str]:
         return worker.returncode, errors
 
 
-def test_a_worker_ends_when_its_line_closes() -> None:
+def test_a_worker_ends_when_its_socket_closes() -> None:
     assert run_worker(b"") == (0, "")
 
 
-def test_a_worker_ends_when_it_is_sent_nonsense() -> None:
+def test_a_worker_ends_at_an_invalid_message() -> None:
     for nonsense in (struct.pack(">I", 2) + b"{}", struct.pack(">I", MAX_FRAME + 1)):
         status, errors = run_worker(nonsense)
         assert status == 1
         assert "invalid message" in errors
 
 
-def test_a_worker_that_is_not_its_service_s_child_ends_at_once() -> None:
+def test_a_worker_whose_parent_is_not_the_service_ends_at_once() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-m", "models.worker.main", str(theirs.fileno()), "1"]

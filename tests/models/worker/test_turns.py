@@ -1,4 +1,4 @@
-"""How a model's child divides itself between new requests and answers that are being made. The real engine."""
+"""How a worker divides its time between new requests and running answers, on the real engine."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,15 +14,15 @@ from models.worker.prompting.prompt_builder import PromptBuilder
 from tests.gguf_builder import write_model
 
 PUMP = Raw(text="the pump is not open")
-LETTERS = Sampling(logit_bias=((3 + ord("A"), 1000.0),))  # each token is a letter, and so an event
+LETTERS = Sampling(logit_bias=((3 + ord("A"), 1000.0),))  # every token is a letter, so each makes an event
 
 
 class _AllDone(Exception):
-    """Nothing is left to do."""
+    """The script has no request left, and the worker is idle."""
 
 
 class Script:
-    """The other end of the line: all requests are there at once."""
+    """A channel on which all requests have already arrived."""
 
     def __init__(self, requests: Iterable[Request]) -> None:
         self._requests = iter(requests)
@@ -49,7 +49,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def played(engine: Engine, *requests: Request, cost_s: float = 1.0) -> Script:
-    """What becomes of these requests if the clock goes on by so much whenever it is looked at."""
+    """Runs a worker on these requests, with a clock that advances by `cost_s` at every reading."""
     script = Script(requests)
     times = iter(range(10**9))
     worker = Worker(cast(RequestChannel, script), engine, PromptBuilder(engine), clock=lambda: next(times) * cost_s)
@@ -68,23 +68,23 @@ def kinds(script: Script) -> str:
     return "".join(names.get(event.type, "") for event in script.events)
 
 
-def test_of_costly_requests_one_is_taken_between_two_tokens_of_an_answer(engine: Engine) -> None:
+def test_one_costly_request_is_started_between_two_tokens_of_an_answer(engine: Engine) -> None:
     script = played(engine, generate(1), *(Count(id=number, prompt=PUMP) for number in range(2, 8)))
     assert kinds(script).startswith("t" + "ct" * 6)
     assert script.chances >= 6
 
 
-def test_cheap_requests_are_taken_together(engine: Engine) -> None:
+def test_cheap_requests_are_started_together(engine: Engine) -> None:
     script = played(engine, generate(1), *(Count(id=number, prompt=PUMP) for number in range(2, 8)), cost_s=0.0001)
     assert "cccccc" in kinds(script)
 
 
-def test_a_request_that_was_cancelled_before_its_turn_costs_nothing(engine: Engine) -> None:
+def test_a_request_cancelled_before_its_turn_is_never_started(engine: Engine) -> None:
     script = played(engine, generate(1), Count(id=2, prompt=PUMP), generate(3), Cancel(id=3), Cancel(id=2))
     assert {event.id for event in script.events if hasattr(event, "id")} == {1}
     assert len([event for event in script.events if isinstance(event, Text)]) == 12
 
 
-def test_nothing_waits_for_an_answer_where_none_is_made(engine: Engine) -> None:
+def test_requests_do_not_wait_when_no_answer_is_running(engine: Engine) -> None:
     script = played(engine, *(Count(id=number, prompt=PUMP) for number in range(1, 8)))
     assert kinds(script) == "c" * 7

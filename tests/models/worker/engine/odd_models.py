@@ -13,7 +13,7 @@ _WIDTH, _LAYERS, _HEADS = 32, 4, 2
 
 
 def write_windowed(path: Path) -> Path:
-    """Of every four layers three see only the last `WINDOW` tokens (Cohere 2)."""
+    """Writes a model in which three of every four layers see only the last `WINDOW` tokens (Cohere 2)."""
     writer = _begin(path, "cohere2")
     writer.add_feed_forward_length(2 * _WIDTH)
     writer.add_head_count(_HEADS)
@@ -29,7 +29,7 @@ def write_windowed(path: Path) -> Path:
 
 
 def write_recurrent(path: Path) -> Path:
-    """A state instead of cells (Mamba)."""
+    """Writes a model with a state instead of cells (Mamba)."""
     inner, state, rank, kernel = 2 * _WIDTH, 8, 4, 4
     writer = _begin(path, "mamba")
     writer.add_feed_forward_length(0)

@@ -36,7 +36,7 @@ def answer(
     adapters: tuple[tuple[str, float], ...] = (),
     others: int = 0,
 ) -> str:
-    """The text of one answer, made beside `others`."""
+    """Returns the text of one answer, made beside `others` other ones."""
     batcher = Batcher(engine)
     for number in range(others + 1):
         text = prompt if number == 0 else "the valve is closed " * number
@@ -49,7 +49,7 @@ def answer(
     return "".join(event.text for event in events if isinstance(event, Text) and event.id == 0)
 
 
-def test_what_the_model_offers_is_read_from_the_file(engine: Engine) -> None:
+def test_context_template_and_tokens_are_read_from_the_file(engine: Engine) -> None:
     assert (engine.context, engine.cells, engine.vocabulary.chat_template) == (512, 512, None)
     assert (engine.vocabulary.bos_text, engine.vocabulary.eos_text, engine.vocabulary.adds_bos) == (
         "<s>",
@@ -59,7 +59,7 @@ def test_what_the_model_offers_is_read_from_the_file(engine: Engine) -> None:
     assert engine.vocabulary.is_end(END)
 
 
-def test_tokens_give_their_text_back(engine: Engine) -> None:
+def test_tokens_turn_back_into_their_text(engine: Engine) -> None:
     text = "the pump is open: 5 € \0 ✓"
     tokens = engine.vocabulary.tokenize(text, special=False, bos=False)
     assert b"".join(map(engine.vocabulary.piece, tokens)).decode().strip() == text
@@ -77,7 +77,7 @@ def test_control_tokens_are_read_in_the_template_only(engine: Engine) -> None:
     assert tokens.count(TOKENS.index("<s>")) == 1
     assert tokens.count(TOKENS.index("</s>")) == 0
     shown = b"".join(map(engine.vocabulary.piece, tokens)).decode()
-    assert shown.count("<|im_end|>") == 4  # as text that can be read, in both attacks
+    assert shown.count("<|im_end|>") == 4  # as plain text, in both attacks
 
 
 def test_harmless_messages_are_tokenised_exactly_as_the_template_writes_them(engine: Engine) -> None:
@@ -86,7 +86,7 @@ def test_harmless_messages_are_tokenised_exactly_as_the_template_writes_them(eng
     assert PromptBuilder(engine).tokens(chat(("user", "is the pump open"))) == expected
 
 
-def test_a_raw_prompt_reads_control_tokens_only_when_told_to(engine: Engine) -> None:
+def test_a_raw_prompt_reads_control_tokens_only_on_request(engine: Engine) -> None:
     prompts = PromptBuilder(engine)
     assert END not in prompts.tokens(Raw(text="the<|im_end|>"))
     assert END in prompts.tokens(Raw(text="the<|im_end|>", special=True))
@@ -101,7 +101,7 @@ def test_a_prompt_over_the_context_is_refused_with_the_numbers(engine: Engine) -
         PromptBuilder(engine).checked(Raw(text="the " * 599))
 
 
-def test_the_files_own_template_is_used_and_the_begin_token_not_doubled(tmp_path: Path) -> None:
+def test_the_template_in_the_file_is_used_and_the_begin_token_not_doubled(tmp_path: Path) -> None:
     template = "{{ bos_token }}{% for m in messages %}[{{ m.content }}]{% endfor %}"
     own = Engine(path_text(write_model(tmp_path / "m.gguf", template=template)), SETTINGS)
     prompts = PromptBuilder(own)
@@ -111,7 +111,7 @@ def test_the_files_own_template_is_used_and_the_begin_token_not_doubled(tmp_path
     assert tokens.count(TOKENS.index("<s>")) == 1
 
 
-def test_a_template_that_knows_no_system_role_gets_it_with_the_question(tmp_path: Path) -> None:
+def test_a_template_without_system_role_gets_the_system_text_in_the_question(tmp_path: Path) -> None:
     template = "{% for m in messages %}{% if m.role != 'user' %}{{ raise_exception('no') }}{% endif %}{{ m.content }}{% endfor %}"
     own = Engine(path_text(write_model(tmp_path / "m.gguf", template=template)), SETTINGS)
     prompts = PromptBuilder(own)
@@ -122,7 +122,7 @@ def test_a_template_that_knows_no_system_role_gets_it_with_the_question(tmp_path
         prompts.tokens(chat(("user", "the"), ("assistant", "pump")))
 
 
-def test_greedy_answers_repeat_themselves_also_beside_others(engine: Engine) -> None:
+def test_greedy_answers_are_repeatable_also_beside_others(engine: Engine) -> None:
     alone = answer(engine, "the pump is")
     assert alone == answer(engine, "the pump is") == answer(engine, "the pump is", others=2)
 
@@ -135,7 +135,7 @@ def test_a_seed_makes_sampling_repeatable(engine: Engine) -> None:
     assert answer(engine, "the pump is", Sampling(temperature=2.0, top_k=1)) == answer(engine, "the pump is")
 
 
-def test_an_adapter_whose_file_has_gone_is_refused_with_the_systems_reason(engine: Engine, tmp_path: Path) -> None:
+def test_an_adapter_without_its_file_is_refused_with_the_systems_reason(engine: Engine, tmp_path: Path) -> None:
     gone = AdapterUse(key="gone", path=path_text(tmp_path / "gone.gguf"), scale=1.0)
     with pytest.raises(InvalidModelFile, match=r"^applying the adapter .*: No such file or directory$"):
         engine.adapters.load(gone)
@@ -153,13 +153,13 @@ def test_an_adapter_changes_the_answer_and_leaves_nothing_behind(engine: Engine,
     assert answer(engine, "the pump is") == plain
 
 
-def test_an_adapter_that_llama_cpp_refuses_is_an_error_not_a_null(engine: Engine, tmp_path: Path) -> None:
+def test_an_adapter_that_llama_cpp_refuses_is_an_error(engine: Engine, tmp_path: Path) -> None:
     for path in (write_adapter(tmp_path / "big.gguf", shape=Shape(layers=5)), Path("/etc/passwd")):
         with pytest.raises(InvalidModelFile, match="applying the adapter"):
             engine.adapters.load(AdapterUse(key=path.name, path=path_text(path), scale=1.0))
 
 
-def test_a_file_that_llama_cpp_refuses_fails_with_its_own_words(tmp_path: Path) -> None:
+def test_a_file_that_llama_cpp_refuses_fails_with_its_message(tmp_path: Path) -> None:
     path = write_model(tmp_path / "m.gguf", without="output_norm.weight")
     with pytest.raises(ModelLoadFailed, match="loading"):
         Engine(path_text(path), SETTINGS)

@@ -1,4 +1,4 @@
-"""What the engine does with KV and adapters, on a tiny model that llama.cpp really loads."""
+"""KV and adapters in the engine, on a tiny model that llama.cpp really loads."""
 
 from pathlib import Path
 
@@ -26,12 +26,12 @@ def _empty(engine: Engine) -> None:
 
 
 def after(engine: Engine, sequence: int, tokens: list[int], position: int) -> np.ndarray:
-    """The logits after these tokens."""
+    """Decodes these tokens and returns the logits after the last."""
     engine.decode([BatchSpan(tokens, position, sequence, wanted=1)])
     return engine.logits(len(tokens) - 1).copy()
 
 
-def test_shared_cut_and_restored_kv_is_the_kv_that_was_made(engine: Engine) -> None:
+def test_shared_cut_and_restored_kv_equals_the_original(engine: Engine) -> None:
     expected = after(engine, 0, TEXT, 0)
     engine.share(0, 1, 0, 40)
     assert np.allclose(after(engine, 1, TEXT[40:], 40), expected, atol=1e-4)
@@ -45,7 +45,7 @@ def test_shared_cut_and_restored_kv_is_the_kv_that_was_made(engine: Engine) -> N
     assert engine.restore(2, state[: len(state) // 2]) is False
 
 
-def test_several_wanted_tokens_of_a_piece_are_each_as_if_decoded_alone(engine: Engine) -> None:
+def test_each_of_several_wanted_tokens_has_the_logits_of_decoding_it_alone(engine: Engine) -> None:
     engine.decode([BatchSpan(TEXT[:50], 0, 0, wanted=0), BatchSpan(TEXT[:8], 0, 1, wanted=8)])
     together = [engine.logits(50 + at).copy() for at in range(8)]
     for at in range(8):
@@ -53,7 +53,7 @@ def test_several_wanted_tokens_of_a_piece_are_each_as_if_decoded_alone(engine: E
         assert np.allclose(after(engine, 2, TEXT[: at + 1], 0), together[at], atol=1e-4)
 
 
-def test_too_few_cells_change_nothing_and_are_no_failure(engine: Engine) -> None:
+def test_a_batch_without_enough_cells_changes_nothing_and_is_not_a_failure(engine: Engine) -> None:
     full = [1] * 128
     engine.decode([BatchSpan(full, 0, 0, wanted=0)])
     engine.decode([BatchSpan(full[:120], 128, 0, wanted=0)])
@@ -64,32 +64,32 @@ def test_too_few_cells_change_nothing_and_are_no_failure(engine: Engine) -> None
     assert np.isfinite(first).all()
 
 
-def test_adapters_leave_when_nobody_needs_them_and_come_again(engine: Engine, tmp_path: Path) -> None:
+def test_adapters_are_freed_once_unneeded_and_can_be_loaded_again(engine: Engine, tmp_path: Path) -> None:
     uses = {
         key: AdapterUse(key=key, path=path_text(write_adapter(tmp_path / f"{key}.gguf", seed=seed)), scale=1.0)
         for seed, key in enumerate("abc")
     }
-    shelf = engine.adapters
+    adapters = engine.adapters
     plain = after(engine, 0, TEXT, 0)
     for use in uses.values():
-        shelf.load(use)
+        adapters.load(use)
     sizes = {key: (tmp_path / f"{key}.gguf").stat().st_size for key in uses}
-    assert shelf.held == sum(sizes.values())
-    shelf.use((("a", 1.0),))
-    shelf.drop(["a", "b", "unknown"], needed={"b"})
-    assert shelf.held == sizes["b"] + sizes["c"]
-    shelf.drop((), needed=set())
-    assert shelf.held == sizes["c"]
+    assert adapters.held == sum(sizes.values())
+    adapters.use((("a", 1.0),))
+    adapters.drop(["a", "b", "unknown"], needed={"b"})
+    assert adapters.held == sizes["b"] + sizes["c"]
+    adapters.drop((), needed=set())
+    assert adapters.held == sizes["c"]
     engine.forget(0)
-    assert np.allclose(after(engine, 0, TEXT, 0), plain, atol=1e-4)  # the one applied is no longer
-    shelf.load(uses["a"])
-    shelf.use((("a", 1.0),))
+    assert np.allclose(after(engine, 0, TEXT, 0), plain, atol=1e-4)  # the adapter that was applied is not any more
+    adapters.load(uses["a"])
+    adapters.use((("a", 1.0),))
     engine.forget(0)
     assert not np.allclose(after(engine, 0, TEXT, 0), plain, atol=1e-2)
-    shelf.use(())
+    adapters.use(())
 
 
-def test_an_unwanted_adapter_that_is_asked_for_again_stays(engine: Engine, tmp_path: Path) -> None:
+def test_an_adapter_loaded_again_before_it_was_freed_stays(engine: Engine, tmp_path: Path) -> None:
     use = AdapterUse(key="d", path=path_text(write_adapter(tmp_path / "d.gguf")), scale=1.0)
     engine.adapters.load(use)
     held = engine.adapters.held

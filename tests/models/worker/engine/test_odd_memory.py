@@ -1,4 +1,4 @@
-"""Models whose memory cannot be cut or shared at any position: KV is reused where that is right, and only there."""
+"""Models whose memory cannot be cut or shared at an arbitrary position: KV is reused only where that is right."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +23,12 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def test_requests_that_run_together_say_what_each_says_alone(folder: Path) -> None:
+def test_requests_that_run_together_answer_as_each_does_alone(folder: Path) -> None:
     tally = check(folder, 1, adapters=((),))
     assert (tally.wrong, tally.mean_running > 2) == ([], True)
 
 
-def test_a_next_turn_goes_on_from_the_end_of_the_last_and_another_question_begins_anew(folder: Path) -> None:
+def test_the_next_turn_continues_from_the_last_and_another_question_starts_afresh(folder: Path) -> None:
     engine = Engine(path_text(folder / "m.gguf"), SETTINGS)
     assert engine.rigid
     batcher, alone = Batcher(engine, costs=Eager()), Alone(folder, SETTINGS)
@@ -46,7 +46,7 @@ def test_a_next_turn_goes_on_from_the_end_of_the_last_and_another_question_begin
     assert cached[1] >= len(PROMPT)
 
 
-def test_a_recurrent_memory_refuses_to_be_cut_and_says_so(tmp_path: Path) -> None:
+def test_a_recurrent_memory_cannot_be_cut_and_reports_that(tmp_path: Path) -> None:
     engine = Engine(path_text(write_recurrent(tmp_path / "m.gguf")), SETTINGS)
     engine.decode([BatchSpan(PROMPT[:20], 0, 0, wanted=1)])
     assert not engine.cut(0, 10)

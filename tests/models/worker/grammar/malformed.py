@@ -1,4 +1,4 @@
-"""Schemas that nobody means well with: of wrong types, too deep, or larger than any number or name may be."""
+"""Malformed schemas: of wrong types, too deep, or with numbers and names beyond any limit."""
 
 import json
 from typing import Any
@@ -36,4 +36,4 @@ MALFORMED: dict[str, str] = {
         "half a surrogate pair for a name": '{"properties": {"\\ud800": {"foo": 1}}}',
     }.items()
 }
-"""What it is, and its text."""
+"""Texts of schemas, by what is wrong with them."""

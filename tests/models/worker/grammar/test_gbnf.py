@@ -1,4 +1,4 @@
-"""GBNF means what llama.cpp means by it, and no grammar takes more time or memory than it is given."""
+"""GBNF means the same as in llama.cpp, and no grammar exceeds its limits of time and memory."""
 
 import ctypes
 import random
@@ -49,7 +49,7 @@ def allowed_by_llama(engine: Engine, sampler: object) -> set[int]:
     return set(data["id"][np.isfinite(data["logit"])].tolist())
 
 
-def allowed_by_us(engine: Engine, matcher: Matcher, state: State) -> set[int]:
+def allowed_here(engine: Engine, matcher: Matcher, state: State) -> set[int]:
     fits = set()
     for token in range(engine.vocabulary.size):
         piece = engine.vocabulary.piece(token)
@@ -60,8 +60,8 @@ def allowed_by_us(engine: Engine, matcher: Matcher, state: State) -> set[int]:
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS)
-def test_the_same_tokens_are_allowed_as_by_llama_cpp(engine: Engine, grammar: str) -> None:
-    """Along random walks, at every step; but for bytes that UTF-8 never has, of which llama.cpp lets some pass."""
+def test_llama_cpp_allows_the_same_tokens(engine: Engine, grammar: str) -> None:
+    """Compares every step of random walks, except bytes that UTF-8 never has: llama.cpp allows some of them."""
     never = {token for token in range(engine.vocabulary.size) if engine.vocabulary.piece(token)[:1] in NEVER}
     choose = random.Random(grammar)
     for _ in range(4):
@@ -70,7 +70,7 @@ def test_the_same_tokens_are_allowed_as_by_llama_cpp(engine: Engine, grammar: st
         sampler = llama.llama_sampler_init_grammar(engine.vocabulary.pointer, grammar.encode(), b"root")
         for _ in range(12):
             assert state
-            ours = allowed_by_us(engine, matcher, state)
+            ours = allowed_here(engine, matcher, state)
             assert ours == allowed_by_llama(engine, sampler) - never
             going_on = sorted(token for token in ours if not engine.vocabulary.is_end(token))
             if not going_on:
@@ -115,7 +115,7 @@ def test_character_sets_are_those_of_regular_expressions() -> None:
         ('root ::= * "a"', "nothing before"),
     ],
 )
-def test_what_is_wrong_is_said(grammar: str, why: str) -> None:
+def test_an_invalid_grammar_is_refused_with_the_reason(grammar: str, why: str) -> None:
     with pytest.raises(GrammarError, match=re.escape(why)):
         parse_gbnf(grammar)
 
@@ -135,12 +135,12 @@ def test_a_grammar_that_is_too_large_is_refused_at_once(grammar: str) -> None:
     assert time.process_time() - began < 2
 
 
-def test_a_long_chain_of_rules_is_no_deep_recursion() -> None:
+def test_a_long_chain_of_rules_does_not_overflow_the_stack() -> None:
     chain = "\n".join(f"r{at} ::= r{at + 1}" for at in range(1_500))
     assert takes(f'root ::= r0\n{chain}\nr1500 ::= "a"', "a")
 
 
-def test_ambiguity_that_doubles_at_every_letter_is_refused_before_it_hurts() -> None:
+def test_ambiguity_that_doubles_at_every_letter_is_refused_quickly() -> None:
     matcher = Matcher(parse_gbnf('root ::= x\nx ::= "a" (x "b" | x "c") | "d"'))
     began = time.process_time()
     with pytest.raises(GrammarTooComplex, match="ambiguous"):
@@ -148,10 +148,10 @@ def test_ambiguity_that_doubles_at_every_letter_is_refused_before_it_hurts() -> 
     assert time.process_time() - began < 2
     state = matcher.after(matcher.start, b"aad")
     assert state
-    assert not state.complete  # what is known stays usable
+    assert not state.complete  # the known states stay usable
 
 
-def test_memory_is_emptied_when_full_and_the_way_goes_on() -> None:
+def test_a_full_cache_is_cleared_and_matching_continues() -> None:
     matcher = Matcher(parse_gbnf('root ::= "[" root "]" | [a-z]{3000}'))
     state: State | None = matcher.start
     for _ in range(60):
@@ -164,8 +164,8 @@ def test_memory_is_emptied_when_full_and_the_way_goes_on() -> None:
     assert len(matcher._nodes) <= 100_000
 
 
-def test_states_are_forgotten_like_their_stacks() -> None:
-    """Every text of a's and b's is a state of its own here, as long as the last 24 letters count."""
+def test_states_count_towards_the_limit_of_the_cache() -> None:
+    """Every text of a's and b's has its own state here, since the last 24 letters count."""
     matcher = Matcher(parse_gbnf('root ::= [ab]* "a" ' + "[ab] " * 23))
     state: State | None = matcher.start
     choose = random.Random(1)

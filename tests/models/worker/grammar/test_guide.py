@@ -1,4 +1,4 @@
-"""A grammar's way through an answer is bounded in time, and a long answer may take longer than a short one."""
+"""Following a grammar is limited in time; a long answer may take longer than a short one."""
 
 import itertools
 
@@ -24,18 +24,18 @@ class OneLetter:
 
 
 def answer(step_s: float, tokens: int) -> None:
-    """Make so many tokens, each of which takes so long to find."""
+    """Makes `tokens` tokens, each of which takes `step_s` to find."""
     clock = itertools.count(0.0, step_s)
     guide = Guide(Matcher(parse_gbnf('root ::= "a"*')), OneLetter(), clock=lambda: next(clock))
     for _ in range(tokens):
         guide.accept(guide.best(SCORES, 1)[0])
 
 
-def test_a_long_answer_at_a_slow_machines_pace_is_not_broken_off() -> None:
+def test_a_long_answer_on_a_slow_machine_is_not_stopped() -> None:
     answer(0.008, 8_000)
 
 
-def test_what_takes_too_long_for_each_token_is_broken_off() -> None:
+def test_an_answer_that_takes_too_long_for_each_token_is_stopped() -> None:
     with pytest.raises(GrammarTooComplex, match=r"after 20[0-9] tokens"):
         answer(0.06, 400)
     with pytest.raises(GrammarTooComplex, match=r"after 1[01] tokens"):

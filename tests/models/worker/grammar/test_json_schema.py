@@ -1,4 +1,4 @@
-"""A schema's rules allow valid texts, forbid invalid ones, and what they cannot keep to is refused."""
+"""A schema's rules allow valid texts and forbid invalid ones; what they cannot enforce is refused."""
 
 import contextlib
 import itertools
@@ -68,14 +68,14 @@ def test_bounds_of_integers_are_exact(low: int | None, high: int | None) -> None
         assert bool(state and state.complete) == fits, number
 
 
-def test_optional_properties_come_in_any_selection_with_right_commas() -> None:
+def test_any_selection_of_optional_properties_has_the_right_commas() -> None:
     names = ["a", "b", "c", "d"]
     schema = {"type": "object", "properties": {name: {"const": 1} for name in names}, "required": ["b"]}
     for chosen in itertools.chain.from_iterable(itertools.combinations(names, size) for size in range(5)):
         assert takes(schema, json.dumps(dict.fromkeys(chosen, 1))) == ("b" in chosen)
 
 
-def test_any_json_is_taken_where_anything_goes() -> None:
+def test_an_empty_schema_allows_any_json() -> None:
     value = {"a": [1, -2.5e10, 0, {"b": 'é\n"\\'}], "": {}, "l": [[], [None, True, False]], "😀": ""}
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False), json.dumps(value, indent=2)):
         readable = text if "\\ud83d" not in text else text.replace("\\ud83d\\ude00", "x")  # no surrogate escapes
@@ -107,24 +107,24 @@ def test_any_json_is_taken_where_anything_goes() -> None:
         ([], "a schema must be an object"),
     ],
 )
-def test_what_cannot_be_kept_to_is_refused(schema: object, why: str) -> None:
+def test_a_schema_that_cannot_be_enforced_is_refused(schema: object, why: str) -> None:
     with pytest.raises(GrammarError, match=why.replace("$", r"\$")):
         parse_schema(json.dumps(schema))
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"minimum": NaN}', "[" * 100_000])
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_text_that_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(GrammarError):
         parse_schema(text)
 
 
 @pytest.mark.parametrize("what", MALFORMED)
-def test_what_nobody_means_well_with_is_refused_like_anything_else(what: str) -> None:
+def test_malformed_schemas_are_refused_as_grammar_errors(what: str) -> None:
     with pytest.raises(GrammarError):
         parse_schema(MALFORMED[what])
 
 
-def test_a_long_name_is_no_deep_recursion() -> None:
+def test_a_long_name_does_not_overflow_the_stack() -> None:
     long = "a" * 1_200
     schema = {"type": "object", "properties": {long: {"const": 1}}, "additionalProperties": True}
     assert takes(schema, json.dumps({long: 1, long[:-1]: 2, long + "b": 3}))
@@ -138,7 +138,7 @@ def test_deep_values_are_read_or_refused() -> None:
             parse_schema(f'{{"const": {value}, "enum": [{value}]}}')
 
 
-def test_depth_is_counted_where_a_reference_begins_anew() -> None:
+def test_depth_counts_references_too() -> None:
     schema: dict[str, Any] = {"$ref": "#/$defs/d0", "$defs": {"d30": {"type": "null"}}}
     for at in range(30):
         schema["$defs"][f"d{at}"] = {"anyOf": [{"$ref": f"#/$defs/d{at + 1}"}]}

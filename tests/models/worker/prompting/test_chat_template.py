@@ -1,4 +1,4 @@
-"""Chat templates are a stranger's programs: what they may not do ends in InvalidPrompt, quickly."""
+"""Chat templates are strangers' programs: anything forbidden quickly becomes an InvalidPrompt."""
 
 import time
 
@@ -33,7 +33,7 @@ def test_templates_see_the_begin_and_end_tokens_and_the_usual_functions() -> Non
         ("{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}", "wrote more than"),
     ],
 )
-def test_a_template_that_does_what_it_may_not_is_refused(source: str, why: str) -> None:
+def test_a_template_that_breaks_out_of_its_limits_is_refused(source: str, why: str) -> None:
     with pytest.raises(InvalidPrompt) as caught:
         ChatTemplate(source).render(HELLO)
     assert why in caught.value.why or "too much memory" in caught.value.why
@@ -54,7 +54,7 @@ def test_a_template_that_doubles_its_memory_is_stopped() -> None:
 
 
 @pytest.mark.parametrize("source", ["{% for %}", "{{ " + "(" * 5000 + " }}"])
-def test_what_is_not_valid_jinja_is_refused_when_compiled(source: str) -> None:
+def test_invalid_jinja_is_refused_when_compiled(source: str) -> None:
     with pytest.raises(InvalidPrompt, match="not valid"):
         ChatTemplate(source)
 

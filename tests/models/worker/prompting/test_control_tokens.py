@@ -1,4 +1,4 @@
-"""What users and documents write is never read as control tokens."""
+"""Texts of users and documents are never read as control tokens."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ from models.worker.prompting.control_tokens import ControlGuard, PromptPart
 CONTROL = control_pattern(["<|im_start|>", "<|im_end|>", "</s>"])
 
 
-def test_text_without_control_tokens_passes_untouched() -> None:
+def test_text_without_control_tokens_is_left_unchanged() -> None:
     guard = ControlGuard(CONTROL)
     assert guard.mask("a < b | c") == "a < b | c"
     assert guard.split("<|im_start|>a < b | c") == [PromptPart("<|im_start|>a < b | c", trusted=True)]

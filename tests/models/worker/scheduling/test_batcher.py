@@ -1,4 +1,4 @@
-"""Continuous batching on a runtime that records what it is asked to decode."""
+"""Continuous batching, on a runtime that records its batches."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -27,7 +27,7 @@ class Recorder:
         self.cells, self.context, self.batch, self.parallel = cells, context, batch, parallel
         self.sequences, self.outputs, self.cache_bytes = parallel + kept, parallel + 16, 0
         self.batches: list[tuple[AdapterSet, list[BatchSpan]]] = []
-        self.held: dict[int, list[tuple[int, int]]] = {}  # token and number of its cell
+        self.held: dict[int, list[tuple[int, int]]] = {}  # (token, number of its cell)
         self.applied: AdapterSet = ()
         self.decoded = 0
 
@@ -148,7 +148,7 @@ def test_a_stop_string_ends_the_answer() -> None:
     assert (text_of(events, 1), ends(events)[1].reason) == ("11 1", "stop")
 
 
-def test_answers_go_on_in_one_batch_while_a_long_prompt_is_read_in_pieces() -> None:
+def test_answers_continue_while_a_long_prompt_is_decoded_in_parts() -> None:
     runtime = Recorder()
     batcher = Batcher(runtime)
     batcher.submit(job(1, [10], 30))
@@ -156,13 +156,13 @@ def test_answers_go_on_in_one_batch_while_a_long_prompt_is_read_in_pieces() -> N
     batcher.submit(job(2, [20] * 600, 2))
     events = run(batcher)
     sizes = [size(spans) for _, spans in runtime.batches]
-    assert max(sizes) == 65  # one answering token and a piece of the prompt
+    assert max(sizes) == 65  # one token of the answer and 64 of the prompt
     both = [spans for _, spans in runtime.batches if {span.sequence for span in spans} == {0, 1}]
     assert len(both) >= 5
     assert text_of(events, 2) == "21 22 "
 
 
-def test_alone_a_prompt_is_read_in_full_batches() -> None:
+def test_a_prompt_on_its_own_is_decoded_in_full_batches() -> None:
     runtime = Recorder()
     batcher = Batcher(runtime)
     batcher.submit(job(1, [20] * 1000, 1))
@@ -170,7 +170,7 @@ def test_alone_a_prompt_is_read_in_full_batches() -> None:
     assert [size(spans) for _, spans in runtime.batches] == [512, 488]
 
 
-def test_more_requests_than_sequences_wait_their_turn() -> None:
+def test_requests_beyond_the_sequences_wait_their_turn() -> None:
     runtime = Recorder(parallel=2)
     batcher = Batcher(runtime)
     for number in range(5):
@@ -215,7 +215,7 @@ def test_a_waiting_request_can_be_cancelled() -> None:
     assert set(ends(run(batcher))) == {1}
 
 
-def test_when_the_cells_run_out_the_youngest_starts_again_later_and_nothing_is_lost() -> None:
+def test_when_the_cells_run_out_the_youngest_is_restarted_later_and_no_token_is_lost() -> None:
     runtime = Recorder(cells=100, context=100)
     batcher = Batcher(runtime)
     batcher.submit(job(1, [10] * 40, 50))

@@ -1,4 +1,4 @@
-"""Drafts beside the answers, on a runtime that says what it is told to."""
+"""Speculative drafts, on a runtime that answers by a script."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Always(Costs):
 
 
 class Quoting(Recorder):
-    """Says the token that follows in `script`, whatever was asked."""
+    """Answers with the token that follows the last one in `script`."""
 
     def __init__(self, script: Sequence[int], kept: int = 0) -> None:
         super().__init__(kept=kept)
@@ -38,7 +38,7 @@ def quote(batcher: Batcher, number: int, limit: int, *, speculate: bool = True) 
     return wanted
 
 
-def test_a_quotation_takes_few_batches_and_says_the_same() -> None:
+def test_drafts_of_a_quotation_save_batches_and_change_no_token() -> None:
     texts, batches = [], []
     for speculate in (False, True):
         runtime = Recorder()
@@ -52,14 +52,14 @@ def test_a_quotation_takes_few_batches_and_says_the_same() -> None:
     assert batches == [40, 3]
 
 
-def test_what_was_guessed_and_what_was_right_is_told() -> None:
+def test_drafted_and_accepted_tokens_are_reported() -> None:
     batcher = Batcher(Recorder(), costs=Always())
     quote(batcher, 1, 20)
     end = ends(run(batcher))[1]
     assert (end.drafted, end.accepted) == (18, 18)
 
 
-def test_a_wrong_guess_is_taken_back() -> None:
+def test_a_wrong_draft_is_removed_again() -> None:
     script = [10, 11, 12, 13, 70, 71, 72, 73, 74]
     runtime = Quoting(script, kept=2)
     batcher = Batcher(runtime, costs=Always())
@@ -70,7 +70,7 @@ def test_a_wrong_guess_is_taken_back() -> None:
     assert [token for token, _ in runtime.held[0]] == wanted.tokens[:-1]  # also what is kept as a prefix
 
 
-def test_drafts_never_go_beyond_what_may_be_said() -> None:
+def test_drafts_never_exceed_the_limit_of_the_answer() -> None:
     for limit in range(1, 8):
         runtime = Recorder()
         batcher = Batcher(runtime, costs=Always())
@@ -79,7 +79,7 @@ def test_drafts_never_go_beyond_what_may_be_said() -> None:
         assert sum(size(spans) for _, spans in runtime.batches) <= len(wanted.tokens)
 
 
-def test_several_answers_share_what_may_be_drafted_in_a_batch() -> None:
+def test_several_answers_share_the_outputs_of_a_batch() -> None:
     runtime = Recorder()
     batcher = Batcher(runtime, costs=Always())
     for number in range(4):
@@ -89,7 +89,7 @@ def test_several_answers_share_what_may_be_drafted_in_a_batch() -> None:
     assert sum(end.accepted for end in ends(events).values()) > 60
 
 
-def test_memory_that_cannot_take_back_is_read_again_and_never_asked_twice() -> None:
+def test_memory_that_cannot_be_cut_is_decoded_again_and_not_drafted_for_twice() -> None:
     class Stiff(Quoting):
         cuts = 0
 

@@ -1,4 +1,4 @@
-"""Requests that run together say what each says alone: a short form of `python -m benchmarks.interleavings`."""
+"""Requests that run together answer as each does alone: a short form of `python -m benchmarks.interleavings`."""
 
 from pathlib import Path
 
@@ -22,5 +22,5 @@ def test_adapters_shared_prefixes_and_drafts_change_no_token(folder: Path) -> No
     assert tally.drafted > tally.accepted > 0
 
 
-def test_without_the_adapters_in_the_key_of_the_cache_answers_are_wrong(folder: Path) -> None:
+def test_without_the_adapters_in_the_cache_key_answers_are_wrong(folder: Path) -> None:
     assert len(check(folder, 1, key=lambda _: ()).wrong) >= 3

@@ -1,4 +1,4 @@
-"""The ledger of cells agrees with sets of cells, which is what llama.cpp keeps."""
+"""The counts of cells agree with sets of cells, which llama.cpp keeps."""
 
 from random import Random
 
@@ -18,7 +18,7 @@ def test_sharing_takes_no_cells_and_the_last_holder_frees_them() -> None:
     assert cells.free == 100
 
 
-def test_any_growing_sharing_and_cutting_agrees_with_sets() -> None:
+def test_random_growing_sharing_and_cutting_agrees_with_sets() -> None:
     random = Random(3)
     cells, fresh = KvCells(600, 5), iter(range(10**6))
     held: list[list[int]] = [[] for _ in range(5)]

@@ -1,4 +1,4 @@
-"""Likelihoods go with the text that their tokens make, and a configured template takes the place of the file's own."""
+"""Logprobs are sent with the text of their tokens, and a configured template replaces the one in the file."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.gguf_builder import write_model
 
 
 def said(pieces: list[bytes], stop: tuple[str, ...] = ()) -> list[tuple[str, list[str]]]:
-    """Each event's text, and the tokens told with it."""
+    """Each event's text, and the bytes of the tokens whose logprobs it carries."""
     output = Output(1, stop)
     events = []
     for number, piece in enumerate(pieces):
@@ -28,25 +28,25 @@ def said(pieces: list[bytes], stop: tuple[str, ...] = ()) -> list[tuple[str, lis
     return [(event.text, [one.data for one in event.logprobs]) for event in events]
 
 
-def test_a_token_is_told_with_its_text() -> None:
+def test_a_logprob_is_sent_with_its_text() -> None:
     assert said([b"a", b"bc"]) == [("a", ["a"]), ("bc", ["bc"])]
 
 
-def test_the_tokens_of_a_cut_character_are_told_together() -> None:
+def test_the_logprobs_of_a_split_character_are_sent_together() -> None:
     euro = "€".encode()
     assert said([b"x", euro[:1], euro[1:]]) == [("x", ["x"]), ("€", ["\xe2", "\x82\xac"])]
 
 
-def test_tokens_wait_with_the_text_that_may_be_a_stop_string() -> None:
+def test_logprobs_wait_with_text_that_may_be_a_stop_string() -> None:
     assert said([b"a", b"E", b"N", b"x"], stop=("END",)) == [("a", ["a"]), ("ENx", ["E", "N", "x"])]
 
 
-def test_a_stop_string_takes_its_tokens_along_and_one_that_shows_in_part_stays() -> None:
+def test_tokens_of_a_stop_string_are_not_reported_unless_part_of_their_text_is_shown() -> None:
     assert said([b"a", b"E", b"ND", b"x"], stop=("END",)) == [("a", ["a"])]
     assert said([b"a", b"bE", b"ND"], stop=("END",)) == [("a", ["a"]), ("b", ["bE"])]
 
 
-def test_tokens_without_text_are_told_at_the_latest_at_the_end() -> None:
+def test_logprobs_of_tokens_without_text_are_sent_at_the_end_at_the_latest() -> None:
     assert said([b"a", b"", b""]) == [("a", ["a"]), ("", ["", ""])]
 
 
@@ -64,7 +64,7 @@ def test_a_configured_template_is_used(engine: Engine) -> None:
     assert PromptBuilder(engine).template == "chatml"
 
 
-def test_a_configured_template_that_is_no_jinja_or_loops_is_a_clear_error(engine: Engine) -> None:
+def test_a_configured_template_that_is_invalid_or_loops_is_a_clear_error(engine: Engine) -> None:
     chat = Chat(messages=(ChatMessage(role="user", content="pump"),))
     with pytest.raises(InvalidPrompt, match="not valid"):
         PromptBuilder(engine, "{% for %}")

@@ -1,4 +1,4 @@
-"""The prefix cache as the requests see it, on a runtime that records what it is asked to decode."""
+"""The effect of the prefix cache on requests, on a runtime that records its batches."""
 
 import pytest
 
@@ -12,7 +12,7 @@ PREFIX = [10 + at % 7 for at in range(100)]
 
 
 def cached(batcher: Batcher, number: int, prompt: list[int], limit: int = 2, adapters: AdapterSet = ()) -> int:
-    """Run one request to its end; how many of its tokens were cached."""
+    """Runs one request to its end and returns its number of cached tokens."""
     batcher.submit(job(number, prompt, limit, adapters))
     return ends(run(batcher))[number].usage.cached_tokens
 
@@ -26,25 +26,25 @@ def test_a_second_request_decodes_only_what_is_new() -> None:
     assert sum(size(spans) for _, spans in runtime.batches) - before == 3  # two of the prompt, one of the answer
 
 
-def test_the_last_token_of_a_prompt_is_always_decoded_anew() -> None:
+def test_the_last_token_of_a_prompt_is_always_decoded_again() -> None:
     batcher = Batcher(Recorder(kept=4))
     assert [cached(batcher, number, PREFIX) for number in range(3)] == [0, 99, 99]
 
 
-def test_an_answer_is_part_of_the_next_turn() -> None:
+def test_the_next_turn_reuses_the_kv_of_the_answer() -> None:
     batcher = Batcher(Recorder(kept=4))
-    cached(batcher, 1, [*PREFIX, 50], limit=5)  # says 51 to 55, the last of which is not decoded
+    cached(batcher, 1, [*PREFIX, 50], limit=5)  # answers 51 to 55; the last is not decoded
     assert cached(batcher, 2, [*PREFIX, *range(50, 56), 90]) == 105
 
 
-def test_neither_another_adapter_nor_another_scale_finds_the_kv() -> None:
+def test_kv_is_not_shared_between_adapters_or_scales() -> None:
     batcher = Batcher(Recorder(kept=8))
     sets: list[AdapterSet] = [(), (("a", 1.0),), (("a", 0.5),), (("b", 1.0),), (("a", 1.0), ("b", 1.0))]
     assert [cached(batcher, number, PREFIX, adapters=adapters) for number, adapters in enumerate(sets)] == [0] * 5
     assert [cached(batcher, number, PREFIX, adapters=adapters) for number, adapters in enumerate(sets)] == [99] * 5
 
 
-def test_nobody_finds_another_user_s_kv_in_the_cells_outside_them_or_while_it_is_made() -> None:
+def test_kv_is_never_shared_between_users() -> None:
     runtime = Recorder(kept=4)
     runtime.cache_bytes = 10_000
     batcher = Batcher(runtime)
@@ -61,17 +61,17 @@ def test_nobody_finds_another_user_s_kv_in_the_cells_outside_them_or_while_it_is
     assert ends(run(batcher))[9].usage.cached_tokens == 0
 
 
-def test_cached_prefixes_leave_when_their_cells_are_needed() -> None:
+def test_cached_prefixes_are_evicted_when_their_cells_are_needed() -> None:
     runtime = Recorder(kept=4, cells=260, context=250)
     batcher = Batcher(runtime)
     cached(batcher, 1, PREFIX)
     cached(batcher, 2, [200 + token for token in PREFIX])
-    assert cached(batcher, 3, [400 + token for token in PREFIX]) == 0  # Recorder counts the cells
+    assert cached(batcher, 3, [400 + token for token in PREFIX]) == 0  # Recorder checks the number of cells
     assert cached(batcher, 4, [200 + token for token in PREFIX]) == 99
     assert cached(batcher, 5, PREFIX) == 0
 
 
-def test_what_leaves_the_cells_comes_back_from_outside_them() -> None:
+def test_kv_evicted_from_the_cells_is_restored_from_saved_kv() -> None:
     runtime = Recorder(kept=1, parallel=1, cells=300, context=250)
     runtime.cache_bytes = 10_000
     batcher = Batcher(runtime)
@@ -81,7 +81,7 @@ def test_what_leaves_the_cells_comes_back_from_outside_them() -> None:
     assert cached(batcher, 9, [*PREFIX[:80], 99]) == 80
 
 
-def test_prefixes_of_no_use_to_the_next_request_leave_the_cells_where_there_is_room_for_them_outside() -> None:
+def test_prefixes_that_the_next_request_cannot_use_are_saved_and_leave_the_cells() -> None:
     runtime = Recorder(kept=8, cells=2000)
     runtime.cache_bytes = 20_000
     batcher = Batcher(runtime)
@@ -91,7 +91,7 @@ def test_prefixes_of_no_use_to_the_next_request_leave_the_cells_where_there_is_r
     assert [cached(batcher, 9 + number, prompt) for number, prompt in enumerate(prompts)] == [300] * 4
 
 
-def test_prefixes_stay_in_the_cells_where_there_is_no_room_for_them_outside() -> None:
+def test_prefixes_stay_in_the_cells_without_room_to_save_them() -> None:
     runtime = Recorder(kept=8, cells=2000)
     runtime.cache_bytes = 0
     batcher = Batcher(runtime)
@@ -102,7 +102,7 @@ def test_prefixes_stay_in_the_cells_where_there_is_no_room_for_them_outside() ->
     assert [cached(batcher, 9 + number, prompt) for number, prompt in enumerate(prompts)] == [300] * 4
 
 
-def test_what_is_saved_already_is_not_saved_again() -> None:
+def test_kv_that_is_already_saved_is_not_saved_again() -> None:
     class Saving(Recorder):
         saved = 0
 
@@ -118,7 +118,7 @@ def test_what_is_saved_already_is_not_saved_again() -> None:
     assert runtime.saved == 2
 
 
-def test_a_restore_that_fails_costs_only_time() -> None:
+def test_after_a_failed_restore_the_prompt_is_decoded() -> None:
     class Broken(Recorder):
         def restore(self, sequence: int, state: object) -> bool:
             self.held[sequence] = [(1, -1)]
@@ -132,7 +132,7 @@ def test_a_restore_that_fails_costs_only_time() -> None:
     assert cached(batcher, 3, [*PREFIX, 90]) == 0
 
 
-def test_a_prompt_that_begins_like_one_being_read_is_not_read_twice() -> None:
+def test_the_common_beginning_of_two_new_prompts_is_decoded_once() -> None:
     runtime = Recorder(batch=32, kept=4)
     batcher = Batcher(runtime)
     batcher.submit(job(1, [*PREFIX, 50], 3))
@@ -142,12 +142,12 @@ def test_a_prompt_that_begins_like_one_being_read_is_not_read_twice() -> None:
     events = run(batcher)
     known = [ends(events)[number].usage.cached_tokens for number in (1, 2, 3)]
     assert known[0] == 0
-    assert (known[1] > 100 - 16, known[2] > 70 - 16) == (True, True)  # a few are read faster than waited for
+    assert (known[1] > 100 - 16, known[2] > 70 - 16) == (True, True)  # decoding a few is faster than waiting
     assert (text_of(events, 1), text_of(events, 2), text_of(events, 3)) == ("51 52 53 ", "61 62 63 ", "71 72 73 ")
     assert runtime.decoded == 101 + (101 - known[1]) + (71 - known[2]) + 3 * 2
 
 
-def test_a_shared_prefix_takes_its_cells_once_so_that_more_requests_fit() -> None:
+def test_a_shared_prefix_takes_its_cells_once_so_more_requests_fit() -> None:
     runtime = Recorder(cells=200, context=190)
     batcher = Batcher(runtime)
     for number in range(4):
@@ -157,7 +157,7 @@ def test_a_shared_prefix_takes_its_cells_once_so_that_more_requests_fit() -> Non
     assert len(ends(run(batcher))) == 4
 
 
-def test_a_request_cancelled_while_others_wait_for_its_prefix_harms_nobody() -> None:
+def test_cancelling_a_request_whose_prefix_others_wait_for_harms_none_of_them() -> None:
     runtime = Recorder(batch=32)
     batcher = Batcher(runtime)
     batcher.submit(job(1, [*PREFIX, 50], 3))
@@ -173,7 +173,7 @@ def test_a_request_cancelled_while_others_wait_for_its_prefix_harms_nobody() -> 
     assert ends(events)[3].usage.cached_tokens > 100 - 16
 
 
-def test_a_request_put_back_tells_only_the_tokens_that_it_never_decoded() -> None:
+def test_tokens_decoded_before_a_restart_do_not_count_as_cached() -> None:
     runtime = Recorder(cells=100, context=100)
     batcher = Batcher(runtime)
     batcher.submit(job(1, [10] * 40, 50))
@@ -182,7 +182,7 @@ def test_a_request_put_back_tells_only_the_tokens_that_it_never_decoded() -> Non
     assert ends(events)[2].usage.cached_tokens == 0
 
 
-def test_a_cached_prompt_need_not_wait_for_the_whole_of_a_long_one() -> None:
+def test_a_cached_prompt_does_not_wait_for_all_of_a_long_one() -> None:
     batcher = Batcher(Recorder(batch=32, kept=4, cells=4096, context=2000))
     cached(batcher, 1, PREFIX)
     batcher.submit(job(2, [300] * 1500, 2))
@@ -191,7 +191,7 @@ def test_a_cached_prompt_need_not_wait_for_the_whole_of_a_long_one() -> None:
     assert ended == [3, 2]
 
 
-def test_answers_of_another_adapter_are_not_held_up_by_full_batches_of_a_prompt() -> None:
+def test_answers_of_another_adapter_are_not_delayed_by_full_batches_of_a_prompt() -> None:
     runtime = Recorder()
     batcher = Batcher(runtime)
     batcher.submit(job(1, [10], 30, (("a", 1.0),)))
@@ -202,7 +202,7 @@ def test_answers_of_another_adapter_are_not_held_up_by_full_batches_of_a_prompt(
 
 
 class Cramped(Recorder):
-    """A runtime that has fewer cells than it says."""
+    """A runtime that has fewer cells than it reports."""
 
     room = 150
 
@@ -212,7 +212,7 @@ class Cramped(Recorder):
         super().decode(spans)
 
 
-def test_when_llama_cpp_finds_no_cells_cached_prefixes_go_and_then_the_youngest_waits() -> None:
+def test_when_llama_cpp_finds_no_cells_prefixes_are_evicted_and_then_the_youngest_waits() -> None:
     runtime = Cramped(kept=4, cells=1000)
     batcher = Batcher(runtime)
     cached(batcher, 1, [500 + token for token in PREFIX])
@@ -223,7 +223,7 @@ def test_when_llama_cpp_finds_no_cells_cached_prefixes_go_and_then_the_youngest_
     assert len([event for event in events if isinstance(event, Started)]) == 2
 
 
-def test_one_request_that_finds_no_cells_at_all_is_a_failure() -> None:
+def test_a_single_request_without_enough_cells_is_a_failure() -> None:
     batcher = Batcher(Cramped(cells=1000))
     batcher.submit(job(1, [10] * 200, 3))
     with pytest.raises(DecodeFailed):

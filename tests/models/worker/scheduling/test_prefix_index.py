@@ -18,11 +18,11 @@ PLAIN, ADAPTED = (), (("a", 1.0),)
         ([1, 5], [1, 6], 1),
     ],
 )
-def test_what_two_texts_begin_with(one: list[int], other: list[int], length: int) -> None:
+def test_the_length_of_the_common_prefix(one: list[int], other: list[int], length: int) -> None:
     assert common(as_tokens(one), as_tokens(other)) == length
 
 
-def test_the_longest_common_beginning_is_found_under_the_same_adapters_only() -> None:
+def test_the_longest_common_prefix_is_found_for_equal_adapters_only() -> None:
     known: Prefixes[str] = Prefixes()
     known.add(as_tokens([1, 2, 3, 9]), PLAIN, "short")
     known.add(as_tokens([1, 2, 3, 4, 5, 6]), PLAIN, "long")
@@ -34,7 +34,7 @@ def test_the_longest_common_beginning_is_found_under_the_same_adapters_only() ->
     assert known.best(as_tokens([2, 2, 3]), PLAIN) is None
 
 
-def test_what_cannot_be_cut_is_found_only_by_a_text_that_goes_on_from_its_end() -> None:
+def test_kv_that_cannot_be_cut_matches_only_a_text_that_continues_from_its_end() -> None:
     known: Prefixes[str] = Prefixes(whole=True)
     known.add(as_tokens([1, 2, 3]), PLAIN, "it")
     known.add(as_tokens([1, 2, 3, 4]), PLAIN, "more")
@@ -45,7 +45,7 @@ def test_what_cannot_be_cut_is_found_only_by_a_text_that_goes_on_from_its_end() 
     assert found.prefix.place == "it"
 
 
-def test_a_longer_prefix_replaces_those_that_it_begins_with_and_a_shorter_one_is_not_kept() -> None:
+def test_a_longer_prefix_replaces_its_beginnings_and_a_shorter_one_is_not_kept() -> None:
     known: Prefixes[str] = Prefixes()
     assert known.add(as_tokens([1, 2]), PLAIN, "first") == []
     assert known.add(as_tokens([1, 2]), ADAPTED, "adapted") == []
@@ -54,7 +54,7 @@ def test_a_longer_prefix_replaces_those_that_it_begins_with_and_a_shorter_one_is
     assert {entry.place for entry in known.oldest()} == {"second", "adapted"}
 
 
-def test_the_one_not_used_for_longest_comes_first() -> None:
+def test_the_least_recently_used_comes_first() -> None:
     known: Prefixes[int] = Prefixes()
     for number in range(3):
         known.add(as_tokens([number]), PLAIN, number)

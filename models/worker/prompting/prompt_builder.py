@@ -56,7 +56,7 @@ class PromptBuilder:
                 "including the answer",
                 "shorten the prompt, or give the model a larger context in the configuration"
                 if self._engine.extensible
-                else "shorten the prompt: the model was not made for a larger context",
+                else "shorten the prompt: the model itself supports no more tokens",
             )
         return tokens
 

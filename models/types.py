@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MOST_LOGPROBS: Final = 20  # OpenAI's own limit
-_BESIDE_RUNNING: Final = 16  # drafted tokens in one batch, and cached prefixes beside the running sequences
+_BESIDE_RUNNING: Final = 16  # drafted tokens in a batch, cached prefixes beside the running sequences. Chosen by eye.
 KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 
 

@@ -1,23 +1,23 @@
-"""What can go wrong between a file on disk and its chunks.
+"""Everything that can go wrong between a file on disk and its chunks.
 
 IngestError
-├── PermanentError          trying again without a change of the file gives the same result
-│   ├── UnsupportedType     the content is of no kind that is read, whatever its name says
+├── PermanentError          retrying fails in the same way until the file changes
+│   ├── UnsupportedType     the content is of a type that cannot be read, whatever its name says
 │   ├── EmptyFile           zero bytes
 │   ├── BrokenPdf           damaged beyond what the reader can repair
 │   ├── EncryptedPdf        needs a password
-│   ├── NoText              no page carries text, nor was any recognised
-│   ├── ParserCrashed       the parser's process died on it
+│   ├── NoText              no page carries text, and none was recognised
+│   ├── ParserCrashed       the parser's process crashed on it
 │   └── ParserLimit         a limit on time, memory or output was reached
-└── TransientError          worth another try
+└── TransientError          worth a retry
     ├── Unreadable          permission denied or an I/O error
     ├── ParserKilled        the parser's process was killed from outside
     ├── FileChanged         the file changed while it was being read
-    ├── ReadOtherwise       what was committed before an interruption is read otherwise now
+    ├── ReadOtherwise       a page committed before an interruption now reads differently
     └── Stopped             the service is stopping
 
 Every error says what was attempted on which file (`what`), the cause in plain words (`why`) and what to do next
-(`hint`); `code` is the stable short name that is stored and shown by the API.
+(`hint`). `code` is the stable short name that is stored and shown by the API.
 """
 
 
@@ -34,11 +34,11 @@ class IngestError(Exception):
 
 
 class PermanentError(IngestError):
-    """Trying again without a change of the file gives the same result."""
+    """Retrying fails in the same way until the file changes."""
 
 
 class UnsupportedType(PermanentError):
-    """The content is of no kind that is read, whatever its name says."""
+    """The content is of a type that cannot be read, whatever its name says."""
 
     code = "unsupported_type"
 
@@ -50,7 +50,10 @@ class EmptyFile(PermanentError):
 
 
 class BrokenPdf(PermanentError):
-    """The file is damaged beyond what the reader can repair; PDFs were the first, hence the name and the code."""
+    """The file is damaged beyond what the reader can repair.
+
+    Raised for every kind of file; PDFs were the first, hence the name and the code.
+    """
 
     code = "broken_pdf"
 
@@ -62,13 +65,13 @@ class EncryptedPdf(PermanentError):
 
 
 class NoText(PermanentError):
-    """No page carries text."""
+    """No page carries text, and none was recognised."""
 
     code = "no_text"
 
 
 class ParserCrashed(PermanentError):
-    """The parser's process died on this file."""
+    """The parser's process crashed on this file."""
 
     code = "parser_crashed"
 
@@ -80,17 +83,20 @@ class ParserLimit(PermanentError):
 
 
 class TransientError(IngestError):
-    """Worth another try."""
+    """Worth a retry."""
 
 
 class Unreadable(TransientError):
-    """The file cannot be opened or read: permission or I/O."""
+    """The file cannot be opened or read: permission denied or an I/O error."""
 
     code = "unreadable"
 
 
 class ParserKilled(TransientError):
-    """The parser's process was killed, by the kernel for want of memory or by somebody; not by a limit of its own."""
+    """The parser's process was killed from outside, for example by the kernel for lack of memory.
+
+    A process that its own limits end raises ParserLimit instead.
+    """
 
     code = "parser_killed"
 
@@ -102,8 +108,10 @@ class FileChanged(TransientError):
 
 
 class ReadOtherwise(TransientError):
-    """A page that was committed before an interruption is read otherwise now, as text recognition was changed say: what
-    is there and what would come do not fit, so the document is to be begun anew."""
+    """A page committed before an interruption now reads differently, for example because text recognition was changed.
+
+    The committed pages and the new ones do not fit together, so the document has to be read again from the start.
+    """
 
     code = "read_otherwise"
 

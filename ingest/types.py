@@ -1,8 +1,8 @@
-"""The values that flow from a file to the store, and the two protocols at its ends.
+"""The values that flow from a file to the store, and the protocols at both ends of the pipeline.
 
 Coordinates are PDF points from the page's top left. Pages count from 1. Character offsets are Python string indices.
-A `Page`'s text is the page's own text, character for character; a `Chunk`'s text is normalised (hyphenation joined,
-ligatures and white space resolved), and `Chunk.words` maps each of its words back to the page's own.
+A `Page`'s text is the page's own text, character for character. A `Chunk`'s text is normalised (hyphenation joined,
+ligatures and white space resolved), and `Chunk.words` maps each of its words back to the page.
 """
 
 import os
@@ -18,28 +18,32 @@ Vector = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
 Source = Literal["text", "ocr", "skipped", "empty"]
-"""How a page was read: its own text; its picture's words recognised; not at all, though it shows something; nothing on it."""
+"""How a page was read: from its text layer ("text"), by text recognition ("ocr"), not at all although it shows
+something ("skipped"), or there is nothing on it ("empty")."""
 
 EXTRACTOR_VERSION = 5
-"""Raised whenever the same file would give other pages."""
+"""Increase it whenever the same file would give other pages."""
 
 CHUNKER_VERSION = 3
-"""Raised whenever the same pages would give other chunks."""
+"""Increase it whenever the same pages would give other chunks."""
 
 TEMPLATE_VERSION = 2
-"""Raised whenever the same chunk would give another embedded text."""
+"""Increase it whenever the same chunk would give another embedded text."""
 
 
 Made = TypeVar("Made", bound=tuple[Any, ...])
 
 
 def made_of(kind: type[Made], fields: Iterable[tuple[Any, ...]]) -> list[Made]:
-    """Named tuples by the thousand: their own constructor takes three times as long, so the caller sees to the fields."""
+    """Build named tuples of `kind` without their constructor, which takes three times as long.
+
+    Nothing is checked: the caller must pass as many fields as `kind` has.
+    """
     return list(map(partial(tuple.__new__, kind), fields))
 
 
 class Word(NamedTuple):
-    """One word of a page: `page.text[start:end]` and where it stands. A tuple, as thousands a second are made."""
+    """One word of a page: `page.text[start:end]` and its box. A tuple, because thousands are made each second."""
 
     start: int
     end: int
@@ -48,7 +52,7 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a page in reading order; `block` numbers the paragraph-like block the reader saw it in."""
+    """One line of a page in reading order; `block` numbers the parser's block, roughly a paragraph, that it is in."""
 
     words: tuple[Word, ...]
     box: Box
@@ -57,12 +61,12 @@ class Line:
     """Largest font size in points."""
     bold: bool
     marked: bool = False
-    """All of it in italics or in another colour than the grey of print."""
+    """Wholly in italics or in colour (not black, grey or white)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page as the parser's child read it."""
+    """One page as the parser, or text recognition, read it."""
 
     number: int
     text: str
@@ -72,10 +76,11 @@ class Page:
     label: str = ""
     source: Source = "text"
     warning: str = ""
-    """What went wrong with it, in plain words."""
+    """What went wrong on this page, in plain words; empty if nothing did."""
     turned: int = 0
-    """By how many quarters, clockwise, the boxes of its lines are turned from the page as it is displayed, whose size
-    `width` and `height` are: those of a scan lying on its side, so that its text stands upright (see `turned`)."""
+    """Quarter turns, clockwise, from the displayed page to the one that the boxes of `lines` lie on. Not 0 for a scan
+    that lies on its side or upside down: its boxes are those of the upright text, while `width` and `height` stay those
+    of the displayed page (see `ocr.turned_pages`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +91,28 @@ class Bookmark:
     """From 1, the outermost."""
     title: str
     page: int
-    """Where it leads; 0 when it leads nowhere in this document."""
+    """The page it leads to; 0 if it leads to no page of this document."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """What is known of a document before its first page: its own statements, often missing, sometimes nonsense."""
+    """What a document says about itself, known before its first page: often missing, sometimes wrong."""
 
     pages: int
     title: str
     author: str = ""
     created: str = ""
-    """RFC 3339; empty when it names none. So is `modified`."""
+    """RFC 3339, as `modified`; empty if the document names none."""
     modified: str = ""
     language: str = ""
     """A language tag such as "en" or "de-AT"."""
     outline: tuple[Bookmark, ...] = ()
-    """Its bookmarks in their order, at most as many as `Limits.bookmarks`."""
+    """Its bookmarks in order, at most `Limits.bookmarks` of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """A PNG, its size in pixels, and at how many dots an inch it was drawn: fewer than asked where the page is huge."""
+    """A page as a PNG for people; its size is in pixels. `dpi` is lower than requested if the page is huge."""
 
     png: bytes
     width: int
@@ -116,7 +121,7 @@ class PageImage:
 
 
 class ChunkWord(NamedTuple):
-    """A word of `Chunk.text[start:end]` and its source, `page.text[source_start:source_end]` of page `page`.
+    """One word of a chunk, `Chunk.text[start:end]`, and its source, `source_start` and `source_end` in the text of `page`.
 
     A hyphenated word that spans two lines has two entries with adjoining ranges.
     """
@@ -131,7 +136,7 @@ class ChunkWord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage: what is embedded, searched and cited."""
+    """A passage: the unit that is embedded, searched and cited."""
 
     ordinal: int
     page: int
@@ -141,12 +146,15 @@ class Chunk:
     text: str
     words: tuple[ChunkWord, ...]
     table_rows: int = 0
-    """How many of its lines are rows of tables."""
+    """Number of its lines that are rows of tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedChunk:
-    """A chunk with the text that was embedded for it (see `chunk.embedded_text`) and its vector, shape (dimensions,)."""
+    """A chunk, the text that was embedded for it, and its vector of shape (dimensions,).
+
+    `chunking.chunker.embedded_text` makes the text.
+    """
 
     chunk: Chunk
     embedded_text: str
@@ -155,22 +163,25 @@ class EmbeddedChunk:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction writes: the pages read since the last batch, the chunks that ended on them, progress."""
+    """What one transaction writes.
+
+    The pages read since the last batch, the chunks that ended on them, and the progress.
+    """
 
     pages: tuple[Page, ...]
     chunks: tuple[EmbeddedChunk, ...]
     pages_done: int
     title: str
-    """The document's title as far as known: metadata, else the first page's most prominent lines."""
+    """The document's title as far as known: from its metadata, else the most prominent lines of its first page."""
     language: str = ""
-    """Guessed from the first page with enough words; what the document says itself goes before it."""
+    """Guessed from the first page with enough words; what the document itself states takes precedence."""
     period: str = ""
-    """What its first pages say the report is about: the day on which the period ended ("2023-06-24"), else its year."""
+    """The period that its first pages say they report on: the day it ended ("2023-06-24"), else its year."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a revision stands in the store: nothing, or after the last committed batch."""
+    """How much of a revision the store holds: nothing, or everything up to the last committed batch."""
 
     pages_done: int = 0
     chunks_done: int = 0
@@ -178,7 +189,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What tells one state of a file from another without reading it."""
+    """Distinguishes one state of a file from another without reading it."""
 
     device: int
     inode: int
@@ -189,61 +200,62 @@ class FileIdentity:
 
 @dataclass(frozen=True, slots=True)
 class RevisionKey:
-    """The identity of one content of a document as read by one version of the code."""
+    """The identity of one version of a document's content, as read by one version of the code."""
 
     sha256: str
     extractor: int = field(default=EXTRACTOR_VERSION)
     chunker: int = field(default=CHUNKER_VERSION)
     template: int = field(default=TEMPLATE_VERSION)
     chunking: str = ""
-    """What else its chunks depend on: the tokenizer and the lengths. Only work that was begun with the same goes on."""
+    """What else the chunks depend on: the tokenizer and the chunk lengths. Interrupted work continues only if it was
+    begun with the same."""
 
 
 class Embedder(Protocol):
-    """What the pipeline needs of an embedding model."""
+    """What the pipeline needs from an embedding model."""
 
     @property
     def max_tokens(self) -> int:
-        """Longest input in tokens, special tokens not counted."""
+        """Longest input in tokens, without special tokens."""
 
     def embed_passages(self, texts: Iterable[str]) -> Iterator[Vector]:
-        """Vectors in the order of `texts`; each depends on its own text alone."""
+        """The vectors in the order of `texts`; each depends on its own text alone."""
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Character offsets of each token, never truncated."""
+        """Character offsets (start, end) of each token; never truncated."""
 
 
 class Sink(Protocol):
-    """Where the pipeline's batches go: one revision of one document, already opened."""
+    """Takes the pipeline's batches: one open revision of one document."""
 
     def progress(self) -> Progress:
-        """What is already committed of this revision."""
+        """How much of this revision is already committed."""
 
     def holds(self, page: Page) -> bool:
-        """Whether this page was committed with the same text, read in the same way."""
+        """Whether this page was committed with the same text and the same source."""
 
     def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
-        """Vectors that the store already has for these embedded texts."""
+        """The vectors that the store already has, by embedded text."""
 
     def begin(self, info: DocumentInfo) -> None:
         """Record the number of pages before the first batch."""
 
     def announce(self, recognised: int) -> None:
-        """Let be seen, while the next batch is slow to come, what `begin` was told and that the text of pages up to this
-        number was recognised. Nothing but what was committed is kept."""
+        """Publish progress while the next batch takes long: what `begin` received, and that text recognition has reached
+        page `recognised`. Only what is committed survives a crash."""
 
     def commit(self, batch: Batch) -> None:
-        """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
+        """Write a batch and the progress in one transaction; the batch is durable once this returns."""
 
     def complete(self) -> None:
-        """Make this revision the one that answers, and drop the one before it, in one transaction."""
+        """In one transaction, make this revision the one that answers and drop its predecessor."""
 
 
 def identity_of(status: os.stat_result) -> FileIdentity:
-    """What tells one state of a file from another without reading it."""
+    """The identity in the result of `os.stat` or `os.fstat`."""
     return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def same_content(one: FileIdentity, other: FileIdentity) -> bool:
-    """Whether nothing was written between the two. A rename or chmod in between, which moves ctime, is no change."""
+    """Whether nothing was written in between. A rename or chmod, which changes ctime, is no change of content."""
     return (one.device, one.inode, one.size, one.mtime_ns) == (other.device, other.inode, other.size, other.mtime_ns)

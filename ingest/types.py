@@ -121,7 +121,7 @@ class PageImage:
 
 
 class ChunkWord(NamedTuple):
-    """One word of a chunk, `Chunk.text[start:end]`, and its source, `source_start` and `source_end` in the text of `page`.
+    """One word of a chunk, `Chunk.text[start:end]`, and its source on `page`: `page.text[source_start:source_end]`.
 
     A hyphenated word that spans two lines has two entries with adjoining ranges.
     """
@@ -241,8 +241,8 @@ class Sink(Protocol):
         """Record the number of pages before the first batch."""
 
     def announce(self, recognised: int) -> None:
-        """Publish progress while the next batch takes long: what `begin` received, and that text recognition has reached
-        page `recognised`. Only what is committed survives a crash."""
+        """Publish progress while the next batch takes long: what `begin` received, and the last page whose text was
+        recognised. Only what is committed survives a crash."""
 
     def commit(self, batch: Batch) -> None:
         """Write a batch and the progress in one transaction; the batch is durable once this returns."""
@@ -257,5 +257,5 @@ def identity_of(status: os.stat_result) -> FileIdentity:
 
 
 def same_content(one: FileIdentity, other: FileIdentity) -> bool:
-    """Whether nothing was written in between. A rename or chmod, which changes ctime, is no change of content."""
+    """Whether the content is unchanged; a rename or chmod, which only moves ctime, is no change."""
     return (one.device, one.inode, one.size, one.mtime_ns) == (other.device, other.inode, other.size, other.mtime_ns)

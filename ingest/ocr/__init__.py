@@ -1,1 +1,4 @@
-"""Text recognition of scanned pages, in a child process of its own. Door: `recogniser`."""
+"""Recognises the text of scanned pages in a child process of its own (Tesseract).
+
+Rule: a picture that fails costs its page alone, never the document. Door: `recogniser`.
+"""

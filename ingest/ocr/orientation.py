@@ -1,8 +1,8 @@
-"""Pictures whose text lies on its side or stands on its head: which way to turn them, and turning them. Pure.
+"""Finds which way up a picture's text is read best, by recognising it up to three times. Pure.
 
-Layout analysis sees along which axis lines run, and takes upright ones to stand on their feet and sideways ones to run
-downwards. So there is one other way to read them, and it shows by itself: against their way, hardly a word is believed.
-Pages that are upright and legible are read once.
+Layout analysis sees along which axis lines run. It takes horizontal lines to be upright, and vertical ones to run
+downwards. So only the opposite way remains to try, and it shows by itself: read upside down, hardly a word has
+confidence. Pages that are upright and legible are read once.
 """
 
 from collections.abc import Callable
@@ -12,37 +12,38 @@ from ingest.protocol.page_columns import RawPage
 
 MOST_READINGS = 3
 BELIEVED = 65
-"""Of 100. The right way up, the worst legible scans have 75 or more; the wrong way, a few words have up to 53."""
+"""Confidence, of 100. The right way up, the worst legible scans had 75 or more; the wrong way, a few words had up to
+53."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrientationReading:
-    """What was recognised of a picture as it was shown."""
+    """What was recognised in a picture the way it was passed in."""
 
     page: RawPage
     letters: int
     confidence: int
-    """Of 100, the mean over all letters, those of words left out as well; 100 where there are none."""
+    """Mean over all letters, of 100, those of words left out included; 100 without letters."""
     sideways: bool
     """Whether most of its words are taller than wide."""
     turned: int = 0
-    """By how many quarters, clockwise, the picture was turned before; the page is the turned one."""
+    """Clockwise quarter turns of the picture before it was read; `page` is the turned page."""
 
     @property
     def is_believed(self) -> bool:
-        """Whether it is the right way up, as far as can be told."""
+        """Whether it is the right way up, as far as confidence shows."""
         return self.confidence >= BELIEVED
 
 
 def read_upright(
     read: Callable[[bytes, int, int], OrientationReading], pixels: bytes, width: int, height: int
 ) -> OrientationReading:
-    """Read a grey picture, a byte a pixel, the way up in which its words are believed most."""
+    """Read a grey picture, one byte a pixel, the way up that gives its words the highest confidence."""
     first = read(pixels, width, height)
     if first.is_believed and not first.sideways:
         return first
     turns: tuple[int, ...] = (2,)
-    if first.sideways:  # once more even if it is believed: rows and cells are told for upright text
+    if first.sideways:  # once more even if it is believed: rows and cells are only found in upright text
         turns = (3, 1) if first.is_believed else (1, 3)
     found = [first]
     for turn in turns:
@@ -55,7 +56,7 @@ def read_upright(
 
 
 def turned(pixels: bytes, width: int, height: int, quarters: int) -> bytes:
-    """The picture turned clockwise by so many quarters, 1 to 3."""
+    """The picture turned clockwise by `quarters` quarter turns, 1 to 3."""
     if quarters == 2:
         return pixels[::-1]
     bottom = (height - 1) * width

@@ -1,9 +1,9 @@
-"""Pages without text: their pictures go to a process of its own that recognises the words (`recogniser_main`, `tesseract`).
+"""Recognises the words of page pictures in a child process of its own (`recogniser_main`, `tesseract`).
 
-The process is started for the first picture of a document, reads all of them and ends with the document. A picture that
-it dies on, or takes too long for, costs that page alone: `OcrFailed`, and the next one gets a new process. Where it is
-killed, cannot be started or does not get on, the page is tried again, and then the document later (`ParserKilled`): a
-machine without memory must not cost pages.
+The process starts with a document's first picture, reads all its pictures and ends with the document. A picture that
+crashes it or takes too long costs that page alone (`OcrFailed`); the next page gets a new process. If the process is
+killed, cannot be started or makes no progress, the page is retried, and then the whole document later
+(`ParserKilled`): a machine short of memory must not lose pages.
 
 Threads: a Recogniser belongs to the thread that uses it first; the kernel kills the process when that thread ends.
 """
@@ -11,7 +11,6 @@ Threads: a Recogniser belongs to the thread that uses it first; the kernel kills
 import contextlib
 import logging
 import os
-import re
 import select
 import subprocess
 from collections.abc import Sequence
@@ -35,22 +34,22 @@ DATA_FOLDERS = (
     "/usr/share/tessdata",
     "/usr/local/share/tessdata",
 )
-_LANGUAGE = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_]+)?")
 _DEBIAN_ENGLISH = "tesseract-ocr"
 _SLICE_SECONDS = 0.1
 _START_SECONDS = 60.0
+"""Processor time for loading the languages. Chosen by eye, like the numbers beside it."""
 _KILLS_ALLOWED = 2
 _MOST_FAILURES = 3
-"""In a row; then no further page of the document is tried."""
+"""Failures in a row after which no further page of the document is tried."""
 
 
 class OcrFailed(Exception):
-    """One page's words could not be recognised; `str()` says why in plain words."""
+    """The words of one page could not be recognised; `str()` gives the reason in plain words."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A page as grey pixels, one byte each, row by row."""
+class ScanPicture:
+    """A page for text recognition: grey pixels, one byte each, row by row."""
 
     number: int
     width: int
@@ -65,18 +64,19 @@ class OcrSettings:
 
     languages: tuple[str, ...] = ("eng",)
     page_seconds: float = 60.0
-    """Processor time for reading a page once: on a busy machine a page may wait, and must not be lost for that."""
+    """Processor time for reading a page once. Not time by the clock: on a busy machine a page may have to wait, and it
+    must not be lost for that."""
     memory_bytes: int = 1024 * MIB
     at_once: int = 1
-    """Pages recognised at the same time, over all documents, each by one thread."""
+    """Pages recognised at the same time over all documents, each by one thread."""
     niceness: int = 10
-    """Of its process: whoever asks a question is served first."""
+    """Niceness of its process, so that questions are answered first."""
     folders: tuple[str, ...] = DATA_FOLDERS
 
 
 @dataclass(slots=True)
 class Ocr:
-    """The recognition that all documents share; `None` in its place means that it is switched off."""
+    """The text recognition that all documents share; `None` in its place means switched off."""
 
     settings: OcrSettings = field(default_factory=OcrSettings)
     child: Sequence[str] = CHILD
@@ -86,16 +86,19 @@ class Ocr:
         self._turn = BoundedSemaphore(self.settings.at_once)
 
     def missing(self) -> tuple[str, ...]:
-        """The languages that no folder has data for; looks at the disk each time, so that installing them suffices."""
+        """The languages that no folder has data for.
+
+        Looks at the disk each time, so installing them is enough.
+        """
         return tuple(one for one in self.settings.languages if _folder((one,), self.settings.folders) is None)
 
     def recogniser(self, limits: Limits, stop: Event) -> "Recogniser":
-        """For one document."""
+        """A recogniser for one document."""
         return Recogniser(self.settings, self.child, self._turn, limits, stop)
 
 
 class Recogniser:
-    """Reads one document's pictures; a context manager."""
+    """Recognises one document's pictures; a context manager."""
 
     def __init__(
         self, settings: OcrSettings, child: Sequence[str], turn: BoundedSemaphore, limits: Limits, stop: Event
@@ -110,22 +113,25 @@ class Recogniser:
         self._given_up = ""
         self._aborted = Event()
         self.sandbox: object = None
-        """How the process is locked in, as it says itself; None before it has started."""
+        """How the process is locked in, as it reports itself; None before it has started."""
         self.version = ""
 
-    def read(self, picture: Picture) -> dict[str, object]:
-        """The page's message, not yet checked (`pages.decode_page`). Raises OcrFailed, ParserKilled, Stopped."""
+    def read(self, picture: ScanPicture) -> dict[str, object]:
+        """The page's message, unchecked (see `page_decoder.decode_page`).
+
+        Raises OcrFailed, ParserKilled, Stopped.
+        """
         if self._given_up:
             raise OcrFailed(self._given_up)
         while not self._turn.acquire(timeout=_SLICE_SECONDS):
             self._check_stop()
         try:
-            message = self._ask_patiently(picture)
+            message = self._recognise_with_retries(picture)
         except OcrFailed as error:
             self.close()
             self._failures += 1
             if self._failures >= _MOST_FAILURES and not self._given_up:
-                self._given_up = f"given up after {_MOST_FAILURES} pages in a row: {error}"
+                self._given_up = f"skipped because {_MOST_FAILURES} pages in a row failed: {error}"
             raise
         finally:
             self._turn.release()
@@ -133,13 +139,13 @@ class Recogniser:
         return message
 
     def start(self) -> None:
-        """Start the process, if it does not run. Raises OcrFailed, ParserKilled, Stopped."""
+        """Start the process unless it runs. Raises OcrFailed, ParserKilled, Stopped."""
         if self._process is not None:
             return
         languages, folders = self._settings.languages, self._settings.folders
         folder = _folder(languages, folders)
         if folder is None:
-            self._give_up(f"no data for {'+'.join(languages)} in one folder")
+            self._give_up(f"no folder has the language data for all of {', '.join(languages)}")
         try:
             numbers = (str(self._settings.memory_bytes), str(self._settings.niceness))
             self._process = launch.start(self._child, (folder, "+".join(languages), *numbers), subprocess.PIPE)
@@ -151,15 +157,15 @@ class Recogniser:
         if message.get("type") == "missing":
             self._give_up("Tesseract's library or language data cannot be used")
         if message.get("type") != "ready":
-            raise OcrFailed("text recognition sent nonsense")
+            raise OcrFailed("text recognition sent an invalid reply")
         self.sandbox, self.version = message.get("sandbox"), str(message.get("version"))[:40]
 
     def abort(self) -> None:
-        """Let whoever waits for a page's words wait no longer, from any thread; `close()` is still due."""
+        """End a wait for a page's words, from any thread; `close()` must still be called."""
         self._aborted.set()
 
     def close(self) -> None:
-        """End the process; a second call does nothing."""
+        """End the process. Closing twice does nothing."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -167,8 +173,8 @@ class Recogniser:
             process.kill()
         process.wait()
         assert process.stderr is not None
-        if said := launch.complaint(process.stderr.fileno(), self._limits.stderr_bytes):
-            _log.debug("text recognition complained: %s", said)
+        if stderr := launch.stderr_text(process.stderr.fileno(), self._limits.stderr_bytes):
+            _log.debug("text recognition wrote to stderr: %s", stderr)
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -180,16 +186,16 @@ class Recogniser:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask_patiently(self, picture: Picture) -> dict[str, object]:
+    def _recognise_with_retries(self, picture: ScanPicture) -> dict[str, object]:
         for _ in range(_KILLS_ALLOWED):
             try:
-                return self._ask(picture)
+                return self._recognise(picture)
             except ParserKilled as error:
-                _log.warning("%s: page %d; it is tried again", error.why, picture.number)
+                _log.warning("%s on page %d; retrying", error.why, picture.number)
                 self.close()
-        return self._ask(picture)
+        return self._recognise(picture)
 
-    def _ask(self, picture: Picture) -> dict[str, object]:
+    def _recognise(self, picture: ScanPicture) -> dict[str, object]:
         self.start()
         deadline = self._deadline(MOST_READINGS * self._settings.page_seconds)
         sizes = {"number": picture.number, "width": picture.width, "height": picture.height, "dpi": picture.dpi}
@@ -197,7 +203,7 @@ class Recogniser:
         self._send(picture.pixels, deadline)
         message = self._receive(deadline)
         if message.get("type") != "page":
-            raise OcrFailed("recognising its words takes more memory than is allowed")
+            raise OcrFailed("recognising its text takes more memory than allowed")
         return message
 
     def _send(self, data: bytes, deadline: Deadline) -> None:
@@ -216,11 +222,11 @@ class Recogniser:
     def _receive(self, deadline: Deadline) -> dict[str, object]:
         (length,) = frames.HEADER.unpack(self._read(frames.HEADER.size, deadline))
         if length > self._limits.message_bytes:
-            raise OcrFailed("text recognition sent more than is allowed")
+            raise OcrFailed("text recognition sent a larger reply than allowed")
         try:
             return frames.decode(self._read(length, deadline))
         except ProtocolError as error:
-            raise OcrFailed("text recognition sent nonsense") from error
+            raise OcrFailed("text recognition sent an invalid reply") from error
 
     def _read(self, size: int, deadline: Deadline) -> bytes:
         process = self._running()
@@ -240,9 +246,9 @@ class Recogniser:
         while True:
             self._check_stop()
             if deadline.is_spent():
-                raise OcrFailed("recognising its words takes longer than is allowed")
+                raise OcrFailed("recognising its text takes longer than allowed")
             if deadline.is_missed():
-                raise _killed("text recognition does not get on")
+                raise _killed("text recognition makes no progress")
             if poll.poll(_SLICE_SECONDS * 1000):
                 return
 
@@ -256,8 +262,8 @@ class Recogniser:
     def _died(self) -> NoReturn:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if -self._running().wait(launch.GRACE_SECONDS) in launch.FROM_OUTSIDE:
-                raise _killed("text recognition was killed, perhaps as memory was short")
-        raise OcrFailed("text recognition died on it")
+                raise _killed("text recognition was killed, perhaps because memory ran out")
+        raise OcrFailed("text recognition crashed on it")
 
     def _give_up(self, why: str) -> NoReturn:
         self._given_up = why
@@ -270,28 +276,23 @@ class Recogniser:
 
 def _killed(why: str) -> ParserKilled:
     return ParserKilled(
-        "recognising text", why, "see whether memory is left (`docent doctor`); it is tried again by itself"
+        "recognising text", why, "check that memory is left (`docent doctor`); it is retried automatically"
     )
 
 
 def probe(ocr: Ocr) -> tuple[str, object]:
-    """The version of Tesseract and how its process is locked in, from a real start. Raises OcrFailed."""
+    """Tesseract's version and how its process is locked in, from a real start. Raises OcrFailed."""
     with ocr.recogniser(Limits(), Event()) as recogniser:
         recogniser.start()
         return recogniser.version, recogniser.sandbox
 
 
 def packages(languages: Sequence[str]) -> str:
-    """The Debian packages that bring these languages, for hints."""
+    """The Debian packages that provide these languages, for hints."""
     others = [
         f"{_DEBIAN_ENGLISH}-{one.replace('_', '-').lower()}" for one in languages if one != "eng" and "/" not in one
     ]
     return " ".join([_DEBIAN_ENGLISH, *others])
-
-
-def is_language(name: str) -> bool:
-    """Whether it can be a language's name at all: never a path that leads elsewhere."""
-    return _LANGUAGE.fullmatch(name) is not None
 
 
 def _folder(languages: Sequence[str], folders: Sequence[str]) -> str | None:

@@ -1,7 +1,7 @@
-"""The recogniser's process: descriptor 0 brings pictures, descriptor 1 takes messages, 2 takes complaints.
+"""The recogniser's process: descriptor 0 brings pictures, descriptor 1 takes messages, descriptor 2 is stderr.
 
-Started by `ocr` with exec. It loads the library and the
-languages, locks itself in, says `ready`, and answers each picture with one `page`. It dies with its parent.
+Started by `recogniser` with exec. It loads the library and the languages, locks itself in, sends `ready`, and answers
+each picture with one `page`. It dies with its parent.
 """
 
 import os
@@ -11,12 +11,13 @@ from ingest.protocol import frames
 from ingest.sandbox import limits
 from ingest.sandbox.lockdown import claim_stdout, lock_in
 
-_FOREVER = 10 * 365 * 86_400.0
+_FOREVER = 10 * 365 * 86_400.0  # seconds: the parent limits each page, and nothing limits all pages together
 _WARM_UP = (64, 64)
 
 
 def main(arguments: list[str]) -> None:
-    """`arguments`: the parent's process id, the folder of the language data, the languages, the memory in bytes, niceness."""
+    """`arguments`: the parent's process id, the folder of the language data, the languages joined by "+", the memory in
+    bytes, the niceness."""
     _, data, languages, memory, niceness = arguments
     output = claim_stdout()
     os.nice(int(niceness))
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> None:
             pass
     except BrokenPipeError:
         os._exit(1)
-    os._exit(0)  # libraries' exit handlers would run into the filter
+    os._exit(0)  # the exit handlers of libraries would run into the seccomp filter
 
 
 def _answer_one(engine: Tesseract, output: int) -> bool:
@@ -62,7 +63,7 @@ def _exactly(size: int) -> bytes:
 
 
 def _read(size: int) -> bytes | None:
-    """So many bytes; None where the pipe ends."""
+    """Read `size` bytes from descriptor 0; None where it ends before."""
     data = bytearray()
     while len(data) < size:
         piece = os.read(0, size - len(data))

@@ -1,28 +1,28 @@
-"""What becomes of a document's pages without text: read by recognition, or told as skipped with the reason."""
+"""Decides what happens to a document's pages without text: recognised, or skipped with the reason."""
 
 from dataclasses import replace
 from threading import Event
 
 from ingest.ocr.orientation import BELIEVED
-from ingest.ocr.recogniser import Ocr, OcrFailed, Picture, Recogniser, packages
+from ingest.ocr.recogniser import Ocr, OcrFailed, Recogniser, ScanPicture, packages
 from ingest.protocol.frames import ProtocolError
 from ingest.protocol.page_decoder import decode_certainty, decode_page
 from ingest.sandbox.limits import Limits
 from ingest.types import Page
 
 OFF = "text recognition is switched off"
-EMPTY_HINT = "there is nothing in it to be found; if that is wrong, save it again with the program it comes from"
-NOTHING_HINT = "what its pages show is no text that can be recognised; a sharper scan may help"
-OFF_HINT = 'set ocr = "auto" in [ingest], restart the service, then `docent documents retry`'
-FAILED_HINT = "`docent doctor` checks text recognition; `docent documents retry` tries again"
+EMPTY_HINT = "its pages are empty; if they should not be, save it again with the program that made it"
+NOTHING_HINT = "text recognition found no text on its pages; a sharper scan may help"
+OFF_HINT = 'set ocr = "auto" in [ingest], restart the service, then run `docent documents retry`'
+FAILED_HINT = "check text recognition with `docent doctor`, then run `docent documents retry`"
 DOUBTFUL = (
     "recognised with little confidence, perhaps handwriting, a drawing or a blurred scan: much of it may be wrong"
 )
-UNSEEN = "it cannot be made into a picture: it is damaged, or too large"
+UNSEEN = "it cannot be rendered for text recognition: it is damaged or too large"
 
 
 class Recognition:
-    """One document's; belongs to the thread that reads its pages."""
+    """The text recognition of one document; belongs to the thread that reads its pages."""
 
     def __init__(self, ocr: Ocr | None, limits: Limits, stop: Event) -> None:
         self._limits = limits
@@ -33,33 +33,33 @@ class Recognition:
             self._recogniser = ocr.recogniser(limits, stop)
         self.skipped_pages = 0
         self.seen_pages = 0
-        """Pages whose pictures were looked at."""
+        """Number of pages whose pictures were looked at."""
 
     @property
     def is_possible(self) -> bool:
-        """Whether pictures of pages are wanted."""
+        """Whether pages can be recognised, so that their pictures are needed."""
         return self._recogniser is not None
 
     @property
     def hint(self) -> str:
-        """What to do about a document none of whose pages gave text."""
+        """What to do about a document in which no page gave text."""
         if self._recogniser is not None:
             if self.skipped_pages:
                 return FAILED_HINT
             return NOTHING_HINT if self.seen_pages else EMPTY_HINT
         if not self._missing:
             return OFF_HINT
-        return f"install it: `sudo apt-get install {packages(self._languages)}`, then `docent documents retry`"
+        return f"run `sudo apt-get install {packages(self._languages)}`, then `docent documents retry`"
 
     @property
     def why_not(self) -> str:
         """Why no page can be recognised."""
         if not self._missing:
             return OFF
-        return f"text recognition lacks data for {', '.join(self._missing)}"
+        return f"text recognition has no language data for {', '.join(self._missing)}"
 
-    def read(self, page: Page, picture: Picture) -> Page:
-        """The page with the words of its picture, unless its own text has more of them."""
+    def read(self, page: Page, picture: ScanPicture) -> Page:
+        """The page with the words recognised in its picture, unless its own text has more words."""
         assert self._recogniser is not None
         self.seen_pages += 1
         try:
@@ -67,10 +67,10 @@ class Recognition:
             found = decode_page(message, page.number, self._limits)
             turned, confidence = decode_certainty(message)
         except OcrFailed as error:
-            return self._told(page, str(error))
+            return self._skipped(page, str(error))
         except ProtocolError:
             self._recogniser.close()
-            return self._told(page, "text recognition sent nonsense")
+            return self._skipped(page, "text recognition sent an invalid reply")
         if _words(found) < _words(page):
             return replace(page, source="text")
         return replace(
@@ -84,11 +84,11 @@ class Recognition:
         )
 
     def skipped(self, page: Page) -> Page:
-        """A page that shows something and of which there is no picture."""
-        return self._told(page, UNSEEN if self.is_possible else self.why_not)
+        """A page that shows something but has no picture, marked as skipped with the reason."""
+        return self._skipped(page, UNSEEN if self.is_possible else self.why_not)
 
     def abort(self) -> None:
-        """End a wait for words, from any thread."""
+        """End a wait for recognition, from any thread."""
         if self._recogniser is not None:
             self._recogniser.abort()
 
@@ -97,7 +97,7 @@ class Recognition:
         if self._recogniser is not None:
             self._recogniser.close()
 
-    def _told(self, page: Page, why: str) -> Page:
+    def _skipped(self, page: Page, why: str) -> Page:
         self.skipped_pages += 1
         return replace(page, source="skipped", warning=page.warning or why)
 

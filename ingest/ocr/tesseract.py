@@ -1,7 +1,7 @@
-"""Text recognition by Tesseract's C library: a picture -> a page in columns. The only user of libtesseract.
+"""Recognises the words of a picture with Tesseract's C library, its only user: a picture -> a page in columns.
 
-Runs in the recogniser's process (see `recogniser_main`), which has loaded the library and the language data before it is
-locked in. One thread, the neural recogniser alone and nothing learnt from one page to the next, so that the same
+Runs in the recogniser's process (`recogniser_main`), which loads the library and the language data before it locks
+itself in. One thread, the neural recogniser alone, and nothing learnt from one page for the next, so that the same
 picture always gives the same words.
 """
 
@@ -19,18 +19,18 @@ from ingest.protocol.frames import INTEGERS
 from ingest.protocol.page_columns import RawPage, empty_page, hundredths
 
 _LIBRARIES = ("libtesseract.so.5", "libtesseract.so.4")
-_NEURAL_ONLY = 1
-_AUTOMATIC = 3
+_NEURAL_ONLY = 1  # OEM_LSTM_ONLY
+_AUTOMATIC = 3  # PSM_AUTO
 _LEAST_CONFIDENCE = 20
-"""Of 100; below it "words" are mostly specks and lines of drawings."""
+"""Of 100; "words" with less are mostly specks and lines of drawings. Chosen by eye, like the shares below."""
 _TELLING_LETTERS = 3
-"""In a word; shorter ones may be taller than wide as they stand."""
+"""Letters from which a word shows the direction of text; a shorter one may be taller than wide though upright."""
 _ROW_HEIGHT = 0.92
 """From the top of an ascender to the bottom of a descender, in font sizes; Times has 0.90, Helvetica 0.93."""
 _SAME_SIZE = 0.15
-"""Measured sizes scatter; within this share of the page's usual size a line has the usual one."""
+"""Measured sizes scatter: within this share of the page's usual size a line gets the usual size."""
 _WIDE_GAP = 1.3
-"""In font sizes: what stands farther apart is another cell, as in a parser's lines."""
+"""In font sizes; words farther apart are in different cells, as in the parser's lines."""
 _LINE = re.compile(r"<span class='ocr_(?:line|caption|header|textfloat)'[^>]*?title=\"([^\"]*)\"")
 _WORD = re.compile(r"<span class='ocrx_word'[^>]*?title='([^']*)'[^>]*>(.*?)</span>\s*(?=<|$)", re.DOTALL)
 _PARAGRAPH = re.compile(r"<p class='ocr_par'")
@@ -41,12 +41,12 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 class NotInstalled(Exception):
-    """The library or the data of a language is not there."""
+    """The library, or the data of a language, is not installed."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """A line in pixels: its words with their boxes, the height of its row and the number of its paragraph."""
+    """A line in pixels: its words with their boxes, its row's height as a font size, the number of its paragraph."""
 
     block: int
     size: float
@@ -54,34 +54,36 @@ class _Found:
 
 
 class Tesseract:
-    """A recogniser with its languages loaded. Raises NotInstalled."""
+    """Tesseract with its languages loaded. Raises NotInstalled."""
 
     def __init__(self, languages: Sequence[str], data: str) -> None:
         os.environ["OMP_THREAD_LIMIT"] = "1"
         self._library = _load()
         self._handle = ctypes.c_void_p(self._library.TessBaseAPICreate())
-        wanted = "+".join(languages)
-        if self._library.TessBaseAPIInit2(self._handle, data.encode(), wanted.encode(), _NEURAL_ONLY) != 0:
-            raise NotInstalled(f"Tesseract has no usable data for {wanted} in {data}")
+        joined = "+".join(languages)
+        if self._library.TessBaseAPIInit2(self._handle, data.encode(), joined.encode(), _NEURAL_ONLY) != 0:
+            raise NotInstalled(f"Tesseract has no usable data for {joined} in {data}")
         self._library.TessBaseAPISetPageSegMode(self._handle, _AUTOMATIC)
 
     @property
     def version(self) -> str:
-        """As the library says it."""
+        """The library's own version string."""
         return bytes(self._library.TessVersion()).decode("ascii", "replace")
 
     def read(self, pixels: bytes, width: int, height: int, dpi: int, number: int) -> OrientationReading:
-        """The words of a grey picture, a byte a pixel, as page `number`, turned upright where it does not stand so;
-        boxes in points from the top left."""
+        """Recognise a grey picture, one byte a pixel, as page `number`, turned upright if it is not.
 
-        def once(pixels: bytes, width: int, height: int) -> OrientationReading:
+        Boxes are in points from the top left.
+        """
+
+        def read_once(pixels: bytes, width: int, height: int) -> OrientationReading:
             markup = self._recognise(pixels, width, height, dpi)
             return OrientationReading(as_page(markup, width, height, dpi, number), *_impression(markup))
 
-        return read_upright(once, pixels, width, height)
+        return read_upright(read_once, pixels, width, height)
 
     def _recognise(self, pixels: bytes, width: int, height: int, dpi: int) -> str:
-        """hOCR; empty where nothing can be recognised."""
+        """The picture's text as hOCR; empty if nothing can be recognised."""
         library = self._library
         library.TessBaseAPISetImage(self._handle, pixels, width, height, 1, width)
         library.TessBaseAPISetSourceResolution(self._handle, dpi)
@@ -103,7 +105,7 @@ class Tesseract:
 
 
 def as_page(markup: str, width: int, height: int, dpi: int, number: int) -> RawPage:
-    """hOCR of one picture -> the page; lines are cut at wide gaps, as a parser's are."""
+    """Turn the hOCR of one picture into a page; lines are cut at wide gaps, as the parser's are."""
     points = 72 / dpi
     page = empty_page(number)
     page["damaged"] = False
@@ -127,7 +129,7 @@ def as_page(markup: str, width: int, height: int, dpi: int, number: int) -> RawP
 
 
 def _impression(markup: str) -> tuple[int, int, bool]:
-    """How many letters hOCR has, how far they are believed, of 100, and whether most of them lie on their side."""
+    """The number of letters in hOCR, the mean confidence in them (of 100), and whether most lie on their side."""
     letters = believed = sideways = 0
     for title, content in _WORD.findall(markup):
         word, box, confidence = _word_of(content), _BOX.search(title), _CONFIDENCE.search(title)
@@ -142,7 +144,7 @@ def _impression(markup: str) -> tuple[int, int, bool]:
 
 
 def _lines(markup: str) -> Iterator[_Found]:
-    """The lines of hOCR in its order, which is the reading order."""
+    """The lines of hOCR in its own order, which is the reading order."""
     marks = sorted(
         [(match.start(), "paragraph", match) for match in _PARAGRAPH.finditer(markup)]
         + [(match.start(), "line", match) for match in _LINE.finditer(markup)]
@@ -177,7 +179,7 @@ def _word_of(content: str) -> str:
 
 
 def _row_height(title: str) -> float:
-    """Of a line in pixels, as a font size."""
+    """The height of a line in pixels, as a font size."""
     size, box = _X_SIZE.search(title), _BOX.search(title)
     if size is not None:
         return float(size[1]) / _ROW_HEIGHT

@@ -1,1 +1,5 @@
-"""A file on disk -> its pages, read by a locked-in child process. Door: `extraction`."""
+"""Reads one file's pages in a locked-in child process.
+
+Rule: only the child looks at a document's content; this side opens the file, keeps the deadlines, checks every message.
+Door: `extraction`.
+"""

@@ -1,7 +1,7 @@
-"""What a file is, told from its content and never from its name: a kind that can be read, or a refusal in plain words.
+"""Determines from a file's content, never from its name, what type it is: readable, or refused with the reason.
 
-`refused` looks at the beginning alone and serves the service's own process; `kind_of` looks inside archives and so
-belongs into the parser's process.
+`refused` needs only the first bytes and runs in the service's own process. `kind_of` looks inside archives, so it
+belongs in the parser's process.
 """
 
 import io
@@ -12,26 +12,28 @@ from dataclasses import dataclass
 from ingest.errors import UnsupportedType
 
 BEGINNING = 4096
-"""Bytes that tell most kinds."""
-EXPORT_HINT = "export it as PDF with the program it comes from, or remove it from the folder"
-OFFICE_HINT = "open and save it again with Microsoft Office or LibreOffice, or export it as PDF"
-UNPACK_HINT = "unpack it and drop the documents in it"
+"""Bytes at the beginning that identify most types."""
+EXPORT_HINT = "export it as PDF from the program that made it, or remove it from the folder"
+OFFICE_HINT = "open it in Microsoft Office or LibreOffice and save it again, or export it as PDF"
+UNPACK_HINT = "unpack it and add the documents inside it"
 REMOVE_HINT = "remove it from the folder"
 _MAGIC_WITHIN = 1024
+"""Bytes at the beginning among which a PDF's mark may stand, as PDF readers accept it."""
 _PDF_MARK = b"%PDF-"
 _MOST_ENTRIES = 100_000
+"""Entries of an archive whose names are looked at. Chosen by eye."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """A readable kind: its name for people, and as pymupdf calls it."""
+    """A readable type: its name for people, and pymupdf's name for it."""
 
     words: str
     filetype: str
 
 
 PDF = FileType("a PDF", "pdf")
-_PICTURES = (
+_IMAGES = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpg"),
     (b"GIF87a", "gif"),
@@ -43,7 +45,11 @@ _PICTURES = (
 )
 _PNM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s")
 _REFUSED = (
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a Word, Excel or PowerPoint file of the kind before 2007", EXPORT_HINT),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "a Word, Excel or PowerPoint file in the format used before 2007",
+        EXPORT_HINT,
+    ),
     (b"{\\rtf", "an RTF document", EXPORT_HINT),
     (b"%!PS", "a PostScript file", EXPORT_HINT),
     (b"\x1f\x8b", "a gzip archive", UNPACK_HINT),
@@ -60,7 +66,7 @@ _REFUSED = (
     (b"\x7fELF", "a program", REMOVE_HINT),
     (b"MZ", "a program", REMOVE_HINT),
     (b"SQLite format 3\0", "a database", REMOVE_HINT),
-    (b"GGUF", "a language model", "bring it in with `docent models import`"),
+    (b"GGUF", "a language model", "import it with `docent models import`"),
 )
 _OPEN_DOCUMENTS = {
     b"application/vnd.oasis.opendocument.text": "an OpenDocument text",
@@ -73,14 +79,17 @@ _OFFICE = (
     FileType("a PowerPoint presentation", "pptx"),
 )
 _OFFICE_FOLDERS = {"docx": "word/", "xlsx": "xl/", "pptx": "ppt/"}
-_PICTURE_NAMES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".jp2")
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".jp2")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1b")) + b"\x7f"
 _HEADING = re.compile(rb"(?:\A|\n)#{1,6} \S[^\n]*(?:\n\s*\n|\n?\Z)")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 def refused(beginning: bytes) -> None:
-    """Raise UnsupportedType, its `what` empty, for what its first bytes already tell to be unreadable."""
+    """Raise UnsupportedType if the first bytes already show that the file cannot be read.
+
+    The error's `what` is empty, for the caller to fill in.
+    """
     if _PDF_MARK in beginning[:_MAGIC_WITHIN]:
         return
     for mark, words, hint in _REFUSED:
@@ -97,11 +106,11 @@ def refused(beginning: bytes) -> None:
             "a HEIC picture" if picture else "a video or audio file", EXPORT_HINT if picture else REMOVE_HINT
         )
     if _binary_kind(beginning) is None and not beginning.startswith(b"PK\x03\x04") and _encoding(beginning) is None:
-        raise _refusal("of no kind that is known here", EXPORT_HINT)
+        raise _refusal("of an unknown type", EXPORT_HINT)
 
 
 def kind_of(content: memoryview) -> FileType:
-    """What can be read of it, and how. Raises UnsupportedType, its `what` empty."""
+    """The type to read the content as. Raises UnsupportedType with an empty `what`."""
     beginning = bytes(content[:BEGINNING])
     refused(beginning)
     kind = _binary_kind(beginning)
@@ -113,10 +122,10 @@ def kind_of(content: memoryview) -> FileType:
 
 
 def lacking(content: memoryview, kind: FileType) -> str:
-    """What an Office file lacks, in plain words; empty where it is not known why it cannot be read.
+    """Why an Office file cannot be opened, in plain words; empty if the cause is not known.
 
-    Its parts name each other in lists of relationships. Some programs leave out a list that would be empty, and without
-    it nothing is found.
+    The parts of an Office file name each other in lists of relationships. Some programs leave out a list that would be
+    empty, and without it no part is found.
     """
     folder = _OFFICE_FOLDERS.get(kind.filetype)
     if folder is None:
@@ -124,12 +133,12 @@ def lacking(content: memoryview, kind: FileType) -> str:
     names = _names_in(content)
     for needed in ("_rels/", f"{folder}_rels/"):
         if not any(name.startswith(needed) and name.endswith(".rels") for name in names):
-            return f"it is {kind.words} without the list that says how its parts belong together (in {needed})"
+            return f"it is {kind.words} that lacks the list of how its parts belong together (in {needed})"
     return ""
 
 
 def warm_up() -> None:
-    """Load the codecs and modules that are loaded when first needed: after the lock-in nothing can be."""
+    """Load the codecs and modules that Python loads on first use, because nothing can be loaded after the lock-in."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("mimetype", "application/epub+zip")
@@ -139,8 +148,10 @@ def warm_up() -> None:
 
 
 def as_utf8(content: memoryview) -> bytes:
-    """A text in whichever encoding it is, as UTF-8 without marks and with plain line ends, the last one ended too:
-    MuPDF loses the last letter of a Markdown text that ends without."""
+    """A text of any encoding as UTF-8, without a byte order mark and with plain line ends.
+
+    The last line is ended too, because MuPDF loses the last letter of a Markdown text without a final line end.
+    """
     data = bytes(content)
     text = data.decode(_encoding(data[:BEGINNING], data) or "cp1252", "replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -150,7 +161,7 @@ def as_utf8(content: memoryview) -> bytes:
 def _binary_kind(beginning: bytes) -> FileType | None:
     if _PDF_MARK in beginning[:_MAGIC_WITHIN]:
         return PDF
-    for mark, name in _PICTURES:
+    for mark, name in _IMAGES:
         if beginning.startswith(mark):
             return FileType("a picture", name)
     if beginning[:2] == b"BM" and beginning[6:10] == b"\0\0\0\0":
@@ -183,15 +194,15 @@ def _inside_zip(content: memoryview) -> FileType:
     files = [name for name in names if not name.endswith("/")]
     if (
         files
-        and all(name.lower().endswith((*_PICTURE_NAMES, ".xml", ".txt")) for name in files)
-        and any(name.lower().endswith(_PICTURE_NAMES) for name in files)
+        and all(name.lower().endswith((*_IMAGE_SUFFIXES, ".xml", ".txt")) for name in files)
+        and any(name.lower().endswith(_IMAGE_SUFFIXES) for name in files)
     ):
         return FileType("a comic book", "cbz")
     raise _refusal("a ZIP archive", UNPACK_HINT)
 
 
 def _names_in(content: memoryview) -> list[str]:
-    """Of a file that was found to be an archive."""
+    """The names in content that is known to be an archive."""
     return [entry.filename for entry in zipfile.ZipFile(io.BytesIO(content)).infolist()[:_MOST_ENTRIES]]
 
 
@@ -221,7 +232,7 @@ def _text_kind(beginning: bytes) -> FileType:
 
 
 def _encoding(beginning: bytes, whole: bytes | None = None) -> str | None:
-    """How a text's bytes are to be read; None for what is no text."""
+    """The encoding of a text; None if it is no text."""
     for mark, encoding in _BOMS:
         if beginning.startswith(mark):
             return encoding
@@ -238,5 +249,5 @@ def _encoding(beginning: bytes, whole: bytes | None = None) -> str | None:
 
 def _refusal(words: str, hint: str) -> UnsupportedType:
     return UnsupportedType(
-        "", f"it is {words}, which is not read" if not words.startswith("of ") else f"it is {words}", hint
+        "", f"it is {words}, which cannot be read" if not words.startswith("of ") else f"it is {words}", hint
     )

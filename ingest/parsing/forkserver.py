@@ -1,8 +1,8 @@
-"""Parsers by the hundred: forked from one process that has loaded their libraries, as starting each by exec costs as much
-processor time as embedding eight passages.
+"""Starts parsers by forking them from a template process that has already loaded their libraries.
 
-The template process (`forkserver_main`) is started by exec, for the first document; it never looks at one, so a parser
-inherits nothing of another document. It ends when no parser has run for a while, and a new one is started when needed.
+Starting each parser by exec costs as much processor time as embedding eight passages. The template
+(`forkserver_main`) is started by exec for the first document and never looks at one, so a parser inherits nothing of
+another document. It exits when no parser has run for a while; the next start brings up a new one.
 
 Threads: everything here may be called from any thread.
 """
@@ -25,41 +25,41 @@ from ingest.sandbox import launch
 _log = logging.getLogger(__name__)
 COMMAND = launch.command("parsing.forkserver_main")
 _IDLE_SECONDS = 60.0
-_ANSWER_SECONDS = 60.0
+_ANSWER_SECONDS = 60.0  # both chosen by eye; a busy machine may take long to load the libraries
 _KILLED = -9
-_NOBODY_THERE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN)
+_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN)
 
 
 class Forked:
-    """A parser's process (`launch.Child`); the template process kills it and tells how it ended."""
+    """A parser's process (`launch.Child`). The template process kills it and reports how it ended."""
 
-    def __init__(self, pid: int, teller: socket.socket, output: int, complaints: int) -> None:
+    def __init__(self, pid: int, status_socket: socket.socket, output: int, stderr: int) -> None:
         self.pid = pid
         self.output = output
         self.returncode: int | None = None
-        self._teller = teller
-        self._complaints = complaints
+        self._status_socket = status_socket
+        self._stderr = stderr
         self._closing = threading.Lock()
         self._is_closed = False
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):  # closed already, or the template process is gone and the parser with it
-            self._teller.shutdown(socket.SHUT_WR)
+            self._status_socket.shutdown(socket.SHUT_WR)
 
     def wait(self, seconds: float) -> int | None:
         if self.returncode is None:
             try:
-                self._teller.settimeout(seconds)
-                told = self._teller.recv(NUMBER.size)
+                self._status_socket.settimeout(seconds)
+                status = self._status_socket.recv(NUMBER.size)
             except TimeoutError:
                 return None
             except OSError:
-                told = b""
-            self.returncode = NUMBER.unpack(told)[0] if told else _KILLED
+                status = b""
+            self.returncode = NUMBER.unpack(status)[0] if status else _KILLED
         return self.returncode
 
-    def complaint(self, most: int) -> str:
-        return launch.complaint(self._complaints, most)
+    def stderr_text(self, most: int) -> str:
+        return launch.stderr_text(self._stderr, most)
 
     def close(self) -> None:
         with self._closing:
@@ -68,13 +68,13 @@ class Forked:
             self._is_closed = True
         self.kill()
         self.wait(launch.GRACE_SECONDS)
-        self._teller.close()
+        self._status_socket.close()
         os.close(self.output)
-        os.close(self._complaints)
+        os.close(self._stderr)
 
 
 class ForkServer:
-    """Starts parsers; the template process behind it comes and goes."""
+    """Starts parsers; starts and restarts the template process behind it as needed."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class ForkServer:
         idle_seconds: float = _IDLE_SECONDS,
         answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
-        """A template that does not answer an order within `answer_seconds` is ended."""
+        """A template that does not answer an order within `answer_seconds` is killed."""
         self._command = command
         self._idle_seconds = idle_seconds
         self._answer_seconds = answer_seconds
@@ -92,7 +92,7 @@ class ForkServer:
         self._watcher: threading.Thread | None = None
 
     def start(self, arguments: Sequence[str], document: int) -> Forked:
-        """A parser of the opened document. Raises OSError."""
+        """Start a parser of the opened document. Raises OSError."""
         order = json.dumps(arguments).encode("ascii")
         if len(order) > ORDER_BYTES:
             raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
@@ -101,11 +101,11 @@ class ForkServer:
             forked = self._ordered(control, order, document)
             if forked is not None:
                 return forked
-            self._forget(control)  # it ended, for want of work or killed, before it took the order
-        raise OSError(errno.ECHILD, "the process that readers are forked from ended twice before it took the order")
+            self._forget(control)  # it exited, idle or killed, before it took the order
+        raise OSError(errno.ECHILD, "the process that starts readers ended twice before it took the order")
 
     def close(self) -> None:
-        """End the template process and the parsers it has; the next `start` starts another."""
+        """End the template process and its parsers. The next `start` starts a new one."""
         with self._lock:
             control, self._control, watcher, process = self._control, None, self._watcher, self._process
         if control is not None:
@@ -117,29 +117,29 @@ class ForkServer:
                 watcher.join(launch.GRACE_SECONDS)
 
     def _ordered(self, control: socket.socket, order: bytes, document: int) -> Forked | None:
-        """None: there is nobody to take orders any more."""
+        """Order a parser from the template behind `control`; None if that template is gone."""
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-            teller, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            ours.callback(teller.close)
-            theirs.callback(told.close)
+            status_socket, status_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.callback(status_socket.close)
+            theirs.callback(status_end.close)
             pipes = []
             for _ in range(2):
                 reading, writing = os.pipe()
                 ours.callback(os.close, reading)
                 theirs.callback(os.close, writing)
                 pipes.append((reading, writing))
-            (output, output_end), (complaints, complaints_end) = pipes
-            os.set_blocking(complaints, False)
+            (output, output_end), (stderr, stderr_end) = pipes
+            os.set_blocking(stderr, False)
             try:
-                socket.send_fds(control, [order], [document, output_end, complaints_end, told.fileno()])
+                socket.send_fds(control, [order], [document, output_end, stderr_end, status_end.fileno()])
                 theirs.close()
-                teller.settimeout(self._answer_seconds)
-                answer = teller.recv(NUMBER.size)
+                status_socket.settimeout(self._answer_seconds)
+                answer = status_socket.recv(NUMBER.size)
             except TimeoutError:
                 self._end(control)
-                raise OSError(errno.ETIMEDOUT, "the process that readers are forked from does not answer") from None
+                raise OSError(errno.ETIMEDOUT, "the process that starts readers does not answer") from None
             except OSError as error:
-                if error.errno in _NOBODY_THERE:
+                if error.errno in _GONE:
                     return None
                 raise
             if not answer:
@@ -148,7 +148,7 @@ class ForkServer:
             if number < 0:
                 raise OSError(-number, os.strerror(-number))
             ours.pop_all()
-            return Forked(number, teller, output, complaints)
+            return Forked(number, status_socket, output, stderr)
 
     def _connected(self) -> socket.socket:
         with self._lock:
@@ -157,7 +157,7 @@ class ForkServer:
             return self._control
 
     def _end(self, control: socket.socket) -> None:
-        """Kill the template behind this connection, and with it its parsers."""
+        """Kill the template behind this connection, and its parsers with it."""
         with self._lock:
             process = self._process if self._control is control else None
         if process is not None:
@@ -172,9 +172,9 @@ class ForkServer:
 
     def _started(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(self._answer_seconds)  # for sending: the buffer of one that takes no orders fills up
+        ours.settimeout(self._answer_seconds)  # for sending: the buffer fills up if the template takes no orders
         started: queue.SimpleQueue[subprocess.Popen[bytes] | BaseException] = queue.SimpleQueue()
-        # The kernel kills it when the thread that started it ends, so that thread waits for its end.
+        # The kernel kills the template when the thread that started it ends, so that thread waits for its end.
         watcher = threading.Thread(
             target=self._watch, args=(ours, theirs, started), name="docent-forkserver", daemon=True
         )
@@ -205,9 +205,9 @@ class ForkServer:
         started.put(process)
         if status := process.wait():
             ending = signal.Signals(-status).name if status < 0 else f"status {status}"
-            _log.warning("the process that readers are forked from ended (%s); it is started again when needed", ending)
+            _log.warning("the process that starts readers ended (%s); it is restarted when needed", ending)
         self._forget(ours)
 
 
 PARSERS = ForkServer()
-"""The one of this process."""
+"""The fork server of this process."""

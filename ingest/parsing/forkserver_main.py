@@ -1,9 +1,10 @@
-"""The process that parsers are forked from: descriptor 0 is a socket to the service, each message on it one order.
+"""The template process that parsers are forked from.
 
-Started by `forkserver` with exec, it loads everything that a parser needs, once, and never looks at a document. An order
-brings a parser's arguments and four descriptors: the document, the pipes for messages and complaints, and a socket on
-which this process says the parser's process id (or minus an errno), then how it ended. When the other end of that socket
-is closed, the parser is killed; when the service is gone, all are. It ends by itself after a while without orders.
+Descriptor 0 is a socket to the service; each message on it is an order. Started by `forkserver` with exec, this process
+loads everything a parser needs, once, and never looks at a document. An order brings a parser's arguments and four
+descriptors: the document, the pipes for messages and stderr, and a status socket. On the status socket this process
+sends the parser's process id (or minus an errno), then how it ended. When the other end of that socket closes, the
+parser is killed; when the service is gone, all parsers are killed. The template exits after a while without a parser.
 """
 
 import gc
@@ -27,18 +28,18 @@ _CONTROL = 0
 
 
 def main(arguments: list[str]) -> None:
-    """`arguments`: the parent's process id, and the seconds without orders after which to end."""
+    """`arguments`: the parent's process id, and the seconds without a parser after which to exit."""
     idle = float(arguments[1])
     control = socket.socket(fileno=os.dup(_CONTROL))
     parser_main.load()
     gc.collect()
-    gc.freeze()  # collecting would write to every object's page, which the parsers share
+    gc.freeze()  # a collection would write to every page of objects, and the parsers share those pages
     Parsers(control).serve(idle)
     os._exit(0)
 
 
 class Parsers:
-    """Forks them, and tells how they end."""
+    """Forks parsers, and reports how they end."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -49,26 +50,26 @@ class Parsers:
         self._poll.register(self._woken, select.POLLIN)
 
     def serve(self, idle: float) -> None:
-        """Until the service is gone, or no parser has run for so many seconds."""
+        """Serve orders until the service is gone, or no parser has run for `idle` seconds."""
         while True:
             events = self._poll.poll(None if self._watched else idle * 1000)
             if not events and not self._watched:
                 return
-            # In the order of registration, the signal last: a number of a teller that was reaped may be another's by then.
+            # The signal comes last: once a status socket is closed after reaping, its number may belong to another one.
             for descriptor, _ in sorted(events, key=lambda event: event[0] == self._woken):
                 if descriptor == self._woken:
                     self._reap()
                 elif descriptor == self._control.fileno():
-                    if not self._obey():
+                    if not self._fork_parser():
                         return
                 else:
                     self._kill(descriptor)
 
-    def _obey(self) -> bool:
+    def _fork_parser(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._control, ORDER_BYTES, _DESCRIPTORS)
         if not data:
             return False
-        teller = socket.socket(fileno=descriptors.pop())
+        status_socket = socket.socket(fileno=descriptors.pop())
         ours = os.getpid()
         try:
             number = os.fork()
@@ -79,18 +80,18 @@ class Parsers:
         for descriptor in descriptors:
             os.close(descriptor)
         with suppress(OSError):
-            teller.send(NUMBER.pack(number))
+            status_socket.send(NUMBER.pack(number))
         if number < 0:
-            teller.close()
+            status_socket.close()
         else:
-            self._watched[number] = teller
-            self._poll.register(teller, select.POLLRDHUP)
+            self._watched[number] = status_socket
+            self._poll.register(status_socket, select.POLLRDHUP)
         return True
 
     def _kill(self, descriptor: int) -> None:
-        for number, teller in self._watched.items():
-            if teller.fileno() == descriptor:
-                os.kill(number, signal.SIGKILL)  # not reaped yet, so the number is still its own
+        for number, status_socket in self._watched.items():
+            if status_socket.fileno() == descriptor:
+                os.kill(number, signal.SIGKILL)  # not reaped yet, so the process id is still its own
                 self._poll.unregister(descriptor)
 
     def _reap(self) -> None:
@@ -100,12 +101,12 @@ class Parsers:
             number, status = os.waitpid(-1, os.WNOHANG)
             if number == 0:
                 return
-            teller = self._watched.pop(number)
+            status_socket = self._watched.pop(number)
             with suppress(KeyError):
-                self._poll.unregister(teller)
+                self._poll.unregister(status_socket)
             with suppress(OSError):
-                teller.send(NUMBER.pack(os.waitstatus_to_exitcode(status)))
-            teller.close()
+                status_socket.send(NUMBER.pack(os.waitstatus_to_exitcode(status)))
+            status_socket.close()
 
 
 def _child_signal_pipe() -> int:
@@ -116,11 +117,11 @@ def _child_signal_pipe() -> int:
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """A signal must have a handler to wake the poll."""
+    """Does nothing, but without a handler the signal would not wake the poll."""
 
 
 def _become_parser(template: int, arguments: list[str], descriptors: list[int]) -> NoReturn:
-    """Never returns: in the forked process, which keeps nothing of this one's but memory."""
+    """Never returns: turns the forked process into a parser that keeps nothing of the template but its memory."""
     try:
         parent_death.die_with(template)
         signal.set_wakeup_fd(-1)
@@ -130,7 +131,7 @@ def _become_parser(template: int, arguments: list[str], descriptors: list[int]) 
             os.dup2(descriptor, target)
         os.closerange(len(descriptors), os.sysconf("SC_OPEN_MAX"))
         parser_main.read(arguments)
-    except BaseException:  # noqa: BLE001  # it must not go on as a second template
+    except BaseException:  # noqa: BLE001  # it must not continue as a second template
         traceback.print_exc(file=sys.stderr)
     finally:
         os._exit(1)

@@ -1,14 +1,15 @@
-"""How the lines of a page are set, from the spans that MuPDF tells of each. Pure."""
+"""Derives each line's style from the spans that MuPDF reports for it. Pure."""
 
 from typing import Any, NamedTuple
 
 _ITALIC, _BOLD, _CHAR_BOLD = 2, 16, 8
-"""MuPDF's flags of a span: TEXT_FONT_ITALIC, TEXT_FONT_BOLD, and FZ_STEXT_BOLD of its characters."""
+"""MuPDF's TEXT_FONT_ITALIC and TEXT_FONT_BOLD of a span, and FZ_STEXT_BOLD of its characters."""
 _COLOURED = 48
+"""Of 255: a larger difference between red, green and blue is a colour. Chosen by eye."""
 
 
 class LineStyle(NamedTuple):
-    """A line's largest size, whether all its letters are bold, or all of them italic or coloured, and its box."""
+    """A line's largest font size in points, whether all of it is bold, whether all is italic or coloured, its box."""
 
     size: float
     bold: bool
@@ -20,7 +21,7 @@ PLAIN = LineStyle(0.0, False, False, (0.0, 0.0, 0.0, 0.0))
 
 
 def line_styles(page: dict[str, Any]) -> dict[tuple[int, int], LineStyle]:
-    """By block and line."""
+    """The styles of a page's lines, by number of the block and index of the line in it."""
     return {
         (block["number"], index): _style(line)
         for block in page["blocks"]

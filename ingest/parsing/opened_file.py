@@ -1,7 +1,7 @@
-"""Opening a stranger's file safely, and telling whether it is still the same file.
+"""Opens an untrusted file safely, and notices when it changes while it is read.
 
-Rule: a file is opened once, without following links and without waiting on a fifo; its hash, its parser and the final
-check all use that one descriptor, so nothing can be swapped underneath.
+Rule: a file is opened once, without following links and without blocking on a fifo. Its hash, its parser and the final
+check all use that one descriptor, so nothing can be swapped in between.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTT
 _FOLDER_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
 
-UNREADABLE_HINT = "give the service's group the right to read it, then it is tried again by itself"
-LINK_HINT = "put the file itself there; links are not followed"
-UNSUPPORTED_HINT = "put the document itself there, or remove it from the folder"
+UNREADABLE_HINT = "give the service's group permission to read it; it is then retried automatically"
+LINK_HINT = "put the file itself in its place; links are not followed"
+UNSUPPORTED_HINT = "put the document itself in its place, or remove it from the folder"
 FOLDER_HINT = "rename the folder so that it does not end in .pdf"
-CHANGED_HINT = "it is read again once it has settled"
+CHANGED_HINT = "it is read again once it stops changing"
 
 
 def display_path(path: bytes | Path) -> str:
-    """A path for people: what is not UTF-8 or not printable is escaped with backslashes."""
+    """A path as people can read it: bytes that are not UTF-8 and unprintable characters become backslash escapes."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class OpenedFile:
-    """A regular file, open for reading; close it, or use it as a context manager."""
+    """A regular file, open for reading. Close it, or use it as a context manager."""
 
     def __init__(self, path: bytes | Path, descriptor: int) -> None:
         self.path = os.fsencode(path)
@@ -43,7 +43,7 @@ class OpenedFile:
         self.identity = identity_of(os.fstat(descriptor))
 
     def sha256(self, stop: Event | None = None) -> str:
-        """Hash of the content, in hexadecimal. Raises Unreadable on an I/O error, FileChanged, Stopped."""
+        """SHA-256 of the content in hexadecimal. Raises Unreadable on an I/O error, FileChanged, Stopped."""
         digest = hashlib.sha256()
         position = 0
         while block := self._read(_BLOCK, position):
@@ -55,16 +55,16 @@ class OpenedFile:
         return digest.hexdigest()
 
     def check_type(self) -> None:
-        """Raises EmptyFile, or UnsupportedType when the first bytes tell that it cannot be read."""
+        """Raise EmptyFile, or UnsupportedType if the first bytes show that it cannot be read."""
         if self.identity.size == 0:
-            raise EmptyFile(self.what, "it has zero bytes", "copy it again; the copying may have failed")
+            raise EmptyFile(self.what, "it is empty (0 bytes)", "copy it again; the first copy may have failed")
         try:
             refused(self._read(BEGINNING, 0))
         except UnsupportedType as error:
             raise UnsupportedType(self.what, error.why, error.hint) from None
 
     def check_unchanged(self) -> None:
-        """Raises FileChanged when it was written to since it was opened."""
+        """Raise FileChanged if it was written to since it was opened."""
         if not same_content(self.identity, identity_of(os.fstat(self.descriptor))):
             raise FileChanged(self.what, "it changed while it was being read", CHANGED_HINT)
 
@@ -72,10 +72,10 @@ class OpenedFile:
         try:
             return os.pread(self.descriptor, size, position)
         except OSError as error:
-            raise Unreadable(self.what, _cause(error), "check the disk (dmesg) and copy the file again") from error
+            raise Unreadable(self.what, _cause(error), "check the disk (`dmesg`) and copy the file again") from error
 
     def close(self) -> None:
-        """Give the descriptor back; a second call does nothing."""
+        """Close the descriptor. Closing twice does nothing."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -92,8 +92,8 @@ class OpenedFile:
 def open_file(path: bytes | Path, *, beneath: bytes | Path | None = None) -> OpenedFile:
     """Open a regular file for reading.
 
-    With `beneath`, `path` is relative to that folder and no component of it may be a link. Raises Unreadable
-    (missing, permission, I/O; a link) and UnsupportedType for what is no regular file.
+    With `beneath`, `path` is relative to that folder and no component of it may be a link. Raises Unreadable (missing,
+    permission denied, I/O error, a link) and UnsupportedType for anything but a regular file.
     """
     what = f"reading {display_path(path)}"
     try:
@@ -105,9 +105,9 @@ def open_file(path: bytes | Path, *, beneath: bytes | Path | None = None) -> Ope
         os.close(descriptor)
         if stat.S_ISDIR(mode):
             raise UnsupportedType(
-                what, "it is a folder, though named like a PDF; the files in it are read", FOLDER_HINT
+                what, "it is a folder whose name ends in .pdf; files inside it may be missed", FOLDER_HINT
             )
-        raise UnsupportedType(what, "it is not a regular file", UNSUPPORTED_HINT)
+        raise UnsupportedType(what, "it is not a regular file but a pipe, socket or device", UNSUPPORTED_HINT)
     return OpenedFile(path, descriptor)
 
 

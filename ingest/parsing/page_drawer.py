@@ -1,4 +1,8 @@
-"""One page of one file of the library, drawn in the parser's sandbox: the ways of `identity` and `sandbox` joined."""
+"""Draws one page of one file of the library as a PNG, in the parser's sandbox.
+
+Joins `opened_file` and `extraction`: the file is hashed through the descriptor that the parser gets, so the image shows
+the indexed content or none.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,18 +12,20 @@ from ingest.errors import FileChanged
 from ingest.parsing.extraction import open_extraction
 from ingest.parsing.forkserver import PARSERS
 from ingest.parsing.opened_file import open_file
-from ingest.protocol.page_image import Drawing
+from ingest.protocol.page_image import PageDrawing
 from ingest.sandbox.launch import Starter
 from ingest.sandbox.limits import MIB, Limits
 from ingest.types import Box, PageImage
 
 _MESSAGE_BYTES = 48 * MIB
-CHANGED_HINT = "its new content is read as soon as it has settled; ask again then"
+CHANGED_HINT = "wait until the new version has been indexed, then try again"
 
 
 class PageDrawer:
-    """Opens files below one folder for drawing; the deadline for one page is that for all of it, by the clock as well:
-    somebody is waiting."""
+    """Draws pages of files below one folder.
+
+    The whole drawing has the deadline of one page, by the clock as well, because a person is waiting.
+    """
 
     def __init__(self, root: bytes, limits: Limits, start: Starter = PARSERS.start) -> None:
         self._root = root
@@ -27,11 +33,12 @@ class PageDrawer:
         self._start = start
 
     def draw(self, path: bytes, sha256: str, number: int, dpi: int, boxes: Sequence[Box], stop: Event) -> PageImage:
-        """Draw a page of the file at `path`, relative to the folder, provided that its content has this hash.
+        """Draw page `number` of the file at `path`, relative to the folder, provided its content has the hash `sha256`.
 
-        Raises FileChanged where it has another, and whatever `open_file` and `open_extraction` do.
+        `boxes` are marked. Raises FileChanged if the content has another hash, and the errors of `open_file` and
+        `open_extraction`.
         """
-        drawing = Drawing(number, dpi, tuple(boxes))
+        drawing = PageDrawing(number, dpi, tuple(boxes))
         with open_file(path, beneath=self._root) as file:
             if file.sha256(stop) != sha256:
                 raise FileChanged(file.what, "its content is not the one that was indexed", CHANGED_HINT)

@@ -1,6 +1,6 @@
-"""The only importer of pymupdf: an open descriptor -> what the document is, and its pages in columns.
+"""Reads an open document with pymupdf, its only importer: what the document is, and its pages in columns.
 
-Runs in the parser's process (see `child`).
+Runs in the parser's process (`parser_main`).
 """
 
 import base64
@@ -23,37 +23,41 @@ from ingest.parsing.scan_detection import is_scanned, resolution
 from ingest.protocol.frames import INTEGERS
 from ingest.protocol.page_columns import RawPage, empty_page, hundredths
 
-pymupdf: Any = untyped  # its annotations are partial: Any, rather than an ignore on each call
+pymupdf: Any = untyped  # its annotations are partial: one Any instead of an ignore on each call
 
 pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
 
 FLAGS = pymupdf.TEXTFLAGS_TEXT
 _FARTHEST_WORD = 400
-"""Characters from the end of the white space behind a word; one that begins farther away was clipped out of the text."""
+"""Characters from the end of a word, and the white space behind it, within which the next word begins. A word farther
+away was clipped out of the text. Chosen by eye."""
 POINTS = 72
 MOST_DOTS = 16_000_000
+"""Pixels of the largest page image; see "A page's picture" in docs/decisions.md."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s*")
 _CODE = re.compile(r"^code=\d+: ")
 _STORE_PERCENT = 50
 _PAGES_PER_SHRINK = 64
+"""Measured on 10,000 pages of prose: see "What was read is given back" in docs/decisions.md."""
 _MANY_PAGES = 2000
-"""Whose objects take megabytes."""
+"""A document of so many pages has objects of several megabytes."""
 
 _LAYOUT_WIDTH, _LAYOUT_HEIGHT, _LAYOUT_SIZE = 400, 600, 11
-"""Points, for text without pages of its own: always the same, so that its pages are."""
+"""Points, for text without pages of its own: always the same, so that the same text gives the same pages."""
 
 ENCRYPTED_HINT = (
-    "remove the password, e.g. `qpdf --password=SECRET --decrypt in.pdf out.pdf` (`apt-get install qpdf`), and drop the"
-    " file again"
+    "remove the password, e.g. `qpdf --password=SECRET --decrypt in.pdf out.pdf` (`apt-get install qpdf`), then replace"
+    " the file"
 )
-BROKEN_OTHER_HINT = "open and save it again with the program it comes from, or export it as PDF"
-BROKEN_HINT = "open and save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, or export it anew"
+BROKEN_OTHER_HINT = "open it in the program that made it and save it again, or export it as PDF"
+BROKEN_HINT = "save it again with another PDF program, e.g. `qpdf in.pdf out.pdf`, or export it again"
 
 CUT_OFF_HINT = "copy or download it again; an interrupted copy is the usual cause"
 _END_MARK = b"%%EOF"
 _END_WITHIN = 2048
+"""Bytes at the end among which the end mark may stand. Chosen by eye."""
 
 
 def _lacks_end(content: memoryview) -> bool:
@@ -68,7 +72,7 @@ _Box = tuple[float, float, float, float]
 
 
 class RawInfo(TypedDict):
-    """What is known of the document before its first page."""
+    """What the document says about itself, as it travels to the parent."""
 
     pages: int
     title: str
@@ -82,8 +86,8 @@ class RawInfo(TypedDict):
     """0 for a bookmark that leads to no page."""
 
 
-class RawPicture(NamedTuple):
-    """A page as grey pixels, a byte each, row by row."""
+class RawScanPicture(NamedTuple):
+    """A page for text recognition as it leaves the parser: grey pixels, one byte each, row by row."""
 
     width: int
     height: int
@@ -91,17 +95,17 @@ class RawPicture(NamedTuple):
     pixels: bytes
 
 
-class RawDrawing(TypedDict):
-    """A page that is to be drawn; boxes in hundredths of a point, four for each."""
+class RawPageDrawing(TypedDict):
+    """A request to draw a page, as it arrives in the parser. `boxes` in hundredths of a point, four numbers each."""
 
     page: int
     dpi: int
-    """At most; less where the picture would have more than MOST_DOTS."""
+    """The highest resolution; lower if the image would have more than MOST_DOTS pixels."""
     boxes: list[int]
 
 
-class RawImage(TypedDict):
-    """A page as a PNG, in base 64."""
+class RawPageImage(TypedDict):
+    """A drawn page as it leaves the parser: a PNG in base 64, its size in pixels."""
 
     width: int
     height: int
@@ -110,14 +114,14 @@ class RawImage(TypedDict):
 
 
 def mapped(descriptor: int) -> memoryview:
-    """The file behind a descriptor, mapped rather than read: the descriptor is not needed any more."""
+    """The file behind a descriptor, mapped rather than read; the descriptor is not needed afterwards."""
     return memoryview(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ))
 
 
 class PdfReader:
-    """An open document; nothing else is opened while it is read. Text without pages is laid out on pages of one size.
+    """An open document. No other file is opened while it is read. Text without pages is laid out on pages of one size.
 
-    Raises EncryptedPdf, BrokenPdf and ParserLimit (too much memory), their `what` empty for the caller to fill in.
+    Raises EncryptedPdf, BrokenPdf and ParserLimit (out of memory), with an empty `what` for the caller to fill in.
     """
 
     def __init__(self, content: memoryview, kind: FileType = PDF) -> None:
@@ -134,24 +138,24 @@ class PdfReader:
         if locked:
             raise EncryptedPdf("", "it needs a password", ENCRYPTED_HINT)
         if cut_off and self._document.is_repaired:
-            raise _cut_off()  # what is left could be read, but nobody would know what is missing
+            raise _cut_off()  # what is left could be read, but what is missing would go unnoticed
         if self._pages < 1:
             raise BrokenPdf("", "it has no pages", BROKEN_HINT if kind is PDF else BROKEN_OTHER_HINT)
 
     def info(self, most_bookmarks: int) -> RawInfo:
-        """The number of pages, what the metadata say, and the outline."""
+        """The number of pages, the metadata, and the first `most_bookmarks` entries of the outline."""
         metadata = self._document.metadata or {}
 
-        def said(key: str, longest: int) -> str:
+        def stated(key: str, longest: int) -> str:
             return _clean(str(metadata.get(key) or ""))[:longest]
 
         entries = self._outline()[:most_bookmarks]
         return RawInfo(
             pages=self._pages,
-            title=said("title", 1000),
-            author=said("author", 1000),
-            created=said("creationDate", 64),
-            modified=said("modDate", 64),
+            title=stated("title", 1000),
+            author=stated("author", 1000),
+            created=stated("creationDate", 64),
+            modified=stated("modDate", 64),
             language=self._language(),
             outline_titles=[_clean(title)[:300] for _, title, _ in entries],
             outline_levels=array(INTEGERS, [level for level, _, _ in entries]),
@@ -159,38 +163,43 @@ class PdfReader:
         )
 
     def _outline(self) -> list[tuple[int, str, int]]:
-        """Level, title and page."""
+        """Level, title and page of each bookmark; none if the outline cannot be read."""
         with _tolerated():
             return [(int(level), str(title), int(page)) for level, title, page, *_ in self._document.get_toc()]
         return []
 
     def _language(self) -> str:
-        """The catalogue's /Lang as it stands there; pymupdf's own property keeps no region."""
+        """The catalogue's /Lang as written; pymupdf's own property drops the region."""
         with _tolerated():
             kind, language = self._document.xref_get_key(self._document.pdf_catalog(), "Lang")
             return _clean(str(language))[:64] if kind == "string" else ""
         return ""
 
-    def image(self, wanted: RawDrawing) -> RawImage:
-        """One page as it is displayed, its boxes marked.
+    def image(self, drawing: RawPageDrawing) -> RawPageImage:
+        """Draw one page as it is displayed, with its boxes marked.
 
-        Raises BrokenPdf where it cannot be drawn, ParserLimit.
+        Raises BrokenPdf if it cannot be drawn, and ParserLimit.
         """
         try:
-            return _draw(self._document.load_page(wanted["page"] - 1), wanted)
+            return _draw(self._document.load_page(drawing["page"] - 1), drawing)
         except Exception as error:  # as above
             raise translated(error) from error
 
-    def pages(self, picture_pixels: int) -> Iterator[tuple[RawPage, "RawPicture | None"]]:
-        """Every page, with its picture if it is scanned and pictures of so many pixels (0: none) are wanted."""
+    def pages(self, picture_pixels: int) -> Iterator[tuple[RawPage, "RawScanPicture | None"]]:
+        """Every page; a scanned one with a picture of at most `picture_pixels` pixels for text recognition.
+
+        With 0 no pictures are made.
+        """
         for index in range(self._pages):
-            if index % _PAGES_PER_SHRINK == 1:  # the first page has brought the list of all pages
+            if index % _PAGES_PER_SHRINK == 1:  # reading the first page has loaded the list of all pages
                 self._forget_what_was_read()
             yield self._page(index, picture_pixels)
 
     def _forget_what_was_read(self) -> None:
-        """Give back memory: fonts, pictures and objects that MuPDF keeps, and the pages of the mapped file, which the
-        kernel brings again when they are needed."""
+        """Free fonts, images and objects that MuPDF caches, and unload the pages of the mapped file.
+
+        The kernel reads the file's pages again when they are needed.
+        """
         pymupdf.TOOLS.store_shrink(_STORE_PERCENT)
         if self._forgets:
             pymupdf.mupdf.pdf_clear_xref(pymupdf.mupdf.PdfDocument(self._document.this))
@@ -199,21 +208,21 @@ class PdfReader:
         if isinstance(file, mmap.mmap):
             file.madvise(mmap.MADV_DONTNEED)
 
-    def _page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawPicture | None"]:
-        """One page; a damaged one comes back empty and marked, so that the others can still be read."""
+    def _page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawScanPicture | None"]:
+        """One page. A damaged one comes back empty and marked as damaged, so that the others can still be read."""
         try:
             return self._whole_page(index, picture_pixels)
         except Exception as error:  # as above
             found = translated(error)
             if isinstance(found, ParserLimit):
                 raise found from error
-        if self._forgets:  # from a damaged file, what was forgotten may not come a second time
+        if self._forgets:  # in a damaged file, freed objects may not load a second time
             self._forgets = False
             self._document = _opened(self._content, PDF)
             return self._page(index, picture_pixels)
         return empty_page(index + 1), None
 
-    def _whole_page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawPicture | None"]:
+    def _whole_page(self, index: int, picture_pixels: int) -> tuple[RawPage, "RawScanPicture | None"]:
         page = self._document.load_page(index)
         label = _clean(str(page.get_label()))[:64] if self._has_labels else ""
         raw = _read(page, index + 1, label)
@@ -230,12 +239,12 @@ def _opened(content: memoryview, kind: FileType) -> Any:
 
 
 def translated(error: BaseException) -> IngestError:
-    """pymupdf's exceptions as ours."""
+    """The error of ours for an exception of pymupdf, told apart by its message."""
     text = str(error)
     if isinstance(error, MemoryError) or "malloc" in text or "calloc" in text or "out of memory" in text:
-        return ParserLimit("", "reading it takes more memory than is allowed")
+        return ParserLimit("", "reading it takes more memory than allowed")
     if "encrypt" in text or "password" in text:
-        return EncryptedPdf("", f"it is encrypted in a way that cannot be read ({_brief(text)})", ENCRYPTED_HINT)
+        return EncryptedPdf("", f"its encryption is not supported ({_brief(text)})", ENCRYPTED_HINT)
     return BrokenPdf("", f"it is damaged ({_brief(text)})", BROKEN_HINT)
 
 
@@ -250,7 +259,7 @@ def _translated_for(error: BaseException, content: memoryview, kind: FileType) -
 
 @contextlib.contextmanager
 def _tolerated() -> Iterator[None]:
-    """What fails inside is left out, as the document can do without it; only a limit ends the reading."""
+    """Ignore failures inside, because the document can be read without it; only a limit ends the reading."""
     try:
         yield
     except Exception as error:  # as above
@@ -260,7 +269,7 @@ def _tolerated() -> Iterator[None]:
 
 
 def warm_up() -> None:
-    """Run every path once on an empty page, so that nothing is imported or opened after the process is locked in."""
+    """Run every path once on an empty page, so that nothing is imported or opened after the lock-in."""
     document = pymupdf.open()
     document.new_page().insert_text((72, 72), "warm up")
     document.get_page_labels()
@@ -292,8 +301,8 @@ def _read(page: Any, number: int, label: str) -> RawPage:
     return raw
 
 
-def _picture(page: Any, most_pixels: int) -> RawPicture | None:
-    """The page as it is displayed; None if it cannot be rendered, which costs this page alone."""
+def _picture(page: Any, most_pixels: int) -> RawScanPicture | None:
+    """The displayed page in grey; None if it cannot be rendered, which costs this page alone."""
     try:
         width, height = float(page.rect.width), float(page.rect.height)
         images = [(int(found["width"]), found["bbox"]) for found in page.get_image_info()]
@@ -301,8 +310,8 @@ def _picture(page: Any, most_pixels: int) -> RawPicture | None:
         pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csGRAY, alpha=False)
         if pixmap.stride != pixmap.width or not 0 < pixmap.width * pixmap.height <= most_pixels:
             return None
-        return RawPicture(pixmap.width, pixmap.height, dpi, bytes(pixmap.samples_mv))
-    except Exception:  # noqa: BLE001  # as above; too large an image fails for want of memory
+        return RawScanPicture(pixmap.width, pixmap.height, dpi, bytes(pixmap.samples_mv))
+    except Exception:  # noqa: BLE001  # as above; too large an image fails for lack of memory
         pymupdf.TOOLS.store_shrink(100)
         return None
 
@@ -345,33 +354,33 @@ def _box(box: _Box, matrix: Any) -> _Box:
 
 
 def _clean(text: str) -> str:
-    """Lone surrogates cannot be stored as UTF-8; one character for one keeps all offsets."""
+    """Replace lone surrogates, which cannot be stored as UTF-8; one character for one keeps all offsets."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _brief(text: str) -> str:
-    """MuPDF's message without the number of its kind."""
+    """MuPDF's message without its error code, on one line, at most 200 characters."""
     return _CODE.sub("", " ".join(_clean(text).split()))[:200]
 
 
 def warm_up_drawing() -> None:
-    """The same for drawing."""
+    """Run the drawing of a page once; see `warm_up`."""
     document = pymupdf.open()
     document.new_page().insert_text((72, 72), "warm up")
-    _draw(document.load_page(0), RawDrawing(page=1, dpi=72, boxes=[0, 0, 100, 100]))
+    _draw(document.load_page(0), RawPageDrawing(page=1, dpi=72, boxes=[0, 0, 100, 100]))
     document.close()
 
 
-def _draw(page: Any, wanted: RawDrawing) -> RawImage:
-    dpi = _dpi_within(page.rect, wanted["dpi"])
+def _draw(page: Any, drawing: RawPageDrawing) -> RawPageImage:
+    dpi = _dpi_within(page.rect, drawing["dpi"])
     scale = dpi / POINTS
-    drawn = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False)
-    pixels = bytearray(drawn.samples)
-    mark(pixels, drawn.width, drawn.height, _pixel_boxes(wanted["boxes"], scale, drawn.x, drawn.y))
-    marked = pymupdf.Pixmap(pymupdf.csRGB, drawn.width, drawn.height, bytes(pixels), False)
+    pixmap = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False)
+    pixels = bytearray(pixmap.samples)
+    mark(pixels, pixmap.width, pixmap.height, _pixel_boxes(drawing["boxes"], scale, pixmap.x, pixmap.y))
+    marked = pymupdf.Pixmap(pymupdf.csRGB, pixmap.width, pixmap.height, bytes(pixels), False)
     marked.set_dpi(dpi, dpi)
     png = base64.b64encode(marked.tobytes("png")).decode("ascii")
-    return RawImage(width=drawn.width, height=drawn.height, dpi=dpi, png=png)
+    return RawPageImage(width=pixmap.width, height=pixmap.height, dpi=dpi, png=png)
 
 
 def _dpi_within(rect: Any, dpi: int) -> int:
@@ -382,7 +391,7 @@ def _dpi_within(rect: Any, dpi: int) -> int:
 
 
 def _pixel_boxes(boxes: list[int], scale: float, left: int, top: int) -> Iterator[tuple[int, int, int, int]]:
-    """Whole pixels that hold the boxes."""
+    """The smallest boxes of whole pixels that contain the boxes."""
     scale /= 100
     for x0, y0, x1, y1 in zip(boxes[0::4], boxes[1::4], boxes[2::4], boxes[3::4], strict=True):
         yield (

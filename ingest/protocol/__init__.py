@@ -1,1 +1,4 @@
-"""What parser and recogniser send, and its checks. Nothing that a child sends is trusted. Door: `page_decoder`."""
+"""Defines what travels between this process and its children, and checks what comes back.
+
+Rule: nothing that a child sends is trusted. Door: `page_decoder`.
+"""

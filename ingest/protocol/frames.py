@@ -1,9 +1,9 @@
-"""Messages between the parser's process and its parent: four bytes of length, then that much body.
+"""Encodes and decodes messages between a child process and its parent: four bytes of length, then a body.
 
-A body is four bytes of length, so much JSON, and behind it the message's columns of numbers, packed one after the other
-as the JSON's `columns` lists them: a page is mostly numbers, and as text they would take longer than reading it.
+A body is four bytes of length, that much JSON, and then the message's columns of numbers, packed one after the other in
+the order of the JSON's `columns`. A page is mostly numbers, and as text they would take longer than reading the page.
 
-Never pickle: what comes out of the parser's process is as hostile as the document it read.
+Never pickle: what the parser's process sends is as hostile as the document it reads.
 """
 
 import json
@@ -13,20 +13,20 @@ from collections.abc import Mapping
 
 HEADER = struct.Struct(">I")
 NUMBER = struct.Struct("=i")
-"""Between the process that parsers are forked from and the service: a process id, or how one ended."""
+"""From the template process to the service: a process id, or how that process ended."""
 ORDER_BYTES = 128 * 1024
-"""The longest order to that process."""
+"""The longest order to the template process."""
 
 INTEGERS, FLOATS = "i", "d"
-"""What a column may hold, as `array` names it, in this machine's own order of bytes."""
+"""The types of columns, by the codes of `array`, in this machine's byte order."""
 
 
 class ProtocolError(ValueError):
-    """The parser's process sent something it never sends when it is well."""
+    """A child sent something that a healthy one never sends."""
 
 
 def encode(message: Mapping[str, object]) -> bytes:
-    """One message as it travels; arrays of it are its columns."""
+    """Encode a message, length included; its arrays become columns."""
     columns = {name: value for name, value in message.items() if isinstance(value, array)}
     head = {name: value for name, value in message.items() if name not in columns}
     if columns:
@@ -37,7 +37,7 @@ def encode(message: Mapping[str, object]) -> bytes:
 
 
 def decode(body: bytes) -> dict[str, object]:
-    """A message's body, its columns as arrays. Raises ProtocolError for anything that `encode` doesn't make."""
+    """Decode a message's body, columns as arrays. Raises ProtocolError for anything that `encode` does not produce."""
     begin = HEADER.size
     end = begin + int.from_bytes(body[:begin], "big")
     if end > len(body):
@@ -67,7 +67,7 @@ def _listed(columns: object) -> dict[str, object]:
 
 
 def _column(described: object) -> "tuple[array[int] | array[float], int]":
-    """An empty column of its kind, and how many bytes it will have."""
+    """An empty column of the described type, and the number of bytes it will have."""
     match described:
         case [str(kind), int(count)] if kind in (INTEGERS, FLOATS) and count >= 0:
             column = array(kind)

@@ -1,15 +1,17 @@
-"""A document's own statements about itself -> values that can be relied on; pure, and never an error."""
+"""Parses what a document states about itself into reliable values. Pure; never raises."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
 _PDF_DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?\s*(?:(Z)|([+-])(\d\d)'?(\d\d)?)?", re.ASCII)
 _LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(?:[-_][a-zA-Z0-9]{1,8})*", re.ASCII)
-_EARLIEST = 1900
+_EARLIEST = 1900  # an earlier year is a mistake of the program that wrote the file
 
 
 def date_of(text: str) -> str:
-    """A PDF's or ISO 8601's date as RFC 3339, its own offset kept, UTC where it names none; empty if it is no date.
+    """A date of a PDF, or in ISO 8601, as RFC 3339; empty if it is no date.
+
+    Its own offset is kept; UTC if it names none.
 
     >>> date_of("D:20220729060321-04'00'")
     '2022-07-29T06:03:21-04:00'
@@ -25,7 +27,7 @@ def date_of(text: str) -> str:
 
 
 def language_of(text: str) -> str:
-    """A language tag as BCP 47 writes it ("en", "de-AT"); empty if it is none.
+    """A language tag in the form of BCP 47 ("en", "de-AT"); empty if it is none.
 
     >>> language_of("de_at")
     'de-AT'

@@ -1,7 +1,7 @@
-"""What the parser's process sent -> Page and DocumentInfo, trusting nothing.
+"""Turns what a child sent into Page and DocumentInfo, trusting nothing.
 
-Rule: every field is checked for type, range and size before it is used; anything odd raises ProtocolError, which
-the sandbox turns into ParserCrashed.
+Rule: every field is checked for type, range and size before it is used. Anything invalid raises ProtocolError, which
+`parsing.extraction` turns into ParserCrashed.
 """
 
 from array import array
@@ -17,18 +17,19 @@ from ingest.protocol.info_fields import date_of, language_of
 from ingest.sandbox.limits import Limits
 from ingest.types import Bookmark, Box, DocumentInfo, Line, Page, Source, Word, made_of
 
-DAMAGED = "it is damaged and could not be read, or not to its end"
+DAMAGED = "it is damaged and could not be read, or only in part"
 TITLE_CHARACTERS = 1000
 BOOKMARK_CHARACTERS = 300
 SHORT_CHARACTERS = 64
-"""Of a date or a language."""
+"""Longest text of a date or a language."""
 
+# Hundredths of a point, and numbers of blocks and levels, beyond those of any page.
 _FAR = 100_000_000
 _MANY = 1_000_000
 
 
 def decode_info(message: Mapping[str, object], limits: Limits) -> DocumentInfo:
-    """The document's facts. Raises ProtocolError."""
+    """Decode what the document says about itself. Raises ProtocolError."""
     pages = _integer(message, "pages", 1, limits.pages)
     return DocumentInfo(
         pages,
@@ -42,7 +43,7 @@ def decode_info(message: Mapping[str, object], limits: Limits) -> DocumentInfo:
 
 
 def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> Page:
-    """Page `number`. Raises ProtocolError, also when it is another page."""
+    """Decode page `number`. Raises ProtocolError, also if the message is about another page."""
     _integer(message, "number", number, number)
     text = _text(message, "text", limits.page_characters)
     width, height = _integers(message, "size", 2, 0, _FAR).tolist()
@@ -55,7 +56,10 @@ def decode_page(message: Mapping[str, object], number: int, limits: Limits) -> P
 
 
 def decode_picture_size(message: Mapping[str, object], limits: Limits) -> tuple[int, int, int] | None:
-    """Width, height and dots per inch of the picture that follows a page's message; None where none follows."""
+    """Width and height in pixels and dots per inch of the scan picture after a page's message; None if none follows.
+
+    Raises ProtocolError.
+    """
     sizes = _integers(message, "picture", None, 1, limits.picture_pixels).tolist()
     if not sizes:
         return None
@@ -68,7 +72,10 @@ def decode_picture_size(message: Mapping[str, object], limits: Limits) -> tuple[
 
 
 def decode_certainty(message: Mapping[str, object]) -> tuple[int, int]:
-    """By how many quarters a recognised page was turned, and how far its words are believed, of 100."""
+    """The clockwise quarter turns applied before recognising a page, and the confidence in its words, of 100.
+
+    Raises ProtocolError.
+    """
     return _integer(message, "turned", 0, 3), _integer(message, "confidence", 0, 100)
 
 
@@ -114,11 +121,11 @@ def _lines(message: Mapping[str, object], words: list[Word]) -> tuple[Line, ...]
 
 
 def _boxes(message: Mapping[str, object], key: str, count: int) -> Iterator[Box]:
-    """Rounded to hundredths of a point; 0 for what is no place on any page, NaN among it."""
+    """Boxes rounded to hundredths of a point; a coordinate that no page can have, NaN included, becomes 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = 100 * _column(message, key, FLOATS, 4 * count)
     scaled[~(np.abs(scaled) < _FAR)] = 0.0
-    rounded = np.rint(scaled) / 100 + 0.0  # and no zero below zero
+    rounded = np.rint(scaled) / 100 + 0.0  # turns -0.0 into 0.0
     return zip(*rounded.reshape(-1, 4).T.tolist(), strict=True)
 
 

@@ -1,1 +1,4 @@
-"""Starts children without rights: exec, Landlock, seccomp, rlimits. Knows nothing of documents. Door: `launch`."""
+"""Starts child processes without rights: exec, Landlock, seccomp, rlimits.
+
+Rule: knows nothing of documents. Door: `launch` for the parent, `lockdown` for the child.
+"""

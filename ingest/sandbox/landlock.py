@@ -1,7 +1,8 @@
-"""Landlock: after `restrict()` this process can open nothing in the file system, and connect or bind nothing.
+"""Takes this process's access to the file system and the network away for good (Landlock).
 
-Reading the document needs no right, because its descriptor is already open. `restrict(readable)` grants reading of
-single files for callers that need one. The kernel's interface: Documentation/userspace-api/landlock.rst.
+After `restrict()` it can open nothing in the file system, and connect or bind nothing. Reading the document needs no
+right, because its descriptor is already open. `restrict(readable)` still allows reading single files, for callers that
+need one. The kernel's interface: Documentation/userspace-api/landlock.rst.
 """
 
 import ctypes
@@ -9,28 +10,28 @@ import os
 import struct
 from collections.abc import Iterable
 
-# The same numbers on every architecture.
+# System call numbers, the same on every architecture.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
 _ACCESS_READ_FILE = 1 << 2
 _PR_SET_NO_NEW_PRIVS = 38
 
-# How many file access rights each version of the interface knows; asking for an unknown one is an error.
+# Number of file access rights in each version of the interface; requesting an unknown one is an error.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _NETWORK_RIGHTS = 0b11
 _SCOPES = 0b11
 
 
 def abi() -> int:
-    """The kernel's Landlock version, 0 where it has none or it is switched off."""
+    """The kernel's Landlock version; 0 if it has none or it is switched off."""
     return max(0, int(_libc().syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
 def restrict(readable: Iterable[int] = ()) -> bool:
-    """Give up the file system and TCP for good, but for reading the files behind the descriptors `readable`.
+    """Give up the file system and TCP for good, except for reading the files behind the descriptors `readable`.
 
-    Returns False where the kernel lacks Landlock. Raises OSError when it has it and refuses.
+    Returns False where the kernel lacks Landlock. Raises OSError if it has Landlock and refuses.
     """
     version = abi()
     if version == 0:

@@ -1,4 +1,4 @@
-"""Starting a process that reads what a stranger wrote: by exec, with a clean environment and three descriptors."""
+"""Starts a process that reads untrusted content: by exec, with a clean environment and three descriptors."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# The child runs this very copy of the package, be it installed, editable or a checkout; -I ignores the folder it
-# starts in and all PYTHON* variables.
+# The child runs this very copy of the package, whether it is installed, editable or a checkout. -I ignores the current
+# folder and all PYTHON* variables.
 _BOOT = """
 import importlib, importlib.util, sys
 spec = importlib.util.spec_from_file_location("ingest", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]])
@@ -21,9 +21,9 @@ die_with(int(sys.argv[3]))
 importlib.import_module("ingest." + sys.argv[2]).main(sys.argv[3:])
 """
 GRACE_SECONDS = 5.0
-"""Within which a killed process ends."""
+"""How long a killed process may take to end. Chosen by eye."""
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-"""Signals that end a process for no fault of the document's: its own limits and mistakes end it by others."""
+"""Signals from outside, so the document is not at fault: a process's own limits and faults use others."""
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
@@ -35,7 +35,7 @@ _ENVIRONMENT = {
 
 
 def command(module: str) -> tuple[str, ...]:
-    """What runs `main` of a module of this package, to be followed by the parent's process id and further arguments."""
+    """The command that runs `main` of a module of this package; append the parent's process id and more arguments."""
     return (sys.executable, "-I", "-c", _BOOT, str(_PACKAGE), module)
 
 
@@ -44,23 +44,23 @@ class Child(Protocol):
 
     pid: int
     output: int
-    """The descriptor that brings its messages."""
+    """The descriptor that its messages are read from."""
 
     @property
     def returncode(self) -> int | None:
-        """How it ended, once `wait` has told."""
+        """How it ended, once `wait` knows."""
 
     def kill(self) -> None:
-        """End it, from any thread."""
+        """Kill it, from any thread."""
 
     def wait(self, seconds: float) -> int | None:
-        """How it ended (minus a signal's number where by that), or None if it has not by then."""
+        """Its exit status, or minus the number of the signal that ended it; None if it still runs after `seconds`."""
 
-    def complaint(self, most: int) -> str:
-        """What it has written to its descriptor 2, at most so many bytes."""
+    def stderr_text(self, most: int) -> str:
+        """What it has written to stderr, at most `most` bytes."""
 
     def close(self) -> None:
-        """Kill it, wait for its end, free the descriptors; a second call does nothing."""
+        """Kill it, wait for its end, and free the descriptors. Closing twice does nothing."""
 
 
 Starter = Callable[[Sequence[str], int], Child]
@@ -70,7 +70,7 @@ Starter = Callable[[Sequence[str], int], Child]
 def start(
     child: Sequence[str], arguments: Sequence[str], stdin: int, stdout: int = subprocess.PIPE
 ) -> subprocess.Popen[bytes]:
-    """Start it in a session of its own; `arguments` follow this process's id. Raises OSError."""
+    """Start `child` in a session of its own, with this process's id before `arguments`. Raises OSError."""
     process = subprocess.Popen(
         [*child, str(os.getpid()), *arguments],
         stdin=stdin,
@@ -87,8 +87,8 @@ def start(
     return process
 
 
-def complaint(descriptor: int, most: int) -> str:
-    """What a process has written to the pipe that takes its complaints, at most so many bytes."""
+def stderr_text(descriptor: int, most: int) -> str:
+    """What a process has written to its stderr pipe, which must not block; at most `most` bytes."""
     try:
         data = os.read(descriptor, most)
     except BlockingIOError:

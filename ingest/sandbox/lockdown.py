@@ -1,4 +1,4 @@
-"""How a child process locks itself in before it looks at foreign bytes, and what the kernel offers for that."""
+"""Locks a child process in before it looks at untrusted bytes, and reports what the kernel offers for that."""
 
 import os
 
@@ -11,9 +11,9 @@ def capabilities() -> dict[str, int]:
 
 
 def claim_stdout() -> int:
-    """Keep the pipe for messages alone: whatever a library prints goes to stderr.
+    """Reserve the message pipe for our own messages and return its new descriptor: library output goes to stderr.
 
-    Nobody drains stderr before the end, so a full pipe must refuse more rather than block.
+    The parent reads stderr only at the end, so a full pipe must refuse further output rather than block.
     """
     os.set_blocking(2, False)
     output = os.dup(1)
@@ -22,7 +22,10 @@ def claim_stdout() -> int:
 
 
 def lock_in(bounds: limits.Limits, output: int) -> dict[str, int]:
-    """Give up every right but reading descriptor 0 and writing 1, 2 and `output`; what the kernel granted."""
+    """Give up every right except reading descriptor 0 and writing to 1, 2 and `output`.
+
+    Returns what the kernel granted, in the form of `capabilities`.
+    """
     limits.apply(bounds, os.fstat(0).st_size)
     return {
         "landlock": landlock.abi() if landlock.restrict() else 0,

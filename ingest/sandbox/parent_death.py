@@ -1,4 +1,4 @@
-"""A child that never outlives its parent: bound to it before anything slow is imported."""
+"""Ends a child process with its parent. To be called before anything slow is imported."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with(parent: int) -> None:
-    """Be killed when the thread that started this process ends; end now if `parent` is gone already."""
+    """Have the kernel kill this process when the thread that started it ends; exit now if `parent` is already gone."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)

@@ -1,8 +1,8 @@
-"""Seccomp: an allow-list of system calls for a process that only computes and writes to descriptors it already has.
+"""Allows only the system calls of a process that computes and writes to descriptors it already has (seccomp).
 
-Everything not listed fails with EPERM rather than killing, so that a library that merely probes goes on: no new file,
-socket, process or executable mapping can come into being. Written for x86_64 and aarch64; elsewhere `restrict`
-returns False. The program is classic BPF over `struct seccomp_data`: Documentation/userspace-api/seccomp_filter.rst.
+Every other call fails with EPERM instead of killing the process, so a library that only probes can continue. No new
+file, socket, process or executable mapping can be created. Written for x86_64 and aarch64; elsewhere `restrict` returns
+False. The program is classic BPF over `struct seccomp_data`: Documentation/userspace-api/seccomp_filter.rst.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ _KILL = 0x80000000
 _LOAD, _JUMP_EQ, _JUMP_GE, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARG0, _ARG2 = 0, 4, 16, 32
 
-# Audit architecture, and each call's number. Only what a single process needs to compute, wait, free and end.
+# Audit architecture, and the number of each call: only what a single process needs to compute, wait, free and exit.
 _ARCHITECTURES = {
     "x86_64": (
         0xC000003E,
@@ -54,15 +54,15 @@ _X32_BIT = 0x40000000
 
 
 def supported() -> bool:
-    """Whether this kernel filters system calls and this architecture is known here."""
+    """Whether this kernel can filter system calls and this architecture is listed here."""
     libc = ctypes.CDLL(None, use_errno=True)
     return platform.machine() in _ARCHITECTURES and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def restrict(writable: Iterable[int]) -> bool:
-    """Refuse, for good, every call but the allowed ones; writing only to the descriptors `writable`.
+    """Refuse, for good, every system call but the allowed ones; writing works only on the descriptors `writable`.
 
-    Returns False where it is not supported. Raises OSError when the kernel refuses.
+    Returns False where it is not supported. Raises OSError if the kernel refuses.
     """
     if not supported():
         return False

@@ -9,7 +9,7 @@ import pytest
 
 from ingest import pipeline
 from ingest.errors import NoText, ParserKilled, Stopped
-from ingest.ocr.recogniser import Ocr, OcrFailed, OcrSettings, Picture, packages, probe
+from ingest.ocr.recogniser import Ocr, OcrFailed, OcrSettings, ScanPicture, packages, probe
 from ingest.ocr.tesseract import as_page
 from ingest.parsing.extraction import open_extraction
 from ingest.sandbox.limits import MIB, Limits
@@ -146,7 +146,7 @@ def test_a_scan_without_recognition_fails_with_the_packages_to_install(tmp_path:
     ocr = Ocr(OcrSettings(("eng", "deu"), folders=(str(tmp_path),)))
     with (
         open_extraction(image_only_pdf(tmp_path / "scan.pdf", pages=2), ocr=ocr) as extraction,
-        pytest.raises(NoText, match="lacks data for eng, deu") as caught,
+        pytest.raises(NoText, match="no language data for eng, deu") as caught,
     ):
         pipeline.run(extraction, embedder=FakeEmbedder(), sink=FakeSink(), stop=Event())
     assert "apt-get install tesseract-ocr tesseract-ocr-deu" in caught.value.hint
@@ -155,11 +155,11 @@ def test_a_scan_without_recognition_fails_with_the_packages_to_install(tmp_path:
 @pytest.mark.parametrize(
     ("way", "why"),
     [
-        ("dies", "died"),
+        ("dies", "crashed"),
         ("spinning", "longer"),
-        ("nonsense", "nonsense"),
-        ("odd words", "nonsense"),
-        ("huge", "more than is allowed"),
+        ("nonsense", "invalid reply"),
+        ("odd words", "invalid reply"),
+        ("huge", "larger reply than allowed"),
         ("error", "memory"),
     ],
 )
@@ -170,7 +170,7 @@ def test_whatever_recognition_does_only_its_page_is_lost(mixed: Path, tmp_path: 
     assert why in pages[0].warning
 
 
-@pytest.mark.parametrize(("way", "why"), [("killed", "killed"), ("silent", "not get on")])
+@pytest.mark.parametrize(("way", "why"), [("killed", "killed"), ("silent", "no progress")])
 def test_a_recogniser_that_somebody_ends_costs_no_page_but_another_attempt(
     mixed: Path, tmp_path: Path, way: str, why: str
 ) -> None:
@@ -189,7 +189,13 @@ def test_after_three_failures_in_a_row_the_rest_is_not_tried(tmp_path: Path) -> 
     (tmp_path / "eng.traineddata").touch()
     ocr = hostile("dies", folders=(str(tmp_path),))  # type: ignore[arg-type]
     pages = read(image_only_pdf(tmp_path / "scan.pdf", pages=5), ocr)
-    assert [page.warning.startswith("given up") for page in pages] == [False, False, False, True, True]
+    assert [page.warning.startswith("skipped because 3 pages in a row failed") for page in pages] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_stopping_ends_a_wait_for_words_at_once(tmp_path: Path) -> None:
@@ -197,15 +203,15 @@ def test_stopping_ends_a_wait_for_words_at_once(tmp_path: Path) -> None:
     recogniser = hostile("silent", folders=(str(tmp_path),)).recogniser(Limits(), Event())  # type: ignore[arg-type]
     recogniser.abort()
     with recogniser, pytest.raises(Stopped):
-        recogniser.read(Picture(1, 4, 4, 72, b"\0" * 16))
+        recogniser.read(ScanPicture(1, 4, 4, 72, b"\0" * 16))
 
 
 @needs_tesseract
 def test_a_picture_that_takes_too_much_memory_is_skipped(tmp_path: Path) -> None:
     with Ocr(OcrSettings(memory_bytes=300 * MIB)).recogniser(Limits(), Event()) as recogniser:
         with pytest.raises(OcrFailed):
-            recogniser.read(Picture(1, 12_000, 12_000, 300, b"\x80\x00" * 72_000_000))
-        assert recogniser.read(Picture(2, 100, 100, 200, b"\xff" * 10_000))["type"] == "page"
+            recogniser.read(ScanPicture(1, 12_000, 12_000, 300, b"\x80\x00" * 72_000_000))
+        assert recogniser.read(ScanPicture(2, 100, 100, 200, b"\xff" * 10_000))["type"] == "page"
 
 
 def test_a_huge_page_is_rendered_coarsely_enough(tmp_path: Path) -> None:

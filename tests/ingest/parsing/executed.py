@@ -29,9 +29,9 @@ class Executed:
             return self._process.wait(seconds)
         return None
 
-    def complaint(self, most: int) -> str:
+    def stderr_text(self, most: int) -> str:
         assert self._process.stderr is not None
-        return launch.complaint(self._process.stderr.fileno(), most)
+        return launch.stderr_text(self._process.stderr.fileno(), most)
 
     def close(self) -> None:
         self.kill()

@@ -180,7 +180,7 @@ def test_a_file_renamed_or_chmodded_while_it_is_read_is_still_the_same(tmp_path:
     ("way", "error", "why"),
     [
         ("huge", ParserCrashed, "over the limit"),
-        ("half", ParserCrashed, "died"),
+        ("half", ParserCrashed, "crashed"),
         ("text", ParserCrashed, "not JSON: UnicodeDecodeError"),
         ("deep", ParserCrashed, "not JSON: RecursionError"),
         ("error", BrokenPdf, r"evil \[2J why"),

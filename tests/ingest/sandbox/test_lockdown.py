@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 PRELUDE = """
 import ctypes, mmap, os, socket, sys
-from ingest import landlock, limits, seccomp
+from ingest.sandbox import landlock, limits, seccomp
 def refused(action):
     try:
         action()

@@ -1,1 +1,4 @@
-"""What a document says about itself: title, language, period. Pure. Door: `document_metadata`."""
+"""Derives title, language and reporting period from a document's first pages. Pure.
+
+Door: `document_metadata`.
+"""

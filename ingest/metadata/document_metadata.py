@@ -1,6 +1,6 @@
-"""What becomes known of a document as its first pages are read: its title, its language, the period it reports on; pure.
+"""Collects what a document's first pages tell about it: title, language, and the period it reports on. Pure.
 
-Each is decided by the pages alone, never by how many came at once, so that an interrupted reading ends the same.
+Each is decided by the pages alone, never by how many arrived at once, so an interrupted reading ends with the same.
 """
 
 from typing import NamedTuple
@@ -11,17 +11,18 @@ from ingest.metadata.title import best_title
 from ingest.types import DocumentInfo, Page
 
 _FIRST_PAGES = 3
+"""Pages that are looked at. Chosen by eye."""
 
 
 class About(NamedTuple):
-    """As far as the pages up to one of them tell; empty where they do not."""
+    """What the pages so far tell; empty where they do not."""
 
     title: str = ""
     language: str = ""
     period: str = ""
 
     def after(self, page: Page, info: DocumentInfo) -> "About":
-        """With what the next page tells."""
+        """The result of adding the next page."""
         if page.number > _FIRST_PAGES:
             return self
         return About(

@@ -1,8 +1,8 @@
-"""The language of a page, guessed from its commonest words; pure.
+"""Guesses the language of a page from its most common words. Pure.
 
-The share of a language's function words among all words tells languages apart from some thirty words on (Grefenstette,
-"Comparing two language identification schemes", JADT 1995). It only labels a document whose metadata name no language:
-nothing is read or searched differently for it, so the dozen languages whose words are listed are enough.
+The share of a language's function words among all words identifies a language from about thirty words on (Grefenstette,
+"Comparing two language identification schemes", JADT 1995). The guess only labels a document whose metadata name no
+language. Nothing is read or searched differently because of it, so the dozen languages listed here are enough.
 """
 
 import re
@@ -25,11 +25,13 @@ _LISTS = {language: frozenset(words.split()) for language, words in _COMMON.item
 _WORD = re.compile(r"[^\W\d_]+")
 _FEWEST_WORDS = 30
 _LEAST_SHARE = 0.12
+"""Share of function words. Chosen by eye, like the next."""
 _CLEARLY = 1.2
+"""How many times the second best language's share the best one's must be."""
 
 
 def guessed_language(text: str) -> str:
-    """A language tag such as "de"; empty where the text is too short or no language stands out.
+    """A language tag such as "de"; empty if the text is too short or no language stands out.
 
     >>> guessed_language("Die Pumpe ist nach der Wartung mit dem Schlüssel zu verriegeln und zu prüfen. " * 4)
     'de'

@@ -1,4 +1,4 @@
-"""The period that a report says it is about: when it ended, or its year; pure."""
+"""Finds the period that a report says it covers: the day it ended, or its year. Pure."""
 
 import re
 from datetime import date
@@ -38,7 +38,7 @@ _YEAR = re.compile(
 
 
 def period_of(text: str) -> str:
-    """The day on which the period ended as ISO 8601, else its year; empty where the text names none.
+    """The day on which the period ended, in ISO 8601, else its year; empty if the text names none.
 
     >>> period_of("For the quarterly period ended June 24, 2023")
     '2023-06-24'

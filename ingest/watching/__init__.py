@@ -1,1 +1,4 @@
-"""Which files of the library are there and have settled. Reads names and times, never content. Door: `watcher`."""
+"""Finds which files of the library are there and have settled.
+
+Rule: reads names, sizes and times, never content. Door: `watcher`.
+"""

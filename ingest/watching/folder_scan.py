@@ -1,6 +1,6 @@
-"""One look at a folder: what stands where, without opening or following anything.
+"""Scans a folder: what is at each path, without opening or following anything.
 
-Paths are bytes, relative to the folder that is scanned.
+Paths are bytes, relative to the scanned folder.
 """
 
 import os
@@ -28,7 +28,7 @@ class FolderScan:
     unreadable: list[bytes] = field(default_factory=list)
 
     def add(self, other: "FolderScan") -> None:
-        """Take what a look at another folder found."""
+        """Add the result of another scan."""
         self.entries.update(other.entries)
         self.unreadable.extend(other.unreadable)
 
@@ -38,13 +38,13 @@ class FolderScan:
 
 
 def scan(root: bytes, folder: bytes = b"") -> FolderScan:
-    """Everything beneath `folder`, a path relative to `root`; never raises OSError."""
+    """Scan everything beneath `folder`, a path relative to `root`. Never raises OSError."""
     found = FolderScan()
-    waiting = [folder]
-    while waiting:
-        inner = waiting.pop()
+    pending = [folder]
+    while pending:
+        inner = pending.pop()
         try:
-            names = os.listdir(os.path.join(root, inner))  # bytes, which pathlib has not
+            names = os.listdir(os.path.join(root, inner))  # bytes, which pathlib does not support
         except (FileNotFoundError, NotADirectoryError):
             if not inner:
                 found.unreadable.append(inner)
@@ -53,16 +53,16 @@ def scan(root: bytes, folder: bytes = b"") -> FolderScan:
             found.unreadable.append(inner)
             continue
         for path in _joined(inner, names):
-            look_at = entry_at(root, path)
-            if look_at is not None:
-                found.entries[path] = look_at
+            entry = entry_at(root, path)
+            if entry is not None:
+                found.entries[path] = entry
             elif is_folder(root, path):
-                waiting.append(path)
+                pending.append(path)
     return found
 
 
 def entry_at(root: bytes, path: bytes) -> Entry | None:
-    """What stands at a path, None for nothing, an ignored name, or a folder to look into."""
+    """The entry at a path; None for nothing, an ignored name, or a folder to descend into."""
     if is_ignored(path):
         return None
     try:
@@ -74,7 +74,7 @@ def entry_at(root: bytes, path: bytes) -> Entry | None:
 
 
 def is_folder(root: bytes, path: bytes) -> bool:
-    """Whether it is a folder to look into."""
+    """Whether a path is a folder that scans descend into."""
     if path and (is_ignored(path) or path.lower().endswith(_DOCUMENT_SUFFIX)):
         return False
     try:
@@ -84,27 +84,30 @@ def is_folder(root: bytes, path: bytes) -> bool:
 
 
 def is_passed_over(path: bytes) -> bool:
-    """Whether a scan of everything does not come by: it looks into no folder with a document's name."""
+    """Whether a full scan misses this path: it does not descend into folders with a document's name."""
     return _DOCUMENT_SUFFIX + b"/" in path.lower()
 
 
 def is_network(path: bytes) -> bool:
-    """Whether the file system there may change without this kernel's knowledge, so that inotify is blind."""
+    """Whether the path is on a network file system.
+
+    Such a file system may change without this kernel's knowledge, so inotify does not see the changes.
+    """
     kind = filesystem(path)
     return kind.split(".")[0] in _NETWORK
 
 
 def filesystem(path: bytes) -> str:
-    """The type of the file system a path is on, as the kernel calls it; empty when unknown."""
+    """The kernel's name for the type of the file system that a path is on; empty if unknown."""
     try:
         device = os.stat(path).st_dev  # bytes
         mounts = Path("/proc/self/mountinfo").read_bytes()
     except OSError:
         return ""
-    wanted = b"%d:%d" % (os.major(device), os.minor(device))
+    number = b"%d:%d" % (os.major(device), os.minor(device))
     for line in mounts.splitlines():
         fields, _, rest = line.partition(b" - ")
-        if fields.split()[2] == wanted:
+        if fields.split()[2] == number:
             return rest.split()[0].decode("ascii", "replace")
     return ""
 

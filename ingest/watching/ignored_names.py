@@ -1,4 +1,4 @@
-"""Names that are never a person's document: hidden files, other programs' droppings, downloads under way."""
+"""Names that are never a person's document: hidden files, leftovers of other programs, unfinished downloads."""
 
 from fnmatch import fnmatchcase
 

@@ -1,8 +1,8 @@
-"""Which paths have settled, moved or gone: pure, told what is seen and what time it is.
+"""Decides which paths have settled, moved or been deleted. Pure: the caller passes in what it sees and the time.
 
-A file counts as settled when nothing was seen to change about it (size, mtime, ctime, inode) and no event touched it
-for the quiet period, also when it was there before the first look. A settled path that is gone waits for a moment in
-case it turns up under another name: then it moved. Everything else is deleted.
+A file has settled when nothing about it (size, mtime, ctime, inode) was seen to change and no event touched it for the
+quiet period, even if it was there before the first scan. A settled path that disappears waits a moment in case it
+reappears under another name: then it moved. Otherwise it is deleted.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -12,13 +12,14 @@ from enum import Enum
 from ingest.types import FileIdentity
 
 MISSING_SECONDS = 0.5
-"""How long a path that is gone may turn up elsewhere."""
+"""How long a path that has disappeared may reappear elsewhere. Chosen by eye."""
 
 ContentKey = tuple[int, int, int, int]
+"""Device, inode, size and mtime."""
 
 
 class EntryKind(Enum):
-    """What stands at a path. Only FILE is ever opened."""
+    """What is at a path. Only FILE is ever opened."""
 
     FILE = "file"
     LINK = "link"
@@ -30,21 +31,21 @@ class EntryKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one look at a path found."""
+    """What was found at a path."""
 
     identity: FileIdentity
     kind: EntryKind = EntryKind.FILE
 
     @property
     def content(self) -> ContentKey:
-        """What a rename leaves as it was; it changes ctime."""
+        """The part of the identity that a rename keeps; it changes ctime."""
         identity = self.identity
         return identity.device, identity.inode, identity.size, identity.mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A path that is new or other than before, and quiet."""
+    """A path that is new or has changed, and is quiet now."""
 
     path: bytes
     identity: FileIdentity
@@ -53,7 +54,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened since the last time; apply `moved` first."""
+    """What happened since the last report. Apply `moved` first."""
 
     settled: list[Settled] = field(default_factory=list)
     deleted: list[bytes] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Changes:
 
 
 class Stability:
-    """The state behind it. Not thread-safe: touched by the watcher's thread alone."""
+    """Tracks what is seen at each path. Not thread-safe: only touched by the watcher's thread."""
 
     def __init__(self, settle_s: float) -> None:
         self._settle_s = settle_s
@@ -74,16 +75,16 @@ class Stability:
 
     @property
     def pending(self) -> int:
-        """Paths that are seen but not settled."""
+        """Number of paths that have been seen but have not settled."""
         return len(self._pending)
 
     @property
     def waiting(self) -> bool:
-        """Whether time alone will bring a change."""
+        """Whether the passing of time alone will bring a change."""
         return bool(self._pending or self._missing)
 
     def observe(self, path: bytes, entry: Entry | None, now: float) -> None:
-        """What is at `path` now; None for nothing."""
+        """Record what is at `path` now; None for nothing."""
         if entry is None:
             self._pending.pop(path, None)
             if (gone := self._settled.pop(path, None)) is not None:
@@ -97,7 +98,10 @@ class Stability:
             self._pending[path] = (entry, now)
 
     def observe_all(self, entries: Mapping[bytes, Entry], now: float, unseen: Callable[[bytes], bool]) -> None:
-        """All there is; `unseen` tells of a path that nothing can be said about because its folder was unreadable."""
+        """Record a full scan: whatever is not in `entries` is gone.
+
+        Except where `unseen(path)` is true: its folder could not be read, so nothing is known about it.
+        """
         for path in [*self._settled, *self._pending]:
             if path not in entries and not unseen(path):
                 self.observe(path, None, now)
@@ -105,27 +109,29 @@ class Stability:
             self.observe(path, entry, now)
 
     def under(self, folders: Collection[bytes]) -> list[bytes]:
-        """The paths known inside any of these folders: one look at all that are known."""
+        """The known paths inside any of these folders, in one pass over all known paths."""
         if not folders:
             return []
-        return [path for path in {**self._settled, **self._pending} if any(up in folders for up in _above(path))]
+        return [
+            path for path in {**self._settled, **self._pending} if any(parent in folders for parent in _parents(path))
+        ]
 
     def is_file(self, path: bytes) -> bool:
-        """Whether this is known, or was until a moment ago, as something that holds no other paths."""
+        """Whether this is, or was until a moment ago, a known path that cannot contain other paths."""
         found = self._settled.get(path) or (self._pending.get(path) or self._missing.get(path) or (None,))[0]
         return found is not None and found.kind is not EntryKind.FOLDER
 
     def touched(self, path: bytes, now: float) -> None:
-        """Something happened to a path: its quiet period begins anew."""
+        """Restart the quiet period of a path, because an event touched it."""
         if path in self._pending:
             self._pending[path] = (self._pending[path][0], now)
 
     def due(self, now: float) -> list[bytes]:
-        """Paths whose quiet period is over, to be looked at once more before `changes`."""
+        """Paths whose quiet period is over; look at them once more before `changes`."""
         return [path for path, (_, since) in self._pending.items() if now - since >= self._settle_s]
 
     def changes(self, now: float) -> Changes:
-        """What is certain by now, each thing told once."""
+        """What is certain by now; each change is reported once."""
         changes = Changes()
         self._find_moved(changes)
         for path, (_, since) in list(self._missing.items()):
@@ -139,7 +145,7 @@ class Stability:
         return changes
 
     def forget(self, changes: Changes) -> None:
-        """Nobody could take these: settled paths are told again after another quiet period."""
+        """Undo a report that could not be delivered: its paths are reported again after another quiet period."""
         for settled in changes.settled:
             self._settled.pop(settled.path, None)
         for _, new in changes.moved:
@@ -155,8 +161,8 @@ class Stability:
                 changes.moved.append((old, new))
 
 
-def _above(path: bytes) -> Iterator[bytes]:
-    """The folders that a path lies in, the innermost first."""
+def _parents(path: bytes) -> Iterator[bytes]:
+    """The folders that a path is in, innermost first."""
     end = path.rfind(b"/")
     while end > 0:
         yield path[:end]

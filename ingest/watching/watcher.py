@@ -1,8 +1,8 @@
-"""The library folder, watched: a thread that turns events and scans into `Changes`. The only importer of watchdog.
+"""Watches the library folder: a thread that turns events and scans into `Changes`. The only importer of watchdog.
 
-Events are hints of where to look, nothing more: what is reported comes from looking (`scan`) and waiting
-(`stability`), so a lost or invented event does no harm. inotify loses events; a full scan at the start and every
-`rescan_s` finds what it lost. On network file systems, which inotify doesn't see, scans are all there is.
+Events only hint at where to look. What is reported comes from scanning (`folder_scan`) and waiting (`stability`), so a
+lost or spurious event does no harm. inotify loses events; a full scan at the start and every `rescan_s` finds what it
+lost. On network file systems, which inotify does not see, there are only scans.
 """
 
 import logging
@@ -45,18 +45,19 @@ _EVENTS: list[type[FileSystemEvent]] = [
     FileModifiedEvent,
     FileMovedEvent,
 ]
-_POLL_NETWORK_SECONDS = 10.0
+# Chosen by eye.
+_POLL_NETWORK_SECONDS = 10.0  # between scans where inotify sees nothing
 _TICK_SECONDS = 0.25
-_THERE_SECONDS = 5.0  # between looks whether the folder is still there
-_MANY_HINTS = 1000
+_PRESENCE_SECONDS = 5.0  # between checks that the folder is still there
+_MANY_HINTS = 1000  # more of them lead to one full scan
 
 
 class Watcher:
-    """Watches the tree below `root` and calls `on_change` from its own thread; `start()`, then `stop()`.
+    """Watches the tree below `root` and calls `on_change` from its own thread: `start()`, then `stop()`.
 
-    Paths are relative to `root`. If `on_change` raises, what it was given is told again later. While the folder is
-    missing, or its file system is gone from under it, nothing is reported. It is back once it is where it was, or files
-    are there on another file system; then everything is looked at. `there()` may say that it is not back all the same.
+    Paths are relative to `root`. If `on_change` raises, its changes are reported again later. While the folder is
+    missing, or its file system is not mounted, nothing is reported. It counts as back once it is on its file system
+    again, or on another one that has files; then everything is scanned. `there()` can veto that it is back.
     """
 
     def __init__(
@@ -74,9 +75,9 @@ class Watcher:
         self._there = there
         self._clock = clock
         self._tick_s = min(_TICK_SECONDS, settle_s / 2)
-        self._wanted_rescan_s = self._rescan_s = rescan_s
+        self._configured_rescan_s = self._rescan_s = rescan_s
         self._device: int | None = None  # only touched by the watcher's thread, as are the next three
-        self._away = False
+        self._missing = False
         self._stability = Stability(settle_s)
         self._scanned_at: float | None = None
         self._lock = threading.Lock()
@@ -88,30 +89,30 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def start(self) -> None:
-        """Begin with a full scan. Without inotify (no watches left) it goes on by scans, more of them."""
-        self._observe()
+        """Start with a full scan. Without inotify (no watches left) scans continue, more often."""
+        self._start_observing()
         self._thread.start()
 
     def stop(self) -> None:
-        """End both threads; a running `on_change` is waited for."""
+        """End both threads, after a running `on_change` has returned."""
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._observe_no_more()
+        self._stop_observing()
 
     def unsettled(self) -> int:
-        """Files that are seen but not settled. From any thread."""
+        """Number of files that have been seen but have not settled. From any thread."""
         return self._stability.pending
 
     def rescan(self) -> None:
-        """Look at everything soon. From any thread."""
+        """Scan everything soon. From any thread."""
         with self._lock:
             self._rescan = True
         self._wake.set()
 
     def hint(self, path: bytes) -> None:
-        """Look at a path, relative to the root, soon, unless its name is ignored. From any thread."""
+        """Look at `path`, relative to the root, soon, unless its name is ignored. From any thread."""
         if is_ignored(path):
             return
         with self._lock:
@@ -119,21 +120,24 @@ class Watcher:
         self._wake.set()
 
     def step(self) -> None:
-        """One round: look where events point or everywhere, report what is certain. The thread's body, and the tests'."""
+        """Do one round: scan where events point, or everything, and report what is certain.
+
+        The body of the thread's loop; tests call it directly.
+        """
         now = self._clock()
         with self._lock:
             hints, self._hints = self._hints, set()
             rescan, self._rescan = self._rescan, False
         if not self._is_there():
             return
-        late = self._scanned_at is None or now - self._scanned_at >= self._rescan_s
-        if rescan or late or len(hints) > _MANY_HINTS:
+        overdue = self._scanned_at is None or now - self._scanned_at >= self._rescan_s
+        if rescan or overdue or len(hints) > _MANY_HINTS:
             self._scan_all(now)
             self._look({path for path in hints if is_passed_over(path)}, now)
         else:
             self._look(hints, now)
-        if self._found() != self._device:
-            self._away = True  # it went while it was looked at: nothing of that look is to be told
+        if self._current_device() != self._device:
+            self._missing = True  # it disappeared during the scan, so nothing of that scan may be reported
             return
         for path in hints:
             self._stability.touched(path, now)
@@ -144,10 +148,10 @@ class Watcher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.step()
-            waiting = self._stability.waiting and not self._away
-            wait = self._tick_s if waiting else min(self._rescan_s, _THERE_SECONDS)
+            waiting = self._stability.waiting and not self._missing
+            wait = self._tick_s if waiting else min(self._rescan_s, _PRESENCE_SECONDS)
             if self._wake.wait(wait):
-                # Events come in bursts; one look serves them all.
+                # Events come in bursts; one round serves them all.
                 self._stopping.wait(self._tick_s / 2)
                 self._wake.clear()
 
@@ -157,7 +161,7 @@ class Watcher:
         try:
             self._on_change(changes)
         except Exception:  # noqa: BLE001  # the thread must survive whatever its caller does
-            _log.exception("a report of changes was not taken; it is made again")
+            _log.exception("reporting changes failed; they are reported again")
             self._stability.forget(changes)
             self.rescan()
 
@@ -169,26 +173,26 @@ class Watcher:
         self._stability.observe_all(found.entries, now, found.unseen)
 
     def _is_there(self) -> bool:
-        """Whether the library is there. When it is back, it is scanned and observed anew before anything is told."""
-        device = self._found()
+        """Whether the library is there. When it is back, it is scanned and observed anew before anything is reported."""
+        device = self._current_device()
         if device is None:
-            if not self._away:
+            if not self._missing:
                 shown = os.fsdecode(self._root)
-                _log.warning("the library %s is not there or not mounted; nothing is taken for deleted", shown)
-            self._away = True
+                _log.warning("the library %s is missing or not mounted; no document counts as deleted", shown)
+            self._missing = True
             return False
-        if self._away or self._device not in (None, device):
-            _log.info("the library %s is there again: all of it is looked at", os.fsdecode(self._root))
-            self._away = False
+        if self._missing or self._device not in (None, device):
+            _log.info("the library %s is back: scanning all of it", os.fsdecode(self._root))
+            self._missing = False
             self._scanned_at = None
             if self._thread.is_alive():
-                self._observe_no_more()
-                self._observe()
+                self._stop_observing()
+                self._start_observing()
         self._device = device
         return True
 
-    def _found(self) -> int | None:
-        """The file system that the library is on, None while it is away."""
+    def _current_device(self) -> int | None:
+        """The device number of the file system that the library is on; None while it is missing."""
         try:
             device = os.stat(self._root).st_dev  # bytes
         except OSError:
@@ -198,42 +202,42 @@ class Watcher:
         return device
 
     def _look(self, paths: set[bytes], now: float) -> None:
-        """Look at these, into those that are folders, and at what is known of folders that are gone."""
+        """Look at these paths, into those that are folders, and at the known contents of folders that are gone."""
         within, folders = FolderScan(), set()
         for path in paths:
             here = entry_at(self._root, path)
             if is_folder(self._root, path):
                 within.add(scan(self._root, path))
                 folders.add(path)
-            elif here is None and not self._stability.is_file(path) and not self._stands(path):
+            elif here is None and not self._stability.is_file(path) and not self._exists(path):
                 folders.add(path)
-            self._stability.observe(path, here, now)  # a document may have had a folder's name
+            self._stability.observe(path, here, now)  # a document may have had the name of a folder
         for path in self._stability.under(folders):
             if path not in within.entries and not within.unseen(path):
                 self._stability.observe(path, None, now)
         for path, entry in within.entries.items():
             self._stability.observe(path, entry, now)
 
-    def _stands(self, path: bytes) -> bool:
+    def _exists(self, path: bytes) -> bool:
         return os.path.lexists(os.path.join(self._root, path))
 
-    def _observe(self) -> None:
-        """Begin to take events; where they don't tell all, scans come more often."""
-        self._rescan_s = min(self._wanted_rescan_s, _POLL_NETWORK_SECONDS)
+    def _start_observing(self) -> None:
+        """Start receiving events. Where they are incomplete, scan more often."""
+        self._rescan_s = min(self._configured_rescan_s, _POLL_NETWORK_SECONDS)
         if is_network(self._root):
             return
         observer: Any = Observer()
-        place = os.path.realpath(self._root)  # inotify does not follow a link, which the library may be
+        place = os.path.realpath(self._root)  # inotify does not follow links, and the library may be one
         try:
             observer.schedule(_Hints(self, place), os.fsdecode(place), recursive=True, event_filter=_EVENTS)
             observer.start()
         except OSError as error:
             _log.warning("watching by inotify failed (%s); scanning every %s s instead", error, _POLL_NETWORK_SECONDS)
             return
-        self._rescan_s = self._wanted_rescan_s
+        self._rescan_s = self._configured_rescan_s
         self._observer = observer
 
-    def _observe_no_more(self) -> None:
+    def _stop_observing(self) -> None:
         if self._observer is not None:
             self._observer.stop()
             self._observer.join()
@@ -241,7 +245,7 @@ class Watcher:
 
 
 class _Hints(FileSystemEventHandler):
-    """Hands each event's paths on, relative to the folder that is observed."""
+    """Passes the paths of each event on, relative to the observed folder."""
 
     def __init__(self, watcher: Watcher, place: bytes) -> None:
         self._watcher = watcher

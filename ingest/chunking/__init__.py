@@ -1,1 +1,4 @@
-"""From a page's blocks to passages. Pure. Door: `chunker`."""
+"""Cuts a document's rows into passages. Pure.
+
+Rule: the same pages always give the same chunks, and an edit changes only the chunks around it. Door: `chunker`.
+"""

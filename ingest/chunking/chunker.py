@@ -1,8 +1,8 @@
-"""Pages -> chunks: passages of a few sentences or table rows that stand under one heading path.
+"""Cuts pages into chunks: passages of a few sentences or table rows under one heading path.
 
 Pure and streaming: the same pages always give the same chunks, and no more pages are held than the look-ahead needs.
-`packer` says where they are cut. `Chunk.words` maps every word back to its page. There is no overlap:
-a passage found twice takes a place among the results and in the context from another one.
+`packer` decides where to cut. `Chunk.words` maps every word back to its page. Chunks do not overlap: a passage found
+twice would take another one's place among the results and in the context.
 """
 
 from collections import Counter, deque
@@ -25,7 +25,8 @@ from ingest.types import Bookmark, Chunk, ChunkWord, Page, made_of
 __all__ = ["BODY_LOOK_AHEAD", "ChunkLimits", "chunk_pages", "embedded_text"]
 
 BODY_LOOK_AHEAD = 8
-"""Further pages read before a page's headings are decided."""
+"""Further pages read before a page's headings are decided; with the look-ahead of running lines 14. With 10 the type of
+a cover was taken for the body's: see "The body's size" in docs/decisions.md."""
 
 
 def chunk_pages(
@@ -35,9 +36,9 @@ def chunk_pages(
     *,
     bookmarks: Sequence[Bookmark] = (),
 ) -> Iterator[Chunk]:
-    """The chunks of a document, in reading order, numbered from 0.
+    """The chunks of a document in reading order, numbered from 0.
 
-    `offsets` is the embedder's tokenizer; `bookmarks` are the document's own, they make headings of the rows they name.
+    `offsets` is the embedder's tokenizer. `bookmarks` are the document's own; the rows they name become headings.
     """
     packer = Packer(offsets, limits or ChunkLimits())
     ordinal = 0
@@ -51,10 +52,10 @@ def chunk_pages(
 
 
 def embedded_text(chunk: Chunk) -> str:
-    """What is embedded for a chunk: its heading path, where the text doesn't begin with it already, and its text.
+    """The text that is embedded for a chunk: its heading path, unless the text begins with it, and its text.
 
-    Never the document's name or title, so that a rename embeds nothing again, and white space is one space each, so that
-    a paragraph's end seen or not seen at a page's border changes nothing.
+    Never the document's name or title, so a rename embeds nothing again. All white space is a single space, so it makes
+    no difference whether the end of a paragraph is recognised at the border of a page.
     """
     path = path_text(chunk.heading, chunk.text)
     text = " ".join(chunk.text.split())
@@ -62,7 +63,7 @@ def embedded_text(chunk: Chunk) -> str:
 
 
 def _rows(pages: Iterable[Page]) -> Iterator[tuple[list[Row], BodySize]]:
-    """Rows of each page, without running ones, once the pages after it have been counted for the body's size."""
+    """The rows of each page without running ones, once the pages after it are counted for the body's size."""
     body = BodySize()
     waiting: deque[list[Row]] = deque()
     for page, dropped in without_running(pages):
@@ -90,7 +91,7 @@ def _chunk(ordinal: int, units: list[Unit]) -> Chunk:
 
 
 def _path_of(units: list[Unit]) -> tuple[str, ...]:
-    """The path that most of its tokens stand under, of equals the first; in mid-table, the columns' headings as well."""
+    """The path of most of its tokens, of equals the first; within a table, with the column headings as last element."""
     tokens: Counter[tuple[str, ...]] = Counter()
     for unit in units:
         tokens[unit.path] += 0 if unit.kind is BlockKind.HEADING else unit.tokens
@@ -100,6 +101,6 @@ def _path_of(units: list[Unit]) -> tuple[str, ...]:
 
 
 def _columns_above(units: list[Unit], path: tuple[str, ...]) -> str:
-    """The headings of the table that the chunk begins inside of; none if it holds them itself."""
+    """The column headings of the table that the chunk begins inside of; empty if it holds them itself."""
     first = next((unit for unit in units if unit.kind is BlockKind.TABLE_ROW), None)
     return first.columns if first is not None and first.path == path else ""

@@ -1,16 +1,16 @@
-"""Units -> the groups that become chunks, cut where an edit elsewhere does not move the cut.
+"""Packs units into the groups that become chunks, and cuts so that an edit elsewhere does not move the cut.
 
-Content-defined chunking: of the places behind the last cut that make the chunk neither too short nor too long, the one
-whose following words have the smallest hash is taken. Two versions of a document choose alike again soon after they
-differed: where their last cuts lie x of the window apart, the smallest of both windows is the same one with probability
-(1 - x) / (1 + x), which is 0.39 over all x, so that two or three chunks are embedded again and not all that follow. The
-extremum instead of a divisor of the hash, after Bjørner, Blass and Gurevich, "Content-dependent chunking for
-differential compression, the local maximum approach" (Journal of Computer and System Sciences 76, 2010), with the
-window behind the last cut, as in Zhang et al., "AE: An asymmetric extremum content defined chunking algorithm"
+Content-defined chunking: of the places after the last cut that make the chunk neither too short nor too long, it takes
+the one whose following words have the smallest hash. Two versions of a document choose the same places again soon after
+they differed. If their last cuts are a share x of the window apart, the smallest hash of both windows is at the same
+place with probability (1 - x) / (1 + x), which is 0.39 over all x, so two or three chunks are embedded again and not
+all that follow. The extremum instead of a divisor of the hash, after Bjørner, Blass and Gurevich, "Content-dependent
+chunking for differential compression, the local maximum approach" (Journal of Computer and System Sciences 76, 2010),
+with the window after the last cut, as in Zhang et al., "AE: An asymmetric extremum content defined chunking algorithm"
 (INFOCOM 2015).
 
-Places are ends of paragraphs, list items and tables; without one in the window ends of sentences and rows; a sentence
-longer than a chunk is cut at a clause or word, chosen likewise. A heading begins a chunk.
+Places are the ends of paragraphs, list items and tables; if the window has none, the ends of sentences and rows. A
+sentence longer than a chunk is cut at a clause or word, chosen likewise. A heading begins a chunk.
 """
 
 import zlib
@@ -23,9 +23,12 @@ from ingest.layout.words import LineWord
 
 PATH_SEPARATOR = " > "
 LONGEST_PATH = 200
+"""Characters of the heading path that are embedded. Chosen by eye."""
 
-_RESERVE_TOKENS = 6
-_FRESH_SHARE = 0.15
+_RESERVE_TOKENS = 6  # slack, as path and units are counted apart. Chosen by eye
+_FRESH_SHARE = 0.15  # of the target, from which a heading begins a new chunk. Chosen by eye
+# Shares of the target between which a cut may be, and the words that are hashed at a place. "Chunks are cut by content"
+# in docs/decisions.md says how much is embedded again after an edit.
 _SHORTEST = 0.55
 _LONGEST = 1.12
 _HASHED_WORDS = 8
@@ -34,14 +37,14 @@ _CLAUSE_ENDS = (";", ":", ",")
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """Sizes in the embedding model's tokens, heading path included in the maximum."""
+    """Lengths of a chunk in the embedding model's tokens; the maximum includes the heading path."""
 
     target_tokens: int = 200
     max_tokens: int = 254
 
 
 def path_text(heading: tuple[str, ...], text: str) -> str:
-    """What is embedded before a chunk's text: its heading path without what the text begins with."""
+    """The text embedded before a chunk's text: its heading path, without the headings that `text` begins with."""
     start = text[: 2 * LONGEST_PATH]
     names = [name for name in heading if name not in start]
     while names and len(PATH_SEPARATOR.join(names)) > LONGEST_PATH and len(names) > 1:
@@ -50,7 +53,7 @@ def path_text(heading: tuple[str, ...], text: str) -> str:
 
 
 class Packer:
-    """Collects units and cuts them into groups; holds no more than one group and a unit."""
+    """Collects units and cuts them into groups; holds at most one group and a unit."""
 
     def __init__(self, offsets: Offsets, limits: ChunkLimits) -> None:
         self._offsets = offsets
@@ -61,7 +64,7 @@ class Packer:
         self._room = 0
 
     def add(self, unit: Unit) -> Iterator[list[Unit]]:
-        """Take a unit; gives the groups that it completes."""
+        """Add a unit; yields the groups that it completes."""
         room = self._room_under(unit)
         target = min(self._limits.target_tokens, room)
         longest = min(int(_LONGEST * target), room)
@@ -77,18 +80,18 @@ class Packer:
                 yield from self._cut(self._best_cut(_SHORTEST * target))
 
     def rest(self) -> Iterator[list[Unit]]:
-        """What is left at the end of the document."""
+        """Yield the units left at the end of the document."""
         if self._units:
             yield self._units
 
     def _begins_section(self, unit: Unit, target: int) -> bool:
-        """A heading begins a chunk, unless what is above it is only headings or too little to stand alone."""
+        """Whether a heading begins a chunk: unless what is above it is only headings, or too little for a chunk."""
         if unit.kind is not BlockKind.HEADING or all(held.kind is BlockKind.HEADING for held in self._units):
             return False
         return self._tokens >= _FRESH_SHARE * target
 
     def _cut(self, count: int) -> Iterator[list[Unit]]:
-        """Give the first units; headings at their end, of sections and of columns, are left to what follows them."""
+        """Yield the first `count` units. Headings at their end, of sections or columns, stay with what follows them."""
         keep = count
         while keep > 0 and _leads(self._units[keep - 1]):
             keep -= 1
@@ -98,7 +101,7 @@ class Packer:
         yield group
 
     def _best_cut(self, shortest: float) -> int:
-        """How many units to give: up to the best place that leaves at least `shortest` tokens, else all but the last."""
+        """Number of units to cut off: up to the best place that leaves at least `shortest` tokens, else all but one."""
         units = self._units
         best, best_rank = len(units) - 1, (3, 0)
         tokens = self._tokens
@@ -121,7 +124,7 @@ class Packer:
 
 
 def _rank(before: Unit, after: Unit) -> tuple[int, int]:
-    """Paragraph ends come before sentence ends, those before what should stay together; of equals the smallest hash."""
+    """Rank of a place, lowest best: paragraph end, sentence end, inside what belongs together; then the hash."""
     if _leads(before) or before.introduces:
         return 2, _hash(after.pieces)
     if after.apart and not (before.kind is BlockKind.TABLE_ROW is after.kind):
@@ -138,7 +141,7 @@ def _hash(pieces: Sequence[LineWord]) -> int:
 
 
 def _parts(unit: Unit, most: int) -> Iterator[Unit]:
-    """The unit itself, or parts of at most `most` tokens when it is longer."""
+    """The unit itself, or parts of at most `most` tokens if it is longer."""
     if unit.tokens <= most:
         yield unit
         return
@@ -150,7 +153,7 @@ def _parts(unit: Unit, most: int) -> Iterator[Unit]:
 
 
 def _fitting(unit: Unit, begin: int, most: int) -> int:
-    """Where a part that begins at a piece ends, at least one piece further: best after a clause, of equals by hash."""
+    """Index where a part that begins at `begin` ends, at least one further: best after a clause, then by hash."""
     tokens = 0
     best, best_rank = 0, (2, 0)
     for index in range(begin, len(unit.pieces)):

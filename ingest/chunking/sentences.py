@@ -1,7 +1,7 @@
-"""Where sentences end in a run of words.
+"""Finds where sentences end in a run of words. Pure.
 
-Words in, counts out, no text searched: a sentence ends at a word with a full stop, question or exclamation mark that
-is no abbreviation or initial and is followed by something that can begin a sentence.
+Takes words and returns counts, without searching text: a sentence ends at a word with a full stop, question mark or
+exclamation mark that is no abbreviation or initial and is followed by something that can begin a sentence.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,18 @@ jul jun llc ltd mar max min misc mr mrs ms no nos nov oct p p.m para paras plc p
 sept sr st stat supp ser tab u.k u.n u.s v viz vol vs
 """
 _ABBREVIATIONS = frozenset(_SHORTENED.split())
-# These often close a sentence as well, so a following capital letter is believed.
+# These often end a sentence as well, so a following capital letter decides.
 _MAY_END = frozenset(("inc", "corp", "co", "ltd", "etc", "u.s", "u.k", "a.m", "p.m", "al", "plc", "llc"))
 
 _MAY_CLOSE = frozenset("".join(_ENDS) + _CLOSING)
 
 
 def sentence_lengths(words: Sequence[str]) -> list[int]:
-    """How many words each sentence has; the sum is `len(words)`."""
+    """The number of words of each sentence; their sum is `len(words)`.
+
+    >>> sentence_lengths("See Dr. Jones first. Then stop.".split())
+    [4, 2]
+    """
     lengths = []
     begin = 0
     for index in range(len(words) - 1):

@@ -1,7 +1,7 @@
-"""Groups of rows -> units: the pieces a chunk is built from and is never cut inside of, each under its heading path.
+"""Turns groups of rows into units: the pieces that chunks consist of and are never cut inside of.
 
-A unit is a heading, a sentence, or one row of a table. Words hyphenated at the end of a row are joined, each part
-keeping its own place on the page. The head of a table that goes on over pages is taken once.
+A unit is a heading, a sentence, or one row of a table, under its heading path. Words hyphenated at the end of a row are
+joined, and each part keeps its own place on the page. The head of a table that continues over pages is taken once.
 """
 
 from bisect import bisect_left
@@ -21,17 +21,18 @@ Offsets = Callable[[str], list[tuple[int, int]]]
 """Text -> character offsets of its tokens."""
 
 _LABEL_WORDS = 12
-"""A longer paragraph ends a table, a shorter one is a label in it."""
+"""Words of a paragraph: a longer one ends a table, a shorter one is a label in it. Chosen by eye."""
 _LONGEST_SENTENCE = 4000
-"""Words of a sentence that are waited for."""
+"""Words of a sentence whose end is waited for, over columns and pages; a longer one is cut. Chosen by eye."""
 _REMEMBERED_WORDS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`weights` are the tokens of each piece, `tokens` their sum; `opens` tells that a paragraph or row begins here.
+    """A heading, sentence or table row. `weights` are the tokens of each piece, `tokens` their sum.
 
-    `apart` tells that what stands before it ended on a line with room left: that shows wherever a page ends.
+    `opens`: a paragraph or row begins here. `apart`: what is before it ended on a line with room left, which shows
+    regardless of where a page ends.
     """
 
     kind: BlockKind
@@ -42,20 +43,20 @@ class Unit:
     apart: bool
     path: tuple[str, ...]
     columns: str = ""
-    """What heads the columns of the table it stands in the middle of."""
+    """The column headings, if it is in the middle of a table."""
     head: bool = False
-    """Whether it heads columns itself."""
+    """Whether it is a column heading itself."""
 
     @property
     def introduces(self) -> bool:
-        """Whether it ends in a colon: what it introduces follows."""
+        """Whether it ends in a colon and so introduces what follows."""
         return self.kind is BlockKind.SENTENCE and self.pieces[-1].text.endswith(":")
 
 
 def units_of(
     pages: Iterable[tuple[list[Row], BodySize]], offsets: Offsets, outline: Outline | None = None
 ) -> Iterator[Unit]:
-    """Units of the pages' rows in reading order."""
+    """The units of the pages' rows in reading order."""
     outline = outline or Outline(())
     reader = _Reader(offsets, outline)
     for group in groups_of(pages, outline.flags):
@@ -64,7 +65,7 @@ def units_of(
 
 
 class _Reader:
-    """What is known where the reading stands: the headings above, the table, the sentence that is not ended yet."""
+    """State at the current position: the headings above, the table, the sentence that has not ended yet."""
 
     def __init__(self, offsets: Offsets, outline: Outline) -> None:
         self._offsets = offsets
@@ -82,7 +83,7 @@ class _Reader:
         self._above: Row | None = None
 
     def take(self, group: Group) -> Iterator[Unit]:
-        """The units that a group completes."""
+        """Add a group; yields the units that it completes."""
         if group.kind is BlockKind.TABLE_ROW and group.rows[0].head:
             self._heads.append(self._joined(group.rows))
             self._after_heading = False
@@ -101,7 +102,7 @@ class _Reader:
         self._above = group.rows[-1] if group.kind is BlockKind.SENTENCE else None
 
     def held_heads(self) -> Iterator[Unit]:
-        """The head of a table, unless it only repeats on a further page what heads the table already."""
+        """Yield the head of a table, unless it only repeats, on a further page, the head that the table already has."""
         if not self._heads:
             return
         heads, self._heads = self._heads, []
@@ -120,14 +121,14 @@ class _Reader:
         if _is_title(heading, page, self._title_size):
             self._path = ()
         else:
-            at_once = self._after_heading and page > 1  # a title page is no hierarchy
+            at_once = self._after_heading and page > 1  # the lines of a title page are no hierarchy
             self._path = nested(self._path, heading, at_once=at_once)
         self._names = tuple(heading.text for heading in self._path)
         self._table = TableHead()
         return self._unit(BlockKind.HEADING, pieces)
 
     def _sentences(self, group: Group) -> Iterator[Unit]:
-        """A paragraph's sentences; the last one waits for the next part where the paragraph goes on."""
+        """Yield a paragraph's sentences; the last one waits for the next part if the paragraph continues."""
         opens = self._opens or not self._open
         apart = opens and self._is_apart(group.rows[0])
         pieces = self._joined(group.rows, self._open)
@@ -155,7 +156,7 @@ class _Reader:
         return above is None or row.is_item or is_deliberate_break(above, row)
 
     def _joined(self, rows: list[Row], begun: list[LineWord] | None = None) -> list[LineWord]:
-        """The rows' words in one run, hyphenation undone."""
+        """The rows' words in one run, with hyphenation undone; appended to `begun` if given."""
         pieces = begun or []
         for row in rows:
             append_line(pieces, row.pieces(), self._known)
@@ -163,7 +164,7 @@ class _Reader:
 
 
 def known_words(offsets: Offsets) -> Known:
-    """Whether a word is one of the embedding model's whole words; those asked for last are remembered."""
+    """A test for whole words of the embedding model's vocabulary; recent answers are cached."""
     found: dict[str, bool] = {}
 
     def known(word: str) -> bool:
@@ -177,12 +178,12 @@ def known_words(offsets: Offsets) -> Known:
 
 
 def _is_title(heading: Heading, page: int, largest: float) -> bool:
-    """The document's title on its first page holds everything, and so says nothing about a passage."""
+    """Whether it is the document's title on page 1: above everything, it says nothing about a passage."""
     return page == 1 and heading.size >= largest and heading.level is None
 
 
 def _weights(pieces: list[LineWord], offsets: Offsets) -> list[int]:
-    """Tokens of each piece in the text of all."""
+    """The tokens of each piece within the text of all pieces."""
     begins = [begin for begin, _ in offsets(render(pieces))]
     ends = accumulate((len(piece.gap) + len(piece.text) for piece in pieces), initial=-len(pieces[0].gap))
     reached = [bisect_left(begins, end) for end in ends]

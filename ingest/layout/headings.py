@@ -1,9 +1,9 @@
-"""Which rows are headings, and how they nest.
+"""Finds which rows are headings, and how they nest. Pure.
 
-A heading is larger than the body text, or wholly bold where the body is not, or announces itself ("Note 2 — Revenue");
-it is short, and no sentence. A larger heading holds a smaller one; at equal size numbering decides (part, item, note,
-1.2), then capitals. The body's size is the one most characters of prose have had so far, looking ahead (see `chunk`),
-so the same pages always give the same headings.
+A heading is larger than the body text, or wholly bold where the body is not, or announces itself ("Note 2 — Revenue").
+It is short, and no sentence. A larger heading contains a smaller one; at equal size numbering decides (part, item,
+note, 1.2), then capitals. The body's size is the one that most characters of prose have had so far, with a look ahead
+(see `chunking.chunker`), so the same pages always give the same headings.
 """
 
 import re
@@ -18,17 +18,17 @@ MAX_DEPTH = 6
 LONGEST = 160
 """Characters of a heading that are kept in the path."""
 
-_LARGER = 1.12
-_SMALLER = 0.95
-_MOST_WORDS = 22
-_LEAST_LETTERS = 3
-_PROSE_WORDS = 6
-_MARKED_WORDS = 10
-_SHORT_WORD = 3
-_NEAR = 0.7
-_COLUMN_SHARE = 0.25
-_CONTENTS_ROWS = 5
-_CONTENTS_SHARE = 0.5
+# Chosen by eye; held by the expectations of benchmarks/reading.
+_LARGER = 1.12  # times the body's size, from which a row is larger
+_SMALLER = 0.95  # times a size, below which another one is smaller
+_MOST_WORDS = 22  # in a heading
+_LEAST_LETTERS = 3  # in a heading
+_PROSE_WORDS = 6  # from which a row counts as prose
+_MARKED_WORDS = 10  # in a heading that only italics or colour set apart
+_SHORT_WORD = 3  # letters up to which a word of such a heading needs no capital
+_NEAR = 0.7  # of a row's height, up to which the gap to the next one is that of one paragraph
+_CONTENTS_ROWS = 5  # with page numbers, from which a page is a table of contents
+_CONTENTS_SHARE = 0.5  # of all rows
 _NUMBERED = (
     (re.compile(r"(?:part|book|volume)\s+(?:[ivx]+|\d+|[a-z])\b", re.IGNORECASE), 0),
     (re.compile(r"(?:item|chapter|article|appendix|annex|schedule)\s+(?:[ivx]+|\d+[a-z]?|[a-z])\b", re.IGNORECASE), 1),
@@ -50,22 +50,26 @@ _SENTENCE_ENDS = (".", ",", ";", ":", "?", "!")
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """One heading in a path."""
+    """One heading in a heading path."""
 
     text: str
     size: float
     bold: bool
     bookmark: int | None = None
-    """Its level in the document's own outline, None if that does not name it."""
+    """Its level in the document's bookmarks, None if they do not name it."""
 
     @property
     def level(self) -> int | None:
-        """Rank of its numbering, None without any."""
+        """Rank of its numbering, from 0, the outermost; None without any.
+
+        >>> Heading("Item 2. Properties", 10, True).level, Heading("3.1 Scope", 10, True).level
+        (1, 3)
+        """
         return next((level for pattern, level in reversed(_NUMBERED) if pattern.match(self.text)), None)
 
 
 class BodySize:
-    """The size most prose has had so far."""
+    """The font size that most prose has had so far."""
 
     def __init__(self) -> None:
         self._characters: Counter[float] = Counter()
@@ -73,7 +77,7 @@ class BodySize:
         self._marked: Counter[bool] = Counter()
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Count a page's rows."""
+        """Count the rows of a page."""
         for row in rows:
             if not row.is_table and len(row.cells[0].pieces) >= _PROSE_WORDS:
                 length = sum(len(piece.text) for piece in row.cells[0].pieces)
@@ -83,7 +87,7 @@ class BodySize:
 
     @property
     def points(self) -> float:
-        """0 while there was no prose; of equals the smaller."""
+        """The size in points; 0 while there was no prose; of equally common ones the smaller."""
         return max(self._characters, key=lambda size: (self._characters[size], -size), default=0.0)
 
     @property
@@ -98,7 +102,7 @@ class BodySize:
 
 
 def heading_flags(rows: list[Row], body: BodySize) -> list[bool]:
-    """Which rows of a page are headings; none on a page that lists them with their page numbers."""
+    """Whether each row of a page is a heading; none is on a page that is a table of contents."""
     if is_contents(rows):
         return [False] * len(rows)
     return [
@@ -111,19 +115,19 @@ def heading_flags(rows: list[Row], body: BodySize) -> list[bool]:
 
 
 def announces_itself(text: str) -> bool:
-    """Whether it reads "Item 2. …", "Note 7 — …" and the like."""
+    """Whether it begins like "Item 2. …" or "Note 7 — …"."""
     return _ANNOUNCED.match(text) is not None
 
 
 def is_contents(rows: list[Row]) -> bool:
-    """Whether a page is a table of contents: most of its rows end in page numbers that never fall."""
+    """Whether a page is a table of contents: most of its rows end in page numbers that never decrease."""
     numbers = [int(last) for row in rows if row.is_table and (last := row.cells[-1].pieces[-1].text).isdecimal()]
     rising = all(number <= following for number, following in pairwise(numbers))
     return rising and len(numbers) >= max(_CONTENTS_ROWS, _CONTENTS_SHARE * len(rows)) and numbers[-1] > numbers[0]
 
 
 def _looks_alone(row: Row, body: BodySize) -> bool:
-    """Whether a row, for itself, could be a heading."""
+    """Whether a row could be a heading, regardless of its neighbours."""
     if row.head or (row.is_table and not _is_numbered_pair(row)):
         return False
     words = [piece.text for cell in row.cells for piece in cell.pieces]
@@ -135,14 +139,14 @@ def _looks_alone(row: Row, body: BodySize) -> bool:
 
 
 def _is_set_apart(row: Row, words: list[str], body: BodySize) -> bool:
-    """Whether it is of the body's size, and bold, italic or coloured where the body is not."""
+    """Whether it has the body's size and is bold, italic or coloured where the body is not."""
     if row.size < body.points * _SMALLER or (row.is_table and not _SECTION.fullmatch(row.cells[0].pieces[0].text)):
         return False
     return (row.bold and not body.bold) or (row.marked and not body.marked and _is_titled(words))
 
 
 def _is_titled(words: list[str]) -> bool:
-    """Few words, the longer of them with capitals or numbers."""
+    """Whether it has few words, of which the longer ones begin with a capital or a number."""
     return len(words) <= _MARKED_WORDS and all(not word[0].islower() for word in words if len(word) > _SHORT_WORD)
 
 
@@ -151,7 +155,7 @@ def _is_larger(row: Row, body: BodySize) -> bool:
 
 
 def _begins_paragraph(row: Row, following: list[Row]) -> bool:
-    """Whether the next row goes on with it in small letters and as the same text."""
+    """Whether the next row continues it in small letters as the same text."""
     for below in following:
         alike = abs(below.size - row.size) <= 0.05 * row.size and below.bold == row.bold and not below.is_table
         near = below.y0 - row.y0 >= 0 and below.y0 - row.bottom <= _NEAR * row.height
@@ -160,7 +164,7 @@ def _begins_paragraph(row: Row, following: list[Row]) -> bool:
 
 
 def _is_inside_paragraph(row: Row, before: list[Row], body: BodySize) -> bool:
-    """Whether only its first words look like a heading's, in the midst of a paragraph's lines."""
+    """Whether it is a line in the middle of a paragraph whose first words only look like a heading's."""
     if not before or row.bold or _is_larger(row, body):
         return False
     above = before[0]
@@ -179,18 +183,18 @@ def _labels_table(row: Row, before: list[Row], following: list[Row], body: BodyS
 
 
 def nested(path: tuple[Heading, ...], heading: Heading, *, at_once: bool = False) -> tuple[Heading, ...]:
-    """The path after `heading`: what holds it stays, what it ends goes.
+    """The heading path after `heading`: what contains it stays, what it ends goes.
 
-    A heading that follows another `at_once`, with nothing between them, is held by it if it is no larger.
+    A heading that follows another `at_once`, with nothing between them, is contained in it if it is no larger.
     """
     if at_once and path and path[-1].level is None is heading.level and heading.size <= path[-1].size * _LARGER:
         return (*path, heading)[-MAX_DEPTH:]
-    while path and not _holds(path[-1], heading):
+    while path and not _contains(path[-1], heading):
         path = path[:-1]
     return (*path, heading)[-MAX_DEPTH:]
 
 
-def _holds(outer: Heading, inner: Heading) -> bool:
+def _contains(outer: Heading, inner: Heading) -> bool:
     outer_level, inner_level = outer.level, inner.level
     if outer.bookmark is not None and inner.bookmark is not None:
         return outer.bookmark < inner.bookmark
@@ -212,7 +216,7 @@ def _holds(outer: Heading, inner: Heading) -> bool:
 
 
 def _is_numbered_pair(row: Row) -> bool:
-    """A number set apart from its heading by a wide gap."""
+    """Whether a row is a heading's number and its text, set apart by a wide gap."""
     if len(row.cells) != 2:
         return False
     number, title = row.cells

@@ -1,8 +1,9 @@
-"""A page's own word -> the form in which it is embedded, searched and read.
+"""Normalises a page's words into the form in which they are embedded, searched and read. Pure.
 
-Canonical composition, and those compatibility forms that only look different: ligatures, full and half width, letters
-of mathematical alphabets, Arabic presentation forms, Roman numerals. Not the others of NFKC, which would turn "10²" into
-"102" and "½" into "1⁄2". What cannot be read is removed: control and format characters, private-use glyphs of symbol fonts.
+Applies canonical composition, and those compatibility forms that only look different: ligatures, full and half width,
+letters of mathematical alphabets, Arabic presentation forms, Roman numerals. Not the others of NFKC, which would turn
+"10²" into "102" and "½" into "1⁄2". Removes what cannot be read: control and format characters, private-use glyphs of
+symbol fonts.
 """
 
 import unicodedata
@@ -15,7 +16,11 @@ BULLETS = frozenset("•‣◦●○▪▫■□◆◇►▸❖✓✔➢➤→�
 
 
 def normalised(word: str) -> str:
-    """The readable form of a word; empty when nothing of it can be read."""
+    """The readable form of a word; empty if nothing of it can be read.
+
+    >>> normalised("ﬁnance"), normalised("10²")
+    ('finance', '10²')
+    """
     if word.isascii():
         return word if word.isprintable() else "".join(filter(str.isprintable, word))
     word = unicodedata.normalize("NFC", "".join(map(_plain, word)))
@@ -26,7 +31,10 @@ def normalised(word: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _plain(character: str) -> str:
-    """What a character only looks different from; itself otherwise, and where that were more than one word."""
+    """The plain character that a character only looks different from.
+
+    Itself if there is none, or if that were more than one word.
+    """
     if character.isascii() or character in _KEPT or not unicodedata.decomposition(character).startswith(_SAME):
         return character
     plain = unicodedata.normalize("NFKC", character)
@@ -34,5 +42,5 @@ def _plain(character: str) -> str:
 
 
 def is_bullet(word: str) -> bool:
-    """Whether a whole word is the mark of a list item."""
+    """Whether a word is the mark of a list item."""
     return len(word) == 1 and word in BULLETS

@@ -1,6 +1,6 @@
-"""A document's own bookmarks as a source of headings: the rows they lead to are headings, and nest as they do.
+"""Uses a document's bookmarks as headings: the rows they lead to are headings, and nest as the bookmarks do. Pure.
 
-A bookmark counts only where its title stands on its page, so that a wrong or foreign outline does nothing.
+A bookmark counts only if its title is found on its page, so a wrong or foreign outline has no effect.
 """
 
 from collections import defaultdict
@@ -10,13 +10,14 @@ from ingest.layout.headings import BodySize, heading_flags
 from ingest.layout.rows import Row
 from ingest.types import Bookmark
 
-_MOST_ROWS = 3
-_NUMBER = 8
-_SHORTEST = 3
+# Chosen by eye; held by the expectations of benchmarks/reading.
+_MOST_ROWS = 3  # that a heading may run over
+_NUMBER = 8  # letters and digits of the number that a heading may have before the bookmark's title
+_SHORTEST = 3  # letters and digits of a title
 
 
 class Outline:
-    """The bookmarks by page; without any it changes nothing."""
+    """A document's bookmarks by page; without any it changes nothing."""
 
     def __init__(self, bookmarks: Sequence[Bookmark]) -> None:
         self._titles: defaultdict[int, dict[str, int]] = defaultdict(dict)
@@ -34,7 +35,7 @@ class Outline:
         return next((level for title, level in titles.items() if _names(title, folded)), None)
 
     def flags(self, rows: list[Row], body: BodySize) -> list[bool]:
-        """Which rows of a page are headings: those that look it, and those that bookmarks lead to."""
+        """Whether each row of a page is a heading: it looks like one, or a bookmark leads to it."""
         flags = heading_flags(rows, body)
         if rows and (titles := self._titles.get(rows[0].cells[0].pieces[0].page)):
             texts = [_folded(row.text()) for row in rows]
@@ -45,7 +46,7 @@ class Outline:
 
 
 def _matching(texts: list[str], index: int, titles: dict[str, int]) -> list[int]:
-    """Of how many rows from `index` on a bookmark's title is made; none if of none."""
+    """The number of rows, from `index` on, that make up a bookmark's title; empty if none does."""
     counts = range(1, min(_MOST_ROWS, len(texts) - index) + 1)
     return [count for count in counts if any(_names(title, "".join(texts[index : index + count])) for title in titles)][
         :1
@@ -53,7 +54,7 @@ def _matching(texts: list[str], index: int, titles: dict[str, int]) -> list[int]
 
 
 def _names(title: str, text: str) -> bool:
-    """Whether a heading is the bookmark's, perhaps with a number before it."""
+    """Whether a heading is the bookmark's title, perhaps with a number before it."""
     return text.endswith(title) and len(text) - len(title) <= _NUMBER
 
 

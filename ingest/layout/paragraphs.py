@@ -1,7 +1,7 @@
-"""Rows -> groups: a heading's rows, one row of a table, a paragraph's rows wherever its page or column ends.
+"""Groups rows: the rows of a heading, one row of a table, the rows of a paragraph across columns and pages. Pure.
 
-A paragraph that breaks off at the foot of a column goes on behind whatever stands between: footnotes, figures and
-captions follow it. A very long one comes in parts, so that no more than some pages are ever held.
+A paragraph that breaks off at the foot of a column continues after whatever is between: footnotes, figures and captions
+are moved behind it. A very long paragraph comes in parts, so that only a few pages are ever held.
 """
 
 from collections import deque
@@ -15,19 +15,20 @@ from ingest.layout.rows import Row
 
 TERMINAL = (".", "!", "?", ":", ";", "…", "。", ".”", '."', "?”", "!”", ".)", ".’", ":”")
 
-_SAME_SIZE = 0.1
-_PARAGRAPH_GAP = 0.75
-_BLOCK_GAP = 0.3
-_HEADING_GAP = 0.7
-_HEADING_ROWS = 3
-_INDENT = 0.7
+# Chosen by eye; held by the expectations of benchmarks/reading. Gaps are shares of a row's height.
+_SAME_SIZE = 0.1  # of the larger font size, up to which two are the same
+_PARAGRAPH_GAP = 0.75  # between rows of one paragraph
+_BLOCK_GAP = 0.3  # between rows of one paragraph in different blocks of the parser
+_HEADING_GAP = 0.7  # between rows of one heading
+_HEADING_ROWS = 3  # of one heading
+_INDENT = 0.7  # in font sizes, beyond which a row is indented
 _PART_ROWS = 64
-"""A longer paragraph is passed on in parts."""
+"""Rows from which on a paragraph is passed on in parts."""
 _BETWEEN = 80
-"""Groups that may stand between the parts of a broken paragraph."""
-_BROKEN_WORDS = 8
-_LINE_WORDS = 5
-_FULL = 0.12
+"""Groups that may be between the parts of a broken paragraph."""
+_BROKEN_WORDS = 8  # in a single line that may break off
+_LINE_WORDS = 5  # in the last of several lines that may break off
+_FULL = 0.12  # of the column's width that may stay free at the end of a full line
 _EXPECTING = frozenset(
     [
         "a",
@@ -77,7 +78,7 @@ class BlockKind(Enum):
 
 @dataclass(slots=True)
 class Group:
-    """Rows that belong together; `more` tells that the next group goes on with the same paragraph."""
+    """Rows that belong together; with `more`, the next group continues the same paragraph."""
 
     rows: list[Row]
     kind: BlockKind
@@ -85,11 +86,11 @@ class Group:
 
 
 Flags = Callable[[list[Row], BodySize], list[bool]]
-"""Which of a page's rows are headings."""
+"""Whether each of a page's rows is a heading."""
 
 
 def groups_of(pages: Iterable[tuple[list[Row], BodySize]], flags: Flags = heading_flags) -> Iterator[Group]:
-    """The groups of the pages' rows in reading order, broken paragraphs joined."""
+    """Group the pages' rows in reading order, with broken paragraphs joined."""
     ahead: deque[Group] = deque()
     source = _grouped(pages, flags)
     while (group := ahead.popleft() if ahead else next(source, None)) is not None:
@@ -103,7 +104,7 @@ def groups_of(pages: Iterable[tuple[list[Row], BodySize]], flags: Flags = headin
 
 
 def _continuation(group: Group, ahead: deque[Group], source: Iterator[Group]) -> int | None:
-    """Where in `ahead`, filled from `source` as far as needed, the group stands that goes on with a broken paragraph."""
+    """Index in `ahead`, filled from `source` as needed, of the group that continues a broken paragraph; else None."""
     above = group.rows[-1]
     for index in range(_BETWEEN):
         if index == len(ahead):
@@ -137,12 +138,12 @@ def _breaks_off(group: Group) -> bool:
 
 
 def _resumes(above: Row, found: Group) -> bool:
-    """Whether a group is the rest of the paragraph that broke off in the row `above`, whatever stands between."""
+    """Whether a group is the rest of the paragraph that breaks off in the row `above`, whatever is between."""
     return _alike(above, found) and starts_small(found.rows[0].cells[0].pieces[0].text)
 
 
 def _may_follow(above: Row, found: Group) -> bool:
-    """Whether the very next group, in the next column or page, can be the rest of a sentence that expects more."""
+    """Whether the next group, in the next column or page, can be the rest of a sentence that expects more."""
     row = found.rows[0]
     elsewhere = _page(row) > _page(above) or row.y0 < above.y0
     return elsewhere and _alike(above, found) and above.cells[-1].pieces[-1].text in _EXPECTING
@@ -178,7 +179,7 @@ def _kinds(rows: list[Row], flags: list[bool]) -> list[BlockKind]:
 
 
 def _continues(group: list[Row], row: Row, kind: BlockKind) -> bool:
-    """Whether a row goes on with the paragraph or heading of the rows before it."""
+    """Whether a row continues the paragraph or heading of the rows before it."""
     above = group[-1]
     if kind is BlockKind.TABLE_ROW or row.is_item or not _same_size(above, row):
         return False
@@ -193,7 +194,7 @@ def _continues(group: list[Row], row: Row, kind: BlockKind) -> bool:
         return not below or row.y0 - above.bottom <= 2 * _PARAGRAPH_GAP * row.height
     if is_deliberate_break(above, row) or (not unfinished and _is_indented(row) and not _is_indented(above)):
         return False
-    if not below:  # the next column or page: a full line says nothing of a paragraph's end
+    if not below:  # the next column or page: there a full line says nothing about the end of a paragraph
         elsewhere = first.page != last.page or above.block != row.block
         full = unfinished or len(above.cells[-1].pieces) >= _BROKEN_WORDS
         return elsewhere and full and above.bold == row.bold and first.text[0].isalpha()
@@ -214,7 +215,11 @@ def _goes_on_heading(group: list[Row], row: Row) -> bool:
 
 
 def starts_small(word: str) -> bool:
-    """Whether it begins with a small letter, behind brackets and quotes."""
+    """Whether it begins with a small letter, after any brackets and quotes.
+
+    >>> starts_small("(see"), starts_small("“Net")
+    (True, False)
+    """
     return word.lstrip("([\"'“‘«")[:1].islower()
 
 
@@ -232,7 +237,7 @@ def _is_indented(row: Row) -> bool:
 
 
 def is_deliberate_break(above: Row, row: Row) -> bool:
-    """A list item, or a line that ended although the next word had room on it."""
+    """Whether `row` is a list item, or the line above ended although the next word had room on it."""
     first = row.cells[0].pieces[0]
     if ITEM.fullmatch(first.text) and len(row.cells[0].pieces) > 1:
         return True

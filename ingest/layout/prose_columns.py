@@ -1,8 +1,8 @@
-"""Columns of prose that were written line by line across both, taken apart: the left column first, then the right.
+"""Separates columns of prose that were written line by line across both: the left column first, then the right. Pure.
 
-A generator may write a page from top to bottom whatever its columns, and the lines of both then arrive as the rows of a
-table. They are columns of prose when, row after row, the same gutter is free between two cells of several words that
-fill their columns. Where a page's order is its columns' own already, no two cells stand in a row and nothing is done.
+A generator may write a page from top to bottom whatever its columns, and then the lines of both arrive as the rows of a
+table. They are columns of prose if, row after row, the same gutter is free between two cells of several words that fill
+their columns. Where a page is already in the order of its columns, no two cells share a row and nothing is done.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,12 @@ from statistics import mean
 
 from ingest.layout.rows import Cell, Row
 
-_FEWEST_ROWS = 6
-_ALIGNED = 3.0
-_FILLED = 0.75
-_MOST = 0.7
-_WORDS = 3.5
+# Chosen by eye; held by the expectations of benchmarks/reading.
+_FEWEST_ROWS = 6  # that leave the same gutter free
+_ALIGNED = 3.0  # points between left edges that count as the same
+_FILLED = 0.75  # of its column's width, from which a cell fills it
+_MOST = 0.7  # of the rows or cells that must look like prose
+_WORDS = 3.5  # in a cell, on average
 
 
 def unwoven(rows: list[Row]) -> list[Row]:
@@ -33,7 +34,7 @@ def unwoven(rows: list[Row]) -> list[Row]:
 
 
 def _run_end(rows: Sequence[Row], begin: int) -> int:
-    """After the last row from `begin` on that leaves the same gutter free; at least one further."""
+    """Index after the last row, from `begin` on, that leaves the same gutter free; at least `begin` + 1."""
     left, right = 0.0, float("inf")
     for index in range(begin, len(rows)):
         row = rows[index]
@@ -68,6 +69,6 @@ def _apart(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         for cell in row.cells:
             side = int(cell.x0 >= middle)
-            # Blocks tell columns apart, as those of the parser's do where it saw them.
+            # A block for each column, as the parser gives where it recognises them.
             columns[side].append(replace(row, cells=[cell], block=-1 - side, y1=row.y1))
     return [*columns[0], *columns[1]]

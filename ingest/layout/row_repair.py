@@ -1,10 +1,10 @@
-"""Rows of a page, mended: what a reader's eye does with a table or list before reading it.
+"""Repairs the rows of a page as a reader's eye does with tables and lists. Pure.
 
-- a line alone under a cell, aligned with it, goes on with that cell
-- a line alone above a row whose first cell goes on with it in small letters belongs to that cell
+- a line alone below a cell, aligned with it, is the rest of that cell
+- a line alone above a row whose first cell goes on in small letters is the beginning of that cell
 - column headings on two lines ("June 25," above "2022") become one cell each
 - a bullet and its words become text, as does a long numbered remark
-- small marks that float alone (footnote numbers, ®) are dropped
+- small marks that stand alone (footnote numbers, ®) are dropped
 """
 
 import re
@@ -15,28 +15,29 @@ from ingest.layout.normalisation import is_bullet
 from ingest.layout.rows import Row
 from ingest.layout.words import append_line
 
-_ALIGNED_POINTS = 2.5
-_WRAPPED_GAP = 0.6
-_STACKED_GAP = 0.25
-_STACKED_WORDS = 5
-_REMARK_WORDS = 6
-_SMALL = 0.8
-_COLUMN_POINTS = 20.0
+# Chosen by eye; held by the expectations of benchmarks/reading. Gaps are shares of a row's height.
+_ALIGNED_POINTS = 2.5  # between left edges that count as the same
+_WRAPPED_GAP = 0.6  # above the second line of a cell
+_STACKED_GAP = 0.25  # above the second line of column headings
+_STACKED_WORDS = 5  # in a column heading of two lines
+_REMARK_WORDS = 6  # from which on a numbered remark is text
+_SMALL = 0.8  # of the usual font size, below which a mark alone is dropped
+_COLUMN_POINTS = 20.0  # between left edges that share a column
 ITEM = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,5})[.)]|\d{1,2}(?:\.\d{1,2})+\.?|[*†‡]+")
 _MARKS = re.compile(r"(?:[®™©℠*†‡,\s]|\(\d{1,2}\)|(?<!\d)\d{1,2}(?!\d))+")
 _AMOUNT = re.compile(r"[$€£¥%]|\d[,.]\d|\d{5,}")
 
 
 def tidied(rows: Iterable[Row]) -> list[Row]:
-    """The mended rows, in the same order. Changes the given ones."""
+    """The repaired rows in the same order. Changes the given ones."""
     rows = list(rows)
     usual = median_high([row.size for row in rows]) if rows else 0.0
     kept: list[Row] = []
     for row in rows:
         if _is_floating_mark(row, usual):
             continue
-        if kept and (whole := _made_one(kept[-1], row)):
-            kept[-1] = whole
+        if kept and (united := _united(kept[-1], row)):
+            kept[-1] = united
         else:
             kept.append(row)
     kept = [_as_text(row) for row in kept]
@@ -44,8 +45,8 @@ def tidied(rows: Iterable[Row]) -> list[Row]:
     return kept
 
 
-def _made_one(above: Row, row: Row) -> Row | None:
-    """The row that both make together, if they do."""
+def _united(above: Row, row: Row) -> Row | None:
+    """The row that both rows make together; None if they are separate."""
     if row.y0 < above.y0 or row.y0 - above.bottom > _WRAPPED_GAP * row.height:
         return None
     if above.is_table and not row.is_table:
@@ -56,6 +57,7 @@ def _made_one(above: Row, row: Row) -> Row | None:
 
 
 def _wrap(above: Row, row: Row) -> bool:
+    """Append a line alone to the cell above that it is aligned with; False if there is none."""
     cell = row.cells[0]
     if not cell.has_letters:
         return False
@@ -69,7 +71,7 @@ def _wrap(above: Row, row: Row) -> bool:
 
 
 def _prepend_label(above: Row, row: Row) -> bool:
-    """The first line of a label whose second line carries the row's numbers."""
+    """Put the first line of a label before its second line, which carries the row's numbers; False if it is none."""
     label, rest = above.cells[0], row.cells[0]
     if not (rest.pieces[0].text[0].islower() and label.has_letters and label.x0 <= rest.x0 + _ALIGNED_POINTS):
         return False
@@ -83,7 +85,7 @@ def _prepend_label(above: Row, row: Row) -> bool:
 
 
 def _stack(above: Row, row: Row) -> bool:
-    """Column headings on two lines."""
+    """Join column headings on two lines, cell by cell; False if the rows are something else."""
     if len(above.cells) != len(row.cells) or row.y0 - above.bottom > _STACKED_GAP * row.height:
         return False
     pairs = list(zip(above.cells, row.cells, strict=True))
@@ -101,7 +103,7 @@ def _stack(above: Row, row: Row) -> bool:
 
 
 def _as_text(row: Row) -> Row:
-    """A list item or a numbered remark is text, not a table of its mark and its words."""
+    """Turn a list item or a numbered remark into text: it is no table of its mark and its words."""
     if len(row.cells) != 2 or len(row.cells[0].pieces) != 1:
         return row
     mark, words = row.cells
@@ -122,7 +124,7 @@ def _is_floating_mark(row: Row, usual: float) -> bool:
 
 
 def _measure_columns(rows: list[Row]) -> None:
-    """How far text reaches in the column of each row: rows with about the same left edge share one."""
+    """Set how far text reaches in each row's column: rows with about the same left edge share one."""
     left: dict[int, float] = {}
     right: dict[int, float] = {}
     for row in rows:

@@ -1,7 +1,8 @@
-"""Lines as the parser saw them -> rows as a reader sees them.
+"""Joins the parser's lines into rows as a reader sees them. Pure.
 
 A parser's line ends at every wide gap, so the row of a table arrives as one line for each cell. Here cells of one
-height that follow each other in reading order become one `Row` (`tidy` then mends what that leaves open). order is the parser's own: only neighbours in it are joined, so the columns of a page of prose never mix.
+height that follow each other in reading order become one `Row`; `row_repair` then repairs what remains. The order is
+the parser's own: only neighbours in it are joined, so the columns of a page of prose never mix.
 """
 
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from ingest.layout.words import LineWord, render
 from ingest.types import Line, Page, made_of
 
 CELL_GAP = "  "
-_SAME_ROW_OVERLAP = 0.5
-_SIDEWAYS = 3.0
-_SAME_CELL_GAP = 0.6
+# Chosen by eye; held by the expectations of benchmarks/reading.
+_SAME_ROW_OVERLAP = 0.5  # of the smaller height
+_SIDEWAYS = 3.0  # times the height of another line, from which text runs sideways
+_SAME_CELL_GAP = 0.6  # in font sizes
 _CURRENCIES = frozenset("$€£¥")
 _LABELS_BEFORE = _CURRENCIES | {"("}
 _NUMBER_ENDS = frozenset("0123456789)%—–-")
@@ -23,7 +25,7 @@ _LABELS_AFTER = frozenset((")", "%", ")%"))
 
 @dataclass(slots=True)
 class Cell:
-    """Words of one row without a wide gap between them."""
+    """Words of one row without a wide gap between them; edges in points."""
 
     pieces: list[LineWord]
     x0: float
@@ -31,7 +33,7 @@ class Cell:
 
     @property
     def has_letters(self) -> bool:
-        """Whether it holds words rather than numbers and marks."""
+        """Whether it holds words, not only numbers and marks."""
         return any(c.isalpha() for piece in self.pieces for c in piece.text)
 
 
@@ -46,11 +48,11 @@ class Row:
     bold: bool
     block: int
     is_item: bool = False
-    """Whether it begins a list item; the bullet itself is gone."""
+    """Whether it begins a list item; the bullet itself has been removed."""
     left: float = 0.0
-    """Where the lines of its column begin."""
+    """Left edge of the lines in its column."""
     right: float = 0.0
-    """How far they reach."""
+    """Right edge of the lines in its column."""
     marked: bool = False
     """Whether all of it is italic or coloured."""
     head: bool = False
@@ -63,26 +65,23 @@ class Row:
 
     @property
     def x0(self) -> float:
-        """Left edge."""
         return min(cell.x0 for cell in self.cells)
 
     @property
     def x1(self) -> float:
-        """Right edge."""
         return max(cell.x1 for cell in self.cells)
 
     @property
     def height(self) -> float:
-        """Of its first line."""
+        """Height of its first line, in points."""
         return self.y1 - self.y0
 
     @property
     def is_table(self) -> bool:
-        """Whether cells stand side by side."""
         return len(self.cells) > 1
 
     def pieces(self) -> list[LineWord]:
-        """All words, cells set apart by two spaces: a mark for the reader that costs no token."""
+        """All words; cells are separated by two spaces, a mark for the reader that costs no token."""
         found: list[LineWord] = []
         for cell in self.cells:
             first, *others = cell.pieces
@@ -91,12 +90,12 @@ class Row:
         return found
 
     def text(self) -> str:
-        """The row as one line."""
+        """The row as one line of text."""
         return render(self.pieces())
 
 
 def rows_of(page: Page, dropped: frozenset[int] = frozenset()) -> list[Row]:
-    """The rows of a page in reading order, without the lines whose indices are `dropped`."""
+    """The rows of a page in reading order, without the lines whose indices are in `dropped`."""
     rows: list[Row] = []
     last: Line | None = None
     for index, line in enumerate(page.lines):
@@ -109,7 +108,10 @@ def rows_of(page: Page, dropped: frozenset[int] = frozenset()) -> list[Row]:
 
 
 def vertical_overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Shared height as a share of the smaller height; none where text runs sideways past lines of the usual height."""
+    """Shared height as a share of the smaller height.
+
+    0 where text runs sideways past lines of the usual height.
+    """
     smaller, larger = sorted((one[1] - one[0], other[1] - other[0]))
     if smaller <= 0 or larger > _SIDEWAYS * smaller:
         return 0.0
@@ -117,7 +119,7 @@ def vertical_overlap(one: tuple[float, float], other: tuple[float, float]) -> fl
 
 
 def _cells(page: Page, line: Line) -> list[Cell]:
-    """A line's words: one cell, or one more wherever the currency sign of the next amount stands at the end of it."""
+    """A line's words: one cell, or one more for each amount whose currency sign is at the end of the one before."""
     text, number = page.text, page.number
     readable = [normalised(text[start:end]) for start, end, _ in line.words]
     pieces = made_of(
@@ -138,9 +140,9 @@ def _cells(page: Page, line: Line) -> list[Cell]:
 
 
 def _place(rows: list[Row], cell: Cell, line: Line, last: Line | None) -> None:
-    """Put a line's words into the row they stand in, or begin a new one."""
+    """Add a line's words to the row they are in, or start a new row."""
     y0, y1 = line.box[1], line.box[3]
-    # Column headings of two lines arrive column by column: down, then up again, in one block of the parser's.
+    # Column headings on two lines arrive column by column, down and then up again, in one block of the parser's.
     goes_up = last is not None and last.block == line.block and y0 < last.box[1]
     candidates = rows[-1:] + (rows[-2:-1] if goes_up else [])
     for row in candidates:
@@ -169,7 +171,7 @@ def _extend(row: Row, cell: Cell, line: Line) -> None:
 
 
 def _gap(before: list[LineWord], first: LineWord) -> str:
-    """A currency sign or a closing bracket in a cell of its own belongs to the number beside it."""
+    """The gap before a cell: none for a currency sign or closing bracket that belongs to the number beside it."""
     if before[-1].text in _LABELS_BEFORE or (first.text in _LABELS_AFTER and before[-1].text[-1] in _NUMBER_ENDS):
         return ""
     return CELL_GAP

@@ -1,9 +1,9 @@
-"""Running headers, running footers and page numbers: which lines of a page repeat on its neighbours.
+"""Finds running headers, running footers and page numbers: the lines of a page that repeat on its neighbours. Pure.
 
-A row near the top or bottom edge of a page's text is running when the same row stands near the same edge on enough of
-the pages around it, a number that counts with the pages being the same; or when the outermost row begins or ends with a
-number that counts with theirs; or when it is nothing but a page number. Where a row stands on the paper doesn't matter:
-footers follow short pages up.
+A row near the top or bottom edge of a page's text is running if the same row is near the same edge of enough pages
+around it, where a number that counts with the pages is taken as equal; or if it is the outermost row and begins or ends
+with a number that counts with the pages; or if it is nothing but a page number. The height on the paper does not
+matter: footers follow short pages up.
 """
 
 import re
@@ -16,16 +16,17 @@ from ingest.layout.rows import vertical_overlap
 from ingest.types import Line, Page
 
 LOOK_AHEAD = 6
-"""Pages read before one is decided; as many behind it count too."""
+"""Pages read ahead before one is decided; as many behind it count too."""
 
-_EDGE_ROWS = 3
-_ENOUGH = 3
-_FEW_PAGES = 4
+# Chosen by eye; held by the expectations of benchmarks/reading. See "Running lines" in docs/decisions.md.
+_EDGE_ROWS = 3  # at each edge that may be running
+_ENOUGH = 3  # pages that a running row is on
+_FEW_PAGES = 4  # up to which the next number is enough
 _ENOUGH_OF_FEW = 2
-_LONGEST_WORDS = 20
-_MOST_NUMBERS = 8
+_LONGEST_WORDS = 20  # in a running row
+_MOST_NUMBERS = 8  # of a row that are compared with the page's number
 _SAME_ROW_OVERLAP = 0.5
-_HEAD_GAP = 0.8
+_HEAD_GAP = 0.8  # between a table's head and its first row, in heights of a line
 _HANGING_WORDS = 6
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,4}(?!\d|[.,]\d)")
@@ -37,13 +38,13 @@ _PAGE_NUMBER = re.compile(
 
 
 class EdgeRow(NamedTuple):
-    """A row near an edge: the indices of its lines, what it is compared by, whether it is only a page number."""
+    """A row near an edge: the indices of its lines, the keys it is compared by, whether it is only a page number."""
 
     lines: tuple[int, ...]
     keys: tuple[str, ...]
     page_number: bool
     hangs: bool = False
-    """Whether it stands close to the row further out and far from the one further in."""
+    """Whether it is close to the row further out and far from the one further in."""
 
 
 def without_running(pages: Iterable[Page], look_ahead: int = LOOK_AHEAD) -> Iterator[tuple[Page, frozenset[int]]]:
@@ -104,7 +105,7 @@ def _hangs(page: Page, rows: list[list[int]], rank: int) -> bool:
 
 
 def _distance(one: list[Line], other: list[Line]) -> float:
-    """Empty height between two rows, whichever stands higher."""
+    """Empty height in points between two rows, whichever is higher."""
     return max(
         min(line.box[1] for line in other) - max(line.box[3] for line in one),
         min(line.box[1] for line in one) - max(line.box[3] for line in other),
@@ -112,7 +113,7 @@ def _distance(one: list[Line], other: list[Line]) -> float:
 
 
 def _table_head(page: Page, rows: list[list[int]]) -> frozenset[int]:
-    """Which of the uppermost rows head the columns of a table right below: they are the table's, though on every page."""
+    """The uppermost rows that head a table right below: they belong to the table, even if on every page."""
     heading: list[int] = []
     for rank in reversed(range(min(_EDGE_ROWS, len(rows) - 1))):
         above, below = ([page.lines[index] for index in row] for row in rows[rank : rank + 2])
@@ -128,7 +129,7 @@ def _is_number(page: Page, line: Line) -> bool:
 
 
 def _stand_over(above: list[Line], below: list[Line]) -> bool:
-    """Whether lines side by side stand closely above others, each over at least one of them."""
+    """Whether lines side by side are closely above others, each over at least one of them."""
     bottom, top = max(line.box[3] for line in above), min(line.box[1] for line in below)
     height = above[0].box[3] - above[0].box[1]
     near = len(above) > 1 and top - bottom <= _HEAD_GAP * height
@@ -149,7 +150,11 @@ def _edge_row(page: Page, row: list[int], edge: str, *, outermost: bool) -> Edge
 
 
 def _counted(text: str, number: int) -> Iterator[str]:
-    """The text, and the text with each of its numbers in turn replaced by its distance from the page's."""
+    """The text, and the text with each of its numbers in turn replaced by its distance from the page's number.
+
+    >>> list(_counted("report page 7", 5))
+    ['report page 7', 'report page @2']
+    """
     yield text
     for match in islice(_NUMBER.finditer(text), _MOST_NUMBERS):
         yield f"{text[: match.start()]}@{int(match[0]) - number}{text[match.end() :]}"

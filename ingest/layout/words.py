@@ -1,4 +1,4 @@
-"""Words on their way from a page to a chunk: normalised, with their source and what stands before them."""
+"""Joins words into text: normalised words, each with its source and the gap before it. Pure."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,13 +9,13 @@ _HYPHENS = ("-", "\u2010")
 _BEFORE_WORD = "([\"“‘'"
 _SHORTEST_WORD = 4
 _AFTER_WORD = ".,;:)”\"'’"
-# A hyphen after one of these is the word's own more often than the line's.
+# A hyphen after one of these belongs to the word more often than to the line's end.
 _PREFIXES = """
 anti cross double eight first five four full half high long low mid multi nine non part post second self seven short
 single six ten third three two well year
 """
 _KEPT_PREFIXES = frozenset(_PREFIXES.split())
-# A word of its own that ends compounds: "exchange-traded", "fixed-rate".
+# Words that end compounds: "exchange-traded", "fixed-rate".
 _TAILS = """
 aware backed based bearing bound built class controlled cost current dependent down driven effective end equity facing
 family featured fixed free friendly funded grade growth held high holders hour income interest led level like line
@@ -28,11 +28,11 @@ _KEPT_TAILS = frozenset(_TAILS.split())
 
 
 Known = Callable[[str], bool]
-"""Whether something in small letters is a word."""
+"""Whether a string in small letters is a word."""
 
 
 class LineWord(NamedTuple):
-    """A normalised word, what stands before it (nothing, a space, a cell's gap), and its source."""
+    """A normalised word, the gap before it (nothing, a space, or the gap between cells), and its source."""
 
     text: str
     gap: str
@@ -43,12 +43,12 @@ class LineWord(NamedTuple):
 
 
 def render(pieces: list[LineWord]) -> str:
-    """Words with what stands between them; nothing before the first."""
+    """The words as text, with the gaps between them but not the first one's."""
     return "".join([piece.gap + piece.text for piece in pieces])[len(pieces[0].gap) :] if pieces else ""
 
 
 def append_line(pieces: list[LineWord], line: list[LineWord], known: Known | None = None) -> None:
-    """Go on with the next line of the same text; a word hyphenated at the end of the line before is joined.
+    """Append the next line of the same text to `pieces`; a word hyphenated at a line's end is joined.
 
     With `known`, two known words that make no known one keep their hyphen ("mixed-mode").
     """
@@ -65,7 +65,7 @@ def append_line(pieces: list[LineWord], line: list[LineWord], known: Known | Non
 
 
 def _is_hyphenated(word: str, following: str, known: Known | None) -> bool:
-    """Whether the hyphen at a line's end is the line's, and not the word's own."""
+    """Whether the hyphen at a line's end comes from the line break and not from the word."""
     stem = word[:-1]
     if not (word.endswith(_HYPHENS) and stem[-1:].isalpha() and following[0].islower() and "-" not in stem):
         return False

@@ -1,4 +1,4 @@
-"""Finds a document's title: its metadata's if that is a real one, else the most prominent lines of its first page. Pure."""
+"""Finds a document's title: its metadata's if that is a real one, else the first page's most prominent lines. Pure."""
 
 import re
 

@@ -1,8 +1,8 @@
-"""Tables of numbers, found by where their words stand: where each begins and ends, and which lines are one label.
+"""Finds tables of numbers by where their words are: where each begins and ends, and which lines are one label. Pure.
 
-A table's body are rows with amounts in columns, and the labels between them. What stands above its first row within the
-columns' reach heads them (see `table_heads`). A label whose last line carries the amounts becomes one. Pure; rows come
-from `tidy`, one page at a time.
+The body of a table is its rows with amounts in columns, and the labels between them. What is above its first row,
+within the reach of its columns, heads them (`table_heads`). Lines of a label whose last one carries the amounts become
+one. The rows come from `layout.row_repair`, one page at a time.
 """
 
 import re
@@ -17,19 +17,21 @@ from ingest.tables.table_heads import Reach, headed
 _AMOUNT = re.compile(r"[-–(]?\s?[$€£¥]?\s?[-–(]?\d[\d,]*(?:\.\d+)?\s?%?\s?\)?\s?%?|[—–-]\s?%?|N/?[AM]|\*")
 _CURRENCY = frozenset("$€£¥(")
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_ALIGNED = 6.0
-_LABELS_BETWEEN = 3
+# Chosen by eye; held by the expectations of benchmarks/reading (see "Tables from the words' geometry" in
+# docs/decisions.md). Gaps are shares of a row's height.
+_ALIGNED = 6.0  # points between left edges that count as the same
+_LABELS_BETWEEN = 3  # rows without amounts, at most, between two rows with them
 _LABEL_WORDS = 12
-_HEAD_WORDS = 24
-_HEAD_ROWS = 32
-_HEAD_GAP = 2.6
-_BODY_GAP = 3.0
-_WRAPPED = 0.88
-_USUAL = 0.75
+_HEAD_WORDS = 24  # in a row that heads columns
+_HEAD_ROWS = 32  # above a table that are looked at
+_HEAD_GAP = 2.6  # between rows of a head
+_BODY_GAP = 3.0  # between rows of a body
+_WRAPPED = 0.88  # of the usual pitch, below which two lines are one label
+_USUAL = 0.75  # quantile of the pitches that is the usual one
 
 
 def with_heads(rows: Sequence[Row]) -> list[Row]:
-    """The rows, those that head columns put together and marked, labels of two lines joined. Changes the given ones."""
+    """The rows, with heads of columns joined and marked, and labels of two lines joined. Changes the given ones."""
     rest = list(rows)
     done: list[Row] = []
     while (begin := next((index for index, row in enumerate(rest) if is_body(row)), None)) is not None:
@@ -44,7 +46,7 @@ def with_heads(rows: Sequence[Row]) -> list[Row]:
 
 
 def is_body(row: Row) -> bool:
-    """Whether a row has an amount that is no year, and more than a sign of currency, beside something else."""
+    """Whether a row has an amount, other than a year or a lone currency sign, beside something else."""
     if len(row.cells) < 2 or row.head:
         return False
     texts = [_text(cell) for cell in row.cells if is_amount(cell)]
@@ -62,7 +64,7 @@ def _text(cell: Cell) -> str:
 
 
 def _body_end(rows: Sequence[Row], begin: int) -> int:
-    """Index after the last row of the table whose first is at `begin`."""
+    """Index after the last row of the table whose first row is at `begin`."""
     end = begin + 1
     reach: Reach | None = None
     for index in range(begin + 1, len(rows)):
@@ -80,7 +82,7 @@ def _body_end(rows: Sequence[Row], begin: int) -> int:
 
 
 def _reach(body: Sequence[Row]) -> Reach:
-    """Where the columns of amounts stand."""
+    """Where the columns of amounts are."""
     cells = [cell for row in body for cell in row.cells[1:] if is_amount(cell)]
     cells = cells or [cell for row in body for cell in row.cells if is_amount(cell)]
     columns: list[tuple[float, float]] = []
@@ -92,12 +94,12 @@ def _reach(body: Sequence[Row]) -> Reach:
     labels = max((row.cells[0].x1 for row in body if not is_amount(row.cells[0])), default=0.0)
     left = min(row.x0 for row in body)
     x0 = min(cell.x0 for cell in cells)
-    # A heading may be wider than its numbers: it may begin where the longest label ends, or halfway to the labels' edge.
+    # A heading may be wider than its numbers: it may begin where the longest label ends, or halfway to their edge.
     return Reach(min(x0, max(labels, left + (x0 - left) / 2)), max(cell.x1 for cell in cells), tuple(columns))
 
 
 def _is_label(row: Row, reach: Reach) -> bool:
-    """A line of few words in the labels' column."""
+    """Whether a row is a line of few words in the labels' column."""
     few = len(row.cells) == 1 and len(row.cells[0].pieces) <= _LABEL_WORDS
     return few and not row.is_item and not reach.holds(row.cells[0])
 
@@ -108,7 +110,7 @@ def _first_label(above: Sequence[Row], body: Sequence[Row]) -> int:
 
 
 def _top(rows: Sequence[Row], reach: Reach) -> int:
-    """Index of the first of the rows that head the columns; their number if none does."""
+    """Index of the first row that heads the columns; the number of rows if none does."""
     top = len(rows)
     for index in range(len(rows) - 1, max(-1, len(rows) - _HEAD_ROWS), -1):
         row = rows[index]
@@ -124,24 +126,24 @@ def _top(rows: Sequence[Row], reach: Reach) -> int:
 
 
 def _is_unit(row: Row, below: Row, reach: Reach) -> bool:
-    """Whether it says "(In millions)" beside or above the head."""
+    """Whether it is a unit, such as "(In millions)", beside or above the head."""
     near = _distance(row, below) <= row.height
     return near and _is_label(row, reach) and row.text().startswith("(")
 
 
 def _announces(row: Row) -> bool:
-    """Whether a label is one that stands among or below column headings: "(In millions)", "Assets:", small bold ones."""
+    """Whether a label belongs among or below column headings: "(In millions)", "Assets:", or in bold."""
     text = row.text()
     return text.startswith("(") or text.endswith(":") or row.bold
 
 
 def _distance(above: Row, row: Row) -> float:
-    """Empty height between two rows, whichever stands higher."""
+    """Empty height in points between two rows, whichever is higher."""
     return max(row.y0 - above.bottom, above.y0 - row.bottom, 0.0)
 
 
 def _heads(row: Row, reach: Reach) -> bool:
-    """Whether a row stands above columns: all of it, but perhaps for a label in the labels' column."""
+    """Whether a row is above columns: all of it, except perhaps a label in the labels' column."""
     words = sum(len(cell.pieces) for cell in row.cells)
     if words > _HEAD_WORDS or row.is_item or is_body(row) or announces_itself(row.text()):
         return False
@@ -151,7 +153,7 @@ def _heads(row: Row, reach: Reach) -> bool:
 
 
 def _labelled(body: Sequence[Row]) -> list[Row]:
-    """The body, labels of several lines joined with the row that carries their amounts."""
+    """The body, with labels of several lines joined with the row that carries their amounts."""
     usual = _usual_pitch(body)
     done: list[Row] = []
     for row in body:
@@ -165,13 +167,13 @@ def _labelled(body: Sequence[Row]) -> list[Row]:
 
 
 def _usual_pitch(body: Sequence[Row]) -> float:
-    """From the top of one row to the next, in points; 0 where there is but one."""
+    """Usual distance from the top of one row to the top of the next, in points; 0 for a single row."""
     pitches = sorted(below.y0 - above.y0 for above, below in pairwise(body) if below.y0 > above.y0)
     return pitches[int(_USUAL * (len(pitches) - 1))] if pitches else 0.0
 
 
 def _is_first_line(above: Row, row: Row, usual: float) -> bool:
-    """Whether a line alone is the beginning of the row's label: closer to it than rows stand to each other."""
+    """Whether a line alone begins the row's label: it is closer to it than rows are to each other."""
     label = row.cells[0]
     alone = len(above.cells) == 1 and not above.head and not above.text().endswith((":", ")"))
     if not (alone and is_body(row) and not is_amount(label)) or above.bold != row.bold or above.size != row.size:

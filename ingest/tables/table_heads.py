@@ -1,6 +1,6 @@
-"""What heads the columns of a table: lines in any order and of any number, put together as one row for each storey.
+"""Joins the lines that head the columns of a table, in any order and number, into one row for each storey. Pure.
 
-Lines closely below each other over the same columns are one heading; headings side by side are a storey. Pure.
+Lines closely below each other over the same columns are one heading; headings side by side are a storey.
 """
 
 from collections.abc import Sequence
@@ -9,30 +9,32 @@ from dataclasses import dataclass
 from ingest.layout.rows import Cell, Row
 from ingest.layout.words import append_line
 
-_LEFT_SLACK = 6.0
-_RIGHT_SLACK = 24.0
-_SAME_CELL_GAP = 0.45
-_SPANNING_GAP = 0.2
-_OVERLAP = 0.4
-_SHARE = 0.2
-_EDGE = 0.12
+# Chosen by eye; held by the expectations of benchmarks/reading (see "Tables from the words' geometry" in
+# docs/decisions.md).
+_LEFT_SLACK = 6.0  # points by which a heading may begin before its columns
+_RIGHT_SLACK = 24.0  # points by which it may end after them
+_SAME_CELL_GAP = 0.45  # between lines of one heading, in font sizes
+_SPANNING_GAP = 0.2  # the same for a heading over several columns
+_OVERLAP = 0.4  # of the smaller width or the label's height, from which two stand over or beside each other
+_SHARE = 0.2  # of its width, above which a heading stands over a column
+_EDGE = 0.12  # of the gap between two columns, after which the right one begins
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """From where to where a table's columns stand, and the left and right edge of each."""
+    """Where a table's columns are, in points: from `x0` to `x1`, and the left and right edge of each."""
 
     x0: float
     x1: float
     columns: tuple[tuple[float, float], ...]
 
     def holds(self, cell: Cell) -> bool:
-        """Whether a cell stands within the columns."""
+        """Whether a cell is within the columns."""
         return cell.x0 >= self.x0 - _LEFT_SLACK and cell.x1 <= self.x1 + _RIGHT_SLACK
 
     def columns_of(self, cell: Cell) -> tuple[int, ...]:
-        """Numbers of the columns that it stands over: those that take a good share of its width."""
-        # Numbers stand at the right of their column and headings are wider: a column begins soon after the one before it.
+        """The numbers of the columns that a cell is above: those that take a good share of its width."""
+        # Numbers are right-aligned and headings are wider, so a column begins soon after the one before it ends.
         edges = [
             left[1] + _EDGE * (right[0] - left[1]) for left, right in zip(self.columns, self.columns[1:], strict=False)
         ]
@@ -47,7 +49,7 @@ class Reach:
 
 @dataclass(slots=True)
 class _Heading:
-    """One heading, of one line or several."""
+    """One heading, on one line or several."""
 
     cell: Cell
     y0: float
@@ -59,7 +61,7 @@ class _Heading:
 
 
 def headed(rows: Sequence[Row], reach: Reach) -> list[Row]:
-    """One row for each storey, marked as head, and the labels of the labels' column that stood among them."""
+    """One row for each storey, marked as head, and the labels of the labels' column that were among them."""
     if not rows:
         return []
     lines: list[_Heading] = []
@@ -77,7 +79,7 @@ def headed(rows: Sequence[Row], reach: Reach) -> list[Row]:
 
 
 def _join_storey(label: Row, heads: Sequence[Row]) -> bool:
-    """Put a label into the storey beside it; one that stands above all of them heads the table as a row of its own."""
+    """Add a label to the storey beside it; one above all of them heads the table as a row of its own."""
     for head in reversed(heads):
         if min(label.y1, head.y1) - max(label.y0, head.y0) > _OVERLAP * label.height:
             head.cells.insert(0, label.cells[0])
@@ -92,7 +94,7 @@ def _line(cell: Cell, row: Row, reach: Reach) -> _Heading:
 
 
 def _joined(lines: Sequence[_Heading]) -> list[_Heading]:
-    """Lines that go on with the one above them, as one heading."""
+    """Join lines that continue the one above them into one heading."""
     headings: list[_Heading] = []
     for line in sorted(lines, key=lambda line: (line.y0, line.cell.x0)):
         above = next((heading for heading in reversed(headings) if _goes_on(heading, line)), None)
@@ -124,7 +126,7 @@ def _over(above: _Heading, line: _Heading) -> float:
 
 
 def _storeys(headings: Sequence[_Heading]) -> list[list[_Heading]]:
-    """Headings side by side, from the top; those of one storey stand on one line at the bottom, the top or the middle."""
+    """Headings side by side, from the top. Those of one storey are aligned at the bottom, the top or the middle."""
     storeys: list[list[_Heading]] = []
     for heading in sorted(headings, key=lambda one: (one.y0 + one.y1, one.cell.x0)):
         last = storeys[-1] if storeys else []

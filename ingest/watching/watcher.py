@@ -173,7 +173,7 @@ class Watcher:
         self._stability.observe_all(found.entries, now, found.unseen)
 
     def _is_there(self) -> bool:
-        """Whether the library is there. When it is back, it is scanned and observed anew before anything is reported."""
+        """Whether the library is there. If it is back, it is scanned and observed anew before anything is reported."""
         device = self._current_device()
         if device is None:
             if not self._missing:

@@ -282,7 +282,7 @@ def test_a_report_that_raises_is_made_again(tmp_path: Path, caplog: pytest.LogCa
         watcher.step()
         clock.now += 2.5
     assert [found.path for report in reports for found in report.settled] == [b"a.pdf", b"a.pdf"]
-    assert "made again" in caplog.text
+    assert "reported again" in caplog.text
 
 
 def test_an_unreadable_folder_is_named_and_its_files_are_not_taken_for_gone(tmp_path: Path) -> None:

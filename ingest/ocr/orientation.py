@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from ingest.protocol.page_columns import RawPage
 
 MOST_READINGS = 3
-BELIEVED = 65
+CONFIDENT = 65
 """Confidence, of 100. The right way up, the worst legible scans had 75 or more; the wrong way, a few words had up to
 53."""
 
@@ -30,9 +30,9 @@ class OrientationReading:
     """Clockwise quarter turns of the picture before it was read; `page` is the turned page."""
 
     @property
-    def is_believed(self) -> bool:
+    def is_confident(self) -> bool:
         """Whether it is the right way up, as far as confidence shows."""
-        return self.confidence >= BELIEVED
+        return self.confidence >= CONFIDENT
 
 
 def read_upright(
@@ -40,16 +40,16 @@ def read_upright(
 ) -> OrientationReading:
     """Read a grey picture, one byte a pixel, the way up that gives its words the highest confidence."""
     first = read(pixels, width, height)
-    if first.is_believed and not first.sideways:
+    if first.is_confident and not first.sideways:
         return first
     turns: tuple[int, ...] = (2,)
-    if first.sideways:  # once more even if it is believed: rows and cells are only found in upright text
-        turns = (3, 1) if first.is_believed else (1, 3)
+    if first.sideways:  # once more even if it is confident: rows and cells are only found in upright text
+        turns = (3, 1) if first.is_confident else (1, 3)
     found = [first]
     for turn in turns:
         across, down = (height, width) if turn % 2 else (width, height)
         again = replace(read(turned(pixels, width, height, turn), across, down), turned=turn)
-        if again.is_believed:
+        if again.is_confident:
             return again
         found.append(again)
     return max(found, key=lambda one: one.letters * one.confidence)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from threading import Event
 
-from ingest.ocr.orientation import BELIEVED
+from ingest.ocr.orientation import CONFIDENT
 from ingest.ocr.recogniser import Ocr, OcrFailed, Recogniser, ScanPicture, packages
 from ingest.protocol.frames import ProtocolError
 from ingest.protocol.page_decoder import decode_certainty, decode_page
@@ -79,7 +79,7 @@ class Recognition:
             height=page.height,
             label=page.label,
             source="ocr",
-            warning=page.warning or (DOUBTFUL if confidence < BELIEVED else ""),
+            warning=page.warning or (DOUBTFUL if confidence < CONFIDENT else ""),
             turned=turned,
         )
 

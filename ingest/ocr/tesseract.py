@@ -130,17 +130,17 @@ def as_page(markup: str, width: int, height: int, dpi: int, number: int) -> RawP
 
 def _impression(markup: str) -> tuple[int, int, bool]:
     """The number of letters in hOCR, the mean confidence in them (of 100), and whether most lie on their side."""
-    letters = believed = sideways = 0
+    letters = weighted = sideways = 0
     for title, content in _WORD.findall(markup):
         word, box, confidence = _word_of(content), _BOX.search(title), _CONFIDENCE.search(title)
         if box is None or confidence is None:
             continue
         letters += len(word)
-        believed += len(word) * int(confidence[1])
+        weighted += len(word) * int(confidence[1])
         if len(word) >= _TELLING_LETTERS:
             tall = int(box[4]) - int(box[2]) > int(box[3]) - int(box[1])
             sideways += len(word) if tall else -len(word)
-    return letters, round(believed / letters) if letters else 100, sideways > 0
+    return letters, round(weighted / letters) if letters else 100, sideways > 0
 
 
 def _lines(markup: str) -> Iterator[_Found]:

@@ -1,4 +1,4 @@
-"""An embedder without a model and a sink without a store, for the pipeline's two ends."""
+"""An embedder without a model and a sink without a store, for the two ends of the pipeline."""
 
 import hashlib
 import re
@@ -14,12 +14,12 @@ _TOKEN = re.compile(r"\d{1,3}|[A-Za-z]{1,7}|[^\sA-Za-z0-9]")
 
 
 def token_offsets(text: str) -> list[tuple[int, int]]:
-    """Pieces of words, about as many as a real tokenizer finds."""
+    """Tokenizes into pieces of words, about as many as a real tokenizer gives."""
     return [match.span() for match in _TOKEN.finditer(text)]
 
 
 class FakeEmbedder:
-    """Vectors from the text's hash; remembers what it was asked for."""
+    """Makes vectors from the text's hash, and records the texts it was given."""
 
     max_tokens = 254
 
@@ -38,7 +38,7 @@ class FakeEmbedder:
 
 @dataclass
 class FakeSink:
-    """Keeps batches; `known` are the vectors that are there already, `fail_at` the commit that fails."""
+    """Keeps batches. `known` are the vectors already stored, `fail_at` is the commit that fails."""
 
     batches: list[Batch] = field(default_factory=list)
     known: dict[str, Vector] = field(default_factory=dict)

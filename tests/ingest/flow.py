@@ -1,4 +1,4 @@
-"""Documents that flow: blocks of text laid out over pages of a fixed height, so that an insertion pushes all after it."""
+"""Documents whose blocks of text flow over pages of a fixed height, so an insertion pushes down all that follows."""
 
 import random
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _LEFT, _TOP, _LEADING = 60.0, 60.0, 14.0
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph, a heading, or the rows of a table; `columns` head a table on every page it runs over."""
+    """A paragraph, a heading, or the rows of a table; `columns` are the table's head on every page it runs over."""
 
     kind: str
     text: str = ""
@@ -29,13 +29,13 @@ class Block:
 
 @dataclass
 class _Paper:
-    """Pages as they fill."""
+    """Fills pages line by line."""
 
     pages: list[list[L]] = field(default_factory=lambda: [[]])
     used: int = 0
 
     def room(self, lines: int = 1) -> bool:
-        """Whether that many lines fit; begins a page otherwise."""
+        """Whether that many lines fit; starts a new page otherwise."""
         if self.used + lines <= LINES:
             return True
         self.pages.append([])
@@ -49,7 +49,7 @@ class _Paper:
 
 
 def laid_out(blocks: Sequence[Block], *, gap: int = 1) -> list[Page]:
-    """Pages with a running header and a page number. `gap` empty lines follow a paragraph; without, it is indented."""
+    """Pages with a running header and a page number. `gap` empty lines follow a paragraph; with none it is indented."""
     paper = _Paper()
     for number, block in enumerate(blocks):
         if block.kind == "table":
@@ -95,7 +95,7 @@ def _wrapped(text: str, indent: int) -> list[str]:
 
 
 class Writer:
-    """Sentences from a seed; the same seed writes the same."""
+    """Sentences from a seed; the same seed gives the same sentences."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Pages as the parser would give them, from lines written down in the test."""
+"""Builds pages as the parser would give them, from lines written in the test."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ CHARACTER = 0.5
 
 
 class L:
-    """One line: its text, where it stands, and how it looks. Lines of one `block` belong together."""
+    """One line: its text, its position and its style. Lines of one `block` belong together."""
 
     def __init__(
         self,
@@ -53,5 +53,5 @@ def prose(*texts: str, y: float = 100, size: float = 10, x: float = 50, block: i
 def table(
     *rows: tuple[str, ...], y: float = 100, xs: tuple[float, ...] = (50, 300, 400, 500), block: int = 0
 ) -> list[L]:
-    """Each cell a line of its own, as the parser has it."""
+    """A row as the parser gives it: each cell is a line of its own."""
     return [L(cell, xs[i], y + r * 12, block=block) for r, row in enumerate(rows) for i, cell in enumerate(row) if cell]

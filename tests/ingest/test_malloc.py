@@ -1,4 +1,4 @@
-"""Threads do not each bring a heap of their own that stays, and heaps give back what is free in them."""
+"""Threads share two heaps instead of each keeping its own, and freed memory goes back to the kernel."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ together = threading.Barrier(8)
 places = set()
 def work():
     together.wait()
-    places.add(libc.malloc(100_000) >> 26)  # a heap of a thread's own begins at a multiple of 64 MiB
+    places.add(libc.malloc(100_000) >> 26)  # a thread's heap begins at a multiple of 64 MiB
     together.wait()
 threads = [threading.Thread(target=work) for _ in range(8)]
 for thread in threads: thread.start()
@@ -28,7 +28,7 @@ def heaps(how: str) -> int:
     return int(done.stdout)
 
 
-def test_eight_threads_share_two_heaps_instead_of_having_more() -> None:
+def test_eight_threads_share_two_heaps() -> None:
     assert heaps("few") <= 2
     assert heaps("usual") > 2
 
@@ -52,6 +52,6 @@ print(before - resident())
 """
 
 
-def test_what_is_free_between_pieces_in_use_is_given_back() -> None:
+def test_memory_that_is_free_between_blocks_in_use_is_returned() -> None:
     done = subprocess.run([sys.executable, "-c", _FREE_BETWEEN], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 30_000_000

@@ -89,7 +89,7 @@ class Recognised:
 
 
 class Slow(Recognised):
-    """The second page comes once the first has been announced."""
+    """The second page arrives only after the first one was announced."""
 
     def __init__(self, pages: list[Page], sink: FakeSink) -> None:
         super().__init__(pages)
@@ -102,7 +102,7 @@ class Slow(Recognised):
                 self.seen = self._sink.announced.wait(10), self._sink.info, list(self._sink.batches)
 
 
-def test_before_the_first_batch_the_number_of_pages_is_announced_and_what_is_recognised() -> None:
+def test_page_count_and_recognised_pages_are_announced_before_the_first_batch() -> None:
     sink = FakeSink()
     extraction: Any = Slow(scanned(), sink)
     pipeline.run(extraction, embedder=FakeEmbedder(), sink=sink, batch_chunks=4, stop=Event())
@@ -111,14 +111,14 @@ def test_before_the_first_batch_the_number_of_pages_is_announced_and_what_is_rec
 
 
 def scanned(without: int = 0) -> list[Page]:
-    """Twelve pages of a few sentences; one of them is not recognised."""
+    """Twelve pages of a few sentences, one of them not recognised."""
     paragraphs = ["".join(SENTENCE.format(page=page, n=n) for n in range(9)) for page in range(1, 40)]
     read = [replace(page, source="ocr") for page in laid_out([Block("p", text) for text in paragraphs])]
     return [replace(p, lines=(), text="", source="skipped") if p.number == without else p for p in read]
 
 
 @pytest.mark.parametrize(("before", "now"), [(2, 0), (0, 2)])
-def test_a_document_that_reads_differently_after_an_interruption_is_not_continued(before: int, now: int) -> None:
+def test_work_does_not_resume_if_a_committed_page_now_reads_differently(before: int, now: int) -> None:
     def run(pages: list[Page]) -> None:
         extraction: Any = Recognised(pages)
         pipeline.run(extraction, embedder=FakeEmbedder(), sink=sink, batch_chunks=4, stop=Event())
@@ -135,7 +135,7 @@ def test_a_document_that_reads_differently_after_an_interruption_is_not_continue
     assert sink.completed
 
 
-def test_vectors_that_the_sink_has_are_not_computed_again(manual: Path) -> None:
+def test_vectors_that_the_sink_already_has_are_not_computed_again(manual: Path) -> None:
     first = FakeSink()
     ingest(manual, first)
     known = {c.embedded_text: c.vector for batch in first.batches for c in batch.chunks[:2]}

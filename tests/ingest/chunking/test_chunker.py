@@ -1,4 +1,4 @@
-"""Chunks: whole sentences and rows under a heading path, within the embedder's limit, mapped back to the pages."""
+"""Chunks hold whole sentences and rows under a heading path, fit the embedder, and map back to the pages."""
 
 import itertools
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_a_sentence_longer_than_the_limit_is_cut_at_a_clause() -> None:
         assert len(token_offsets(embedded_text(chunk))) <= SMALL.max_tokens
 
 
-def test_a_sentence_goes_on_over_the_page() -> None:
+def test_a_sentence_continues_on_the_next_page() -> None:
     first = page(1, [*prose("The valve must be closed before the", y=680), L("Pump Manual 1", y=750)])
     second = page(2, [*prose("pump is started. It is red.", y=60), L("Pump Manual 2", y=750)])
     (chunk,) = chunks(first, second)
@@ -61,7 +61,7 @@ def test_a_sentence_goes_on_over_the_page() -> None:
     assert (chunk.page, chunk.page_last) == (1, 2)
 
 
-def test_a_hyphenated_word_keeps_both_its_places() -> None:
+def test_a_hyphenated_word_keeps_both_of_its_places() -> None:
     (chunk,) = chunks(page(1, prose("The maintenan-", "ce plan.")))
     assert chunk.text == "The maintenance plan."
     first, second = chunk.words[1:3]
@@ -69,7 +69,7 @@ def test_a_hyphenated_word_keeps_both_its_places() -> None:
     assert chunk.text[first.start : second.end] == "maintenance"
 
 
-def test_headings_make_the_path_and_begin_a_chunk() -> None:
+def test_headings_form_the_path_and_begin_a_chunk() -> None:
     lines = [
         L("The Manual", size=24, y=20),
         L("1 Safety", size=16, y=60),
@@ -154,7 +154,7 @@ lines = st.builds(
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(lines, max_size=25), max_size=4))
-def test_any_page_gives_the_same_chunks_twice_each_mapped_and_within_the_limit(content: list[list[L]]) -> None:
+def test_any_page_gives_the_same_chunks_again_each_mapped_and_within_the_limit(content: list[list[L]]) -> None:
     pages = {number: page(number, lines) for number, lines in enumerate(content, 1)}
     found = chunks(*pages.values())
     assert found == chunks(*pages.values())

@@ -1,4 +1,4 @@
-"""A changed page leaves the chunks of other pages as they are: what has to be embedded again is little."""
+"""A changed page leaves the chunks of other pages as they are, so little has to be embedded again."""
 
 from collections.abc import Callable
 from functools import cache
@@ -54,7 +54,7 @@ def at(document: Document, place: float) -> int:
 
 
 def changed(document: Document, place: float, change: Callable[[str], str]) -> Document:
-    """The text or row in the middle of the block at `place` changed; headings are passed over."""
+    """Change the text or row in the middle of the block at `place`, skipping headings."""
     index = at(document, place)
     while document[index].kind == "heading":
         index += 1

@@ -1,4 +1,4 @@
-"""What belongs together is read together: over columns and pages, past footnotes and figures, with its introduction."""
+"""What belongs together is read together: over columns and pages, past footnotes and figures."""
 
 from ingest.chunking.chunker import ChunkLimits, chunk_pages, embedded_text
 from ingest.types import Bookmark, Chunk, Page
@@ -19,7 +19,7 @@ def text(*pages: Page) -> str:
     return "\n".join(chunk.text for chunk in chunks(*pages))
 
 
-def test_a_footnote_stands_behind_the_paragraph_that_its_page_breaks() -> None:
+def test_a_footnote_follows_the_paragraph_that_its_page_breaks() -> None:
     note = prose("1 See the list of keys that hangs in the office.", y=720, size=7, block=5)
     found = text(page(1, [*ABOVE, *note]), page(2, BELOW))
     assert WHOLE in found
@@ -35,18 +35,18 @@ def test_a_figure_with_labels_and_caption_does_not_break_a_paragraph() -> None:
     assert "Figure 3. The pump from above." in found
 
 
-def test_a_paragraph_goes_on_in_the_next_column() -> None:
+def test_a_paragraph_continues_in_the_next_column() -> None:
     right = prose("pump is started again by its operator.", y=60, x=320, block=1)
     assert WHOLE in text(page(1, [*ABOVE, *right]))
 
 
-def test_a_paragraph_that_ends_is_not_joined_with_what_only_begins_small() -> None:
+def test_a_finished_paragraph_is_not_joined_with_one_that_begins_in_small_letters() -> None:
     ended = prose("The valve of every pump must be closed by hand", "and then be locked with its own key.", y=640)
     found = text(page(1, [*ended, *prose("1 See the list.", y=720, size=7, block=5)]), page(2, BELOW))
     assert "own key.\n1 See the list.\npump is started" in found
 
 
-def test_columns_written_line_by_line_across_both_are_read_one_after_the_other() -> None:
+def test_columns_written_line_by_line_across_are_read_one_after_the_other() -> None:
     left = [f"Left line {n} goes on to fill the column" for n in range(8)]
     right = [f"right line {n} goes on to fill its column" for n in range(8)]
     rows = [
@@ -76,7 +76,7 @@ def test_a_list_stays_with_what_introduces_it() -> None:
             assert not chunk.text.endswith(":")
 
 
-def test_the_head_of_a_table_that_goes_on_over_pages_is_taken_once_and_known_to_all() -> None:
+def test_the_head_of_a_table_over_several_pages_is_taken_once_and_kept_for_all_rows() -> None:
     head = ("Item", "Cost", "Value")
     pages = [
         page(n, table(head, *((f"Item number {n} {row}", f"{n},{row}00", f"{n},{row}50") for row in range(10, 40))))
@@ -102,7 +102,7 @@ def test_bookmarks_make_headings_of_the_rows_they_name_and_nest_them() -> None:
     assert [c.heading for c in found if "Keys hang" in c.text] == [("Safety", "2 Keys")]
 
 
-def test_a_line_of_its_own_below_the_running_header_runs_too() -> None:
+def test_a_short_line_below_the_running_header_is_running_too() -> None:
     names = {"Item 1": "north", "Item 2": "south", "Items 3, 4": "west", "Item 7": "east"}
     body = [
         prose(f"The {word} valve is red.", f"It has a {word} key.", f"See {word}.", y=80) for word in names.values()

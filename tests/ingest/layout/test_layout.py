@@ -1,4 +1,4 @@
-"""Rows, tables, running lines and headings, found from where words stand."""
+"""Rows, tables, running lines and headings are found by the positions of words."""
 
 from dataclasses import replace
 
@@ -20,14 +20,14 @@ def texts(*lines: L) -> list[str]:
     return [row.text() for row in rows(*lines)]
 
 
-def test_cells_of_one_height_are_one_row() -> None:
+def test_cells_at_one_height_are_one_row() -> None:
     assert texts(*table(("Net sales", "82,959", "81,434"), ("Services", "19,604", "17,486"))) == [
         "Net sales  82,959  81,434",
         "Services  19,604  17,486",
     ]
 
 
-def test_signs_in_cells_of_their_own_join_their_number() -> None:
+def test_a_sign_in_its_own_cell_joins_its_number() -> None:
     assert texts(*table(("Basic", "$", "1.20", "%"), xs=(50, 300, 320, 400))) == ["Basic  $1.20%"]
 
 
@@ -57,7 +57,7 @@ def test_column_headings_on_two_lines_become_one_cell_each() -> None:
     assert texts(*stacked) == ["June 25, 2022  June 26, 2021"]
 
 
-def test_the_second_line_of_a_cell_goes_on_with_it() -> None:
+def test_the_second_line_of_a_cell_is_part_of_it() -> None:
     lines = [L("Restraint:", 50), L("Seatbelt, shoulder", 300), L("harness", 300, 112)]
     assert texts(*lines) == ["Restraint:  Seatbelt, shoulder harness"]
 
@@ -81,7 +81,7 @@ def test_a_long_numbered_remark_is_text_with_its_number() -> None:
     assert (row.text(), row.is_table) == ("(1) Includes revenue from services sold with products", False)
 
 
-def test_small_marks_that_float_are_dropped_but_numbers_are_not() -> None:
+def test_small_marks_that_stand_alone_are_dropped_but_numbers_are_not() -> None:
     body = prose("Some words", "more words", "and more words")
     assert texts(*body, L("(1)", 300, 200, size=6), L("®", 300, 220, size=6)) == [
         "Some words",
@@ -108,7 +108,7 @@ def test_headers_footers_and_page_numbers_are_found_wherever_short_pages_end() -
     assert kept(pages) == [[f"Body of page {word}", f"ends {word}"] for word in "abcdefghi"]
 
 
-def test_a_footer_that_names_its_section_is_known_by_its_counting() -> None:
+def test_a_footer_with_the_name_of_its_section_is_found_by_its_page_number() -> None:
     pages = [
         page(n, [*prose(f"Text {word}"), L(f"Section {word}", y=700), L(str(n + 4), x=500, y=700)])
         for n, word in enumerate("abcdef", 1)
@@ -127,7 +127,7 @@ def test_rows_of_amounts_that_differ_are_not_running() -> None:
     assert all("Total" in lines for lines in kept(pages))
 
 
-def test_a_lone_page_number_goes_even_from_a_single_page() -> None:
+def test_a_lone_page_number_is_dropped_even_from_a_single_page() -> None:
     assert kept([page(1, [*prose("Text"), L("12", y=700)])]) == [["Text"]]
 
 
@@ -171,7 +171,7 @@ def test_short_titled_lines_in_italics_or_colour_are_headings() -> None:
     assert flags(L("Sales and Marketing.", marked=True)) == [False]
 
 
-def test_a_heading_right_below_another_is_held_by_it() -> None:
+def test_a_heading_right_below_another_is_nested_in_it() -> None:
     overview, business = Heading("Overview", 10, bold=True), Heading("Our Business", 10, bold=True)
     assert nested((overview,), business, at_once=True) == (overview, business)
     assert nested((overview,), business) == (business,)
@@ -179,7 +179,7 @@ def test_a_heading_right_below_another_is_held_by_it() -> None:
     assert nested((overview,), larger, at_once=True) == (larger,)
 
 
-def test_sentences_labels_and_plain_lines_are_not() -> None:
+def test_sentences_labels_and_plain_lines_are_not_headings() -> None:
     assert flags(L("Safety")) == [False]
     assert flags(L("Safety comes first.", size=14)) == [False]
     assert flags(L("continued from before", size=14)) == [False]
@@ -247,7 +247,7 @@ def test_a_table_of_keys_and_values_has_no_column_headings() -> None:
     assert head.add("Injuries:  1 Minor") == ""
 
 
-def test_the_title_is_the_metadata_s_unless_that_is_a_leftover() -> None:
+def test_the_title_comes_from_the_metadata_unless_it_is_a_leftover_there() -> None:
     first = page(1, [L("Annual", size=20, y=50), L("Report 2023", size=20, y=75), *prose("Some text here", y=120)])
     assert best_title("Pump Manual", first) == "Pump Manual"
     for leftover in ("", "untitled", "Microsoft Word - x.doc", "scan001.pdf", "0000320193-22-000070", "\x00\x01"):

@@ -1,4 +1,4 @@
-"""Words, sentences and hyphens: from the page's own characters to readable text."""
+"""Words, sentences and hyphens: the page's own characters become readable text."""
 
 import pytest
 from hypothesis import given
@@ -87,7 +87,7 @@ def joined(first: str, second: str, known: Known | None = None) -> str:
         ("plain", "words", "plain words"),
     ],
 )
-def test_hyphens_at_line_ends_are_undone_only_where_they_split_a_word(first: str, second: str, whole: str) -> None:
+def test_a_hyphen_at_a_line_end_is_removed_only_if_it_splits_a_word(first: str, second: str, whole: str) -> None:
     assert joined(first, second) == whole
 
 

@@ -1,4 +1,4 @@
-"""Title, language and period of a document, from its first pages alone."""
+"""Title, language and period of a document come from its first pages alone."""
 
 from dataclasses import replace
 
@@ -29,14 +29,14 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("language", "text"), TEXTS.items())
-def test_a_languages_common_words_tell_it(language: str, text: str) -> None:
+def test_a_language_is_recognised_by_its_common_words(language: str, text: str) -> None:
     assert guessed_language(text) == language
 
 
 @pytest.mark.parametrize(
     "text", ["", "The pump is of the ship.", "Total 12,345 6,789 " * 80, "Pump Motor Valve Filter Hull " * 20]
 )
-def test_where_too_little_tells_no_language_is_named(text: str) -> None:
+def test_no_language_is_named_without_enough_evidence(text: str) -> None:
     assert guessed_language(text) == ""
 
 
@@ -55,7 +55,7 @@ def test_where_too_little_tells_no_language_is_named(text: str) -> None:
         ("", ""),
     ],
 )
-def test_a_report_says_which_period_it_is_about(text: str, period: str) -> None:
+def test_the_period_of_a_report_is_found(text: str, period: str) -> None:
     assert period_of(text) == period
 
 
@@ -63,7 +63,7 @@ def told(number: int, text: str) -> Page:
     return replace(page(number, prose("Some line")), text=text)
 
 
-def test_the_first_pages_tell_and_later_ones_change_nothing() -> None:
+def test_only_the_first_pages_count() -> None:
     info = DocumentInfo(9, "A Manual of Pumps")
     about = About().after(told(1, "Annual Report 2021"), info).after(told(2, TEXTS["de"]), info)
     assert about == ("A Manual of Pumps", "de", "2021")

@@ -1,4 +1,4 @@
-"""Stands in for the recogniser's process and misbehaves in the way its first argument names."""
+"""Stands in for the recogniser's process and misbehaves in the way that its first argument names."""
 
 import json
 import os

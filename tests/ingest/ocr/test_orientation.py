@@ -1,4 +1,4 @@
-"""Pictures are turned until their words are believed, and places on turned pages are found again."""
+"""Pictures are turned until their words have confidence, and places on turned pages are mapped back."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ ON_ITS_SIDE, ON_ITS_HEAD, ON_THE_OTHER_SIDE = b"daebfc", b"fedcba", b"cfbead"
 
 
 class Eye:
-    """Believes what is the right way up, and sees along which axis lines run."""
+    """Has confidence in a picture the right way up, and sees along which axis lines run."""
 
     def __init__(self, believed: Callable[[bytes, int], int]) -> None:
         self.looks = 0
@@ -25,7 +25,7 @@ class Eye:
 
 
 def as_tesseract(pixels: bytes, width: int) -> int:
-    """Takes sideways lines to run downwards."""
+    """Takes vertical lines to run downwards."""
     return 95 if pixels in (UPRIGHT, ON_ITS_SIDE) else 20
 
 
@@ -33,9 +33,7 @@ def as_tesseract(pixels: bytes, width: int) -> int:
     ("pixels", "width", "back", "looks"),
     [(UPRIGHT, 3, 0, 1), (ON_ITS_SIDE, 2, 3, 2), (ON_ITS_HEAD, 3, 2, 2), (ON_THE_OTHER_SIDE, 2, 1, 2)],
 )
-def test_a_picture_is_read_upright_with_one_look_more_where_it_does_not_stand_so(
-    pixels: bytes, width: int, back: int, looks: int
-) -> None:
+def test_a_picture_that_is_not_upright_is_read_once_more(pixels: bytes, width: int, back: int, looks: int) -> None:
     eye = Eye(as_tesseract)
     found = read_upright(eye, pixels, width, 6 // width)
     assert (found.turned, found.confidence, found.sideways) == (back, 95, False)
@@ -43,14 +41,14 @@ def test_a_picture_is_read_upright_with_one_look_more_where_it_does_not_stand_so
 
 
 @pytest.mark.parametrize("width", [3, 2])
-def test_what_is_never_believed_is_looked_at_a_few_times_and_kept_as_it_stood_best(width: int) -> None:
+def test_a_picture_without_confident_words_is_read_three_times_and_the_best_is_kept(width: int) -> None:
     eye = Eye(lambda pixels, _: 40 if pixels == UPRIGHT else 30)
     found = read_upright(eye, UPRIGHT, width, 6 // width)
     assert (found.turned, found.confidence) == (0, 40)
     assert 1 < eye.looks <= MOST_READINGS
 
 
-def test_a_script_that_is_written_downwards_is_not_turned() -> None:
+def test_vertical_script_is_not_turned() -> None:
     assert read_upright(Eye(lambda _, width: 90 if width == 2 else 10), UPRIGHT, 2, 3).turned == 0
 
 

@@ -1,4 +1,4 @@
-"""Pages without text are read by text recognition, each on its own, and what fails costs its page alone."""
+"""Pages without text are recognised one by one, and a failure costs its page alone."""
 
 import sys
 from pathlib import Path
@@ -85,7 +85,7 @@ def test_a_scan_becomes_passages_whose_words_are_the_pages_own(mixed: Path) -> N
 
 
 @needs_tesseract
-def test_a_stamp_over_a_scan_does_not_hide_its_words(tmp_path: Path) -> None:
+def test_a_stamp_over_a_scan_does_not_prevent_recognition(tmp_path: Path) -> None:
     data = scanned_copy(PdfBuilder(width=400, height=190).paragraph(TEXTS[0], size=11).data())
     document = pymupdf.open(stream=data)
     document[0].insert_text((200, 20), "Received", fontsize=9)
@@ -97,7 +97,7 @@ def test_a_stamp_over_a_scan_does_not_hide_its_words(tmp_path: Path) -> None:
 
 @needs_tesseract
 @pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_a_scan_on_its_side_or_head_is_read_and_cited_where_its_words_stand(tmp_path: Path, rotation: int) -> None:
+def test_a_scan_on_its_side_or_upside_down_is_cited_at_its_displayed_place(tmp_path: Path, rotation: int) -> None:
     upright = PdfBuilder(width=400, height=260).paragraph(" ".join(TEXTS), size=11).data()
     document = pymupdf.open(stream=upright)
     document[0].set_rotation(rotation)  # the scan shows it so, and has no rotation of its own
@@ -115,7 +115,7 @@ def test_a_scan_on_its_side_or_head_is_read_and_cited_where_its_words_stand(tmp_
 
 
 @needs_tesseract
-def test_a_page_of_which_hardly_a_word_is_believed_says_so(tmp_path: Path) -> None:
+def test_a_page_recognised_with_little_confidence_says_so(tmp_path: Path) -> None:
     page = pymupdf.open(stream=PdfBuilder(width=400, height=190).paragraph(" ".join(TEXTS), size=11).data())[0]
     document = pymupdf.open()
     pixmap = page.get_pixmap(dpi=200, colorspace=pymupdf.csGRAY)
@@ -171,7 +171,7 @@ def test_whatever_recognition_does_only_its_page_is_lost(mixed: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(("way", "why"), [("killed", "killed"), ("silent", "no progress")])
-def test_a_recogniser_that_somebody_ends_costs_no_page_but_another_attempt(
+def test_a_recogniser_killed_from_outside_costs_a_retry_but_no_page(
     mixed: Path, tmp_path: Path, way: str, why: str
 ) -> None:
     (tmp_path / "eng.traineddata").touch()
@@ -179,13 +179,13 @@ def test_a_recogniser_that_somebody_ends_costs_no_page_but_another_attempt(
         read(mixed, hostile(way, page_seconds=0.05, folders=(str(tmp_path),)))  # type: ignore[arg-type]
 
 
-def test_one_kill_of_the_recogniser_is_not_noticed(mixed: Path, tmp_path: Path) -> None:
+def test_a_single_kill_of_the_recogniser_costs_nothing(mixed: Path, tmp_path: Path) -> None:
     (tmp_path / "eng.traineddata").touch()
     pages = read(mixed, hostile("killed once", folders=(str(tmp_path),)))  # type: ignore[arg-type]
     assert [page.source for page in pages] == ["ocr", "text", "ocr"]
 
 
-def test_after_three_failures_in_a_row_the_rest_is_not_tried(tmp_path: Path) -> None:
+def test_no_page_is_tried_after_three_failures_in_a_row(tmp_path: Path) -> None:
     (tmp_path / "eng.traineddata").touch()
     ocr = hostile("dies", folders=(str(tmp_path),))  # type: ignore[arg-type]
     pages = read(image_only_pdf(tmp_path / "scan.pdf", pages=5), ocr)
@@ -227,7 +227,7 @@ def test_a_huge_page_is_rendered_coarsely_enough(tmp_path: Path) -> None:
     assert pages[0].source == "ocr"
 
 
-def test_hocr_becomes_lines_cut_at_wide_gaps_without_what_nobody_believes() -> None:
+def test_hocr_becomes_lines_cut_at_wide_gaps_without_unlikely_words() -> None:
     markup = """<p class='ocr_par' id='p'><span class='ocr_line' id='l' title="bbox 10 10 400 40; x_size 28">
       <span class='ocrx_word' id='w' title='bbox 10 10 60 40; x_wconf 96'>R&amp;D</span>
       <span class='ocrx_word' id='w' title='bbox 70 10 120 40; x_wconf 90'><strong>costs</strong></span>
@@ -240,5 +240,5 @@ def test_hocr_becomes_lines_cut_at_wide_gaps_without_what_nobody_believes() -> N
     assert page["boxes"][:4].tolist() == pytest.approx([7.2, 7.2, 43.2, 28.8])
 
 
-def test_the_packages_of_a_language_are_named_as_debian_does() -> None:
+def test_the_packages_of_a_language_have_debians_names() -> None:
     assert packages(("eng", "chi_sim", "deu")) == "tesseract-ocr tesseract-ocr-chi-sim tesseract-ocr-deu"

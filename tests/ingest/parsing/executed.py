@@ -1,4 +1,4 @@
-"""A process of the test's own in the place of the parser's."""
+"""Runs a process of the test's own in place of the parser's."""
 
 import contextlib
 import subprocess
@@ -8,7 +8,7 @@ from ingest.sandbox import launch
 
 
 class Executed:
-    """One that a command starts by exec. It belongs to the thread that started it: the kernel kills it when that ends."""
+    """A process started by exec. It belongs to the thread that started it: the kernel kills it when that ends."""
 
     def __init__(self, command: Sequence[str], arguments: Sequence[str], document: int) -> None:
         self._process = launch.start(command, arguments, document)

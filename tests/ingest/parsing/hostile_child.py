@@ -1,4 +1,4 @@
-"""Stands in for the parser's process and misbehaves in the way its first argument names."""
+"""Stands in for the parser's process and misbehaves in the way that its first argument names."""
 
 import base64
 import json
@@ -86,7 +86,7 @@ def begin(way: str) -> None:
 
 
 def go_on(way: str) -> None:
-    """Misbehave after the document's facts were told."""
+    """Misbehave after the document's facts were sent."""
     if way == "dripping":
         os.write(1, struct.pack(">I", 5000))
         while True:

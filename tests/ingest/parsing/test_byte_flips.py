@@ -1,4 +1,4 @@
-"""Good papers with bytes changed at random, each read by the real child: the short form of `python -m benchmarks.hostile`."""
+"""Papers with randomly changed bytes, read by the real child: the short form of `python -m benchmarks.hostile`."""
 
 from pathlib import Path
 

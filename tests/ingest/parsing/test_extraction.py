@@ -105,14 +105,16 @@ def test_page_labels_are_carried(tmp_path: Path) -> None:
         (b"%PDF-1.4\n" + b"1 0 obj << /Type /Catalog /Pages 1 0 R >> endobj\n" * 3, BrokenPdf),
     ],
 )
-def test_what_is_no_pdf_is_refused_with_its_reason(tmp_path: Path, content: bytes, error: type[IngestError]) -> None:
+def test_a_file_that_is_no_pdf_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes, error: type[IngestError]
+) -> None:
     path = tmp_path / "x.pdf"
     path.write_bytes(content)
     with pytest.raises(error) as caught:
         read(path)
     assert "x.pdf" in caught.value.what
     assert caught.value.why
-    assert "code=" not in caught.value.why  # the number of the reader's own kind of error
+    assert "code=" not in caught.value.why  # MuPDF's own error code
     assert caught.value.hint
 
 
@@ -121,7 +123,7 @@ def test_a_truncated_file_is_broken_or_gives_what_is_left(tmp_path: Path) -> Non
         read(truncated_pdf(tmp_path / "a.pdf"))
 
 
-def test_an_encrypted_file_says_how_to_remove_the_password(tmp_path: Path) -> None:
+def test_the_hint_for_an_encrypted_file_is_how_to_remove_the_password(tmp_path: Path) -> None:
     with pytest.raises(EncryptedPdf) as caught:
         read(encrypted_pdf(tmp_path / "a.pdf"))
     assert "qpdf --password=SECRET --decrypt" in caught.value.hint
@@ -160,7 +162,7 @@ def test_the_hash_is_that_of_the_file_that_is_read(pdf: Path) -> None:
     assert file.descriptor == -1
 
 
-def test_a_file_written_to_while_it_is_read_is_not_believed(tmp_path: Path) -> None:
+def test_a_file_written_to_while_it_is_read_is_not_trusted(tmp_path: Path) -> None:
     path = simple_pdf(tmp_path / "a.pdf", "One.", "Two.")
     with open_extraction(path) as extraction:
         with path.open("ab") as file:
@@ -196,18 +198,18 @@ def test_a_hostile_child_gets_nowhere(pdf: Path, way: str, error: type[IngestErr
         read_by(way, pdf)
 
 
-def test_a_child_that_cannot_be_started_is_worth_another_try(pdf: Path) -> None:
+def test_a_child_that_cannot_be_started_is_worth_a_retry(pdf: Path) -> None:
     with pytest.raises(Unreadable, match="cannot be started"):
         open_extraction(pdf, start=executed("/no/such/python"))
 
 
 @pytest.mark.parametrize("way", ["silent", "dripping"])
-def test_a_child_that_does_nothing_is_ended_and_the_document_tried_again(pdf: Path, way: str) -> None:
+def test_a_child_that_does_nothing_is_killed_and_the_document_is_worth_a_retry(pdf: Path, way: str) -> None:
     with pytest.raises(ParserKilled, match="not get on"):
         read_by(way, pdf, Limits(page_seconds=0.4))
 
 
-def test_a_child_that_computes_for_longer_than_is_allowed_is_ended(pdf: Path) -> None:
+def test_a_child_that_computes_for_longer_than_allowed_is_killed(pdf: Path) -> None:
     with pytest.raises(ParserLimit, match="longer"):
         read_by("busy", pdf, Limits(page_seconds=0.3))
 
@@ -232,7 +234,7 @@ def test_only_the_wait_for_the_parser_counts_against_the_deadline_by_the_clock(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_child_that_somebody_ends_is_worth_another_try(pdf: Path, number: signal.Signals) -> None:
+def test_a_child_killed_from_outside_is_worth_a_retry(pdf: Path, number: signal.Signals) -> None:
     child = (sys.executable, "-I", str(HOSTILE), "idle after info")
     with open_extraction(pdf, start=executed(*child)) as extraction:
         os.kill(extraction._process.pid, number)
@@ -269,7 +271,7 @@ def test_aborting_from_another_thread_ends_the_reading(pdf: Path) -> None:
         Limits(file_bytes=10),
     ],
 )
-def test_more_than_the_limits_is_refused(pdf: Path, limits: Limits) -> None:
+def test_a_document_beyond_the_limits_is_refused(pdf: Path, limits: Limits) -> None:
     with pytest.raises(ParserLimit):
         read(pdf, limits)
 
@@ -305,7 +307,7 @@ def test_no_child_and_no_descriptor_is_left_behind(pdf: Path) -> None:
 
 def test_a_parser_of_many_pages_takes_little_more_memory_than_one_of_few(tmp_path: Path) -> None:
     few, many = (private_mib(blank_pages(tmp_path / f"{count}.pdf", count)) for count in (200, 40_000))
-    assert many - few < 8  # a list of so many pages takes 36
+    assert many - few < 8  # MiB; the list of so many pages takes 36
 
 
 def blank_pages(path: Path, count: int) -> Path:
@@ -330,7 +332,7 @@ def blank_pages(path: Path, count: int) -> Path:
 
 
 def private_mib(path: Path) -> float:
-    """What the parser holds of its own once it has read more than a pipe's worth of pages."""
+    """The parser's private memory once it has read more pages than a pipe holds."""
     with open_extraction(path) as extraction:
         pages = iter(extraction)
         for _ in range(100):

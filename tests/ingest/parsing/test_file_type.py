@@ -1,4 +1,4 @@
-"""What is taken besides PDFs, told by its content, and what is refused in plain words."""
+"""Files besides PDFs are recognised by their content, and unreadable ones are refused in plain words."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,7 @@ def info_of(path: Path, content: bytes) -> DocumentInfo:
         pytest.param("Mind the gäp.".encode("latin-1"), "Mind the gäp.", id="latin-1"),
     ],
 )
-def test_other_kinds_are_read_whatever_they_are_named(tmp_path: Path, content: bytes, text: str) -> None:
+def test_other_types_are_read_whatever_their_name(tmp_path: Path, content: bytes, text: str) -> None:
     (page,) = read(tmp_path / "misnamed.pdf", content)
     assert " ".join(page.text.split()) == text
     assert page.source == "text"
@@ -82,7 +82,7 @@ def test_text_without_pages_is_laid_out_the_same_each_time(tmp_path: Path) -> No
         pytest.param(" " + "A1," * 300 + " ", id="a word longer than a line"),
     ],
 )
-def test_nothing_is_lost_behind_wide_gaps_and_long_words(tmp_path: Path, between: str) -> None:
+def test_nothing_is_lost_after_wide_gaps_and_long_words(tmp_path: Path, between: str) -> None:
     content = f"MONTHLY REPORT{between}The boiler was cleaned.\n".encode()
     pages = read(tmp_path / "report.txt", content)
     words = [page.text[word.start : word.end] for page in pages for line in page.lines for word in line.words]
@@ -124,7 +124,7 @@ def test_a_picture_is_read_by_text_recognition(tmp_path: Path, way: str) -> None
         (b"\0\x01\x02\x03 nobody knows", "of an unknown type"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_kind_with_a_hint(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_unreadable_type_is_refused_by_name_with_a_hint(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(UnsupportedType) as caught:
         read(tmp_path / "x.pdf", content)
     assert words in caught.value.why
@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_refused_by_kind_with_a_hint(tmp_path: Path, cont
     assert caught.value.hint
 
 
-def test_a_damaged_book_is_told_as_broken(tmp_path: Path) -> None:
+def test_a_damaged_book_is_reported_as_broken(tmp_path: Path) -> None:
     content = made.zipped({"mimetype": "application/epub+zip", "META-INF/container.xml": "<container"})
     with pytest.raises(BrokenPdf) as caught:
         read(tmp_path / "x.epub", content)
@@ -179,6 +179,6 @@ def test_a_heading_in_a_script_does_not_make_it_markdown() -> None:
     assert kind_of(memoryview(b"Intro.\n\n## Part\n\nText.\n")).filetype == "md"
 
 
-def test_texts_of_every_encoding_become_utf_8() -> None:
+def test_text_in_every_encoding_becomes_utf_8() -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
         assert as_utf8(memoryview("1 €\r\nä".encode(encoding))) == "1 €\nä\n".encode()

@@ -1,4 +1,4 @@
-"""Parsers come from one template process that may itself go at any time."""
+"""Parsers come from one template process, which may disappear at any time."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ def pdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """More than a pipe holds, so that its parser is at it until it is read."""
+    """A document larger than a pipe holds, so that its parser works until all of it is read."""
     pages = ["A word after a word after a word. " * 40] * 200
     return simple_pdf(tmp_path_factory.mktemp("pdf") / "long.pdf", *pages)
 
@@ -40,7 +40,7 @@ def server() -> Iterator[ForkServer]:
 
 
 def templates() -> set[int]:
-    """The template processes of this one."""
+    """The template processes of this process."""
     return {child.pid for child in psutil.Process().children() if "parsing.forkserver_main" in child.cmdline()}
 
 
@@ -64,9 +64,7 @@ def test_a_parser_has_its_document_two_pipes_and_nothing_else(pdf: Path, long: P
     assert len(held) == 3
 
 
-def test_a_killed_template_takes_its_parsers_along_and_another_is_started(
-    pdf: Path, long: Path, server: ForkServer
-) -> None:
+def test_a_killed_template_ends_its_parsers_and_is_replaced(pdf: Path, long: Path, server: ForkServer) -> None:
     before = templates()
     with open_extraction(long, start=server.start) as extraction:
         (template,) = templates() - before
@@ -77,7 +75,7 @@ def test_a_killed_template_takes_its_parsers_along_and_another_is_started(
     assert len(texts(pdf, server)) == 2
 
 
-def test_a_template_without_work_ends_by_itself_and_leaves_no_zombie(pdf: Path) -> None:
+def test_an_idle_template_exits_and_leaves_no_zombie(pdf: Path) -> None:
     server, before = ForkServer(idle_seconds=0.01), templates()
     assert len(texts(pdf, server)) == 2
     wait_until(lambda: not templates() - before, "the template to end")
@@ -94,7 +92,7 @@ def test_a_reader_outlives_the_thread_that_opened_it(pdf: Path, server: ForkServ
         assert len(list(extraction)) == 2
 
 
-def test_closing_ends_the_template_and_whoever_is_reading(pdf: Path, long: Path, server: ForkServer) -> None:
+def test_closing_ends_the_template_and_its_readers(pdf: Path, long: Path, server: ForkServer) -> None:
     before = templates()
     with open_extraction(long, start=server.start) as extraction:
         server.close()
@@ -104,7 +102,7 @@ def test_closing_ends_the_template_and_whoever_is_reading(pdf: Path, long: Path,
     assert len(texts(pdf, server)) == 2
 
 
-def test_giving_up_a_reader_ends_its_process(long: Path, server: ForkServer) -> None:
+def test_closing_a_reader_early_ends_its_process(long: Path, server: ForkServer) -> None:
     extraction = open_extraction(long, start=server.start)
     pid = extraction._process.pid
     extraction.close()
@@ -112,7 +110,7 @@ def test_giving_up_a_reader_ends_its_process(long: Path, server: ForkServer) -> 
     assert extraction._process.returncode == -signal.SIGKILL
 
 
-def test_a_template_that_does_not_answer_is_ended_and_another_started(pdf: Path, server: ForkServer) -> None:
+def test_a_template_that_does_not_answer_is_killed_and_replaced(pdf: Path, server: ForkServer) -> None:
     before = templates()
     assert len(texts(pdf, server)) == 2
     (template,) = templates() - before
@@ -137,7 +135,7 @@ def test_closing_ends_a_template_that_is_stopped(
     wait_until(lambda: not psutil.pid_exists(template), "the stopped template to end")
 
 
-def test_whatever_prevents_a_start_is_told_and_prevents_no_later_one(
+def test_a_failed_start_is_reported_and_does_not_prevent_a_later_one(
     pdf: Path, server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nothing_left(*_: object) -> None:
@@ -159,7 +157,7 @@ def _no_thread(self: Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_a_template_that_does_not_start_is_told(pdf: Path) -> None:
+def test_a_template_that_does_not_start_is_reported(pdf: Path) -> None:
     for server, error in (
         (ForkServer(("/no/such/python",)), errno.ENOENT),
         (ForkServer(("/bin/false",)), errno.ECHILD),
@@ -174,7 +172,7 @@ def test_an_order_that_is_too_long_is_refused(pdf: Path) -> None:
         ForkServer().start(["x" * 200_000], file.fileno())
 
 
-def test_an_executed_reader_that_was_ended_tells_how(pdf: Path) -> None:
+def test_an_executed_reader_reports_how_it_ended(pdf: Path) -> None:
     with pdf.open() as file:
         process = executed("/bin/sh", "-c", "exit 7")([], file.fileno())
         assert process.wait(10) == 7

@@ -1,4 +1,4 @@
-"""Pages drawn in the parser's sandbox: the highlight lies on the words, whatever the page's turn and crop."""
+"""Pages are drawn in the parser's sandbox, and the highlight covers the words whatever the page's rotation and crop."""
 
 import hashlib
 import sys
@@ -39,14 +39,14 @@ def word_box(path: Path, word: str) -> Box:
 
 
 def coloured_dots(pixels: pymupdf.Pixmap) -> set[tuple[int, int]]:
-    """The dots that are not grey."""
+    """The pixels that are not grey."""
     samples, width = bytes(pixels.samples), pixels.width
     colours = zip(samples[0::3], samples[1::3], samples[2::3], strict=True)
     return {(index % width, index // width) for index, (red, _, blue) in enumerate(colours) if red != blue}
 
 
 class SetLater(Event):
-    """Set once it was looked at three times: the file has been hashed by then, and the child is awaited."""
+    """Set after it was checked three times: by then the file has been hashed and the child is being waited for."""
 
     looks = 0
 
@@ -85,20 +85,20 @@ def test_the_mark_covers_the_word_and_little_else(
     assert box < 6 * len(letters)
 
 
-def test_a_huge_page_is_drawn_at_fewer_dots_and_says_so(tmp_path: Path) -> None:
+def test_a_huge_page_is_drawn_at_a_lower_resolution_which_is_reported(tmp_path: Path) -> None:
     path = PdfBuilder(width=10_000, height=10_000).paragraph("A plan of the plant.").save(tmp_path / "plan.pdf")
     image = draw(path, dpi=300)
     assert image.dpi == 28
     assert image.width * image.height <= 16_000_000
 
 
-def test_the_page_asked_for_is_drawn(tmp_path: Path) -> None:
+def test_the_requested_page_is_drawn(tmp_path: Path) -> None:
     path = PdfBuilder().line("one").page(rotation=90).line("two").save(tmp_path / "a.pdf")
     second = draw(path, page=2)
     assert (second.width, second.height) == (842, 595)
 
 
-def test_another_content_than_the_indexed_one_is_not_drawn(tmp_path: Path) -> None:
+def test_content_other_than_the_indexed_one_is_not_drawn(tmp_path: Path) -> None:
     path = PdfBuilder().line("new").save(tmp_path / "a.pdf")
     with pytest.raises(FileChanged, match="not the one that was indexed"):
         draw(path, sha256="0" * 64)
@@ -113,32 +113,32 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         draw(inside / "a.pdf")
 
 
-def test_a_page_that_is_not_there_is_an_error_and_no_crash(tmp_path: Path) -> None:
+def test_a_missing_page_is_an_error_not_a_crash(tmp_path: Path) -> None:
     path = PdfBuilder().line("one").save(tmp_path / "a.pdf")
     with pytest.raises(BrokenPdf):
         draw(path, page=7)
 
 
-def test_a_drawing_that_takes_too_much_memory_is_given_up(tmp_path: Path) -> None:
+def test_a_drawing_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
     path = PdfBuilder(width=2000, height=2000).line("large").save(tmp_path / "a.pdf")
     with pytest.raises(ParserLimit):
         draw(path, dpi=144, limits=Limits(memory_bytes=40 << 20))
 
 
 @pytest.mark.parametrize("way", ["not an image", "another size", "no base 64", "a page instead"])
-def test_a_parser_that_sends_another_picture_than_asked_is_ended(tmp_path: Path, way: str) -> None:
+def test_a_parser_that_sends_another_image_than_requested_is_killed(tmp_path: Path, way: str) -> None:
     path = PdfBuilder().line("one").save(tmp_path / "a.pdf")
     with pytest.raises(ParserCrashed, match="invalid message"):
         draw(path, start=executed(*HOSTILE, way))
 
 
-def test_a_drawing_ends_when_it_is_told_to(tmp_path: Path) -> None:
+def test_a_drawing_ends_when_the_service_stops(tmp_path: Path) -> None:
     path = PdfBuilder().line("one").save(tmp_path / "a.pdf")
     with pytest.raises(Stopped):
         draw(path, start=executed(*HOSTILE, "silent"), stop=SetLater())
 
 
-def test_where_marks_overlap_the_colour_is_laid_on_once_and_black_stays_black() -> None:
+def test_overlapping_marks_are_coloured_once_and_black_stays_black() -> None:
     pixels = bytearray(b"\xff" * 30 + b"\x00" * 30)
     mark(pixels, 10, 2, [(-5, -5, 4, 99), (2, 0, 6, 1), (8, 0, 8, 2)])
     yellow, white = b"\xff\xeb\x3c", b"\xff\xff\xff"

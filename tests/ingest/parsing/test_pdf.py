@@ -1,4 +1,4 @@
-"""What a parser forgets of a long document, to save memory, costs no page of a damaged one."""
+"""Freeing memory while reading a long document costs no page of a damaged one."""
 
 from random import Random
 from typing import Any
@@ -25,7 +25,7 @@ def document(**saved: Any) -> bytes:
 
 
 def damaged(whole: bytes, seed: int) -> bytes:
-    """With other bytes, more or fewer of them somewhere in its second half."""
+    """The document with bytes changed, inserted or removed somewhere in its second half."""
     chance = Random(seed)
     at = chance.randrange(len(whole) // 2, len(whole) - 60)
     more = chance.choice([chance.randbytes(30), b"%x\n" * 5, b""])
@@ -41,7 +41,7 @@ def read(content: bytes) -> list[tuple[bool, str]] | None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_as_many_pages_are_read_as_if_nothing_were_forgotten(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_freeing_memory_costs_no_page_of_a_damaged_document(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = document(**VARIANTS[variant])
     files = [whole, *(damaged(whole, seed) for seed in range(25))]
     expected = [read(one) for one in files]

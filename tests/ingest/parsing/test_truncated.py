@@ -1,4 +1,4 @@
-"""A file that was cut off is told as such at whatever length, and never read in part."""
+"""A file that was cut off is reported as such at any length, and never read in part."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def whole(tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("per_cent", range(10, 100, 15))
-def test_a_cut_off_file_is_broken_and_says_to_copy_it_again(tmp_path: Path, whole: bytes, per_cent: int) -> None:
+def test_the_hint_for_a_cut_off_file_is_to_copy_it_again(tmp_path: Path, whole: bytes, per_cent: int) -> None:
     path = tmp_path / "cut.pdf"
     path.write_bytes(whole[: len(whole) * per_cent // 100])
     with pytest.raises(BrokenPdf, match="cut off") as caught, open_extraction(path) as extraction:
@@ -24,7 +24,7 @@ def test_a_cut_off_file_is_broken_and_says_to_copy_it_again(tmp_path: Path, whol
     assert "copy" in caught.value.hint
 
 
-def test_a_whole_file_with_junk_behind_its_end_is_read(tmp_path: Path, whole: bytes) -> None:
+def test_a_whole_file_with_junk_after_its_end_is_read(tmp_path: Path, whole: bytes) -> None:
     path = tmp_path / "junk.pdf"
     path.write_bytes(whole + b"\n" * 200)
     with open_extraction(path) as extraction:

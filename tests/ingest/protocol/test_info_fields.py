@@ -1,4 +1,4 @@
-"""What a document says of itself is either understood or left out."""
+"""What a document says about itself is either understood or left out."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from tests.pdf_builder import PdfBuilder
         ("", ""),
     ],
 )
-def test_dates_are_read_as_pdf_and_iso_write_them(text: str, date: str) -> None:
+def test_dates_are_read_in_the_forms_of_pdf_and_iso(text: str, date: str) -> None:
     assert date_of(text) == date
 
 
@@ -35,7 +35,7 @@ def test_dates_are_read_as_pdf_and_iso_write_them(text: str, date: str) -> None:
     ("text", "tag"),
     [("EN", "en"), ("de_at", "de-AT"), ("zh-Hans-cn", "zh-Hans-CN"), ("en_US.UTF-8", "en-US"), ("<x>", "")],
 )
-def test_languages_are_tags_or_nothing(text: str, tag: str) -> None:
+def test_a_language_is_a_valid_tag_or_empty(text: str, tag: str) -> None:
     assert language_of(text) == tag
 
 
@@ -48,7 +48,7 @@ def described_pdf(path: Path) -> Path:
     return builder.save(path)
 
 
-def test_a_documents_author_dates_language_and_bookmarks_come_with_it(tmp_path: Path) -> None:
+def test_author_dates_language_and_bookmarks_of_a_document_are_read(tmp_path: Path) -> None:
     with open_extraction(described_pdf(tmp_path / "a.pdf")) as extraction:
         info = extraction.info
     assert (info.title, info.author, info.language) == ("Manual", "A. Writer", "en-GB")

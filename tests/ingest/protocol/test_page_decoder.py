@@ -1,4 +1,4 @@
-"""No message of the parser's process is believed before it is checked."""
+"""No message of the parser's process is trusted before it is checked."""
 
 import math
 from array import array
@@ -40,7 +40,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_a_good_page_is_decoded() -> None:
+def test_a_valid_page_is_decoded() -> None:
     page = decode_page(GOOD, 1, Limits())
     (line,) = page.lines
     assert [page.text[word.start : word.end] for word in line.words] == ["one", "two"]
@@ -79,25 +79,25 @@ def test_a_good_page_is_decoded() -> None:
         {"line_blocks": integers()},
     ],
 )
-def test_anything_odd_is_refused(change: dict[str, Any]) -> None:
+def test_an_invalid_page_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError):
         decode_page({**GOOD, **change}, 1, Limits(page_characters=10))
 
 
 @pytest.mark.parametrize("odd", [1e9, -1e9, math.inf, -math.inf, math.nan, 1e308])
-def test_what_is_no_place_on_a_page_is_its_corner(odd: float) -> None:
+def test_impossible_coordinates_become_zero(odd: float) -> None:
     boxes = floats(odd, 0, 10.5, 10, 20, -0.001, 30, odd)
     first, second = decode_page({**GOOD, "boxes": boxes}, 1, Limits()).lines[0].words
     assert repr((first.box, second.box)) == repr(((0.0, 0.0, 10.5, 10.0), (20.0, 0.0, 30.0, 0.0)))
 
 
 @pytest.mark.parametrize("sizes", [(), (10, 20, 300)])
-def test_a_pictures_size_is_decoded(sizes: tuple[int, ...]) -> None:
+def test_the_size_of_a_scan_picture_is_decoded(sizes: tuple[int, ...]) -> None:
     assert decode_picture_size({"picture": integers(*sizes)}, Limits()) == (sizes or None)
 
 
 @pytest.mark.parametrize("picture", [None, [1, 1, 1], integers(1, 1), integers(0, 1, 1), integers(4000, 4000, 1)])
-def test_an_odd_size_of_a_picture_is_refused(picture: object) -> None:
+def test_an_invalid_size_of_a_scan_picture_is_refused(picture: object) -> None:
     with pytest.raises(ProtocolError):
         decode_picture_size({"picture": picture}, Limits())
 
@@ -121,7 +121,7 @@ INFO: dict[str, Any] = {
 }
 
 
-def test_a_documents_statements_about_itself_are_decoded() -> None:
+def test_what_a_document_says_about_itself_is_decoded() -> None:
     info = decode_info(INFO, Limits())
     assert (info.pages, info.title, info.author, info.language) == (3, "Pump Manual", "A. Writer", "de-AT")
     assert (info.created, info.modified) == ("2022-07-29T06:03:21-04:00", "")
@@ -147,12 +147,12 @@ def test_a_documents_statements_about_itself_are_decoded() -> None:
         {"outline_pages": integers(-1, 1)},
     ],
 )
-def test_odd_facts_about_a_document_are_refused(change: dict[str, object]) -> None:
+def test_invalid_facts_about_a_document_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ProtocolError):
         decode_info({**INFO, **change}, Limits())
 
 
-def test_more_bookmarks_than_are_kept_are_refused() -> None:
+def test_more_bookmarks_than_the_limit_are_refused() -> None:
     with pytest.raises(ProtocolError):
         decode_info(INFO, Limits(bookmarks=1))
 
@@ -199,12 +199,12 @@ def test_only_plain_json_objects_are_messages(text: bytes) -> None:
         "{}",
     ],
 )
-def test_columns_that_do_not_fit_what_came_are_refused(columns: str) -> None:
+def test_columns_that_do_not_match_the_data_are_refused(columns: str) -> None:
     with pytest.raises(ProtocolError):
         frames.decode(body(b'{"columns": %s}' % columns.encode(), b"\1\0\0\0"))
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\0", b"\0\0\0\3{}", b"\xff\xff\xff\xff{}", b"\0\0\0\2{} "])
-def test_a_body_is_as_long_as_it_says(data: bytes) -> None:
+def test_a_body_must_have_exactly_the_announced_length(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         frames.decode(data)

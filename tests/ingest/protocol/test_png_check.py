@@ -1,4 +1,4 @@
-"""A picture from the parser's process is taken only in its plainest form, and whole."""
+"""An image from the parser's process is accepted only in its plainest form and complete."""
 
 import struct
 import zlib
@@ -29,7 +29,7 @@ END = part(b"IEND", b"")
 GOOD = png(header(), part(b"pHYs", bytes(9)), DATA, END)
 
 
-def test_a_plain_picture_is_taken_also_when_its_data_is_in_parts() -> None:
+def test_a_plain_image_is_accepted_even_if_its_data_is_in_several_chunks() -> None:
     check_png(GOOD, WIDTH, HEIGHT)
     packed = zlib.compress(RAW)
     check_png(png(header(), part(b"IDAT", packed[:7]), part(b"IDAT", packed[7:]), END), WIDTH, HEIGHT)

@@ -1,4 +1,4 @@
-"""What a locked-in process cannot do: run in a process of its own, because there is no way back."""
+"""A locked-in process can only compute and write. Each test runs in its own process: a lock-in cannot be undone."""
 
 import platform
 import subprocess
@@ -50,7 +50,7 @@ needs_landlock = pytest.mark.skipif(landlock.abi() == 0, reason="the kernel has 
         "lambda: os.dup(1)",
     ],
 )
-def test_seccomp_refuses_everything_but_computing_and_answering(action: str) -> None:
+def test_seccomp_allows_only_computing_and_writing_messages(action: str) -> None:
     done = run(f"""
 os.dup2(1, 7)
 action = {action}
@@ -62,7 +62,7 @@ os._exit(0)
 
 
 @needs_seccomp
-def test_a_locked_in_process_still_computes_allocates_and_reads_what_it_has() -> None:
+def test_a_locked_in_process_can_still_compute_allocate_and_read_open_files() -> None:
     done = run("""
 seccomp.restrict((1,))
 block = bytearray(50_000_000)
@@ -74,7 +74,7 @@ os._exit(0)
 
 
 @needs_landlock
-def test_landlock_refuses_files_but_those_granted() -> None:
+def test_landlock_refuses_all_files_except_those_granted() -> None:
     done = run("""
 granted = os.open('/etc/passwd', os.O_RDONLY)
 assert landlock.restrict([granted])

@@ -32,7 +32,7 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
 def test_the_child_dies_with_its_parent_within_two_seconds(tmp_path: Path, kill: signal.Signals) -> None:
-    # More than a pipe holds, so that the child waits with its work undone.
+    # More than a pipe holds, so that the child waits with unfinished work.
     path = PdfBuilder().paragraph("Many words fill this page. " * 130).copies(120).save(tmp_path / "a.pdf")
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT

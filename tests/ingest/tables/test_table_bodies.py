@@ -17,7 +17,7 @@ def heads(*lines: L) -> list[str]:
     return [row.text() for row in with_heads(tidied(rows_of(page(1, lines)))) if row.head]
 
 
-def test_headings_of_several_lines_become_one_row_whatever_their_order() -> None:
+def test_headings_on_several_lines_become_one_row_in_any_order() -> None:
     column = [L("Estimated", 390, 80, bold=True), L("Fair Value", 388, 90, bold=True), L("Cost", 300, 90, bold=True)]
     body = table(("Bonds", "1,427", "1,392"), ("Shares", "332", "986"), y=104)
     assert heads(*column, *body) == ["Cost  Estimated Fair Value"]
@@ -35,7 +35,7 @@ def test_a_heading_over_several_columns_is_a_storey_of_its_own() -> None:
     assert heads(*storeys, *body) == ["October 29, 2023", "Cost  Value"]
 
 
-def test_years_alone_head_columns_and_are_no_amounts() -> None:
+def test_years_alone_are_column_headings_not_amounts() -> None:
     lines = table(("Product", "2022", "2021"), ("Pumps", "1,200", "1,100"), ("Valves", "90", "80"))
     assert heads(*lines) == ["Product  2022  2021"]
 

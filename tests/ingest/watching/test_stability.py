@@ -1,4 +1,4 @@
-"""When a path counts as settled, moved or deleted."""
+"""A path counts as settled, moved or deleted only on clear evidence."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def settled_with(**paths: Entry) -> Stability:
     return stability
 
 
-def test_a_file_settles_only_after_the_quiet_period_also_in_the_first_look() -> None:
+def test_a_file_settles_only_after_the_quiet_period_even_at_the_first_scan() -> None:
     stability = Stability(SETTLE)
     stability.observe(b"a.pdf", entry(), 0.0)
     assert not stability.changes(1.9)
@@ -45,7 +45,7 @@ def test_an_event_without_a_visible_change_restarts_the_quiet_period() -> None:
     assert stability.changes(3.5).settled
 
 
-def test_a_settled_file_is_told_once_until_it_changes() -> None:
+def test_a_settled_file_is_reported_once_until_it_changes() -> None:
     stability = settled_with(a=entry())
     stability.observe(b"a", entry(), 10.0)
     assert not stability.changes(20.0)
@@ -53,13 +53,13 @@ def test_a_settled_file_is_told_once_until_it_changes() -> None:
     assert stability.changes(23.0).settled
 
 
-def test_a_chmod_is_a_change_so_that_an_unreadable_file_is_tried_again() -> None:
+def test_a_chmod_is_a_change_so_that_an_unreadable_file_is_retried() -> None:
     stability = settled_with(a=entry())
     stability.observe(b"a", entry(ctime=9), 10.0)
     assert stability.changes(12.0).settled[0].identity.ctime_ns == 9
 
 
-def test_a_file_that_turns_up_under_another_name_has_moved_without_waiting() -> None:
+def test_a_file_that_reappears_under_another_name_has_moved_at_once() -> None:
     stability = settled_with(a=entry())
     stability.observe(b"a", None, 10.0)
     stability.observe(b"b", entry(ctime=9), 10.1)
@@ -75,7 +75,7 @@ def test_the_order_in_which_a_move_is_seen_does_not_matter() -> None:
     assert stability.changes(10.2).moved == [(b"a", b"b")]
 
 
-def test_a_file_that_is_gone_is_deleted_after_a_moment() -> None:
+def test_a_missing_file_counts_as_deleted_after_a_moment() -> None:
     stability = settled_with(a=entry())
     stability.observe(b"a", None, 10.0)
     assert not stability.changes(10.0 + MISSING_SECONDS / 2)
@@ -92,20 +92,20 @@ def test_a_file_replaced_by_rename_settles_again_under_its_name() -> None:
     assert not stability.changes(20.0)
 
 
-def test_a_file_that_never_settled_vanishes_without_a_word() -> None:
+def test_a_file_that_disappears_before_it_settles_is_not_reported() -> None:
     stability = Stability(SETTLE)
     stability.observe(b"a", entry(), 0.0)
     stability.observe(b"a", None, 1.0)
     assert not stability.changes(10.0)
 
 
-def test_a_full_look_finds_what_is_gone_but_believes_nothing_of_unreadable_folders() -> None:
+def test_a_full_scan_finds_deleted_files_but_assumes_nothing_about_unreadable_folders() -> None:
     stability = settled_with(**{"x/a": entry(1), "y/b": entry(2)})
     stability.observe_all({}, 10.0, lambda path: path.startswith(b"x/"))
     assert stability.changes(12.0).deleted == [b"y/b"]
 
 
-def test_what_nobody_took_is_told_again() -> None:
+def test_changes_that_were_not_delivered_are_reported_again() -> None:
     stability = Stability(SETTLE)
     stability.observe(b"a", entry(), 0.0)
     changes = stability.changes(2.0)

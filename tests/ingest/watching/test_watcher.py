@@ -1,4 +1,4 @@
-"""The watched folder: what people do to it becomes changes."""
+"""What people do in the watched folder is reported as changes."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from tests.mounts import Mounts
 
 
 class Clock:
-    """Time that passes when told."""
+    """A clock that moves only when the test moves it."""
 
     now = 100.0
 
@@ -27,7 +27,7 @@ class Clock:
 
 
 class Folder:
-    """A watcher driven by hand: `after(seconds)` lets time pass and gives what was reported."""
+    """A watcher driven by hand: `after(seconds)` lets time pass and returns what was reported."""
 
     def __init__(self, root: Path, there: Callable[[], bool] = lambda: True) -> None:
         self.root = root
@@ -81,7 +81,7 @@ def test_other_programs_files_are_ignored(folder: Folder, name: str) -> None:
     assert folder.watcher.unsettled() == 0
 
 
-def test_links_folders_named_like_documents_and_special_files_are_told_apart_and_never_opened(
+def test_links_special_files_and_folders_named_like_documents_are_distinguished_and_never_opened(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder.root / "link.pdf").symlink_to("/etc/passwd")
@@ -114,7 +114,7 @@ def test_renaming_a_folder_moves_every_file_in_it(folder: Folder) -> None:
     assert not folder.after(5)
 
 
-def test_a_hint_alone_is_enough_to_see_a_change_without_a_scan(folder: Folder) -> None:
+def test_a_hint_reveals_a_change_without_a_scan(folder: Folder) -> None:
     folder.settled()
     (folder.root / "sub").mkdir()
     (folder.root / "sub" / "a.pdf").write_bytes(b"1")
@@ -128,7 +128,7 @@ def test_a_hint_alone_is_enough_to_see_a_change_without_a_scan(folder: Folder) -
     assert folder.after(1, rescan=False).deleted == [b"sub/a.pdf"]
 
 
-def test_a_lost_event_is_made_up_for_by_the_next_scan(folder: Folder) -> None:
+def test_the_next_scan_finds_what_a_lost_event_missed(folder: Folder) -> None:
     folder.settled()
     (folder.root / "a.pdf").write_bytes(b"1")
     assert not folder.after(30, rescan=False)
@@ -136,7 +136,7 @@ def test_a_lost_event_is_made_up_for_by_the_next_scan(folder: Folder) -> None:
     assert folder.after(2, rescan=False).settled
 
 
-def test_when_the_library_itself_is_gone_nothing_is_deleted(folder: Folder) -> None:
+def test_nothing_counts_as_deleted_while_the_library_itself_is_missing(folder: Folder) -> None:
     (folder.root / "a.pdf").write_bytes(b"1")
     folder.settled()
     folder.root.rename(folder.root.with_name("elsewhere"))
@@ -146,7 +146,7 @@ def test_when_the_library_itself_is_gone_nothing_is_deleted(folder: Folder) -> N
 
 @pytest.fixture
 def large(folder: Folder) -> Folder:
-    """As if 50,000 more files were known."""
+    """Pretend that 50,000 more files are known."""
     folder.settled()
     seen = Entry(identity_of(folder.root.stat()))
     for number in range(50_000):
@@ -156,27 +156,27 @@ def large(folder: Folder) -> Folder:
 
 
 def seconds_of(step: Callable[[], object]) -> float:
-    """Processor time, which a busy machine does not lengthen."""
+    """Processor time of a call, which a busy machine does not lengthen."""
     before = time.thread_time()
     step()
     return time.thread_time() - before
 
 
 @pytest.mark.parametrize("names", [b"many/%d.pdf", b"many/%d", b"new/%d"])
-def test_many_files_gone_from_among_very_many_cost_one_look_at_those(large: Folder, names: bytes) -> None:
+def test_deleting_many_of_very_many_files_costs_one_pass_over_the_known_ones(large: Folder, names: bytes) -> None:
     for number in range(1000):
         large.watcher.hint(names % number)
     assert seconds_of(lambda: large.after(0, rescan=False)) < 3
 
 
-def test_many_new_folders_among_very_many_files_cost_one_look_at_those(large: Folder) -> None:
+def test_many_new_folders_among_very_many_files_cost_one_pass_over_the_known_ones(large: Folder) -> None:
     for number in range(500):
         (large.root / f"{number}").mkdir()
         large.watcher.hint(b"%d" % number)
     assert seconds_of(lambda: large.after(0, rescan=False)) < 3
 
 
-def test_a_folder_that_is_gone_with_hints_of_all_that_was_in_it_deletes_each_file_once(folder: Folder) -> None:
+def test_a_removed_folder_with_hints_for_all_its_files_deletes_each_file_once(folder: Folder) -> None:
     (folder.root / "a" / "b").mkdir(parents=True)
     for name in ("a/1.pdf", "a/b/2.pdf", "a.pdf"):
         (folder.root / name).write_bytes(name.encode())
@@ -188,7 +188,7 @@ def test_a_folder_that_is_gone_with_hints_of_all_that_was_in_it_deletes_each_fil
     assert sorted(folder.after(1, rescan=False).deleted) == [b"a/1.pdf", b"a/b/2.pdf"]
 
 
-def test_what_was_in_a_folder_named_like_a_document_goes_with_it(folder: Folder) -> None:
+def test_files_in_a_folder_named_like_a_document_are_deleted_with_it(folder: Folder) -> None:
     (folder.root / "x.pdf").mkdir()
     (folder.root / "x.pdf" / "1.pdf").write_bytes(b"1")
     folder.watcher.hint(b"x.pdf/1.pdf")
@@ -199,7 +199,7 @@ def test_what_was_in_a_folder_named_like_a_document_goes_with_it(folder: Folder)
     assert sorted(folder.after(1, rescan=False).deleted) == [b"x.pdf", b"x.pdf/1.pdf"]
 
 
-def test_events_of_ignored_names_are_not_kept(folder: Folder) -> None:
+def test_events_of_ignored_names_are_dropped(folder: Folder) -> None:
     folder.settled()
     for path in (b".docent-upload-1", b"law/a.pdf.part"):
         folder.watcher.hint(path)
@@ -212,7 +212,7 @@ def mounts(tmp_path: Path) -> Iterator[Mounts]:
         yield Mounts(tmp_path, Path(other))
 
 
-def test_a_library_that_comes_back_on_another_disk_is_looked_at_and_its_empty_place_is_not(mounts: Mounts) -> None:
+def test_a_library_that_returns_on_another_disk_is_scanned_but_its_empty_mount_point_is_not(mounts: Mounts) -> None:
     (mounts.first / "a.pdf").write_bytes(b"1")
     (mounts.first / "b.pdf").write_bytes(b"2")
     folder = Folder(mounts.library)
@@ -232,7 +232,7 @@ def test_a_library_that_comes_back_on_another_disk_is_looked_at_and_its_empty_pl
     assert folder.after(1).deleted == [b"a.pdf"]
 
 
-def test_what_happened_while_the_library_was_away_is_told_once_it_is_back(folder: Folder) -> None:
+def test_changes_made_while_the_library_was_missing_are_reported_once_it_is_back(folder: Folder) -> None:
     (folder.root / "a.pdf").write_bytes(b"1")
     folder.settled()
     away = folder.root.rename(folder.root.with_name(f"{folder.root.name}-away"))
@@ -242,7 +242,7 @@ def test_what_happened_while_the_library_was_away_is_told_once_it_is_back(folder
     assert folder.after(1, rescan=False).moved == [(b"a.pdf", b"b.pdf")]
 
 
-def test_the_library_is_away_as_long_as_its_owner_says_so(tmp_path: Path) -> None:
+def test_the_library_is_missing_as_long_as_there_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"1")
     there = [True]
     folder = Folder(tmp_path, there=lambda: there[0])
@@ -256,9 +256,9 @@ def test_the_library_is_away_as_long_as_its_owner_says_so(tmp_path: Path) -> Non
     assert folder.after(1).deleted == [b"a.pdf"]
 
 
-def test_a_library_that_goes_while_it_is_looked_at_is_not_taken_for_emptied(tmp_path: Path) -> None:
+def test_a_library_that_disappears_during_a_scan_does_not_count_as_emptied(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"1")
-    asked = iter([True, True, True, True, True, False])  # twice a round: the third finds nothing, and then it is away
+    asked = iter([True, True, True, True, True, False])  # asked twice a round; in the third it disappears
     folder = Folder(tmp_path, there=lambda: next(asked, True))
     assert folder.settled() == [b"a.pdf"]
     (tmp_path / "a.pdf").rename(tmp_path / ".a.pdf")
@@ -267,7 +267,7 @@ def test_a_library_that_goes_while_it_is_looked_at_is_not_taken_for_emptied(tmp_
     assert not folder.after(5, rescan=False).deleted
 
 
-def test_a_report_that_raises_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_report_that_raises_is_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     reports: list[Changes] = []
 
@@ -285,7 +285,7 @@ def test_a_report_that_raises_is_made_again(tmp_path: Path, caplog: pytest.LogCa
     assert "reported again" in caplog.text
 
 
-def test_an_unreadable_folder_is_named_and_its_files_are_not_taken_for_gone(tmp_path: Path) -> None:
+def test_an_unreadable_folder_is_named_and_its_files_do_not_count_as_deleted(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     found = scan(os.fsencode(tmp_path))
     found.unreadable.append(b"a")
@@ -293,7 +293,7 @@ def test_an_unreadable_folder_is_named_and_its_files_are_not_taken_for_gone(tmp_
     assert not found.unseen(b"ab/x.pdf")
 
 
-def test_the_file_system_is_known_by_name() -> None:
+def test_the_type_of_the_file_system_is_found() -> None:
     assert filesystem(b"/proc") == "proc"
     assert filesystem(b"/no/such/place") == ""
 

@@ -288,7 +288,11 @@ def probe(ocr: Ocr) -> tuple[str, object]:
 
 
 def packages(languages: Sequence[str]) -> str:
-    """The Debian packages that provide these languages, for hints."""
+    """The Debian packages that provide these languages, for hints.
+
+    >>> packages(["eng", "deu"])
+    'tesseract-ocr tesseract-ocr-deu'
+    """
     others = [
         f"{_DEBIAN_ENGLISH}-{one.replace('_', '-').lower()}" for one in languages if one != "eng" and "/" not in one
     ]

@@ -18,10 +18,10 @@ OFFICE_HINT = "open it in Microsoft Office or LibreOffice and save it again, or 
 UNPACK_HINT = "unpack it and add the documents inside it"
 REMOVE_HINT = "remove it from the folder"
 _MAGIC_WITHIN = 1024
-"""Bytes at the beginning among which a PDF's mark may stand, as PDF readers accept it."""
+"""A PDF's mark may be among so many bytes at the beginning, as in other PDF readers."""
 _PDF_MARK = b"%PDF-"
 _MOST_ENTRIES = 100_000
-"""Entries of an archive whose names are looked at. Chosen by eye."""
+"""Entries of an archive whose names are read. Chosen by eye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,7 @@ _IMAGES = (
 )
 _PNM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s")
 _REFUSED = (
-    (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "a Word, Excel or PowerPoint file in the format used before 2007",
-        EXPORT_HINT,
-    ),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a Word, Excel or PowerPoint file from before 2007", EXPORT_HINT),
     (b"{\\rtf", "an RTF document", EXPORT_HINT),
     (b"%!PS", "a PostScript file", EXPORT_HINT),
     (b"\x1f\x8b", "a gzip archive", UNPACK_HINT),

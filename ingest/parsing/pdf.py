@@ -57,7 +57,7 @@ BROKEN_HINT = "save it again with another PDF program, e.g. `qpdf in.pdf out.pdf
 CUT_OFF_HINT = "copy or download it again; an interrupted copy is the usual cause"
 _END_MARK = b"%%EOF"
 _END_WITHIN = 2048
-"""Bytes at the end among which the end mark may stand. Chosen by eye."""
+"""The end mark may be among so many bytes at the end. Chosen by eye."""
 
 
 def _lacks_end(content: memoryview) -> bool:

@@ -42,6 +42,9 @@ def resolution(images: Iterable[tuple[int, Sequence[float]]], width: float, heig
     """Dots per inch to render a page at: the resolution of the image that covers it, so that nothing is resampled.
 
     `images` are widths in pixels with their boxes in points. The rendered page has at most `most_pixels`.
+
+    >>> resolution([(2550, (0, 0, 612, 792))], width=612, height=792, most_pixels=12_000_000)
+    300
     """
     native = max(
         (pixels * 72 / (box[2] - box[0]) for pixels, box in images if _share(box, width, height) >= _MOST_OF_PAGE),

@@ -65,7 +65,15 @@ class Changes:
 
 
 class Stability:
-    """Tracks what is seen at each path. Not thread-safe: only touched by the watcher's thread."""
+    """Tracks what is seen at each path. Not thread-safe: only touched by the watcher's thread.
+
+    >>> stability = Stability(settle_s=2.0)
+    >>> stability.observe(b"a.pdf", Entry(FileIdentity(1, 2, 3, 4, 5)), now=0.0)
+    >>> bool(stability.changes(now=1.0))
+    False
+    >>> [found.path for found in stability.changes(now=2.0).settled]
+    [b'a.pdf']
+    """
 
     def __init__(self, settle_s: float) -> None:
         self._settle_s = settle_s

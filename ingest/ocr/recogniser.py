@@ -80,10 +80,10 @@ class Ocr:
 
     settings: OcrSettings = field(default_factory=OcrSettings)
     child: Sequence[str] = CHILD
-    _turn: BoundedSemaphore = field(init=False)
+    _slots: BoundedSemaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self._turn = BoundedSemaphore(self.settings.at_once)
+        self._slots = BoundedSemaphore(self.settings.at_once)
 
     def missing(self) -> tuple[str, ...]:
         """The languages that no folder has data for.
@@ -94,18 +94,18 @@ class Ocr:
 
     def recogniser(self, limits: Limits, stop: Event) -> "Recogniser":
         """A recogniser for one document."""
-        return Recogniser(self.settings, self.child, self._turn, limits, stop)
+        return Recogniser(self.settings, self.child, self._slots, limits, stop)
 
 
 class Recogniser:
     """Recognises one document's pictures; a context manager."""
 
     def __init__(
-        self, settings: OcrSettings, child: Sequence[str], turn: BoundedSemaphore, limits: Limits, stop: Event
+        self, settings: OcrSettings, child: Sequence[str], slots: BoundedSemaphore, limits: Limits, stop: Event
     ) -> None:
         self._settings = settings
         self._child = child
-        self._turn = turn
+        self._slots = slots
         self._limits = limits
         self._stop = stop
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,7 +123,7 @@ class Recogniser:
         """
         if self._given_up:
             raise OcrFailed(self._given_up)
-        while not self._turn.acquire(timeout=_SLICE_SECONDS):
+        while not self._slots.acquire(timeout=_SLICE_SECONDS):
             self._check_stop()
         try:
             message = self._recognise_with_retries(picture)
@@ -134,7 +134,7 @@ class Recogniser:
                 self._given_up = f"skipped because {_MOST_FAILURES} pages in a row failed: {error}"
             raise
         finally:
-            self._turn.release()
+            self._slots.release()
         self._failures = 0
         return message
 

@@ -37,7 +37,10 @@ _CLAUSE_ENDS = (";", ":", ",")
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """Lengths of a chunk in the embedding model's tokens; the maximum includes the heading path."""
+    """Lengths of a chunk in the embedding model's tokens; the maximum includes the heading path.
+
+    About 150 words, as measured for the built-in model: see "pieces of 150 words" in docs/decisions.md.
+    """
 
     target_tokens: int = 200
     max_tokens: int = 254

@@ -23,7 +23,7 @@ _HEADING_GAP = 0.7  # between rows of one heading
 _HEADING_ROWS = 3  # of one heading
 _INDENT = 0.7  # in font sizes, beyond which a row is indented
 _PART_ROWS = 64
-"""Rows from which on a paragraph is passed on in parts."""
+"""Rows from which a paragraph is passed on in parts."""
 _BETWEEN = 80
 """Groups that may be between the parts of a broken paragraph."""
 _BROKEN_WORDS = 8  # in a single line that may break off

@@ -7,7 +7,7 @@ from ingest.types import Box
 
 _HYPHENS = ("-", "\u2010")
 _BEFORE_WORD = "([\"“‘'"
-_SHORTEST_WORD = 4
+_SHORTEST_WORD = 4  # letters of a known word whose hyphen is kept; see "A hyphen at a line's end" in docs/decisions.md
 _AFTER_WORD = ".,;:)”\"'’"
 # A hyphen after one of these belongs to the word more often than to the line's end.
 _PREFIXES = """

@@ -55,7 +55,7 @@ class Parsers:
             events = self._poll.poll(None if self._watched else idle * 1000)
             if not events and not self._watched:
                 return
-            # The signal comes last: once a status socket is closed after reaping, its number may belong to another one.
+            # The signal comes last: reaping closes status sockets, and their descriptor numbers may then be used again.
             for descriptor, _ in sorted(events, key=lambda event: event[0] == self._woken):
                 if descriptor == self._woken:
                     self._reap()

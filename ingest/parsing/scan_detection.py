@@ -11,7 +11,7 @@ _FEW_WORDS = 25
 _SPECK = 0.02
 """Share of the page; smaller images are logos."""
 _MOST_OF_PAGE = 0.5
-"""Share of the page from which on an image counts as the page itself."""
+"""Share of the page from which an image counts as the page itself."""
 _MANY_PATHS = 30
 """Letters drawn as outlines are many paths; frames and rules are few."""
 _USUAL_DPI, _COARSEST_DPI, _FINEST_DPI = 200, 150, 300

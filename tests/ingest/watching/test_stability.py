@@ -1,4 +1,4 @@
-"""A path counts as settled, moved or deleted only on clear evidence."""
+"""When a path counts as settled, moved or deleted."""
 
 from dataclasses import replace
 

@@ -57,7 +57,10 @@ def test_every_command_is_in_the_reference(command: str) -> None:
     assert re.search(rf"docent {command}\b", COMMANDS_PAGE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/architecture.md", "docs/commands.md", "docs/operations.md", "docs/decisions.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/api.md", "docs/architecture.md", "docs/commands.md", "docs/operations.md", "docs/decisions.md"],
+)
 def test_every_path_of_the_repository_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     named = re.findall(r"(?<![\w/.$])((?:appliance|ingest|models|tui|systemd|tests|docs|benchmarks)/[\w./-]*\w)", text)

@@ -44,6 +44,11 @@ _LAST_WORDS_S: Final = 2.0  # to read the rest of its output
 _IDLE_CHECKS: Final = 3  # in a row, without any CPU time used
 _EVENTS_BESIDE_TEXT: Final = 4  # more than the events of one request that carry no text
 _LAST: Final = (Finished, Refused, Counted, Trimmed)  # each ends its request
+_ASK_AGAIN: Final = "ask again: the model will be loaded again; if it fails again, check it with 'docent models verify'"
+_REBUILD: Final = (
+    "this processor refuses an instruction that llama.cpp was compiled with: delete the compiled package "
+    "(`pip cache remove llama_cpp_python`), then run install.sh again; see docs/operations.md"
+)
 _ANSWERS: Final[dict[type[Request], tuple[type[Event], ...]]] = {
     Generate: (Started, Text, Finished, Refused),
     Count: (Counted, Refused),
@@ -153,7 +158,7 @@ class Child:
     def send(self, make: Callable[[int], Generate | Count | Trim]) -> Channel:
         """Sends the request that `make` returns for an id. Raises ModelCrashed if the child has ended."""
         if not self.alive:
-            raise self._crashed("its process has ended")
+            raise self._crashed("its process has ended", _ASK_AGAIN)
         if not self._channels:
             self._last_event_at = self._clock()
         request = make(next(self._ids))
@@ -230,7 +235,7 @@ class Child:
         self._process.kill()
         self._frames.close()
         status = await self._process.ended()
-        self._died(self._crashed(f"{why}: {_status(status)}"))
+        self._died(self._crashed(f"{why}: {_status(status)}", _REBUILD if status == -signal.SIGILL else _ASK_AGAIN))
 
     def _receive(self, event: Event) -> None:
         self._last_event_at = self._clock()
@@ -260,7 +265,7 @@ class Child:
         if not self._stopping:
             self.on_death(error)
 
-    def _crashed(self, why: str) -> ModelCrashed:
+    def _crashed(self, why: str, hint: str) -> ModelCrashed:
         if self._stalled:
             why = "its process stopped responding and was ended"
         elif self._stopping:
@@ -269,7 +274,7 @@ class Child:
         return ModelCrashed(
             f"answering with the model {self._model_id}",
             f"{why}; its last output: {words}" if words and not self._stopping else why,
-            "ask again: the model will be loaded again; if it fails again, check it with 'docent models verify'",
+            hint,
         )
 
 

@@ -1,6 +1,7 @@
 """A hostile stand-in for a model's child: answers the load as the last part of the model's path names it."""
 
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -47,6 +48,8 @@ def main() -> None:
     if mode == "aborts":  # as llama.cpp does where an assertion fails
         os.abort()
     line.sendall(first.get(mode, loaded))
+    if mode == "illegal":  # as code does that was compiled for another processor
+        os.kill(os.getpid(), signal.SIGILL)
     if mode == "dies":
         os._exit(7)
     answers = {"mistakes": Counted(id=1, tokens=5), "ends early": Trimmed(id=1, adapters=0, cache=0)}

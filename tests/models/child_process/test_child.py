@@ -57,6 +57,17 @@ async def test_a_death_is_reported_with_the_last_output_and_without_control_char
     assert len(error.why) < 2000
 
 
+async def test_a_death_by_an_illegal_instruction_says_to_compile_llama_cpp_again() -> None:
+    death: asyncio.Future[ModelCrashed] = asyncio.get_running_loop().create_future()
+    with Spawner() as spawner:
+        child = await start(spawner, "illegal")
+        child.on_death = death.set_result
+        async with asyncio.timeout(20):
+            error = await death
+    assert "SIGILL" in error.why
+    assert "compiled" in error.hint
+
+
 async def test_a_flood_of_events_ends_the_child_and_not_the_service_s_memory() -> None:
     with Spawner() as spawner:
         child = await start(spawner, "floods")

@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +27,7 @@ from ingest.errors import ParserKilled
 from ingest.ocr.recogniser import Ocr, OcrFailed, OcrSettings, packages, probe
 from ingest.sandbox import lockdown
 from models.hardware.psi import PressureProbe
+from models.hardware.ram import memory_limits
 
 State = Literal["ok", "warning", "error"]
 
@@ -166,25 +167,6 @@ def pressure(_: Places) -> Finding:
     if source is None:
         return Finding("pressure", "ok", "the kernel does not tell when memory is short: models leave for room alone")
     return Finding("pressure", "ok", f"{source} tells when memory is short: then idle models leave early")
-
-
-def memory_limits(cgroup_file: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
-    """Memory limits in bytes of this process's cgroups and of those above them, v1 and v2."""
-    for line in _read(cgroup_file).splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            folder, name = root / path.lstrip("/"), "memory.max"
-        elif "memory" in controllers.split(","):
-            folder, name = root / "memory" / path.lstrip("/"), "memory.limit_in_bytes"
-        else:
-            continue
-        for level in (folder, *folder.parents):
-            limit = _read(level / name).strip()
-            if limit.isdigit():
-                yield int(limit)
-            if level == root:
-                break
 
 
 def watches(_: Places) -> Finding:

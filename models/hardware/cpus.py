@@ -1,4 +1,4 @@
-"""How many CPUs this process may really use: the affinity mask and the CPU quotas of its cgroup and those above it.
+"""Counts the CPUs this process can use: its affinity mask and the CPU quotas of its cgroup and the parents.
 
 Rule: thread counts come from here, because libraries count the machine's cores and are throttled under a quota.
 """
@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.hardware.cgroups import CGROUP_FILE, CGROUP_ROOT, cgroups_with, read_text
+
 
 def effective_cpus(
-    cgroup_file: Path = Path("/proc/self/cgroup"),
-    cgroup_root: Path = Path("/sys/fs/cgroup"),
+    cgroup_file: Path = CGROUP_FILE,
+    cgroup_root: Path = CGROUP_ROOT,
     affinity: int | None = None,
 ) -> int:
     """CPUs usable at once, at least 1. A quota of 1.5 CPUs gives 2. Unreadable quotas count as none."""
@@ -22,25 +24,12 @@ def effective_cpus(
 
 def _quotas(cgroup_file: Path, root: Path) -> Iterator[float]:
     """Every limit that applies, in CPUs."""
-    for line in _read(cgroup_file).splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            for folder in _upwards(root, path):
-                yield from _quota(*(_read(folder / "cpu.max").split() or ["max", "0"])[:2])
-        elif "cpu" in controllers.split(","):
-            mount = next((m for m in (root / controllers, root / "cpu") if m.is_dir()), root / "cpu")
-            for folder in _upwards(mount, path):
-                yield from _quota(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
-
-
-def _upwards(mount: Path, path: str) -> Iterator[Path]:
-    """The cgroup's folder and all above it up to the mount; inside a container only the mount may be visible."""
-    parts = [part for part in path.split("/") if part]
-    if ".." in parts:
-        parts = []
-    for length in range(len(parts), -1, -1):
-        yield mount.joinpath(*parts[:length])
+    for cgroup in cgroups_with("cpu", cgroup_file, root):
+        for folder in cgroup.folders:
+            if cgroup.version == 2:
+                yield from _quota(*(read_text(folder / "cpu.max").split() or ["max", "0"])[:2])
+            else:
+                yield from _quota(read_text(folder / "cpu.cfs_quota_us"), read_text(folder / "cpu.cfs_period_us"))
 
 
 def _quota(quota: str, period: str) -> Iterator[float]:
@@ -51,10 +40,3 @@ def _quota(quota: str, period: str) -> Iterator[float]:
         return
     if limit > 0 and length > 0:
         yield limit / length
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -1,28 +1,33 @@
-"""How short memory is, as the kernel tells: pressure stall information (PSI), and throttling at `memory.high`.
+"""Reads how short memory is: the kernel's pressure stall information (PSI), and throttling at `memory.high`.
 
-What is read are files of the service's own cgroup, else of the machine. All of them may be absent, which is normal.
+Reads the files of the service's own cgroup, else the machine's. All of them may be absent, which is normal.
 """
 
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.hardware.cgroups import CGROUP_FILE, CGROUP_ROOT, cgroups_with
+
 
 @dataclass(frozen=True, slots=True)
 class PressureReading:
-    """Per cent of the last ten seconds in which some process waited for memory; how often we were throttled so far."""
+    """One reading. `some`: per cent of the last 10 s in which some process waited for memory.
+
+    `throttled`: times this cgroup has been throttled so far.
+    """
 
     some: float
     throttled: int = 0
 
 
 class PressureProbe:
-    """Reads the kernel's files."""
+    """Finds the pressure file once; each call takes a reading."""
 
     def __init__(
         self,
-        cgroup_root: Path = Path("/sys/fs/cgroup"),
-        cgroup_file: Path = Path("/proc/self/cgroup"),
+        cgroup_root: Path = CGROUP_ROOT,
+        cgroup_file: Path = CGROUP_FILE,
         machine: Path = Path("/proc/pressure/memory"),
     ) -> None:
         own = _own_folder(cgroup_root, cgroup_file)
@@ -31,28 +36,23 @@ class PressureProbe:
 
     @property
     def source(self) -> Path | None:
-        """The file that tells; None where the kernel tells nothing."""
+        """The pressure file; None where the kernel has none."""
         return self._pressure
 
     def __call__(self) -> PressureReading | None:
-        """None where the kernel tells nothing."""
+        """None where the kernel has no pressure file, or it cannot be read."""
         some = _some(self._pressure) if self._pressure else None
         return None if some is None else PressureReading(some, _throttled(self._events))
 
 
 def _own_folder(root: Path, file: Path) -> Path:
-    """Of the service's cgroup, version 2; inside a container only the mount itself may be visible."""
-    with contextlib.suppress(OSError):
-        for line in file.read_text().splitlines():
-            if line.startswith("0::"):
-                parts = [part for part in line[3:].split("/") if part]
-                folder = root if ".." in parts else root.joinpath(*parts)
-                return folder if folder.is_dir() else root
-    return root
+    """The folder of this process's version 2 cgroup; the mount where only that is visible."""
+    own = next((cgroup.folders[0] for cgroup in cgroups_with("memory", file, root) if cgroup.version == 2), root)
+    return own if own.is_dir() else root
 
 
 def _some(path: Path) -> float | None:
-    """`some avg10=` of a PSI file."""
+    """`some avg10=` of a PSI file, in per cent; None if it cannot be read."""
     with contextlib.suppress(OSError, ValueError):
         for line in path.read_text().splitlines():
             if line.startswith("some "):
@@ -61,7 +61,7 @@ def _some(path: Path) -> float | None:
 
 
 def _throttled(path: Path) -> int:
-    """How often `memory.high` was exceeded, or `memory.max` made the kernel look for pages."""
+    """Times that `memory.high` was exceeded, the field `high` of memory.events."""
     count = 0
     with contextlib.suppress(OSError, ValueError):
         for line in path.read_text().splitlines():

@@ -192,21 +192,6 @@ def test_a_socket_path_over_the_limit_is_an_error(tmp_path: Path) -> None:
     assert doctor_checks.socket_path(Places(tmp_path, long, tmp_path / "docent.toml")).state == "error"
 
 
-def test_memory_limits_of_the_cgroup_and_those_above_are_read(tmp_path: Path) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "memory.max").write_text("5000\n")
-    (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
-    (tmp_path / "cgroup").write_text("0::/a/b\n")
-    assert list(doctor_checks.memory_limits(tmp_path / "cgroup", tmp_path)) == [5000]
-
-
-def test_memory_limits_of_the_first_version_are_read(tmp_path: Path) -> None:
-    (tmp_path / "memory" / "x").mkdir(parents=True)
-    (tmp_path / "memory" / "x" / "memory.limit_in_bytes").write_text("7000\n")
-    (tmp_path / "cgroup").write_text("5:cpu,cpuacct:/x\n4:memory:/x\n")
-    assert list(doctor_checks.memory_limits(tmp_path / "cgroup", tmp_path)) == [7000]
-
-
 @pytest.mark.parametrize(
     ("size", "words"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB"), (3 << 40, "3.0 TiB")]
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models.hardware.ram import cpu_seconds, default_budget, measure
+from models.hardware.ram import cpu_seconds, default_budget, measure, memory_limits
 
 
 def cgroups(tmp_path: Path, lines: str, limits: dict[str, str]) -> tuple[Path, Path]:
@@ -38,6 +38,21 @@ def test_the_budget_is_a_share_of_the_tightest_limit(tmp_path: Path, lines: str,
 def test_without_limits_it_is_a_share_of_the_machine(tmp_path: Path) -> None:
     root, file = cgroups(tmp_path, "nonsense\n0::/\n", {"memory.max": "max\n"})
     assert default_budget(root, file) == int(psutil.virtual_memory().total * 0.8)
+
+
+def test_memory_limits_of_the_cgroup_and_its_parents_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "memory.max").write_text("5000\n")
+    (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
+    (tmp_path / "cgroup").write_text("0::/a/b\n")
+    assert list(memory_limits(tmp_path / "cgroup", tmp_path)) == [5000]
+
+
+def test_memory_limits_of_cgroup_1_are_read(tmp_path: Path) -> None:
+    (tmp_path / "memory" / "x").mkdir(parents=True)
+    (tmp_path / "memory" / "x" / "memory.limit_in_bytes").write_text("7000\n")
+    (tmp_path / "cgroup").write_text("5:cpu,cpuacct:/x\n4:memory:/x\n")
+    assert list(memory_limits(tmp_path / "cgroup", tmp_path)) == [7000]
 
 
 def test_a_process_s_own_memory_and_time_are_read_and_a_gone_one_has_none() -> None:

@@ -1,5 +1,6 @@
 """Values shared between rooms: how a model is loaded, what a request asks for, what it answers. No behaviour."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -8,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 MOST_LOGPROBS: Final = 20  # OpenAI's own limit
 _BESIDE_RUNNING: Final = 16  # drafted tokens in a batch, cached prefixes beside the running sequences. Chosen by eye.
 KvType = Literal["f32", "f16", "q8_0", "q4_0"]
+KV_BYTES: Final[Mapping[KvType, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+"""Bytes of one value in a KV cache; the quantised types store blocks of 32 values with one 2-byte scale."""
 
 
 def _unicode(text: object) -> object:

@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-KV_BYTES: Final = {"f16": 2.0, "q8_0": 34 / 32}
+from models.catalog.installer import SPARE
+from models.types import KV_BYTES, KvType
+
+KV_TYPES: Final[tuple[KvType, ...]] = ("f16", "q8_0")
 CONTEXTS: Final = (4096, 8192, 16384)
 _PROCESS_BYTES: Final = 45 * 1024 * 1024
 _BYTES_PER_VOCABULARY_ENTRY: Final = 416
 _COMPUTE_BYTES_PER_WIDTH: Final = 80 * 128
-_SPARE_DISK: Final = 64 * 1024 * 1024
 _REACHED: Final = 0.65
 _MOST_CORES_THAT_HELP: Final = 4
 _SLOWEST_RECOMMENDED: Final = 3.0
@@ -48,12 +50,12 @@ class Recommended:
     vocabulary: int
     note: str = ""
 
-    def kv_bytes(self, context: int, kv_type: str = "f16") -> int:
+    def kv_bytes(self, context: int, kv_type: KvType = "f16") -> int:
         """KV cache for so many tokens; sliding windows are not subtracted, so it is too much for Gemma and Phi-3."""
         values = 2 * self.layers * self.kv_heads * self.head_length
         return round(values * KV_BYTES[kv_type] * min(context, self.context))
 
-    def need_bytes(self, context: int, kv_type: str = "f16") -> int:
+    def need_bytes(self, context: int, kv_type: KvType = "f16") -> int:
         """Memory while loaded: weights, KV cache, buffers, the process itself."""
         buffers = _BYTES_PER_VOCABULARY_ENTRY * self.vocabulary + _COMPUTE_BYTES_PER_WIDTH * self.width
         return self.size + self.kv_bytes(context, kv_type) + buffers + _PROCESS_BYTES
@@ -172,7 +174,7 @@ def _judge(model: Recommended, machine: Machine, context: int) -> Suggestion:
         reasons.append(
             f"needs {_gb(need)} of memory, the budget is {_gb(machine.memory)}{_smaller(model, machine, context)}"
         )
-    if model.size + _SPARE_DISK > machine.disk:
+    if model.size + SPARE > machine.disk:
         reasons.append(f"needs {_gb(model.size)} on the disk, {_gb(machine.disk)} are free")
     speed = _REACHED * machine.bandwidth / model.size
     return Suggestion(model, need, speed, "; ".join(reasons))

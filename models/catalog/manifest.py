@@ -94,11 +94,6 @@ class ModelSpec:
         return self.card_licence or self.header.licence
 
     @property
-    def licence_source(self) -> Literal["model card", "file", ""]:
-        """Who says so."""
-        return "model card" if self.card_licence else "file" if self.header.licence else ""
-
-    @property
     def template(self) -> Literal["gguf", "chatml"]:
         """Where its chat template comes from: the file, or ChatML because it has none."""
         return "gguf" if self.header.chat_template else "chatml"

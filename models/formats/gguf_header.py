@@ -6,7 +6,6 @@ Rule: a file that this Docent cannot use as a model is refused here, with a reas
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,9 +16,6 @@ import gguf
 from models.errors import InvalidModelFile
 from models.formats.gguf_layers import LayerCache, Weights, cache_by_layer, weights_by_layer
 from models.formats.gguf_reader import Array, GgufDirectory, Tensor, Value, read_directory
-from models.types import KvType
-
-KV_BYTES: Final[Mapping[KvType, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 
 # Known to llama.cpp, but nothing that continues text.
 _NOT_GENERATIVE: Final = re.compile(r"bert|embed|t5encoder|^t5$|^clip$|wavtokenizer|pockettts|unknown|rnd1|^mmproj$")
@@ -55,16 +51,6 @@ class GgufHeader:
         """What was written as JSON comes back as lists. Raises TypeError or ValueError if it is something else."""
         object.__setattr__(self, "weights", tuple(Weights(*row) for row in self.weights))
         object.__setattr__(self, "cache", tuple(LayerCache(*map(int, row)) for row in self.cache))
-
-    @property
-    def kv_values_per_token(self) -> int:
-        """Values that one token adds to all layers' KV cache, while it is in the window of those that have one."""
-        return sum(layer.values for layer in self.cache)
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Of an f16 cache."""
-        return round(self.kv_values_per_token * KV_BYTES["f16"])
 
 
 def read_header(path: Path) -> GgufHeader:

@@ -9,11 +9,11 @@ from itertools import combinations
 from typing import Final
 
 from models.child_process.dry_run_messages import Report, Sizes
-from models.formats.gguf_header import KV_BYTES, GgufHeader
+from models.formats.gguf_header import GgufHeader
 from models.formats.gguf_layers import INPUT, Weights, cells_of
 from models.hardware.ram import RAM, Measured
 from models.memory.need import Need, Part, PartName
-from models.types import LoadSettings
+from models.types import KV_BYTES, LoadSettings
 
 _MASK_BYTES: Final = 2
 _MIB: Final = 1024 * 1024

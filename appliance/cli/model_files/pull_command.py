@@ -184,14 +184,14 @@ def _service_budget() -> int:
 
 
 def _as_json(machine: "Machine", context: int, found: "tuple[Suggestion, ...]") -> dict[str, Any]:
-    from models.acquisition.recommended import CONTEXTS, KV_BYTES
+    from models.acquisition.recommended import CONTEXTS, KV_TYPES
 
     def needs(model: "Recommended") -> list[dict[str, Any]]:
         return [
             {"context": tokens, "kv_type": kind, "memory": model.need_bytes(tokens, kind)}
             for tokens in CONTEXTS
             if tokens <= model.context
-            for kind in KV_BYTES
+            for kind in KV_TYPES
         ]
 
     return {

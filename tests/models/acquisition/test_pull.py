@@ -81,7 +81,7 @@ def test_a_pulled_model_is_the_one_announced_with_its_origin_and_licence(
     spec = get()
     assert spec.path.read_bytes() == content
     assert (spec.id, spec.source, spec.revision) == ("pump-Q4_K_M", f"{REPO}:{NAME}", COMMIT)
-    assert (spec.licence, spec.licence_source) == ("apache-2.0", "model card")
+    assert (spec.licence, spec.card_licence) == ("apache-2.0", "apache-2.0")
     assert catalog.list() == (spec,)
     assert sorted(path.name for path in catalog.root.iterdir()) == [".lock", "pump-Q4_K_M"]
     assert spec.path.stat().st_mode & 0o777 == 0o640

@@ -157,8 +157,8 @@ def test_a_licence_and_commit_are_kept_with_their_version(catalog: Catalog, old:
     source = model(tmp_path / "part", 7)
     origin = Origin("a/b:c.gguf", "d" * 40, "llama3.1")
     spec = catalog.adopt(source, "pump", sha256_of(source), origin, replace=True)
-    assert (spec.licence, spec.licence_source, spec.revision) == ("llama3.1", "model card", "d" * 40)
-    assert catalog.use_version("pump", old.version).licence_source == "file"
+    assert (spec.licence, spec.card_licence, spec.revision) == ("llama3.1", "llama3.1", "d" * 40)
+    assert catalog.use_version("pump", old.version).card_licence == ""
     assert catalog.use_version("pump", spec.version).revision == "d" * 40
 
 

@@ -19,7 +19,7 @@ def test_a_model_describes_itself(tmp_path: Path) -> None:
     assert (header.layers, header.heads, header.kv_heads, header.context_length) == (3, 4, (2, 2, 2), 512)
     assert (header.vocab_size, header.tokenizer, header.quantisation) == (len(vocabulary()[0]), "llama", "F32")
     assert header.chat_template == "{{ messages }}"
-    assert header.kv_bytes_per_token == 3 * 2 * (16 + 16) * 2
+    assert sum(layer.values for layer in header.cache) == 3 * 2 * (16 + 16)
     assert header.weight_bytes == header.parameters * 4 < header.file_bytes == path.stat().st_size
 
 

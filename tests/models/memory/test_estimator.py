@@ -19,7 +19,7 @@ from models.memory.estimate import estimate
 from models.memory.estimator import Estimator
 from models.memory.measurements import Measurements
 from models.memory.repacking import repacked_here
-from models.types import LoadSettings
+from models.types import KV_BYTES, LoadSettings
 from tests.gguf_builder import Shape, write_model
 from tests.gguf_shapes import REAL, Real, write_shape
 from tests.models.managed import Clock
@@ -175,5 +175,7 @@ async def test_a_child_that_fills_its_context_peaks_where_it_was_predicted(
 def test_no_machine_is_asked_of_what_its_header_tells(tmp_path: Path) -> None:
     header = read_header(write_model(tmp_path / "m.gguf", shape=Shape(context=4096)))
     small, large = (estimate(header, LoadSettings(context=size), repacked_here()) for size in (256, 4096))
-    assert large.of("kv") - small.of("kv") == header.kv_bytes_per_token * (4096 - 256)
+    assert large.of("kv") - small.of("kv") == sum(layer.values for layer in header.cache) * KV_BYTES["f16"] * (
+        4096 - 256
+    )
     assert estimate(header, LoadSettings(context=1_000_000), frozenset()).of("kv") == large.of("kv")

@@ -6,13 +6,12 @@ an empty one; what is in it is checked before it is used, for anyone may have wr
 
 import json
 import logging
-import os
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from models.formats.regular_file import replace_whole
 from models.memory.need import Need, Part, PartName, Source
 
 _log = logging.getLogger(__name__)
@@ -51,23 +50,9 @@ class Measurements:
         body = _encoded(dict(self._needs))
         with self._saving:
             try:
-                _replace(self._file, body)
+                replace_whole(self._file, body)
             except OSError as error:
                 _log.warning("what models need could not be written to %s: %s", self._file, error)
-
-
-def _replace(file: Path, body: bytes) -> None:
-    """Put `body` in the file's place, whole or not at all. Raises OSError."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with open(handle, "wb") as writer:
-            writer.write(body)
-            writer.flush()
-            os.fsync(writer.fileno())
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _encoded(needs: Mapping[str, Need]) -> bytes:

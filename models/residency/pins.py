@@ -3,14 +3,13 @@
 Rule: the file is replaced whole, after it has reached the disk; one that cannot be read counts as empty and is told of.
 """
 
-import contextlib
 import json
 import logging
-import os
 import threading
 from pathlib import Path
 
 from models.errors import ModelError
+from models.formats.regular_file import replace_whole
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +38,8 @@ class Pins:
         changed = self._ids | {model_id} if pinned else self._ids - {model_id}
         if changed != self._ids and self._path is not None:
             try:
-                _write(self._path, changed)
+                content = json.dumps({"pinned": sorted(changed)}).encode()
+                replace_whole(self._path, content, mode=0o666)
             except OSError as error:
                 what = f"{'pinning' if pinned else 'unpinning'} the model {model_id}"
                 why = f"{self._path} could not be written: {error.strerror}"
@@ -56,17 +56,3 @@ def _read(path: Path) -> frozenset[str]:
         _log.warning("%s does not tell which models are pinned: %r; pin them again", path, error)
         return frozenset()
     return frozenset(one for one in ids if isinstance(one, str)) if isinstance(ids, list) else frozenset()
-
-
-def _write(path: Path, ids: frozenset[str]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump({"pinned": sorted(ids)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise

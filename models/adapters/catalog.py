@@ -29,10 +29,10 @@ from models.adapters.manifest import (
 from models.adapters.peft import changes, convert
 from models.catalog.catalog import ModelSpec, checked_id
 from models.catalog.installer import Installer, Progress, finish_file, id_from_name, installer, no_progress, sha256_of
-from models.catalog.manifest import reason_of, version_of
+from models.catalog.versioned_folder import ContentCheck, description_of, drop_version, version_named, version_of
 from models.errors import InvalidModelFile, ModelExists, ModelInUse, UnknownAdapter
 from models.formats.gguf_reader import read_directory
-from models.formats.regular_file import Stamp, stamp_of, sync_file
+from models.formats.regular_file import sync_file
 
 __all__ = ["FILE", "AdapterBase", "AdapterCatalog", "AdapterNotes", "AdapterSpec", "check_fits"]
 
@@ -66,7 +66,7 @@ class AdapterCatalog:
         self.root = root
         self._scan = _Scan()
         self._scanning = threading.Lock()
-        self._sound: set[tuple[str, Stamp]] = set()  # hashes of files that were not as imported but have the content
+        self._contents = ContentCheck()
         self.rescan()
 
     # -- looking ------------------------------------------------------------------------------------------------------
@@ -113,17 +113,11 @@ class AdapterCatalog:
 
         One look at the file for an untouched one; one that was restored from a backup is hashed once for each instance.
         """
-        what = f"using the adapter {spec.id!r}"
-        try:
-            found = stamp_of(spec.path)
-            if found == spec.stamp or (spec.sha256, found) in self._sound:
-                return
-            if found.size == spec.size and sha256_of(spec.path) == spec.sha256:
-                self._sound.add((spec.sha256, found))
-                return
-        except OSError as error:
-            raise InvalidModelFile(what, reason_of(error), AGAIN.format(spec.id)) from error
-        raise InvalidModelFile(what, f"{spec.path} has changed since it was imported", AGAIN.format(spec.id))
+
+        def refuse(why: str) -> InvalidModelFile:
+            return InvalidModelFile(f"using the adapter {spec.id!r}", why, AGAIN.format(spec.id))
+
+        self._contents.check(spec, refuse)
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
@@ -171,19 +165,14 @@ class AdapterCatalog:
     def remove_version(self, adapter_id: str, version: str) -> AdapterSpec:
         """Delete one older version. Raises UnknownAdapter, ModelInUse for the one that counts, ModelBusy, ModelError."""
         what = f"removing the version {version} of {adapter_id}"
-        found = [one for one in self.versions(adapter_id) if version and one.sha256.startswith(version.lower())]
-        if len(found) != 1:
-            known = ", ".join(one.version for one in self.versions(adapter_id))
-            raise UnknownAdapter(
-                what, "it has no such version" if not found else "several begin so", f"it has: {known}"
-            )
-        if found[0].sha256 == self.get(adapter_id).sha256:
+        chosen = version_named(version, self.versions(adapter_id), what, UnknownAdapter)
+        if chosen.sha256 == self.get(adapter_id).sha256:
             hint = f"'docent adapters remove {adapter_id}' removes all of them"
             raise ModelInUse(what, "it is the version that is used", hint)
         with installer(self.root, what) as work:
-            work.drop_version(adapter_id, f"{found[0].version}.json", found[0].path)
+            drop_version(work, adapter_id, chosen)
         self.rescan()
-        return found[0]
+        return chosen
 
     # -- how it is done -----------------------------------------------------------------------------------------------
 
@@ -245,14 +234,14 @@ class AdapterCatalog:
         if not (counts or replace):
             hint = "choose another name with --id, or add it as a version of this one with --replace"
             raise ModelExists(job.what, f"another adapter is installed under the name {job.adapter_id}", hint)
-        described = f"{version_of(digest)}.json"
+        described = description_of(digest)
         adapter = read_adapter((folder / FILE).rename(folder / _file_name(same, digest)))
         manifest = manifest_of(job.adapter_id, digest, adapter, _kept(job.origin, same))
         if counts:
             work.repair(folder, job.adapter_id, manifest, described)
             return
         if current is not None:
-            work.describe_version(job.adapter_id, f"{current.version}.json")
+            work.describe_version(job.adapter_id, description_of(current.sha256))
         work.add_version(folder, job.adapter_id, described, manifest)
 
 

@@ -5,15 +5,13 @@ Layout, as for models: <id>/manifest.json describes the version that counts and 
 checked before it is used, for anyone may have written it.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from models.adapters.gguf_lora import AdapterHead
-from models.catalog.installer import ID_PATTERN, read_manifest
-from models.catalog.manifest import reason_of, version_files, version_of
+from models.catalog.installer import ID_PATTERN, MANIFEST, read_manifest
 from models.catalog.manifest_fields import (
     described_stamp,
     digest_of,
@@ -23,6 +21,14 @@ from models.catalog.manifest_fields import (
     real_of,
     text_of,
 )
+from models.catalog.versioned_folder import (
+    descriptions_in,
+    file_names,
+    manifest_problem,
+    size_problem,
+    version_of,
+    versions_in,
+)
 from models.formats.regular_file import Stamp, stamp_of
 
 FILE: Final = "adapter.gguf"
@@ -30,7 +36,7 @@ AGAIN: Final = (
     "import it again with 'docent adapters import FILE --id {0}', or remove it with 'docent adapters remove {0}'"
 )
 _FORMAT: Final = 1
-_FILE_NAME: Final = re.compile(r"adapter\.gguf|[0-9a-f]{12}\.gguf")
+_FILE_NAMES: Final = file_names(FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +129,13 @@ def read_entry(folder: Path) -> AdapterSpec | DamagedAdapter | None:
         return None
     try:
         spec = read_version(folder)
-    except OSError as error:
-        return DamagedAdapter(folder.name, reason_of(error))
-    except (ValueError, TypeError, KeyError) as error:
-        return DamagedAdapter(folder.name, f"its manifest is not valid: {error}")
-    try:
-        if stamp_of(spec.path).size == spec.size:
-            return spec
-        return DamagedAdapter(folder.name, f"{spec.path} has not the size that was imported")
-    except OSError as error:
-        return DamagedAdapter(folder.name, reason_of(error))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return DamagedAdapter(folder.name, manifest_problem(error))
+    why = size_problem(spec.path, spec.size)
+    return DamagedAdapter(folder.name, why) if why else spec
 
 
-def read_version(folder: Path, name: str = "manifest.json") -> AdapterSpec:
+def read_version(folder: Path, name: str = MANIFEST) -> AdapterSpec:
     """The version that a description tells of. Raises OSError, ValueError, TypeError or KeyError."""
     manifest = read_manifest(folder, name)
     base = manifest.get("base")
@@ -143,7 +143,7 @@ def read_version(folder: Path, name: str = "manifest.json") -> AdapterSpec:
     current = digest_of(manifest)
     return AdapterSpec(
         id=folder.name,
-        path=folder / file_name_of(manifest, _FILE_NAME),
+        path=folder / file_name_of(manifest, _FILE_NAMES),
         size=number_of(manifest, "size"),
         sha256=current,
         architecture=text_of(manifest, "architecture"),
@@ -155,21 +155,15 @@ def read_version(folder: Path, name: str = "manifest.json") -> AdapterSpec:
         licence=text_of(manifest, "licence", ""),
         notes=text_of(manifest, "notes", ""),
         stamp=described_stamp(manifest),
-        versions=_versions(folder, version_of(current)) if name == "manifest.json" else (),
+        versions=_versions(folder, version_of(current)) if name == MANIFEST else (),
     )
 
 
 def read_versions(folder: Path) -> tuple[AdapterSpec, ...]:
     """Every content that is kept, newest first; one whose description is broken is left out."""
-    found: dict[str, AdapterSpec] = {}
-    for name in ("manifest.json", *version_files(folder)):
-        try:
-            one = read_version(folder, name)
-        except (OSError, ValueError, TypeError, KeyError):
-            continue
-        found.setdefault(one.version, one)
-    return tuple(sorted(found.values(), key=lambda one: one.imported_at, reverse=True))
+    return versions_in(folder, lambda name: read_version(folder, name))
 
 
 def _versions(folder: Path, current: str) -> tuple[str, ...]:
-    return (current, *(name for found in version_files(folder) if (name := found.removesuffix(".json")) != current))
+    others = (name.removesuffix(".json") for name in descriptions_in(folder))
+    return (current, *(version for version in others if version != current))

@@ -26,8 +26,8 @@ from models.catalog.manifest import (
     Problem,
     read_entry,
     read_versions,
-    reason_of,
 )
+from models.catalog.versioned_folder import ContentCheck, description_of, drop_version, version_named
 from models.errors import (
     InvalidModelFile,
     InvalidModelId,
@@ -36,7 +36,6 @@ from models.errors import (
     UnknownModel,
 )
 from models.formats.gguf_header import read_header
-from models.formats.regular_file import Stamp, stamp_of
 
 __all__ = ["FILE", "RESERVED", "Catalog", "ModelSpec", "ModelVersion", "Origin", "Problem", "checked_id"]
 
@@ -58,7 +57,7 @@ class Catalog:
         self.root = root
         self._scan = _Scan()
         self._scanning = threading.Lock()
-        self._sound: set[tuple[str, Stamp]] = set()  # hashes of files that were not as imported but have the content
+        self._contents = ContentCheck()
         self.others: dict[str, str] = {}
         """Ids of what is no language model, and why; for whoever asks for one."""
         self.rescan()
@@ -161,13 +160,13 @@ class Catalog:
         what = f"switching {model_id} to the version {version}"
         self.entry(model_id)
         with installer(self.root, what) as work:
-            chosen = self._version(model_id, version, what)
+            chosen = version_named(version, self.versions(model_id), what, UnknownModel)
             if not is_whole(chosen, progress):
                 hint = "import its file again with --replace, or remove this version with --version"
                 raise InvalidModelFile(what, f"{chosen.path} is missing or has changed since it was imported", hint)
             if not chosen.current:
                 describe_current(self.root / model_id, work)
-                work.switch(model_id, f"{chosen.version}.json")
+                work.switch(model_id, description_of(chosen.sha256))
             self._tidy()
         self.rescan()
         return self.get(model_id)
@@ -177,11 +176,11 @@ class Catalog:
         what = f"removing the version {version} of {model_id}"
         self.entry(model_id)
         with installer(self.root, what) as work:
-            chosen = self._version(model_id, version, what)
+            chosen = version_named(version, self.versions(model_id), what, UnknownModel)
             if chosen.current:
                 hint = f"'docent models use {model_id} VERSION' first, or 'docent models remove {model_id}' for all"
                 raise ModelInUse(what, "it is the version that answers", hint)
-            work.drop_version(model_id, f"{chosen.version}.json", chosen.path)
+            drop_version(work, model_id, chosen)
             self._tidy()
         self.rescan()
         return chosen
@@ -211,17 +210,11 @@ class Catalog:
 
         Quick for an untouched file; one that was restored from a backup is hashed once for each instance.
         """
-        what = f"loading the model {spec.id}"
-        try:
-            found = stamp_of(spec.path)
-            if found == spec.stamp or (spec.sha256, found) in self._sound:
-                return
-            if found.size == spec.size and sha256_of(spec.path, progress) == spec.sha256:
-                self._sound.add((spec.sha256, found))
-                return
-        except OSError as error:
-            raise ModelLoadFailed(what, reason_of(error), AGAIN.format(spec.id)) from error
-        raise ModelLoadFailed(what, f"{spec.path} has changed since it was imported", AGAIN.format(spec.id))
+
+        def refuse(why: str) -> ModelLoadFailed:
+            return ModelLoadFailed(f"loading the model {spec.id}", why, AGAIN.format(spec.id))
+
+        self._contents.check(spec, refuse, progress)
 
     # -- how it is done -----------------------------------------------------------------------------------------------
 
@@ -235,15 +228,6 @@ class Catalog:
 
     def _tidy(self) -> None:
         tidy(self.root / model_id for model_id in self._scan.specs)
-
-    def _version(self, model_id: str, version: str, what: str) -> ModelVersion:
-        found = self.versions(model_id)
-        chosen = [one for one in found if version and one.sha256.startswith(version.lower())]
-        if len(chosen) == 1:
-            return chosen[0]
-        known = ", ".join(one.version for one in found) or "none"
-        why = "several versions begin so" if chosen else "it has no such version"
-        raise UnknownModel(what, why, f"its versions: {known}")
 
 
 def checked_id(model_id: str) -> str:

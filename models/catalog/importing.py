@@ -17,9 +17,8 @@ from models.catalog.manifest import (
     manifest_of,
     read_entry,
     read_versions,
-    version_files,
-    version_of,
 )
+from models.catalog.versioned_folder import description_of, descriptions_in, version_of
 from models.errors import HashMismatch, ModelExists
 from models.formats.gguf_header import GgufHeader, read_header
 from models.formats.regular_file import stamp_of
@@ -68,7 +67,7 @@ def bring_in(root: Path, work: Installer, job: Import, *, replace: bool) -> None
         raise _exists(job, entry)
     describe_current(folder, work)
     if same is not None and is_whole(same):
-        work.switch(job.model_id, f"{same.version}.json")
+        work.switch(job.model_id, description_of(same.sha256))
     else:
         _place(work, job, same, beside=True)
 
@@ -85,15 +84,15 @@ def describe_current(folder: Path, work: Installer) -> None:
     """Keep the description of the version that counts, before another one does."""
     for one in read_versions(folder):
         if one.current:
-            work.describe_version(folder.name, f"{one.version}.json")
+            work.describe_version(folder.name, description_of(one.sha256))
 
 
 def tidy(folders: Iterable[Path]) -> None:
     """Remove files of models that no description names: what a killed change left."""
     for folder in folders:
         found = read_versions(folder)
-        described = {f"{one.version}.json" for one in found}
-        known = any(one.current for one in found) and described >= {*version_files(folder)}
+        described = {description_of(one.sha256) for one in found}
+        known = any(one.current for one in found) and described >= {*descriptions_in(folder)}
         if known:  # else a description is broken, and its file may yet be of use
             kept = {one.path for one in found}
             for path in folder.glob("*.gguf"):
@@ -123,7 +122,7 @@ def _place(work: Installer, job: Import, damaged: ModelVersion | None = None, *,
         target = target.rename(folder / name)
         header = read_header(target)  # of what is installed, in case the source changed meanwhile
         manifest = manifest_of(job.model_id, name, digest, header, stamp_of(target), job.origin)
-        described = f"{version_of(digest)}.json"
+        described = description_of(digest)
         if beside:
             work.add_version(folder, job.model_id, described, manifest)
         elif damaged:

@@ -5,26 +5,24 @@ several versions each has its description in `<version>.json` too; manifest.json
 replacing this one file switches. Rule: what a manifest says is checked before it is used, for anyone may have written it.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from models.catalog.installer import ID_PATTERN, read_manifest
+from models.catalog.installer import ID_PATTERN, MANIFEST, read_manifest
 from models.catalog.manifest_fields import described_stamp, digest_of, file_name_of, import_time, number_of, text_of
+from models.catalog.versioned_folder import file_names, manifest_problem, size_problem, version_of, versions_in
 from models.errors import InvalidModelFile
 from models.formats.gguf_header import GgufHeader, read_header
-from models.formats.regular_file import Stamp, stamp_of
+from models.formats.regular_file import Stamp
 
 FILE: Final = "model.gguf"
 AGAIN: Final = (
     "import its file again with 'docent models import FILE.gguf --id {0}', or remove it with 'docent models remove {0}'"
 )
 _FORMAT: Final = 1
-_VERSION_LETTERS: Final = 12
-_FILE_NAME: Final = re.compile(rf"model\.gguf|[0-9a-f]{{{_VERSION_LETTERS}}}\.gguf")
-VERSION_FILE: Final = re.compile(rf"[0-9a-f]{{{_VERSION_LETTERS}}}\.json")
+_FILE_NAMES: Final = file_names(FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +111,6 @@ class Problem:
     spec: ModelSpec | None = None
 
 
-def version_of(sha256: str) -> str:
-    """A content's short name."""
-    return sha256[:_VERSION_LETTERS]
-
-
 def manifest_of(
     model_id: str, file: str, digest: str, header: GgufHeader, stamp: Stamp, origin: Origin
 ) -> dict[str, object]:
@@ -144,54 +137,21 @@ def read_entry(folder: Path) -> ModelSpec | Problem:
     hint = AGAIN.format(folder.name)
     try:
         spec = _spec(folder, read_manifest(folder))
-    except OSError as error:
-        return Problem(folder, reason_of(error), f"remove it with 'docent models remove {folder.name}'", folder.name)
-    except InvalidModelFile as error:
-        return Problem(folder, error.why, hint, folder.name)
-    except (ValueError, TypeError, KeyError) as error:
-        return Problem(folder, f"its manifest is not valid: {error}", hint, folder.name)
-    try:
-        if stamp_of(spec.path).size == spec.size:
-            return spec
-        return Problem(folder, f"{spec.path} has not the size that was imported", hint, spec.id, spec)
-    except OSError as error:
-        return Problem(folder, reason_of(error), hint, spec.id, spec)
+    except (OSError, InvalidModelFile, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, OSError):
+            hint = f"remove it with 'docent models remove {folder.name}'"
+        return Problem(folder, manifest_problem(error), hint, folder.name)
+    why = size_problem(spec.path, spec.size)
+    return Problem(folder, why, hint, spec.id, spec) if why else spec
 
 
 def read_versions(folder: Path) -> tuple[ModelVersion, ...]:
     """Every content that the folder's name points to, newest first; one whose description is broken is left out."""
-    found: dict[str, ModelVersion] = {}
-    try:
-        current = _version(folder, read_manifest(folder), current=True)
-        found[current.version] = current
-    except (OSError, ValueError, TypeError, KeyError):
-        pass  # the folder's own entry says what is wrong with it
-    for name in version_files(folder):
-        try:
-            one = _version(folder, read_manifest(folder, name), current=False)
-        except (OSError, ValueError, TypeError, KeyError):
-            continue
-        found.setdefault(one.version, one)
-    return tuple(sorted(found.values(), key=lambda one: (one.imported_at, one.current), reverse=True))
-
-
-def version_files(folder: Path) -> list[str]:
-    """Names of the descriptions of versions in a model's folder."""
-    try:
-        return sorted(path.name for path in folder.iterdir() if VERSION_FILE.fullmatch(path.name))
-    except OSError:
-        return []
-
-
-def reason_of(error: OSError) -> str:
-    """In words, with the file's name."""
-    if isinstance(error, FileNotFoundError):
-        return f"the file {error.filename} is missing"
-    return f"{error.strerror}: {error.filename}"
+    return versions_in(folder, lambda name: _version(folder, read_manifest(folder, name), current=name == MANIFEST))
 
 
 def _spec(folder: Path, manifest: Mapping[str, object]) -> ModelSpec:
-    path = folder / file_name_of(manifest, _FILE_NAME, FILE)
+    path = folder / file_name_of(manifest, _FILE_NAMES, FILE)
     return ModelSpec(
         id=folder.name,
         path=path,
@@ -213,7 +173,7 @@ def _version(folder: Path, manifest: Mapping[str, object], *, current: bool) -> 
     sha256 = digest_of(manifest)
     return ModelVersion(
         version=version_of(sha256),
-        path=folder / file_name_of(manifest, _FILE_NAME, FILE),
+        path=folder / file_name_of(manifest, _FILE_NAMES, FILE),
         size=number_of(manifest, "size"),
         sha256=sha256,
         imported_at=text_of(manifest, "imported_at"),

@@ -63,7 +63,7 @@ FLOORS: Floors = {
         {"store"},
     ),
     "models": (
-        {"errors", "types", "text_stream"},
+        {"errors", "types", "text_stream", "humanize"},
         {"formats", "hardware"},
         {"catalog", "child_process", "embedding"},
         {"acquisition", "adapters", "memory", "worker"},

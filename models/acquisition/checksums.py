@@ -1,8 +1,8 @@
-"""What a checksum file beside a model says its sha256 is.
+"""Finds the sha256 that a checksum file beside a model states.
 
-Looked for: FILE.sha256, with or without the file's name in it, then SHA256SUMS and sha256sums.txt in the same folder, as
-sha256sum(1) writes them. Rule: a checksum that is there is honoured, so one that cannot be understood is an error; a list
-of sums that does not name the file says nothing.
+Reads FILE.sha256, with or without the file's name in it, then SHA256SUMS, sha256sums and the same with .txt in the same
+folder, as sha256sum(1) writes them. Rule: an existing checksum is always honoured, so a FILE.sha256 that cannot be
+parsed is an error. A list that does not name the file is ignored.
 """
 
 import re
@@ -13,18 +13,18 @@ from models.errors import InvalidModelFile
 from models.formats.regular_file import open_regular
 
 _LISTS: Final = ("SHA256SUMS", "sha256sums", "SHA256SUMS.txt", "sha256sums.txt")
-_MAX_BYTES: Final = 1024 * 1024
+_MAX_BYTES: Final = 1024 * 1024  # read of a checksum file; chosen by eye
 _LINE: Final = re.compile(r"\\?([0-9A-Fa-f]{64})(?:[ \t]+\*?(.*\S))?\s*")
 
 
 def expected_sha256(path: Path) -> str:
-    """In lower case; empty if nothing is told. Raises InvalidModelFile for a FILE.sha256 that holds none."""
+    """The sha256 in lower case; empty if there is none. Raises InvalidModelFile for a FILE.sha256 without one."""
     own = path.with_name(path.name + ".sha256")
     text = _text(own)
     if text is not None:
         found = _sum_in(text, path.name, alone=True)
         if not found:
-            why = f"{own.name} holds no sha256 of it"
+            why = f"{own.name} holds no sha256 for this file"
             raise InvalidModelFile(f"importing {path}", why, "copy the checksum file again, or remove it")
         return found
     for name in _LISTS:
@@ -45,7 +45,7 @@ def _sum_in(text: str, name: str, *, alone: bool) -> str:
 
 
 def _text(path: Path) -> str | None:
-    """Its text; None if there is none. Raises InvalidModelFile if there is one that cannot be read."""
+    """The file's text; None if it does not exist. Raises InvalidModelFile if it cannot be read."""
     if not path.exists():
         return None
     try:

@@ -1,8 +1,8 @@
-"""Which file of a repository to fetch. Pure.
+"""Chooses which file of a repository to fetch. Pure.
 
-Rule: what was named is taken or refused, never replaced. With nothing named, the only model, else the only Q4_K_M, the
-usual compromise of size and quality; else whoever asks must choose, from a list with sizes. Parts of split models,
-projectors of pictures and files whose names lead elsewhere are never chosen.
+Rule: a named file is taken or refused, never replaced. Without a name, takes the only model, else the only Q4_K_M, the
+usual compromise of size and quality; else the user must choose from a list with sizes. Parts of split models, image
+projectors and names that lead out of the repository are never chosen.
 """
 
 import re
@@ -17,38 +17,38 @@ _QUANTISATION: Final = re.compile(
     r"(?<![A-Za-z0-9])(I?Q\d(?:_[0-9KSMLX]+)*(?:_[SMLX]+)?|T?Q\d_\d|BF16|F16|FP16|F32|FP32|MXFP4)(?![A-Za-z0-9])", re.I
 )
 _SPLIT: Final = re.compile(r"-\d{5}-of-(\d{5})\.gguf$", re.I)
-_SHOWN: Final = 40
+_SHOWN: Final = 40  # files in the list; chosen by eye
 
 
 def quantisation_of(name: str) -> str:
-    """The quantisation that a file's name tells, in capitals; empty if none."""
+    """The quantisation in a file's name, in capitals; empty if none."""
     found = _QUANTISATION.findall(name.rsplit("/", 1)[-1])
     return str(found[-1]).upper() if found else ""
 
 
 def is_split(name: str) -> bool:
-    """Whether it is one part of a model in several files."""
+    """Whether the file is one part of a model in several files, by its name."""
     return bool((found := _SPLIT.search(name)) and int(found[1]) > 1)
 
 
 def is_projector(name: str) -> bool:
-    """Whether it is the part of a model that sees pictures or hears, by its name."""
+    """Whether the file is the part of a model that reads pictures or sound, by its name."""
     return "mmproj" in name.lower()
 
 
 def why_not(name: str) -> str:
-    """Why a GGUF file of this name is never a model that can be used; empty if nothing speaks against it."""
+    """Why a GGUF file of this name cannot be used as a model; empty if it may be one."""
     if is_split(name):
         return "it is one part of a model in several files; merge them with 'llama-gguf-split --merge' and import that"
     if is_projector(name):
-        return "it is not a language model but the part of one that sees pictures (mmproj)"
+        return "it is not a language model but the part of one that reads pictures (mmproj)"
     return ""
 
 
 def choose(files: Sequence[RepoFile], wanted: str, what: str) -> RepoFile:
-    """The file named `wanted`, or of the quantisation `wanted`, or the best one if nothing is named.
+    """The file named `wanted`, or with the quantisation `wanted`, or the best one if `wanted` is empty.
 
-    Raises HubFileUnknown, HubRefused (it is not to be used), or FileNotChosen with all that there are.
+    Raises HubFileUnknown, HubRefused (the file cannot be used), or FileNotChosen with a list of the models.
     """
     models = [one for one in files if one.name.lower().endswith(".gguf") and _is_plain(one.name)]
     usable = [one for one in models if not why_not(one.name)]
@@ -64,8 +64,8 @@ def choose(files: Sequence[RepoFile], wanted: str, what: str) -> RepoFile:
     fitting = [one for one in usable if quantisation_of(one.name) == (wanted.upper() or PREFERRED)]
     if len(fitting) == 1:
         return fitting[0]
-    why = f"it has {len(usable)} models" + (f", and {'several' if fitting else 'none'} of {wanted}" if wanted else "")
-    raise FileNotChosen(what, why, "name one as REPO:FILE, of these:\n" + _listed(usable))
+    why = f"it has {len(usable)} models" + (f", {'several' if fitting else 'none'} of them {wanted}" if wanted else "")
+    raise FileNotChosen(what, why, "name one of these as REPO:FILE:\n" + _listed(usable))
 
 
 def _named(models: Sequence[RepoFile], wanted: str, what: str) -> RepoFile:
@@ -73,14 +73,14 @@ def _named(models: Sequence[RepoFile], wanted: str, what: str) -> RepoFile:
         one for one in models if one.name.rsplit("/", 1)[-1] == wanted
     ]
     if len(found) != 1:
-        raise HubFileUnknown(what, "it has no such file", "it has these:\n" + _listed(models) if models else "")
+        raise HubFileUnknown(what, "it has no such file", "it has these files:\n" + _listed(models) if models else "")
     if reason := why_not(found[0].name):
         raise HubRefused(what, reason, "choose another file or repository")
     return found[0]
 
 
 def _is_plain(name: str) -> bool:
-    """Whether it is a path inside the repository, and can be shown."""
+    """Whether the name is a path inside the repository and safe to show."""
     return (
         name.isprintable()
         and not name.startswith("/")
@@ -96,7 +96,7 @@ def _listed(files: Sequence[RepoFile]) -> str:
 
 
 def size_text(size: int) -> str:
-    """Bytes as people say them, in powers of 1,000."""
+    """Bytes in words, in powers of 1,000 as hubs show them."""
     if not size:
         return "size unknown"
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -1,8 +1,8 @@
-"""The models in a folder that somebody brings: a USB stick, a share, a download folder.
+"""Finds the models in a folder: a USB stick, a share, a download folder.
 
-Rule: looked at are the folder and a few levels below it, up to a number of entries; links to folders are not followed,
-hidden ones are left out. What bears the name of a GGUF but is no model that can be used is named with the reason. A
-model in the layout of Docent's own folder, copied from another machine, keeps its name and what is known of it.
+Rule: scans the folder and a few levels below it, up to a number of entries. Links to folders are not followed, hidden
+folders and files are left out. A GGUF file that cannot be used as a model is listed with the reason. A model in the
+layout of Docent's own folder, copied from another machine, keeps its id and its origin.
 """
 
 import os
@@ -17,7 +17,7 @@ from models.catalog.manifest import ModelSpec, read_entry
 from models.errors import InvalidModelFile, ModelError
 from models.formats.gguf_header import GgufHeader, read_header
 
-_LEVELS: Final = 4
+_LEVELS: Final = 4  # this and the next chosen by eye, so that a large disk is scanned in seconds
 _MOST_ENTRIES: Final = 20_000
 
 
@@ -31,18 +31,18 @@ class FoundModel:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that is not, and why."""
+    """A GGUF file that cannot be used as a model, and why."""
 
     path: Path
     why: str
 
 
 def look_into(folder: Path) -> tuple[tuple[FoundModel, ...], tuple[SkippedFile, ...]]:
-    """The usable models and the others, by path. Raises ModelError if the folder cannot be read."""
+    """The usable models and the skipped files, each sorted by path. Raises ModelError if the folder cannot be read."""
     found: list[FoundModel] = []
     skipped: list[SkippedFile] = []
     with translated(f"looking for models in {folder}"):
-        os.listdir(folder)  # os.walk passes over what it cannot read
+        os.listdir(folder)  # raises, where os.walk silently skips what it cannot read
     for path in _candidates(folder):
         reason = why_not(path.name)
         if reason:
@@ -58,7 +58,7 @@ def look_into(folder: Path) -> tuple[tuple[FoundModel, ...], tuple[SkippedFile, 
 
 
 def copied_model(path: Path) -> ModelSpec | None:
-    """What the manifest beside a file says of it, if it is a model's file in Docent's own layout."""
+    """The model that the manifest beside a file describes, if the file is in Docent's own layout; else None."""
     entry = read_entry(path.parent)
     return entry if isinstance(entry, ModelSpec) and entry.path == path else None
 

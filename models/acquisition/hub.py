@@ -1,10 +1,9 @@
-"""A hub of models as this machine sees it: what a repository holds, and the bytes of one file. Only importer of
-huggingface_hub, and the seam where its errors become ours.
+"""Reads a hub of models: what a repository holds, and the bytes of one file.
 
-Rules: nothing the hub says is trusted further than it was checked: sizes, names and hashes are values of the types told
-here or the answer is refused; answers about a repository are read up to a limit and a deadline. The token is sent to
-the hub's own address alone and stands in no message. Nothing is cached, and nothing is told to anybody: the library's
-telemetry is off, and its own downloader is not used, because it begins anew after an interruption.
+The only importer of huggingface_hub; translates its errors into ours. Rules: an answer is refused unless its sizes,
+names and hashes have the types declared here; answers about a repository are read up to a size limit and a deadline.
+The token is sent to the hub's own address only, and appears in no message. Nothing is cached. The library's telemetry
+is off. Its own downloader is not used, because it starts again from zero after an interruption.
 """
 
 import contextlib
@@ -30,7 +29,7 @@ from models.errors import (
     ModelError,
 )
 
-with warnings.catch_warnings(action="ignore"):  # it comments on environment variables that nobody here needs
+with warnings.catch_warnings(action="ignore"):  # it warns about environment variables that are not used here
     from huggingface_hub import ModelInfo, constants, errors, get_hf_file_metadata, hf_hub_url
     from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its names are there, but loaded lazily
         build_hf_headers,
@@ -40,7 +39,7 @@ with warnings.catch_warnings(action="ignore"):  # it comments on environment var
     from huggingface_hub.utils import logging as hub_logging
 
 ENDPOINT: Final = "https://huggingface.co"
-_MAX_ANSWER: Final = 8 * 1024 * 1024
+_MAX_ANSWER: Final = 8 * 1024 * 1024  # bytes; these three are chosen by eye
 _MAX_BYTES: Final = 1 << 60
 _CHUNK: Final = 1024 * 1024
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
@@ -52,7 +51,7 @@ _TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class RepoFile:
-    """A file of a repository: its size in bytes and sha256; 0 and empty where the hub does not tell them."""
+    """A file of a repository: its size in bytes and sha256, 0 and empty where the hub does not state them."""
 
     name: str
     size: int
@@ -61,7 +60,7 @@ class RepoFile:
 
 @dataclass(frozen=True, slots=True)
 class Repo:
-    """A repository at one commit; `licence` as its model card says, empty if it does not."""
+    """A repository at one commit; `licence` as in its model card, empty if it names none."""
 
     id: str
     commit: str
@@ -71,7 +70,10 @@ class Repo:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a hub is waited for: seconds for one answer, attempts without progress, and the longest pause."""
+    """How long to wait for a hub: `answer_s` for one answer, `attempts` without progress, the longest pause `pause_s`.
+
+    The defaults are chosen by eye.
+    """
 
     answer_s: float = 15.0
     attempts: int = 4
@@ -80,7 +82,7 @@ class Patience:
 
 
 class TryAgain(HubError):
-    """An error that may be gone after `pause_s` seconds; `final` is what it is if it stays."""
+    """A transient error, to retry after `pause_s` seconds (None: back off). `final` is the error once retries run out."""
 
     def __init__(self, final: ModelError, pause_s: float | None = None) -> None:
         super().__init__(final.what, final.why, final.hint)
@@ -89,15 +91,15 @@ class TryAgain(HubError):
 
 
 class Hub:
-    """One hub, or a mirror of it. A context manager, for it holds connections."""
+    """One hub, or a mirror of it. A context manager, since it holds connections."""
 
     def __init__(self, endpoint: str = "", token: str = "", patience: Patience = Patience()) -> None:
-        """Raises HubRefused if the address cannot be one, or the token would go over an open line."""
+        """Raises HubRefused if the address is not valid, or the token would be sent unencrypted."""
         self.endpoint = (endpoint or ENDPOINT).rstrip("/")
         self.patience = patience
         self._token = token
         _check_endpoint(self.endpoint, secret=bool(token))
-        # Set on the module as well as told by environment variables, which the library reads only once.
+        # Set on the module as well: the library reads the environment variables only once.
         constants.HF_HUB_DISABLE_TELEMETRY = True
         hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
@@ -122,9 +124,9 @@ class Hub:
         return _repo(answer, repo_id, what)
 
     def confirm(self, repo: Repo, file: RepoFile) -> RepoFile:
-        """The same file with its size and sha256 as the file's own address tells them.
+        """The same file, with the size and sha256 that the file's own address states.
 
-        Raises HubRefused also if the hub contradicts itself or tells no sha256, and as `repo` does.
+        Raises HubRefused if the hub contradicts itself or states no sha256, and whatever `repo` raises.
         """
         what = f"asking {self.endpoint} for {repo.id}:{file.name}"
         found = self.persist(what, lambda: self._metadata(repo, file, what))
@@ -138,16 +140,16 @@ class Hub:
             raise HubRefused(what, "the hub contradicts itself about the file", "try again later, or another mirror")
         size = file.size or found.size or 0
         if not (file.sha256 or digest) or not 0 < size < _MAX_BYTES:
-            why = "the hub tells no sensible size and sha256, so it could not be verified"
-            raise HubRefused(what, why, "use another mirror, or download it yourself and import it")
+            why = "the hub states no valid size and sha256, so the file could not be verified"
+            raise HubRefused(what, why, "use another mirror, or download the file yourself and import it")
         return RepoFile(file.name, size, file.sha256 or digest)
 
     @contextlib.contextmanager
     def stream(self, repo: Repo, file: RepoFile, start: int) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Where the answer begins (0 if the hub does not resume) and its bytes.
+        """Yield the offset at which the answer begins (0 if the hub does not resume), and its bytes.
 
-        Raises TryAgain for what may pass, while reading too; HubRefused, HubFileUnknown, and HashMismatch for a file that
-        cannot be the one announced.
+        Raises TryAgain for a transient error, also while reading; HubRefused, HubFileUnknown, and HashMismatch for a
+        file that cannot be the announced one.
         """
         what = f"downloading {repo.id}:{file.name}"
         headers = self._headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
@@ -161,7 +163,10 @@ class Hub:
             yield _start_of(response, file, start, what), response.iter_raw(_CHUNK)
 
     def persist(self, what: str, attempt: Callable[[], Any], *, offline_is_final: bool = False) -> Any:
-        """Its result; tried again while it raises TryAgain, in the end its `final`; at once if nobody is there."""
+        """Return the result of `attempt`, retried while it raises TryAgain; raises its `final` in the end.
+
+        With `offline_is_final`, a failed connection is not retried.
+        """
         for number in range(1, self.patience.attempts + 1):
             try:
                 with self._translated(what):
@@ -173,7 +178,7 @@ class Hub:
         raise AssertionError("pause() raises at the last attempt")
 
     def pause(self, error: TryAgain, number: int) -> None:
-        """Wait before the next attempt. Raises `error.final` if the last one has failed or the wait is too long."""
+        """Wait before the next attempt. Raises `error.final` after the last attempt, or if the wait would be too long."""
         pause = min(2.0 ** (number - 1), 8.0) if error.pause_s is None else error.pause_s
         if number >= self.patience.attempts or pause > self.patience.pause_s:
             raise error.final from error
@@ -191,7 +196,7 @@ class Hub:
         )
 
     def _json(self, url: str, what: str) -> dict[str, Any]:
-        """An answer about a repository, read up to a limit and a deadline."""
+        """Read an answer about a repository, up to a size limit and a deadline."""
         deadline, content = time.monotonic() + 3 * self.patience.answer_s, bytearray()
         parameters = {"blobs": "true"}
         session = get_session()
@@ -220,19 +225,19 @@ class Hub:
             why, hint = "HF_HUB_OFFLINE forbids it", "unset HF_HUB_OFFLINE, or bring the file and import it"
             raise HubUnreachable(what, why, hint) from error
         except (httpx2.ProxyError, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects, httpx2.DecodingError) as error:
-            raise _no_hub(what, f"the way there is broken: {error}") from error
+            raise _no_hub(what, f"the connection failed: {error}") from error
         except httpx2.TransportError as error:
             raise TryAgain(_unreachable(what, self.endpoint, error)) from error
         except (httpx2.InvalidURL, errors.HFValidationError, httpx2.HTTPError) as error:
-            raise _no_hub(what, f"it cannot be asked: {error}") from error
+            raise _no_hub(what, f"the request failed: {error}") from error
 
     def _check_status(self, what: str, response: httpx2.Response) -> None:
-        """The library's own check would read an error's whole body, however long, and stumble over some."""
+        """Raise for an error status. The library's own check would read the whole body, however long, and fail on some."""
         if not response.is_success:
             raise self._status(what, response)
 
     def _status(self, what: str, response: httpx2.Response) -> ModelError:
-        """What an answer with an error's status means."""
+        """The error that an answer's status stands for."""
         status, code = response.status_code, response.headers.get("x-error-code", "")
         if status in (401, 403) or code == "GatedRepo":
             return self._denied(what, status)
@@ -242,23 +247,27 @@ class Hub:
             return HubFileUnknown(what, "there is no such repository or file", "copy the name from its page")
         final = HubRefused(what, f"the hub answers {status} {response.reason_phrase}", "try again later")
         if status == 416:
-            return HashMismatch(what, "the hub's file is shorter than it announced", "try again later")
+            return HashMismatch(what, "the hub's file is shorter than announced", "try again later")
         if status not in _TRANSIENT:
             return final
         after = response.headers.get("retry-after", "")
         pause = float(after) if after.isdigit() else None
         if status == 429:
             wait = f"in {after} seconds" if pause is not None else "in a while"
-            final = HubRefused(what, "the hub answers that it was asked too often", f"try again {wait}")
+            final = HubRefused(
+                what,
+                "the hub refuses for now, because it was asked too often",
+                f"try again {wait}",
+            )
         return TryAgain(final, pause)
 
     def _denied(self, what: str, status: int) -> HubRefused:
         if self._token:
-            why = f"the hub does not let the owner of this token have it, or it does not exist ({status})"
+            why = f"the hub does not give it to the owner of this token, or it does not exist ({status})"
             return HubRefused(
                 what, why, "accept its licence on its page with the token's account; check the token file"
             )
-        why = f"the hub lets only those have it who have accepted its licence, or it does not exist ({status})"
+        why = f"the hub gives it only to users who have accepted its licence, or it does not exist ({status})"
         hint = "accept the licence on its page, write an access token into a file and name it with --token-file"
         return HubRefused(what, why, hint)
 
@@ -272,22 +281,24 @@ def _check_endpoint(endpoint: str, *, secret: bool) -> None:
     except ValueError:
         host, parts = None, urlsplit("")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise HubRefused("using a hub", "its address is no web address", hint)
+        raise HubRefused("using a hub", "its address is not a web address", hint)
     if parts.username or parts.password:
-        raise HubRefused("using a hub", "its address holds a password", "put a token into a file instead")
+        raise HubRefused("using a hub", "its address contains a password", "put a token into a file instead")
     if secret and parts.scheme == "http" and host not in ("localhost", "127.0.0.1", "::1"):
-        raise HubRefused(what, "the token would go over an unprotected line", "use https, or leave the token out")
+        raise HubRefused(
+            what, "the token would be sent over an unprotected connection", "use https, or leave the token out"
+        )
 
 
 def _repo(answer: dict[str, Any], repo_id: str, what: str) -> Repo:
-    """What is understood of a hub's description of a repository. Raises HubRefused."""
+    """Parse a hub's description of a repository. Raises HubRefused."""
     try:
         info = ModelInfo(**answer)  # type: ignore[no-untyped-call]
         files = tuple(_file(one) for one in info.siblings or ())
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise _no_hub(what, f"its answer is no description of a repository: {type(error).__name__}") from None
+        raise _no_hub(what, f"its answer is not a description of a repository: {type(error).__name__}") from None
     if not isinstance(info.sha, str) or not _COMMIT.fullmatch(info.sha):
-        raise _no_hub(what, "it does not tell the commit")
+        raise _no_hub(what, "its answer does not name the commit")
     return Repo(repo_id, info.sha, _licence(info), files)
 
 
@@ -302,47 +313,47 @@ def _file(sibling: Any) -> RepoFile:
 
 
 def _licence(info: ModelInfo) -> str:
-    """The card's `license`, or where that is `other` its `license_name`; else the tag."""
+    """The card's `license`, or its `license_name` if that is `other`; else the tag. At most 100 printable characters."""
     card = info.card_data
-    told = getattr(card, "license", None)
-    if told in (None, "other"):
-        told = getattr(card, "license_name", None) or told
+    named = getattr(card, "license", None)
+    if named in (None, "other"):
+        named = getattr(card, "license_name", None) or named
     tags = [tag for tag in info.tags or () if isinstance(tag, str) and tag.startswith("license:")]
-    found = told if isinstance(told, str) else tags[0].removeprefix("license:") if tags else ""
+    found = named if isinstance(named, str) else tags[0].removeprefix("license:") if tags else ""
     return re.sub(r"[^ -~]+", "?", found)[:100]
 
 
 def _start_of(response: httpx2.Response, file: RepoFile, start: int, what: str) -> int:
-    """Where the answer begins. Raises HubRefused for another part than asked, HashMismatch for another file's size."""
-    length, told = response.headers.get("content-length"), response.headers.get("content-range", "")
+    """The offset at which the answer begins. Raises HubRefused for a part not requested, HashMismatch for a wrong size."""
+    length, sent = response.headers.get("content-length"), response.headers.get("content-range", "")
     if response.status_code == 200:
         if length is not None and length != str(file.size):
             raise _other_size(what, length, file)
         return 0
-    parts = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", told)
+    parts = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", sent)
     if response.status_code != 206 or not parts or int(parts[1]) != start:
-        raise HubRefused(what, "the hub gives another part of the file than asked", "try again later")
+        raise HubRefused(what, "the hub sent another part of the file than requested", "try again later")
     if parts[3] not in ("*", str(file.size)):
         raise _other_size(what, parts[3], file)
     return start
 
 
 def _check_commit(response: httpx2.Response, commit: str, what: str) -> None:
-    """Raises HubRefused if the hub, or whom it sends us to, says that this is the file of another commit."""
-    told = (one.headers.get(constants.HUGGINGFACE_HEADER_X_REPO_COMMIT) for one in (*response.history, response))
-    if any(one not in (None, commit) for one in told):
-        raise HubRefused(what, "the hub gives the file of another commit than asked", "try again later")
+    """Raises HubRefused if the hub, or a server it redirects to, says that the file is of another commit."""
+    commits = (one.headers.get(constants.HUGGINGFACE_HEADER_X_REPO_COMMIT) for one in (*response.history, response))
+    if any(one not in (None, commit) for one in commits):
+        raise HubRefused(what, "the hub sent the file of another commit than requested", "try again later")
 
 
 def _other_size(what: str, found: str, file: RepoFile) -> HashMismatch:
-    why = f"the hub announced {file.size} bytes, and its file has {found}"
+    why = f"the hub announced {file.size} bytes, but its file has {found}"
     return HashMismatch(what, why, "try again later, or another mirror")
 
 
 def _unreachable(what: str, endpoint: str, error: Exception) -> HubUnreachable:
     late = isinstance(error, httpx2.TimeoutException)
     why = f"{endpoint} does not answer" + (" in time" if late else f": {error}" if str(error) else "")
-    hint = "check the network, or the proxy; without one: fetch the file elsewhere, then 'docent models import'"
+    hint = "check the network and the proxy; without a network, fetch the file elsewhere and use 'docent models import'"
     return HubUnreachable(what, why, hint)
 
 

@@ -1,10 +1,10 @@
-"""Fetches a model from a hub into the folder of models: resumable, verified, whole or not at all.
+"""Downloads a model from a hub into the folder of models: resumable, verified, whole or not at all.
 
-Layout: ROOT/.pull/<sha256>.part holds what has come of one content, whoever sends it. Rules: it is kept when the line,
-the hub, the disk or the process fails, and the next pull goes on where it ends; it is removed when its content turns out
-not to be what the hub announced, or no model, so that the next pull begins clean; and after a week without a change.
-Installing takes the folder's lock only once all has come and is verified. The name of a repository's file is never
-used as a path here.
+Layout: ROOT/.pull/<sha256>.part holds the part of one content received so far, from whichever hub. Rules: the part is
+kept when the connection, the hub, the disk or the process fails, and the next pull resumes at its end. It is removed
+when its content is not what the hub announced, or not a model, so that the next pull starts clean; and after a week
+without a change. Installing takes the folder's lock only after the whole file has arrived and is verified. The name of
+a repository's file is never used as a path here.
 """
 
 import contextlib
@@ -38,16 +38,17 @@ from models.errors import (
     ModelStorageFull,
     UnknownModel,
 )
+from models.humanize import amount
 
 FOLDER: Final = ".pull"
-_KEPT_S: Final = 7 * 24 * 3600.0
+_KEPT_S: Final = 7 * 24 * 3600.0  # this and the two below are chosen by eye
 _READ: Final = 4 * 1024 * 1024
-_LOOK_AT_DISK_EVERY: Final = 64 * 1024 * 1024
+_BYTES_PER_DISK_CHECK: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """What will be fetched, as the hub describes it; `model_id` is the name it will have."""
+    """The file to download, as the hub describes it; it will be installed as `model_id`."""
 
     repo: Repo
     file: RepoFile
@@ -55,12 +56,12 @@ class PullRequest:
 
     @property
     def origin(self) -> Origin:
-        """What the manifest will say of it."""
+        """The origin that its manifest will record."""
         return Origin(f"{self.repo.id}:{self.file.name}", self.repo.commit, self.repo.licence)
 
 
 def look_up(hub: Hub, repo_id: str, file: str = "", *, revision: str = "", model_id: str = "") -> PullRequest:
-    """Ask the hub what there is and choose. Raises as `Hub.repo`, `choose` and `Hub.confirm` do, and InvalidModelId."""
+    """Ask the hub for the repository and choose a file. Raises as `Hub.repo`, `choose`, `Hub.confirm`; InvalidModelId."""
     repo = hub.repo(repo_id, revision)
     chosen = hub.confirm(repo, choose(repo.files, file, f"choosing a file of {repo_id}"))
     return PullRequest(repo, chosen, checked_id(model_id or id_from_name(chosen.name.rsplit("/", 1)[-1])))
@@ -73,10 +74,10 @@ def pull(
     progress: Progress = no_progress,
     clock: Callable[[], float] = time.time,
 ) -> ModelSpec:
-    """Fetch and install it; what is installed already is not fetched. Another content becomes the version that counts.
+    """Download and install the model, unless it is already installed. New content under a taken id becomes current.
 
     Raises HubError, HashMismatch, InvalidModelFile, ModelExists, ModelBusy, ModelStorageFull, or ModelError if the disk
-    refuses.
+    fails.
     """
     present = _present(catalog, wanted, progress)
     if present is not None:
@@ -97,7 +98,7 @@ def pull(
 
 
 def _present(catalog: Catalog, wanted: PullRequest, progress: Progress) -> ModelSpec | None:
-    """The model, if it is installed under this name with this content, switched to if need be."""
+    """The model, if its id has this content already; switches to it if another version is current."""
     with contextlib.suppress(UnknownModel, InvalidModelFile):
         if any(one.sha256 == wanted.file.sha256 for one in catalog.versions(wanted.model_id)):
             return catalog.use_version(wanted.model_id, wanted.file.sha256, progress)
@@ -105,7 +106,7 @@ def _present(catalog: Catalog, wanted: PullRequest, progress: Progress) -> Model
 
 
 def _fill(hub: Hub, wanted: PullRequest, part: "_Part", progress: Progress, what: str) -> None:
-    """Fetch what is missing, however often the line breaks, as long as each try or two brings something."""
+    """Download the rest. Retries while the part grows; gives up after the hub's `patience.attempts` without growth."""
     failures, most = 0, part.size
     while part.size < wanted.file.size:
         try:
@@ -124,7 +125,7 @@ def _fill(hub: Hub, wanted: PullRequest, part: "_Part", progress: Progress, what
 
 
 class _Part:
-    """What has come so far, open and locked; the hash is taken along."""
+    """The part received so far, open and locked; hashed as it grows."""
 
     def __init__(self, path: Path, descriptor: int, file: RepoFile, progress: Progress) -> None:
         self.path = path
@@ -132,10 +133,10 @@ class _Part:
         self._descriptor = descriptor
         self._file = file
         self._digest = hashlib.sha256()
-        self._unlooked = 0
-        self._read_what_is_there(progress)
+        self._unchecked = 0
+        self._read_existing(progress)
 
-    def _read_what_is_there(self, progress: Progress) -> None:
+    def _read_existing(self, progress: Progress) -> None:
         while chunk := os.read(self._descriptor, _READ):
             self._digest.update(chunk)
             self.size += len(chunk)
@@ -144,7 +145,7 @@ class _Part:
             self.restart()
 
     def restart(self) -> None:
-        """Begin again with nothing."""
+        """Discard everything and start from zero."""
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         self.size, self._digest = 0, hashlib.sha256()
@@ -154,14 +155,17 @@ class _Part:
         Installer(self.path.parent.parent).check_space(what, self._file.size - self.size)
 
     def write(self, piece: bytes, what: str) -> None:
-        """Raises HashMismatch for more than was announced, ModelStorageFull before the disk is quite full, OSError."""
+        """Append `piece`.
+
+        Raises HashMismatch for more than was announced, ModelStorageFull shortly before the disk is full, OSError.
+        """
         if self.size + len(piece) > self._file.size:
-            raise _other(what, f"the hub announced {self._file.size} bytes and sends more")
-        self._unlooked += len(piece)
-        if self._unlooked >= _LOOK_AT_DISK_EVERY:
-            self._unlooked = 0
+            raise _other(what, f"the hub announced {self._file.size} bytes and sent more")
+        self._unchecked += len(piece)
+        if self._unchecked >= _BYTES_PER_DISK_CHECK:
+            self._unchecked = 0
             if shutil.disk_usage(self.path.parent).free < SPARE // 2:
-                raise ModelStorageFull(what, "the disk has become full in the meantime")
+                raise ModelStorageFull(what, "the disk has become full during the download")
         rest = memoryview(piece)
         while rest:
             written = os.write(self._descriptor, rest)
@@ -170,21 +174,21 @@ class _Part:
             rest = rest[written:]
 
     def check_end(self, what: str) -> None:
-        """Raises TryAgain if the end came early: the line broke where nothing tells the length, or the file is short."""
+        """Raises TryAgain if the answer ended early: a broken connection without a stated length, or a short file."""
         if self.size < self._file.size:
             raise TryAgain(_other(what, f"the hub's file ended after {self.size} bytes of {self._file.size}"))
 
     def finish(self, what: str) -> None:
-        """Raises HashMismatch if it is not what was announced."""
+        """Sync the part to disk. Raises HashMismatch if it is not the content announced."""
         found = self._digest.hexdigest()
         if found != self._file.sha256:
-            raise _other(what, f"what came has the sha256 {found}, the hub announced {self._file.sha256}")
+            raise _other(what, f"the download has the sha256 {found}, the hub announced {self._file.sha256}")
         os.fsync(self._descriptor)
 
 
 @contextlib.contextmanager
 def _partial(root: Path, file: RepoFile, what: str, clock: Callable[[], float], progress: Progress) -> Iterator[_Part]:
-    """What has come of a content, for this process alone. Raises ModelBusy, OSError."""
+    """Open and lock the part of a content for this process alone. Raises ModelBusy, OSError."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True, mode=0o2750)
     hand_over(folder, root)
@@ -193,7 +197,7 @@ def _partial(root: Path, file: RepoFile, what: str, clock: Callable[[], float], 
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
     try:
         if not _lock(descriptor) or not _is_still(path, descriptor):
-            raise ModelBusy(what, "it is being pulled already", "wait until that is done")
+            raise ModelBusy(what, "another pull of it is already running", "wait until it is done")
         finish_file(path, root)
         yield _Part(path, descriptor, file, progress)
     finally:
@@ -211,14 +215,14 @@ def _lock(descriptor: int) -> bool:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to the open file: another pull may have installed it meanwhile."""
+    """Whether the path still names the open file: another pull may have installed it meanwhile."""
     with contextlib.suppress(FileNotFoundError):
         return path.stat().st_ino == os.fstat(descriptor).st_ino
     return False
 
 
 def _sweep(folder: Path, before: float) -> None:
-    """Remove partial downloads that nobody went on with."""
+    """Remove parts that have not changed since `before`, in seconds since the epoch, unless they are locked."""
     for path in folder.glob("*.part"):
         with contextlib.suppress(OSError):
             if path.lstat().st_mtime < before:
@@ -231,9 +235,9 @@ def _sweep(folder: Path, before: float) -> None:
 
 
 def _full(error: ModelStorageFull, part: _Part) -> ModelStorageFull:
-    kept = f"; what has come ({part.size} bytes) is kept, and the same command goes on from there" if part.size else ""
+    kept = f"; the {amount(part.size)} received are kept, and the same command resumes there" if part.size else ""
     return ModelStorageFull(error.what, error.why, f"{error.hint or 'free some space and try again'}{kept}")
 
 
 def _other(what: str, why: str) -> HashMismatch:
-    return HashMismatch(what, why, "it was removed; try again later, or another mirror")
+    return HashMismatch(what, why, "the download was removed; try again later, or use another mirror")

@@ -1,12 +1,12 @@
-"""A short catalogue of models that answer questions from documents, and which of them fit a machine.
+"""Lists models that answer questions from documents well, and suggests which of them fit a machine.
 
-Rule: an entry's memory is computed from its shape (layers, kv heads, head length) and its size, never typed. The order
-is our judgement of how well they answer, best first, with the default before all; it was not measured.
+Rule: an entry's memory is computed from its shape (layers, KV heads, head length) and its size, never typed in. The
+order is our judgement of how well they answer, best first, with the default before all; it was not measured.
 
-What is not verified: the entries were written without a network. Names of repositories and files may have changed, sizes
-are approximate (a few percent) and no hashes are given: a pull asks the hub for name, size and hash, and goes by those.
-Shapes are those of the published configurations. Speeds are estimates: each token reads all weights once, so memory
-bandwidth divided by size is an upper bound, of which a quantised model reaches about two thirds on CPUs.
+Not verified: the entries were written without a network. Names of repositories and files may have changed, sizes are
+approximate (a few per cent), and there are no hashes: a pull takes name, size and hash from the hub. Shapes are those
+of the published configurations. Speeds are estimates: each token reads all weights once, so memory bandwidth divided by
+size is an upper bound, of which a quantised model reaches about two thirds on CPUs.
 """
 
 import time
@@ -19,20 +19,22 @@ from models.types import KV_BYTES, KvType
 
 KV_TYPES: Final[tuple[KvType, ...]] = ("f16", "q8_0")
 CONTEXTS: Final = (4096, 8192, 16384)
+# Memory beside weights and KV cache. Rougher than `memory.estimate`, which needs the model's header.
 _PROCESS_BYTES: Final = 45 * 1024 * 1024
 _BYTES_PER_VOCABULARY_ENTRY: Final = 416
 _COMPUTE_BYTES_PER_WIDTH: Final = 80 * 128
-_REACHED: Final = 0.65
+# Speed: checked against 59 tokens a second measured on 2 cores, see "Suggested models" in docs/decisions.md.
+_REACHED: Final = 0.65  # share of the bandwidth that a quantised model reaches
 _MOST_CORES_THAT_HELP: Final = 4
-_SLOWEST_RECOMMENDED: Final = 3.0
-_PROBE_BYTES: Final = 64 * 1024 * 1024
+_SLOWEST_RECOMMENDED: Final = 3.0  # tokens a second; chosen by eye
+_PROBE_BYTES: Final = 64 * 1024 * 1024  # far larger than a CPU's cache
 
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
-    """One model. `size` of the file in bytes, about; `parameters` in all; `context` is the longest it was made for.
+    """One model. `size` of the file in bytes, approximate; `parameters` in total; `context` in tokens, the longest.
 
-    Shape: `layers`, `kv_heads` of each with keys and values of `head_length`, `width` of the hidden state, `vocabulary`.
+    Shape: `layers`, `kv_heads` in each with keys and values of `head_length`, `width` of the hidden state, `vocabulary`.
     """
 
     id: str
@@ -51,12 +53,12 @@ class Recommended:
     note: str = ""
 
     def kv_bytes(self, context: int, kv_type: KvType = "f16") -> int:
-        """KV cache for so many tokens; sliding windows are not subtracted, so it is too much for Gemma and Phi-3."""
+        """KV cache for `context` tokens. Ignores sliding windows, so it is too much for Gemma and Phi-3."""
         values = 2 * self.layers * self.kv_heads * self.head_length
         return round(values * KV_BYTES[kv_type] * min(context, self.context))
 
     def need_bytes(self, context: int, kv_type: KvType = "f16") -> int:
-        """Memory while loaded: weights, KV cache, buffers, the process itself."""
+        """Memory while loaded: weights, KV cache, buffers and the process itself."""
         buffers = _BYTES_PER_VOCABULARY_ENTRY * self.vocabulary + _COMPUTE_BYTES_PER_WIDTH * self.width
         return self.size + self.kv_bytes(context, kv_type) + buffers + _PROCESS_BYTES
 
@@ -102,8 +104,7 @@ CATALOGUE: Final[tuple[Recommended, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What counts of a machine: bytes for models, bytes free on their disk, usable cores, bytes a second that one core
-    copies in memory."""
+    """One machine: `memory` for models and free `disk` in bytes, usable `cores`, `copy_rate` of one core in bytes/s."""
 
     memory: int
     disk: int
@@ -112,14 +113,16 @@ class Machine:
 
     @property
     def bandwidth(self) -> float:
-        """Bytes a second that a model's threads read, estimated: a copy reads and writes, and a few cores fill the bus."""
+        """Estimated bytes/s that a model's threads read: a copy reads and writes, and a few cores saturate the memory bus."""
         return 2 * self.copy_rate * min(self.cores, _MOST_CORES_THAT_HELP)
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One model on one machine: its need in bytes at the asked context, an estimate of its speed, and why it is not for
-    this machine. At most one is the `best`."""
+    """One model on one machine: its `need` in bytes at the requested context, and why it does not fit, empty if it does.
+
+    At most one suggestion is the `best`.
+    """
 
     model: Recommended
     need: int
@@ -129,13 +132,15 @@ class Suggestion:
 
     @property
     def speed(self) -> str:
-        """The estimate as a class, for it is no more."""
+        """The speed as a rough class, since it is only an estimate."""
         return speed_class(self.tokens_per_second)
 
 
 def suggest(machine: Machine, context: int, models: Sequence[Recommended] = CATALOGUE) -> tuple[Suggestion, ...]:
-    """All models in the catalogue's order. The best is the first that fits, may be used for anything and is not slow;
-    if all that fit are slow, the fastest of them."""
+    """Judge all models, in the catalogue's order.
+
+    The best is the first that fits, allows commercial use and is not slow; if all that fit are slow, the fastest.
+    """
     found = [_judge(model, machine, context) for model in models]
     able = [one for one in found if not one.why_not and one.model.note != _NOT_COMMERCIAL]
     quick = [one for one in able if one.tokens_per_second >= _SLOWEST_RECOMMENDED]
@@ -144,18 +149,18 @@ def suggest(machine: Machine, context: int, models: Sequence[Recommended] = CATA
 
 
 def by_name(name: str) -> Recommended | None:
-    """The entry of this id, in any case."""
+    """The entry with this id, upper or lower case."""
     return next((model for model in CATALOGUE if model.id == name.lower()), None)
 
 
 def speed_class(tokens_per_second: float) -> str:
-    """Rough classes; people read about five tokens a second."""
+    """The name of a speed; people read about five tokens a second."""
     limits = ((2.0, "very slow"), (5.0, "slow"), (15.0, "as fast as one reads"))
     return next((name for limit, name in limits if tokens_per_second < limit), "fast")
 
 
 def copy_rate(size: int = _PROBE_BYTES) -> float:
-    """Bytes a second that one core copies here, the best of three; takes about a tenth of a second."""
+    """Measure how many bytes/s one core copies, the best of three runs. Takes about 0.1 s."""
     source, target = memoryview(bytearray(size)), memoryview(bytearray(size))
     target[:] = source
     return size / min(_timed(source, target) for _ in range(3))
@@ -181,7 +186,7 @@ def _judge(model: Recommended, machine: Machine, context: int) -> Suggestion:
 
 
 def _smaller(model: Recommended, machine: Machine, context: int) -> str:
-    """The largest common setting that would fit, if any."""
+    """The largest of CONTEXTS that would fit, in words; empty if none does."""
     for tokens in sorted((one for one in CONTEXTS if one < context), reverse=True):
         if model.need_bytes(tokens) <= machine.memory:
             return f" (it fits with a context of {tokens:,})"

@@ -1,8 +1,8 @@
-"""The LoRA adapters that are installed, and whether one fits a base model.
+"""Lists, imports and removes the installed LoRA adapters, and checks that one fits a base model.
 
 Rule: an adapter is applied only to a base of its own architecture whose tensors have the shapes it changes, and only
-while its file is what was imported. Its content's hash is its identity: the same name with another content is another
-version, added and switched to by one rename, and the older file stays until it is removed.
+while its file is the one imported. Its content's hash is its identity: other content under the same id is another
+version, added and made current by one rename. Older files stay until they are removed.
 
 The instance is a snapshot like `Catalog`; methods that read or write files block.
 """
@@ -41,7 +41,7 @@ NO_NOTES: Final = AdapterNotes()
 
 @dataclass(frozen=True, slots=True)
 class _Import:
-    """One import under way; `base` is None for a GGUF adapter that no installed model fits yet."""
+    """One import in progress; `base` is None for a GGUF adapter that fits no installed model yet."""
 
     source: Path
     adapter_id: str
@@ -53,7 +53,7 @@ class _Import:
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """What one look at the folder has found; replaced as a whole."""
+    """The result of one scan of the folder; replaced as a whole."""
 
     specs: Mapping[str, AdapterSpec] = field(default_factory=dict)
     damaged: Mapping[str, DamagedAdapter] = field(default_factory=dict)
@@ -69,18 +69,18 @@ class AdapterCatalog:
         self._contents = ContentCheck()
         self.rescan()
 
-    # -- looking ------------------------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------------------------------
 
     def list(self) -> tuple[AdapterSpec, ...]:
         """All usable adapters, by id."""
         return tuple(spec for _, spec in sorted(self._scan.specs.items()))
 
     def damaged(self) -> tuple[DamagedAdapter, ...]:
-        """The adapters that were not usable at the last scan, by id."""
+        """The adapters that the last scan could not use, by id."""
         return tuple(one for _, one in sorted(self._scan.damaged.items()))
 
     def get(self, adapter_id: str) -> AdapterSpec:
-        """Raises UnknownAdapter, naming those that are installed, or InvalidModelFile for a damaged one."""
+        """One adapter. Raises UnknownAdapter, listing the installed ones, or InvalidModelFile for a damaged one."""
         scan = self._scan
         if adapter_id in scan.specs:
             return scan.specs[adapter_id]
@@ -95,7 +95,7 @@ class AdapterCatalog:
         )
 
     def rescan(self) -> None:
-        """Look at the folder again; of two looks at once the later one counts."""
+        """Scan the folder again. If two rescans overlap, the later wins."""
         with self._scanning:
             found = [read_entry(folder) for folder in sorted(self.root.glob("[!.]*"))]
             self._scan = _Scan(
@@ -104,14 +104,14 @@ class AdapterCatalog:
             )
 
     def versions(self, adapter_id: str) -> tuple[AdapterSpec, ...]:
-        """Every content that an id points to, newest first. Raises UnknownAdapter."""
+        """Every content of an id, newest first. Raises UnknownAdapter."""
         self._require(adapter_id)
         return read_versions(self.root / adapter_id)
 
     def check_unchanged(self, spec: AdapterSpec) -> None:
-        """The file is the one that was imported: by its stamp, or else by its hash. Raises InvalidModelFile.
+        """Check that the file is the one imported, by its stamp or else its hash. Raises InvalidModelFile.
 
-        One look at the file for an untouched one; one that was restored from a backup is hashed once for each instance.
+        Quick for an untouched file; one restored from a backup is hashed once for each instance.
         """
 
         def refuse(why: str) -> InvalidModelFile:
@@ -129,33 +129,33 @@ class AdapterCatalog:
         base: ModelSpec | None = None,
         adapter_id: str | None = None,
         replace: bool = False,
-        told: AdapterNotes = NO_NOTES,
+        notes: AdapterNotes = NO_NOTES,
         progress: Progress = no_progress,
     ) -> AdapterSpec:
-        """Bring a GGUF adapter or a PEFT folder in, whole or not at all, checked against `base`.
+        """Import a GGUF adapter or a PEFT folder, whole or not at all, checked against `base`.
 
-        Without `base` it is the one of the installed `bases` that the adapter fits. The same content under the same id
-        repairs what is installed; another is refused, or with `replace` becomes the version that counts.
+        `base` defaults to the one of the installed `bases` that the adapter fits. If the id has this content already,
+        repairs its file. Other content is refused, or with `replace` becomes the current version.
         Raises InvalidModelId, InvalidModelFile, ModelExists, ModelBusy, ModelStorageFull, or ModelError if the disk
-        refuses.
+        fails.
         """
         chosen = checked_id(adapter_id or id_from_name(source.resolve().name if source.is_dir() else source.name))
         what = f"importing {source} as {chosen}"
         fitting = _base_for(what, source, bases, base)
-        return self._run(chosen, what, source, fitting, replace=replace, told=told, progress=progress)
+        return self._run(chosen, what, source, fitting, replace=replace, notes=notes, progress=progress)
 
     def import_gguf(
         self, source: Path, *, adapter_id: str | None = None, progress: Progress = no_progress
     ) -> AdapterSpec:
-        """As `import_adapter` for a GGUF adapter whose base is not known yet."""
+        """Import a GGUF adapter whose base is not known yet. Raises as `import_adapter` does."""
         chosen = checked_id(adapter_id or id_from_name(source.name))
         what = f"importing {source} as {chosen}"
-        return self._run(chosen, what, source, None, replace=False, told=NO_NOTES, progress=progress)
+        return self._run(chosen, what, source, None, replace=False, notes=NO_NOTES, progress=progress)
 
     def remove(self, adapter_id: str) -> None:
-        """Delete an adapter with all its versions, a damaged one too.
+        """Delete an adapter with all its versions, even a damaged one.
 
-        Raises UnknownAdapter, ModelBusy, or ModelError if the disk refuses.
+        Raises UnknownAdapter, ModelBusy, or ModelError if the disk fails.
         """
         self._require(adapter_id)
         with installer(self.root, f"removing the adapter {adapter_id}") as work:
@@ -163,18 +163,18 @@ class AdapterCatalog:
         self.rescan()
 
     def remove_version(self, adapter_id: str, version: str) -> AdapterSpec:
-        """Delete one older version. Raises UnknownAdapter, ModelInUse for the one that counts, ModelBusy, ModelError."""
+        """Delete one older version. Raises UnknownAdapter, ModelInUse for the current one, ModelBusy, ModelError."""
         what = f"removing the version {version} of {adapter_id}"
         chosen = version_named(version, self.versions(adapter_id), what, UnknownAdapter)
         if chosen.sha256 == self.get(adapter_id).sha256:
             hint = f"'docent adapters remove {adapter_id}' removes all of them"
-            raise ModelInUse(what, "it is the version that is used", hint)
+            raise ModelInUse(what, "it is the current version", hint)
         with installer(self.root, what) as work:
             drop_version(work, adapter_id, chosen)
         self.rescan()
         return chosen
 
-    # -- how it is done -----------------------------------------------------------------------------------------------
+    # -- inside -----------------------------------------------------------------------------------------------
 
     def _require(self, adapter_id: str) -> None:
         if adapter_id not in self._scan.damaged:
@@ -188,11 +188,11 @@ class AdapterCatalog:
         base: ModelSpec | None,
         *,
         replace: bool,
-        told: AdapterNotes,
+        notes: AdapterNotes,
         progress: Progress,
     ) -> AdapterSpec:
         recorded = AdapterBase(base.id, base.sha256, base.header.name) if base else AdapterBase()
-        job = _Import(source, adapter_id, what, base, AdapterOrigin(source.resolve().name, recorded, told), progress)
+        job = _Import(source, adapter_id, what, base, AdapterOrigin(source.resolve().name, recorded, notes), progress)
         with installer(self.root, what) as work:
             self.rescan()
             folder = work.prepare()
@@ -205,7 +205,7 @@ class AdapterCatalog:
         return self.get(adapter_id)
 
     def _bring(self, work: Installer, job: _Import, target: Path) -> str:
-        """Put the adapter at `target` as GGUF, checked whole; gives its sha256."""
+        """Write the adapter to `target` as GGUF, check all of it, and return its sha256."""
         if job.base is not None and job.source.is_dir():
             work.check_space(job.what, 2 * sum(path.stat().st_size for path in job.source.glob("*.safetensors")))
             convert(job.source, job.base.header, target)
@@ -216,14 +216,14 @@ class AdapterCatalog:
             read_adapter(job.source)
             work.check_space(job.what, job.source.stat().st_size)
             digest = work.copy(job.source, target, job.progress)
-        adapter = read_adapter(target)  # what is installed, in case the source changed meanwhile
+        adapter = read_adapter(target)  # the installed file, in case the source changed meanwhile
         check_values(adapter)
         if job.base is not None:
             check_misfit(job.what, adapter, job.base.header.architecture, job.base.path)
         return digest
 
     def _place(self, work: Installer, job: _Import, folder: Path, digest: str, *, replace: bool) -> None:
-        """Publish the prepared folder as a new adapter, a repair, or a further version that counts."""
+        """Publish the prepared folder as a new adapter, a repair, or a further version, which becomes current."""
         if not (self.root / job.adapter_id).exists():
             adapter = read_adapter(folder / FILE)
             work.publish(folder, job.adapter_id, manifest_of(job.adapter_id, digest, adapter, job.origin))
@@ -233,7 +233,7 @@ class AdapterCatalog:
         counts = same is not None and (current is None or current.sha256 == digest)
         if not (counts or replace):
             hint = "choose another name with --id, or add it as a version of this one with --replace"
-            raise ModelExists(job.what, f"another adapter is installed under the name {job.adapter_id}", hint)
+            raise ModelExists(job.what, f"another adapter with the name {job.adapter_id} is already installed", hint)
         described = description_of(digest)
         adapter = read_adapter((folder / FILE).rename(folder / _file_name(same, digest)))
         manifest = manifest_of(job.adapter_id, digest, adapter, _kept(job.origin, same))
@@ -250,42 +250,47 @@ def _file_name(same: AdapterSpec | None, digest: str) -> str:
 
 
 def _kept(origin: AdapterOrigin, same: AdapterSpec | None) -> AdapterOrigin:
-    """What was told of this content before is kept where nothing is told now."""
+    """Keep the notes, licence and base of an earlier import of this content where the new import states none."""
     if same is None:
         return origin
-    told = AdapterNotes(origin.told.licence or same.licence, origin.told.notes or same.notes)
-    return AdapterOrigin(origin.source, origin.base if origin.base.id else same.base, told)
+    notes = AdapterNotes(origin.notes.licence or same.licence, origin.notes.notes or same.notes)
+    return AdapterOrigin(origin.source, origin.base if origin.base.id else same.base, notes)
 
 
 def check_fits(adapter: AdapterSpec, base: ModelSpec) -> None:
-    """Raises InvalidModelFile if the adapter was not made for such a base. Reads both heads: blocks."""
+    """Raises InvalidModelFile if the adapter does not fit the base. Reads both heads: blocks."""
     what = f"applying the adapter {adapter.id} to the model {base.id}"
     check_misfit(what, read_adapter(adapter.path), base.header.architecture, base.path)
 
 
 def _base_for(what: str, source: Path, bases: Sequence[ModelSpec], base: ModelSpec | None) -> ModelSpec | None:
-    """The one model that the adapter fits. Raises InvalidModelFile, naming the candidates, if it is not one."""
+    """The one model that the adapter fits; None for a GGUF adapter of an architecture that is not installed.
+
+    Raises InvalidModelFile, listing the candidates, if none or several fit.
+    """
     reasons = {one.id: (one, _misfit(source, one)) for one in ([base] if base else bases)}
     fitting = [one for one, why in reasons.values() if not why]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         names = ", ".join(one.id for one in fitting)
-        raise InvalidModelFile(what, f"it fits several models: {names}", "say with --base for which one it was trained")
+        raise InvalidModelFile(
+            what, f"it fits several models: {names}", "name the model it was trained for with --base"
+        )
     near = _near(source, (one for one, _ in reasons.values()))
     if not source.is_dir() and not near and base is None:
         return None
     if not reasons:
-        hint = "import the model that it was trained for first"
-        raise InvalidModelFile(what, "no model is installed that it could be for", hint)
+        hint = "first import the model it was trained for"
+        raise InvalidModelFile(what, "no model is installed that it could fit", hint)
     why = "; ".join(f"{one.id}: {why}" for one, why in reasons.values() if base or not near or one in near)
     raise InvalidModelFile(
-        what, f"it fits no model that is asked for: {why}", "import its model, or name it with --base"
+        what, f"it does not fit the installed models: {why}", "import its model, or name it with --base"
     )
 
 
 def _near(source: Path, bases: Iterable[ModelSpec]) -> Sequence[ModelSpec]:
-    """Those of the adapter's own architecture, as far as it tells one."""
+    """The bases with the adapter's architecture; none for a PEFT folder, which does not state one."""
     if source.is_dir():
         return ()
     architecture = read_adapter(source).architecture

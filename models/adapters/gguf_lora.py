@@ -1,7 +1,7 @@
-"""What a GGUF LoRA adapter holds, and whether it can be applied to a base model.
+"""Reads a LoRA adapter in GGUF format, and checks that it can be applied to a base model.
 
-Rule: llama.cpp sees an adapter only after its architecture, names, shapes, rank and values were found to be in order
-here; it would refuse some of it in the middle of a request, and apply NaNs without a word.
+Rule: llama.cpp gets an adapter only after its architecture, names, shapes, rank and values have passed the checks here.
+It would refuse some faults in the middle of a request, and would apply NaNs silently.
 """
 
 import math
@@ -17,15 +17,18 @@ from models.errors import InvalidModelFile
 from models.formats.gguf_reader import GgufDirectory, Tensor, read_directory
 from models.formats.regular_file import open_regular
 
-MAX_RANK: Final = 4096
+MAX_RANK: Final = 4096  # a bound for untrusted files; chosen by eye
 _PARTS: Final = (".lora_a", ".lora_b")
 _HINT: Final = "use an adapter that was trained for this model"
-_CHUNK: Final = 16 * 1024 * 1024
+_CHUNK: Final = 16 * 1024 * 1024  # bytes checked at once; chosen by eye
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterHead:
-    """A LoRA adapter's own description; `alpha` 0 means that its factors are applied as they are."""
+    """The description in a LoRA adapter's file. `pairs`: tensor of the base -> its two factors, A and B.
+
+    `alpha` 0 means that the factors are applied unscaled.
+    """
 
     head: GgufDirectory
     architecture: str
@@ -37,28 +40,28 @@ class AdapterHead:
 
 
 def read_adapter(path: Path) -> AdapterHead:
-    """Raises InvalidModelFile if it is not a LoRA adapter in GGUF format whose rank makes sense."""
+    """Read the head. Raises InvalidModelFile if it is not a LoRA adapter in GGUF format with a plausible rank."""
     head = read_directory(path)
     if head.metadata.get("general.type") != "adapter" or head.metadata.get("adapter.type") != "lora":
         raise _invalid(path, "it is not a LoRA adapter")
     architecture = head.metadata.get("general.architecture")
     if not isinstance(architecture, str):
-        raise _invalid(path, "it does not say the architecture of its base model")
+        raise _invalid(path, "it does not name the architecture of its base model")
     pairs = _pairs(head)
     if not pairs:
         raise _invalid(path, "it changes nothing")
     alpha = head.metadata.get("adapter.lora.alpha", 0.0)
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
-        raise _invalid(path, f"its alpha is {alpha!r}, which is no number")
+        raise _invalid(path, f"its alpha is {alpha!r}, which is not a finite number")
     for name, (low, high) in pairs.items():
         if not 1 <= low.shape[1] <= min(MAX_RANK, max(low.shape[0], high.shape[1])):
-            raise _invalid(path, f"its rank for {name} is {low.shape[1]}, which makes no sense")
+            raise _invalid(path, f"its rank for {name} is {low.shape[1]}, which is not possible")
     rank = max(low.shape[1] for low, _ in pairs.values())
     return AdapterHead(head, architecture, pairs, rank, float(alpha), _text(head, "name"), _text(head, "license"))
 
 
 def check_values(adapter: AdapterHead) -> None:
-    """Read every weight. Raises InvalidModelFile if one is no finite number, or has a type that cannot be checked."""
+    """Read every weight. Raises InvalidModelFile if one is not finite, or has a type that cannot be checked."""
     path = adapter.head.path
     try:
         with open_regular(path) as file:
@@ -66,7 +69,7 @@ def check_values(adapter: AdapterHead) -> None:
                 for offset, size in _rows(tensor):
                     file.seek(offset)
                     if not _finite(file.read(size), tensor):
-                        raise _invalid(path, f"its tensor {tensor.name} holds what is no finite number")
+                        raise _invalid(path, f"its tensor {tensor.name} holds values that are not finite numbers")
     except OSError as error:
         raise InvalidModelFile(f"reading {path}", error.strerror or str(error), "check its permissions") from error
     except (NotImplementedError, ValueError) as error:
@@ -75,7 +78,7 @@ def check_values(adapter: AdapterHead) -> None:
 
 
 def misfit(adapter: AdapterHead, architecture: str, tensors: Iterable[Tensor]) -> str:
-    """Why an adapter cannot be applied to a model of this architecture and these tensors; empty if it can."""
+    """Why the adapter cannot be applied to a model of this architecture with these tensors; empty if it can."""
     if adapter.architecture != architecture:
         return f"it is for the architecture {adapter.architecture}, the model is {architecture}"
     # llama.cpp keeps the two factors of the token embeddings the other way round.
@@ -87,7 +90,7 @@ def misfit(adapter: AdapterHead, architecture: str, tensors: Iterable[Tensor]) -
 
 
 def misshape(changed: Mapping[str, tuple[int, int]], tensors: Iterable[Tensor]) -> str:
-    """Why a model of these tensors has not those that are changed, in sizes in and out; empty if it has."""
+    """Why the `changed` tensors, name -> (size in, size out), do not match `tensors`; empty if they do."""
     targets = {tensor.name: tensor.shape for tensor in tensors}
     for name, (into, out) in changed.items():
         shape = targets.get(name)
@@ -99,7 +102,7 @@ def misshape(changed: Mapping[str, tuple[int, int]], tensors: Iterable[Tensor]) 
 
 
 def check_misfit(what: str, adapter: AdapterHead, architecture: str, base: Path) -> None:
-    """Raises InvalidModelFile with what `misfit` says. Reads the base's head: blocks."""
+    """Raises InvalidModelFile with the reason of `misfit`. Reads the base's head: blocks."""
     if why := misfit(adapter, architecture, read_directory(base).tensors):
         raise InvalidModelFile(what, why, _HINT)
 
@@ -109,7 +112,7 @@ def _pairs(head: GgufDirectory) -> dict[str, tuple[Tensor, Tensor]]:
     for tensor in head.tensors:
         part = tensor.name[-len(_PARTS[0]) :]
         if part not in _PARTS or len(tensor.shape) != 2:
-            raise _invalid(head.path, f"its tensor {tensor.name} is no factor of a LoRA adapter")
+            raise _invalid(head.path, f"its tensor {tensor.name} is not a factor of a LoRA adapter")
         found.setdefault(tensor.name[: -len(part)], {})[part] = tensor
     for name, parts in found.items():
         if len(parts) != len(_PARTS) or not _multiply(name, *(parts[part] for part in _PARTS)):
@@ -126,7 +129,7 @@ def _is_embedding(name: str) -> bool:
 
 
 def _rows(tensor: Tensor) -> Iterator[tuple[int, int]]:
-    """Places and sizes of whole rows, in pieces that are read at once."""
+    """Offsets and sizes in bytes of pieces of whole rows, each to be read at once."""
     row = tensor.size // tensor.shape[1]
     step = max(1, _CHUNK // max(1, row)) * row
     for start in range(0, tensor.size, step):

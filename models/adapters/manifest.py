@@ -1,8 +1,8 @@
-"""One folder of the adapters' folder, read: a usable adapter, or what is wrong with it.
+"""Reads and writes the manifest of an adapter: one folder is a usable adapter, or a damaged one with the reason.
 
-Layout, as for models: <id>/manifest.json describes the version that counts and names its file, `adapter.gguf` or
-`<version>.gguf`; with several versions each has its description in `<version>.json` too. Rule: what a manifest says is
-checked before it is used, for anyone may have written it.
+Layout: <id>/manifest.json describes the current version and names its file, `adapter.gguf` or `<version>.gguf`; further
+versions as in `catalog.versioned_folder`. Rule: every field is checked before use, since anyone may have written the
+manifest.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ _FILE_NAMES: Final = file_names(FILE)
 
 @dataclass(frozen=True, slots=True)
 class AdapterBase:
-    """The model that an adapter was imported for; all empty if none was installed then."""
+    """The model that an adapter was imported for; all fields are empty if none was installed at the time."""
 
     id: str = ""
     sha256: str = ""
@@ -50,7 +50,7 @@ class AdapterBase:
 
 @dataclass(frozen=True, slots=True)
 class AdapterNotes:
-    """What a person tells about an adapter."""
+    """The licence and notes that a person gives at an import."""
 
     licence: str = ""
     notes: str = ""
@@ -58,10 +58,10 @@ class AdapterNotes:
 
 @dataclass(frozen=True, slots=True)
 class AdapterSpec:
-    """One installed adapter. `size` in bytes; `sha256` of the file is its identity, `version` a short name of that.
+    """One installed adapter. `size` in bytes; `sha256` of the file is its identity, `version` its short name.
 
-    `stamp` is the file's as it was imported; None if another version of Docent imported it. `versions` has the short
-    names of every content that the id points to, this one first.
+    `stamp` is taken from the file when it was imported; None if another version of Docent imported it. `versions` has
+    the short names of every content of the id, this one first.
     """
 
     id: str
@@ -81,7 +81,7 @@ class AdapterSpec:
 
     @property
     def version(self) -> str:
-        """Short name of the content."""
+        """The short name of the content."""
         return version_of(self.sha256)
 
 
@@ -95,15 +95,15 @@ class DamagedAdapter:
 
 @dataclass(frozen=True, slots=True)
 class AdapterOrigin:
-    """Where an adapter came from, for which base, and what was told of it."""
+    """Where an adapter came from, for which base, and the notes given at its import."""
 
     source: str
     base: AdapterBase
-    told: AdapterNotes
+    notes: AdapterNotes
 
 
 def manifest_of(adapter_id: str, digest: str, adapter: AdapterHead, origin: AdapterOrigin) -> dict[str, object]:
-    """What is written beside an adapter's file."""
+    """The content of a new manifest."""
     path = adapter.head.path
     return {
         "version": _FORMAT,
@@ -117,14 +117,14 @@ def manifest_of(adapter_id: str, digest: str, adapter: AdapterHead, origin: Adap
         "imported_at": import_time(),
         "source": origin.source.encode("utf-8", "backslashreplace").decode(),
         "base": {"id": origin.base.id, "sha256": origin.base.sha256, "name": origin.base.name},
-        "licence": origin.told.licence or adapter.licence,
-        "notes": origin.told.notes,
+        "licence": origin.notes.licence or adapter.licence,
+        "notes": origin.notes.notes,
         "stamp": stamp_of(path)._asdict(),
     }
 
 
 def read_entry(folder: Path) -> AdapterSpec | DamagedAdapter | None:
-    """The adapter in this folder by its manifest and its file's size; None for what is no adapter's folder."""
+    """The adapter in this folder, by its manifest and its file's size; None if the folder cannot be an adapter's."""
     if not ID_PATTERN.fullmatch(folder.name) or not folder.is_dir():
         return None
     try:
@@ -136,10 +136,10 @@ def read_entry(folder: Path) -> AdapterSpec | DamagedAdapter | None:
 
 
 def read_version(folder: Path, name: str = MANIFEST) -> AdapterSpec:
-    """The version that a description tells of. Raises OSError, ValueError, TypeError or KeyError."""
+    """The version that the file `name` describes. Raises OSError, ValueError, TypeError or KeyError."""
     manifest = read_manifest(folder, name)
     base = manifest.get("base")
-    told: Mapping[str, object] = base if isinstance(base, dict) else {}
+    recorded: Mapping[str, object] = base if isinstance(base, dict) else {}
     current = digest_of(manifest)
     return AdapterSpec(
         id=folder.name,
@@ -151,7 +151,7 @@ def read_version(folder: Path, name: str = MANIFEST) -> AdapterSpec:
         alpha=real_of(manifest, "alpha"),
         imported_at=text_of(manifest, "imported_at"),
         source=text_of(manifest, "source"),
-        base=AdapterBase(*(text_of(told, key, "") for key in ("id", "sha256", "name"))),
+        base=AdapterBase(*(text_of(recorded, key, "") for key in ("id", "sha256", "name"))),
         licence=text_of(manifest, "licence", ""),
         notes=text_of(manifest, "notes", ""),
         stamp=described_stamp(manifest),
@@ -160,7 +160,7 @@ def read_version(folder: Path, name: str = MANIFEST) -> AdapterSpec:
 
 
 def read_versions(folder: Path) -> tuple[AdapterSpec, ...]:
-    """Every content that is kept, newest first; one whose description is broken is left out."""
+    """Every content of the folder's id, newest first; a version with a broken description is left out."""
     return versions_in(folder, lambda name: read_version(folder, name))
 
 

@@ -1,11 +1,11 @@
-"""A LoRA adapter as PEFT saves it -> one GGUF file that llama.cpp applies. With numpy and gguf alone, no torch.
+"""Converts a LoRA adapter saved by PEFT to one GGUF file that llama.cpp can apply. Needs numpy and gguf, not torch.
 
-The arithmetic is that of llama.cpp's convert_lora_to_gguf.py: names by gguf's tables, and for llama's kin the rows of
-the queries' and keys' second factor in the order of its rotary positions. llama.cpp multiplies by alpha / rank, so
-what PEFT scales otherwise (rslora, patterns per module) is worked into alpha or into the second factor.
+The arithmetic is that of llama.cpp's convert_lora_to_gguf.py: names from gguf's tables, and for the llama family the
+rows of the second factor of queries and keys in the order of its rotary positions. llama.cpp multiplies by
+alpha / rank, so other scales of PEFT (rslora, patterns per module) are worked into alpha or the second factor.
 
-Rule: what changes more than plain LoRA on the layers' matrices is refused by name, because leaving it out would give an
-adapter that quietly answers otherwise than it was trained to.
+Rule: an adapter that changes more than plain LoRA on the layers' matrices is refused by name. Leaving the rest out would
+give an adapter that silently answers differently than it was trained to.
 """
 
 import json
@@ -30,26 +30,26 @@ from models.formats.safetensors import SafetensorsFile, read_safetensors
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
 PERMUTED: Final = frozenset({"llama", "granite", "smollm3"})
-"""Architectures whose queries and keys GGUF keeps in another order of rows than Hugging Face."""
+"""Architectures whose queries and keys have another order of rows in GGUF than in Hugging Face's files."""
 PLAIN: Final = frozenset({"qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "olmo2"})
-"""Architectures whose matrices are the same in both."""
+"""Architectures whose matrices are the same in both formats."""
 
 Value = TypeVar("Value", int, float)
-_MAX_CONFIG: Final = 1024 * 1024
+_MAX_CONFIG: Final = 1024 * 1024  # bytes; this and the next are bounds for untrusted files, chosen by eye
 _MAX_ALPHA: Final = 1e6
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_.]{1,200}")
 _FACTOR: Final = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.[A-Za-z0-9_-]+)?\.weight")
 _HINT: Final = "merge it into its model and convert that to GGUF, or train a plain LoRA"
 _REFUSED: Final = {
-    "use_dora": "it is DoRA, which also changes the sizes of the model's rows",
+    "use_dora": "it is DoRA, which also rescales the rows of the model's matrices",
     "modules_to_save": "it replaces whole modules of the model ({})",
     "trainable_token_indices": "it replaces token embeddings",
     "lora_bias": "it also trains biases",
     "layer_replication": "it repeats layers of the model",
     "fan_in_fan_out": "its matrices are stored transposed",
-    "alora_invocation_tokens": "it is an activated LoRA, which is applied from a certain token on",
+    "alora_invocation_tokens": "it is an activated LoRA, which applies only after a certain token",
     "use_qalora": "it is QALoRA, which is not plain LoRA",
-    "target_parameters": "it changes parameters that are no matrices of layers ({})",
+    "target_parameters": "it changes parameters that are not matrices of layers ({})",
     "use_bdlora": "it is block-diagonal",
     "arrow_config": "it is a mixture of adapters",
 }
@@ -58,7 +58,7 @@ _ALTERS_BASE: Final = re.compile(r"pissa|olora|corda|loftq|lora_ga", re.I)
 
 @dataclass(frozen=True, slots=True)
 class PeftConfig:
-    """What of adapter_config.json changes the result."""
+    """The fields of adapter_config.json that change the result."""
 
     rank: int
     alpha: float
@@ -68,17 +68,17 @@ class PeftConfig:
     base: str
 
     def scale(self, module: str, rank: int) -> float:
-        """What PEFT multiplies a module's change by; `rank` is that of its factors."""
+        """The factor PEFT applies to a module's change; `rank` is that of its factors."""
         alpha = _by_pattern(self.alphas, module, self.alpha)
         return alpha / math.sqrt(rank) if self.rslora else alpha / rank
 
     def expected_rank(self, module: str) -> int:
-        """The rank that the module's factors should have."""
+        """The rank that the module's factors must have."""
         return _by_pattern(self.ranks, module, self.rank)
 
 
 def read_config(folder: Path) -> PeftConfig:
-    """Raises InvalidModelFile if there is none, or it tells of something else than plain LoRA."""
+    """Read adapter_config.json. Raises InvalidModelFile if it is missing, or describes other than plain LoRA."""
     path = folder / CONFIG
     values = _json(path)
     if values.get("peft_type") != "LORA":
@@ -88,9 +88,9 @@ def read_config(folder: Path) -> PeftConfig:
             raise _refused(path, why.format(value))
     if values.get("bias", "none") != "none":
         raise _refused(path, f"it also trains biases (bias is {values['bias']!r})")
-    begun = values.get("init_lora_weights")
-    if isinstance(begun, str) and _ALTERS_BASE.search(begun):
-        raise _refused(path, f"it was begun with {begun}, which changes the model's own weights")
+    initialised = values.get("init_lora_weights")
+    if isinstance(initialised, str) and _ALTERS_BASE.search(initialised):
+        raise _refused(path, f"it was initialised with {initialised}, which changes the model's own weights")
     base = values.get("base_model_name_or_path")
     return PeftConfig(
         rank=_rank(path, "r", values.get("r")),
@@ -103,7 +103,7 @@ def read_config(folder: Path) -> PeftConfig:
 
 
 def changes(folder: Path, base: GgufHeader, tensors: Iterable[Tensor]) -> str:
-    """Why the folder's adapter cannot be for this base; empty if it can. Reads heads alone.
+    """Why the folder's adapter does not fit this base; empty if it does. Reads heads only.
 
     Raises InvalidModelFile for a folder that is broken or not plain LoRA, whatever the base.
     """
@@ -119,10 +119,10 @@ def changes(folder: Path, base: GgufHeader, tensors: Iterable[Tensor]) -> str:
 
 
 def convert(folder: Path, base: GgufHeader, target: Path) -> None:
-    """Write the folder's adapter for a model like `base` as a new GGUF file. Reads and writes: blocks.
+    """Write the folder's adapter, for a model like `base`, as a new GGUF file. Blocks.
 
     Raises InvalidModelFile for a folder that is broken or not plain LoRA, for modules that the architecture does not
-    have, values that are no finite numbers, and architectures whose order of rows is not known here.
+    have, values that are not finite, and architectures in neither PERMUTED nor PLAIN.
     """
     config, file = read_config(folder), read_safetensors(folder / WEIGHTS)
     modules = _modules(file)
@@ -145,26 +145,26 @@ def convert(folder: Path, base: GgufHeader, target: Path) -> None:
 
 
 def rotary_order(rows: NDArray[Any], heads: int) -> NDArray[Any]:
-    """Each head's rows with the two halves interleaved: (heads * size, n) in llama.cpp's order.
+    """Interleave the two halves of each head's rows: (heads * size, n) in llama.cpp's order.
 
-    As `permute` of llama.cpp's conversion/llama.py. Raises InvalidModelFile if the rows do not make so many heads.
+    As `permute` in llama.cpp's conversion/llama.py. Raises InvalidModelFile if the rows do not divide into the heads.
     """
     if heads < 1 or rows.shape[0] % (2 * heads):
-        why = f"it has {rows.shape[0]} rows for {heads} heads"
+        why = f"it has {rows.shape[0]} rows, which do not divide into {heads} heads"
         raise InvalidModelFile("ordering the rows of an adapter", why, "use an adapter that was trained for this model")
     halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows.shape))
 
 
 def _modules(file: SafetensorsFile) -> dict[str, dict[str, str]]:
-    """Module -> its part, A or B -> the tensor's name in the file."""
+    """Module -> factor, A or B -> the tensor's name in the file."""
     found: dict[str, dict[str, str]] = {}
     for name, stored in file.tensors.items():
         match = _FACTOR.fullmatch(name)
         if match is None or len(stored.shape) != 2:
-            raise _refused(file.path, f"its tensor {name} is no factor of a plain LoRA")
+            raise _refused(file.path, f"its tensor {name} is not a factor of a plain LoRA")
         if match[2] in found.setdefault(match[1], {}):
-            raise _refused(file.path, f"it holds several adapters for {match[1]}", "save one of them alone")
+            raise _refused(file.path, f"it holds several adapters for {match[1]}", "save one of them by itself")
         found[match[1]][match[2]] = name
     if not found:
         raise _refused(file.path, "it changes nothing", "export the adapter again")
@@ -175,10 +175,10 @@ def _modules(file: SafetensorsFile) -> dict[str, dict[str, str]]:
 
 
 def _gguf_names(folder: Path, modules: Mapping[str, object], base: GgufHeader) -> dict[str, str]:
-    """Each module's tensor in the base."""
+    """Module -> the name of its tensor in the base."""
     if base.architecture not in PERMUTED | PLAIN:
         known = ", ".join(sorted(PERMUTED | PLAIN))
-        why = f"adapters for the architecture {base.architecture} cannot be converted here, only those for {known}"
+        why = f"adapters for the architecture {base.architecture} cannot be converted, only those for {known}"
         raise _refused(folder, why, "convert it with llama.cpp's convert_lora_to_gguf.py, and import the GGUF")
     kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
     table = gguf.get_tensor_name_map(kinds[base.architecture], base.layers)
@@ -197,16 +197,18 @@ def _gguf_names(folder: Path, modules: Mapping[str, object], base: GgufHeader) -
 def _factors(
     file: SafetensorsFile, module: str, names: Mapping[str, str], config: PeftConfig, alpha: float
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both factors of a module, checked and scaled; `alpha` is the one that the GGUF file will tell."""
+    """Both factors of a module, checked and scaled; `alpha` is the one written to the GGUF file."""
     parts = {part: file.read(name) for part, name in names.items()}
     low, high = parts["A"], parts["B"]
     rank, expected = low.shape[0], config.expected_rank(module)
     if rank != expected or high.shape[1] != rank:
-        why = f"the factors for {module} have the ranks {rank} and {high.shape[1]}, and {CONFIG} says {expected}"
+        why = f"the factors for {module} have the ranks {rank} and {high.shape[1]}, but {CONFIG} says {expected}"
         raise _refused(file.path, why, "export the adapter again")
     for part, values in parts.items():
         if not np.isfinite(values).all():
-            raise _refused(file.path, f"factor {part} of {module} holds what is no finite number", "train it again")
+            raise _refused(
+                file.path, f"factor {part} of {module} holds values that are not finite numbers", "train it again"
+            )
     factor = config.scale(module, rank) * rank / alpha
     if math.isclose(factor, 1.0):
         return low, high
@@ -214,16 +216,16 @@ def _factors(
 
 
 def _by_pattern(patterns: Mapping[str, Value], module: str, default: Value) -> Value:
-    """As PEFT's get_pattern_key: the first key that is the module's name, or its end from a dot on."""
+    """As PEFT's get_pattern_key: the first key that equals the module's name, or its end after a dot."""
     return next((value for key, value in patterns.items() if f".{module}".endswith(f".{key}")), default)
 
 
 def _pattern(path: Path, values: Mapping[str, Any], key: str) -> dict[str, Any]:
     pattern = values.get(key) or {}
     if not isinstance(pattern, dict):
-        raise _refused(path, f"its {key} is no object", "export the adapter again")
+        raise _refused(path, f"its {key} is not an object", "export the adapter again")
     for name in pattern:
-        if not _PLAIN_KEY.fullmatch(name):  # a stranger's regular expression may run for ever
+        if not _PLAIN_KEY.fullmatch(name):  # an untrusted regular expression may run for ever
             raise _refused(path, f"its {key} has the regular expression {name!r}; only names of modules can be used")
     return pattern
 
@@ -237,7 +239,7 @@ def _rank(path: Path, key: str, value: object) -> int:
 def _alpha(path: Path, key: str, value: object) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 < abs(float(str(value))) < _MAX_ALPHA:
-        raise _refused(path, f"its alpha {key} is {value!r}, which makes no sense", "train it again")
+        raise _refused(path, f"its alpha {key} is {value!r}, which is out of range", "train it again")
     return float(str(value))
 
 
@@ -254,7 +256,7 @@ def _json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise _refused(path, "it is not a JSON object of a sensible size", "export the adapter again")
+        raise _refused(path, "it is not a JSON object of at most 1 MiB", "export the adapter again")
     return values
 
 

@@ -1,12 +1,12 @@
-"""The models that are installed: what they are, where they lie, how they came here.
+"""Lists, imports, verifies and removes the installed models.
 
-Layout: models/<id>/model.gguf and manifest.json; further versions of the same name beside them, see `entry`. Rule: a
-folder counts as a model only with a readable manifest and a file of the size it tells; anything else in the folder is a
-`Problem` that says what to do, and is never used. A GGUF dropped there by hand is such a problem too: it may still be
-being copied, and nobody has hashed it. A file that looks touched since its import is hashed before it is loaded.
+Layout: models/<id>/model.gguf and manifest.json, with further versions of the same id beside them, see `manifest`.
+Rule: a folder is a model only if it has a readable manifest and a file of the size the manifest states. Anything else
+is a `Problem` with a hint, and is never used. A GGUF file copied there by hand is a problem too: the copy may still be
+running, and its hash is unknown. A file that seems changed since its import is hashed before it is loaded.
 
-The instance is a snapshot; `rescan()` takes a new one, and of two at once the later one counts. Methods that read or
-write files block: not for an event loop.
+The instance is a snapshot; `rescan()` takes a new one, and if two rescans overlap, the later wins. Methods that read or
+write files block, so they must not run in an event loop.
 """
 
 import threading
@@ -44,7 +44,7 @@ RESERVED: Final = frozenset({"docent", "extractive", "all-minilm-l6-v2"})
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """What one look at the folder has found; replaced as a whole."""
+    """The result of one scan of the folder; replaced as a whole."""
 
     specs: Mapping[str, ModelSpec] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
@@ -59,14 +59,14 @@ class Catalog:
         self._scanning = threading.Lock()
         self._contents = ContentCheck()
         self.others: dict[str, str] = {}
-        """Ids of what is no language model, and why; for whoever asks for one."""
+        """Ids that belong to something other than a language model, with the reason to give when one is requested."""
         self.rescan()
 
-    # -- looking ------------------------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------------------------------
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What of the folder could not be used at the last scan."""
+        """Everything in the folder that the last scan could not use."""
         return self._scan.problems
 
     def list(self) -> tuple[ModelSpec, ...]:
@@ -74,13 +74,13 @@ class Catalog:
         return tuple(spec for _, spec in sorted(self._scan.specs.items()))
 
     def damaged(self) -> tuple[Problem, ...]:
-        """The models that were not usable at the last scan, by id."""
+        """The models that the last scan could not use, by id."""
         return _damaged(self._scan)
 
     def get(self, model_id: str) -> ModelSpec:
-        """What is known of a model; of a damaged one too, for then its load says what is wrong.
+        """A model, even a damaged one: loading it then says what is wrong.
 
-        Raises UnknownModel, naming those that are installed, or ModelLoadFailed if not even its manifest can be read.
+        Raises UnknownModel, listing the installed models, or ModelLoadFailed if its manifest cannot be read either.
         """
         entry = self.entry(model_id)
         if isinstance(entry, ModelSpec):
@@ -90,7 +90,7 @@ class Catalog:
         return entry.spec
 
     def entry(self, model_id: str) -> ModelSpec | Problem:
-        """The model, or what is wrong with it. Raises UnknownModel."""
+        """A model, or what is wrong with it. Raises UnknownModel."""
         scan = self._scan
         if model_id in scan.specs:
             return scan.specs[model_id]
@@ -99,7 +99,7 @@ class Catalog:
                 return problem
         what = f"using the model {model_id!r}"
         if model_id in self.others:
-            raise UnknownModel(what, self.others[model_id], "`docent models list` shows which models answer")
+            raise UnknownModel(what, self.others[model_id], "'docent models list' shows the models that can answer")
         installed = ", ".join(sorted(scan.specs)) or "none"
         raise UnknownModel(
             what,
@@ -108,7 +108,7 @@ class Catalog:
         )
 
     def rescan(self) -> None:
-        """Look at the folder again. A folder that cannot be read is a problem, not an error."""
+        """Scan the folder again. A folder that cannot be read becomes a problem; nothing is raised."""
         with self._scanning:
             self._scan = _scanned(self.root)
 
@@ -124,12 +124,13 @@ class Catalog:
         origin: Origin | None = None,
         progress: Progress = no_progress,
     ) -> ModelSpec:
-        """Copy a GGUF in, whole or not at all. The same content under the same id repairs what is installed, if need be.
+        """Copy a GGUF file in, whole or not at all.
 
-        Another content is refused, or with `replace` becomes the version that counts, the others being kept.
-        A file that lies in the folder of models itself is moved, not copied. `expected` is its sha256, if one is known, `origin` where it came from, else its own name.
+        If the id has this content already, repairs its file where that is damaged. Other content is refused, or with
+        `replace` becomes the current version; older versions are kept. A file inside the folder of models is moved
+        instead of copied. `expected` is its sha256, if known; `origin` defaults to the file's name.
         Raises InvalidModelId, InvalidModelFile, HashMismatch, ModelExists, ModelBusy, ModelStorageFull, or ModelError if
-        the disk refuses.
+        the disk fails.
         """
         chosen = checked_id(model_id or id_from_name(source.name))
         what = f"importing {source} as {chosen}"
@@ -139,21 +140,21 @@ class Catalog:
         return self._run(job, replace=replace)
 
     def adopt(self, source: Path, model_id: str, digest: str, origin: Origin, *, replace: bool) -> ModelSpec:
-        """Move a file in that lies on the same disk and whose sha256 was just found to be `digest`. Raises as above."""
+        """Move in a file on the same disk that has just been hashed to `digest`. Raises as `import_gguf` does."""
         chosen = checked_id(model_id)
         what = f"installing {origin.source} as {chosen}"
         job = Import(source, chosen, read_header(source), what, origin, digest, True, no_progress, digest)
         return self._run(job, replace=replace)
 
     def remove(self, model_id: str) -> None:
-        """Delete a model, a damaged one too. Raises UnknownModel, ModelBusy, or ModelError if the disk refuses."""
+        """Delete a model, even a damaged one. Raises UnknownModel, ModelBusy, or ModelError if the disk fails."""
         self.entry(model_id)
         with installer(self.root, f"removing the model {model_id}") as work:
             work.remove(model_id)
         self.rescan()
 
     def use_version(self, model_id: str, version: str, progress: Progress = no_progress) -> ModelSpec:
-        """Make another of its versions the one that counts: one rename.
+        """Make another of its versions current, by one rename.
 
         Raises UnknownModel (also for the version), InvalidModelFile if its file is damaged, ModelBusy, ModelError.
         """
@@ -172,26 +173,26 @@ class Catalog:
         return self.get(model_id)
 
     def remove_version(self, model_id: str, version: str) -> ModelVersion:
-        """Delete one version's file. Raises UnknownModel, ModelInUse for the one that counts, ModelBusy, ModelError."""
+        """Delete one version. Raises UnknownModel, ModelInUse for the current version, ModelBusy, ModelError."""
         what = f"removing the version {version} of {model_id}"
         self.entry(model_id)
         with installer(self.root, what) as work:
             chosen = version_named(version, self.versions(model_id), what, UnknownModel)
             if chosen.current:
                 hint = f"'docent models use {model_id} VERSION' first, or 'docent models remove {model_id}' for all"
-                raise ModelInUse(what, "it is the version that answers", hint)
+                raise ModelInUse(what, "it is the current version", hint)
             drop_version(work, model_id, chosen)
             self._tidy()
         self.rescan()
         return chosen
 
     def versions(self, model_id: str) -> tuple[ModelVersion, ...]:
-        """Every version of a model, newest first; of a damaged one too. Raises UnknownModel."""
+        """Every version of a model, even a damaged one, newest first. Raises UnknownModel."""
         self.entry(model_id)
         return read_versions(self.root / model_id)
 
     def verify(self, model_id: str, progress: Progress = no_progress) -> None:
-        """Hash the file again. Raises UnknownModel, or InvalidModelFile if it is not what was imported."""
+        """Hash the file again. Raises UnknownModel, or InvalidModelFile if its content has changed since the import."""
         spec = self.entry(model_id)
         what = f"verifying the model {model_id}"
         if isinstance(spec, Problem):
@@ -206,9 +207,9 @@ class Catalog:
             )
 
     def check_unchanged(self, spec: ModelSpec, progress: Progress = no_progress) -> None:
-        """The file is the one that was imported: by its stamp, or else by its hash. Raises ModelLoadFailed.
+        """Check that the file is the one imported, by its stamp or else its hash. Raises ModelLoadFailed.
 
-        Quick for an untouched file; one that was restored from a backup is hashed once for each instance.
+        Quick for an untouched file; one restored from a backup is hashed once for each instance.
         """
 
         def refuse(why: str) -> ModelLoadFailed:
@@ -216,7 +217,7 @@ class Catalog:
 
         self._contents.check(spec, refuse, progress)
 
-    # -- how it is done -----------------------------------------------------------------------------------------------
+    # -- inside -------------------------------------------------------------------------------------------------------
 
     def _run(self, job: Import, *, replace: bool) -> ModelSpec:
         with installer(self.root, job.what) as work:
@@ -231,11 +232,12 @@ class Catalog:
 
 
 def checked_id(model_id: str) -> str:
-    """The id itself. Raises InvalidModelId if it is not allowed."""
+    """Return `model_id` itself. Raises InvalidModelId if it is not allowed."""
     what = f"naming a model {model_id!r}"
     hint = "choose another name with --id"
     if not ID_PATTERN.fullmatch(model_id):
-        raise InvalidModelId(what, "a name has letters, digits, '.', '_' and '-', and does not begin with '.'", hint)
+        why = "a name may only contain letters, digits, '.', '_' and '-', and may not begin with '.'"
+        raise InvalidModelId(what, why, hint)
     if model_id.lower() in RESERVED:
         raise InvalidModelId(what, "this name is reserved", hint)
     return model_id
@@ -263,11 +265,11 @@ def _visible(root: Path, problems: list[Problem]) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        problems.append(Problem(root, error.strerror or str(error), f"let the service read {root}"))
+        problems.append(Problem(root, error.strerror or str(error), f"allow the service to read {root}"))
         return []
 
 
 def _stray(path: Path) -> Problem | None:
     if path.suffix.lower() != ".gguf":
         return None
-    return Problem(path, "a file that was not imported", f"run 'docent models import {path}'")
+    return Problem(path, "the file has not been imported", f"run 'docent models import {path}'")

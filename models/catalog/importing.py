@@ -1,6 +1,6 @@
-"""One content on its way into the models' folder: as a new model, a repair, a further version or a switch to one.
+"""Brings one content into the folder of models: as a new model, a repair, a further version or a switch to one.
 
-Rule: everything here happens under the folder's lock (`installer`), and what counts changes by one rename.
+Rule: runs under the folder's lock (`installer`); the current version changes by one rename.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ from models.formats.regular_file import stamp_of
 
 @dataclass(slots=True)
 class Import:
-    """One import under way. `expected`: the sha256 that the source must have, if anybody told one; `move` it, or copy."""
+    """One import in progress. `expected`: the sha256 the source must have, empty if unknown; `move` it, or copy."""
 
     source: Path
     model_id: str
@@ -39,7 +39,7 @@ class Import:
     digest: str = ""
 
     def hash_source(self) -> str:
-        """The source's sha256, read once. Raises HashMismatch if it is not the expected one."""
+        """The source's sha256; the file is read once. Raises HashMismatch if it is not the expected one."""
         self.digest = self.digest or sha256_of(self.source, self.progress)
         self.check(self.digest)
         return self.digest
@@ -47,12 +47,12 @@ class Import:
     def check(self, digest: str) -> None:
         """Raises HashMismatch if this is not the expected sha256."""
         if self.expected and digest != self.expected:
-            why = f"its sha256 is {digest}, and what lies beside it says {self.expected}"
-            raise HashMismatch(self.what, why, "it is damaged: copy or download it again")
+            why = f"its sha256 is {digest}, and its checksum file says {self.expected}"
+            raise HashMismatch(self.what, why, "the file is damaged: copy or download it again")
 
 
 def bring_in(root: Path, work: Installer, job: Import, *, replace: bool) -> None:
-    """Install the source under its name. Raises ModelExists if the name is taken and not to be replaced."""
+    """Install the source under its id. Raises ModelExists if the id is taken and `replace` is false."""
     folder = root / job.model_id
     if not folder.exists():
         _place(work, job)
@@ -73,7 +73,7 @@ def bring_in(root: Path, work: Installer, job: Import, *, replace: bool) -> None
 
 
 def is_whole(version: ModelVersion, progress: Progress = no_progress) -> bool:
-    """Whether its file still has its content."""
+    """Whether the version's file still has its content. Hashes it: blocks."""
     try:
         return stamp_of(version.path).size == version.size and sha256_of(version.path, progress) == version.sha256
     except OSError:
@@ -81,19 +81,19 @@ def is_whole(version: ModelVersion, progress: Progress = no_progress) -> bool:
 
 
 def describe_current(folder: Path, work: Installer) -> None:
-    """Keep the description of the version that counts, before another one does."""
+    """Save the description of the current version, before another becomes current."""
     for one in read_versions(folder):
         if one.current:
             work.describe_version(folder.name, description_of(one.sha256))
 
 
 def tidy(folders: Iterable[Path]) -> None:
-    """Remove files of models that no description names: what a killed change left."""
+    """Remove model files that no description names, left behind when a change was killed."""
     for folder in folders:
         found = read_versions(folder)
         described = {description_of(one.sha256) for one in found}
         known = any(one.current for one in found) and described >= {*descriptions_in(folder)}
-        if known:  # else a description is broken, and its file may yet be of use
+        if known:  # else a description is broken, and its file may still be needed
             kept = {one.path for one in found}
             for path in folder.glob("*.gguf"):
                 if path not in kept:
@@ -101,7 +101,7 @@ def tidy(folders: Iterable[Path]) -> None:
 
 
 def _same(folder: Path, job: Import) -> ModelVersion | None:
-    """The installed version with the source's content. The source is hashed only where sizes leave it open."""
+    """The installed version with the source's content. Hashes the source only if a version has the same size."""
     alike = [one for one in read_versions(folder) if one.size == job.header.file_bytes]
     if not alike:
         return None
@@ -111,7 +111,7 @@ def _same(folder: Path, job: Import) -> ModelVersion | None:
 
 
 def _place(work: Installer, job: Import, damaged: ModelVersion | None = None, *, beside: bool = False) -> None:
-    """Put the source in: as a new model, in the place of a `damaged` version, or `beside` those that are there."""
+    """Install the source: as a new model, in place of a `damaged` version, or `beside` the others."""
     if not job.move:
         work.check_space(job.what, job.header.file_bytes)
     folder = work.prepare()
@@ -120,7 +120,7 @@ def _place(work: Installer, job: Import, damaged: ModelVersion | None = None, *,
         digest = _bring(work, job, target)
         name = damaged.path.name if damaged else f"{version_of(digest)}.gguf" if beside else FILE
         target = target.rename(folder / name)
-        header = read_header(target)  # of what is installed, in case the source changed meanwhile
+        header = read_header(target)  # of the installed file, in case the source changed meanwhile
         manifest = manifest_of(job.model_id, name, digest, header, stamp_of(target), job.origin)
         described = description_of(digest)
         if beside:
@@ -137,7 +137,7 @@ def _place(work: Installer, job: Import, damaged: ModelVersion | None = None, *,
 
 
 def _bring(work: Installer, job: Import, target: Path) -> str:
-    """Move or copy the source to `target`; gives its sha256. Raises HashMismatch."""
+    """Move or copy the source to `target` and return its sha256. Raises HashMismatch."""
     if not job.move:
         digest = work.copy(job.source, target, job.progress)
         job.check(digest)
@@ -151,6 +151,6 @@ def _exists(job: Import, entry: ModelSpec | Problem) -> ModelExists:
     name = job.model_id
     if isinstance(entry, Problem) and entry.spec is None:
         hint = f"choose another name with --id, or remove it first with 'docent models remove {name}'"
-        return ModelExists(job.what, f"something else has the name {name}: {entry.why}", hint)
+        return ModelExists(job.what, f"a damaged model has the name {name}: {entry.why}", hint)
     hint = "choose another name with --id, or add it as a version of this one with --replace"
-    return ModelExists(job.what, f"another model is installed under the name {name}", hint)
+    return ModelExists(job.what, f"another model with the name {name} is already installed", hint)

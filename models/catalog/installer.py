@@ -1,12 +1,12 @@
-"""Puts a file and its manifest into a folder of installed things, whole or not at all.
+"""Installs a file and its manifest into a folder of models or adapters, whole or not at all.
 
 Layout: ROOT/<id>/<file> and ROOT/<id>/manifest.json. Rule: everything is prepared in ROOT/.new-*, synced to disk, and
-becomes visible by one rename of a folder. One installer at a time holds ROOT/.lock, so whatever .new-* or .old-* it
-finds belongs to one that died, and is removed. A further version of what is installed comes beside it: its file, its
-description, and last, by one rename, the manifest, which says what counts.
+becomes visible by one rename of a folder. One installer at a time holds ROOT/.lock, so any .new-* or .old-* it finds
+was left by one that died, and is removed. A further version is added in three steps: its file, its description, and
+last, by one rename, the manifest, which names the current version.
 
-Modes: files 0640 and folders 2750, in ROOT's group, so that the service reads what root or an operator installed;
-root hands them over to ROOT's owner.
+Modes: files 0640 and folders 2750, in ROOT's group, so that the service can read what root or an operator installed.
+Root gives them to ROOT's owner.
 """
 
 import contextlib
@@ -24,28 +24,29 @@ from typing import BinaryIO, Final
 
 from models.errors import ModelBusy, ModelError, ModelStorageFull
 from models.formats.regular_file import open_regular
+from models.humanize import amount
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all
+Progress = Callable[[int, int], None]  # bytes done, total bytes
 MANIFEST: Final = "manifest.json"
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
-_CHUNK: Final = 4 * 1024 * 1024
-SPARE: Final = 64 * 1024 * 1024  # left free on the disk
-_MAX_MANIFEST: Final = 1024 * 1024
+_CHUNK: Final = 4 * 1024 * 1024  # one read; chosen by eye
+SPARE: Final = 64 * 1024 * 1024  # bytes an import leaves free on the disk; chosen by eye
+_MAX_MANIFEST: Final = 1024 * 1024  # bytes; a bound for untrusted files, chosen by eye
 
 
 def no_progress(done: int, total: int) -> None:
-    """For callers that show none."""
+    """Discards progress, for callers that do not show it."""
 
 
 def id_from_name(name: str) -> str:
-    """An id made from a file's name: its stem, with everything outside the allowed letters turned into '-'."""
+    """Make an id from a file's name: its stem, with every run of other than the allowed characters turned into '-'."""
     stem = Path(name).name.removesuffix(".gguf").removesuffix(".GGUF")
     cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:128]
     return cleaned or "model"
 
 
 def sha256_of(path: Path, progress: Progress = no_progress) -> str:
-    """Hash of a file's content. Raises OSError."""
+    """The sha256 of a file's content, in hex. Blocks. Raises OSError."""
     digest = hashlib.sha256()
     total, done = path.stat().st_size, 0
     with open_regular(path) as file:
@@ -58,8 +59,10 @@ def sha256_of(path: Path, progress: Progress = no_progress) -> str:
 
 @contextlib.contextmanager
 def installer(root: Path, what: str) -> Iterator["Installer"]:
-    """The only installer of this folder for the block. Raises ModelBusy if there is another, ModelError if the folder
-    or the disk refuses."""
+    """Lock the folder and yield its only installer.
+
+    Raises ModelBusy if another process holds the lock, ModelError if the folder or the disk fails.
+    """
     with translated(what), contextlib.ExitStack() as stack:
         root.mkdir(parents=True, exist_ok=True, mode=0o2750)
         lock = stack.enter_context((root / ".lock").open("ab"))
@@ -75,7 +78,7 @@ def installer(root: Path, what: str) -> Iterator["Installer"]:
 
 @contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
-    """The seam where the file system's errors become ours."""
+    """Translate the file system's errors into ModelStorageFull or ModelError."""
     try:
         yield
     except OSError as error:
@@ -83,19 +86,21 @@ def translated(what: str) -> Iterator[None]:
             raise ModelStorageFull(what, "no space is left on the disk", "free some space and try again") from error
         if error.errno == errno.EFBIG:
             why = "the disk's file system, or a limit of this user, allows no file of this size"
-            raise ModelStorageFull(what, why, "use another file system than FAT, or raise `ulimit -f`") from error
-        hint = "run it as root" if isinstance(error, PermissionError) else "check the folder and its disk"
+            raise ModelStorageFull(
+                what, why, "use a disk with another file system than FAT, or raise 'ulimit -f'"
+            ) from error
+        hint = "run the command as root" if isinstance(error, PermissionError) else "check the folder and its disk"
         raise ModelError(what, f"{error.strerror}: {error.filename}", hint) from error
 
 
 class Installer:
-    """Installs into and removes from one folder; see `installer`."""
+    """Installs into and removes from one folder, whose lock `installer` holds."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def sweep(self) -> None:
-        """Remove what earlier installers left when they died."""
+        """Remove what earlier installers left behind when they died."""
         for left in [*self._root.glob(".new-*"), *self._root.glob(".old-*")]:
             shutil.rmtree(left, ignore_errors=True)
 
@@ -105,26 +110,26 @@ class Installer:
         if free < size + SPARE:
             raise ModelStorageFull(
                 what,
-                f"it needs {size + SPARE} bytes on the disk of {self._root}, and {free} are free",
+                f"it needs {amount(size + SPARE)} on the disk of {self._root}, and {amount(free)} are free",
                 "free some space and try again",
             )
 
     def prepare(self) -> Path:
-        """A new hidden folder on the same disk."""
+        """Make a hidden folder on the same disk."""
         folder = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
         folder.chmod(0o2750)
         hand_over(folder, self._root)
         return folder
 
     def copy(self, source: Path, target: Path, progress: Progress) -> str:
-        """Copy and sync; gives the sha256."""
+        """Copy and sync the file, and return its sha256."""
         with open_regular(source) as reader, target.open("xb") as writer:
             digest = _copy(reader, writer, progress)
         finish_file(target, self._root)
         return digest
 
     def move(self, source: Path, target: Path) -> None:
-        """Take a file that lies on the same disk."""
+        """Move a file that is on the same disk."""
         source.rename(target)
         finish_file(target, self._root)
 
@@ -135,9 +140,9 @@ class Installer:
         _sync_folder(self._root)
 
     def repair(self, folder: Path, model_id: str, manifest: Mapping[str, object], name: str) -> None:
-        """Put each prepared file in the place of the one that is installed, the manifest last.
+        """Replace each installed file by the prepared one, the manifest last.
 
-        `name` is that of its description as a version, which is renewed where there is one.
+        `name` is the file of its description as a version, which is replaced too if it exists.
         """
         self._write_manifest(folder, manifest)
         installed = self._root / model_id
@@ -149,10 +154,10 @@ class Installer:
             self._copy_manifest(installed / MANIFEST, installed / name)
 
     def add_version(self, folder: Path, model_id: str, name: str, manifest: Mapping[str, object]) -> None:
-        """Put the one prepared file beside those that are installed, described in `name`, and make it count."""
+        """Add the one prepared file as a version described in `name`, and make it current."""
         installed = self._root / model_id
         (file,) = folder.iterdir()
-        self._write_manifest(folder, manifest)  # before the file leaves the folder: if the disk is full, it goes back
+        self._write_manifest(folder, manifest)  # before the file is moved, so that a full disk can still undo
         file.replace(installed / file.name)
         _sync_folder(installed)
         (folder / MANIFEST).replace(installed / name)
@@ -161,18 +166,18 @@ class Installer:
         self.switch(model_id, name)
 
     def describe_version(self, model_id: str, name: str) -> None:
-        """Keep the description of what counts now as `name` too, if it is not kept yet."""
+        """Save the current version's description as `name`, if it does not exist yet."""
         installed = self._root / model_id
         if not (installed / name).exists():
             self._copy_manifest(installed / MANIFEST, installed / name)
 
     def switch(self, model_id: str, name: str) -> None:
-        """Make the version described in `name` count: one rename."""
+        """Make the version described in `name` current, by one rename."""
         installed = self._root / model_id
         self._copy_manifest(installed / name, installed / MANIFEST)
 
     def drop_version(self, model_id: str, name: str, file: Path) -> None:
-        """Forget a version that does not count: its description, then its file."""
+        """Delete a version that is not current: its description, then its file."""
         installed = self._root / model_id
         (installed / name).unlink()
         _sync_folder(installed)
@@ -196,19 +201,19 @@ class Installer:
         _sync_folder(folder)
 
     def discard(self, folder: Path) -> None:
-        """Forget a prepared folder."""
+        """Delete a prepared folder."""
         shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, model_id: str) -> None:
-        """Take an installed folder away, at once for all who look."""
+        """Delete an installed folder; one rename makes it disappear for readers at once."""
         doomed = Path(tempfile.mkdtemp(prefix=".old-", dir=self._root))
         (self._root / model_id).rename(doomed / "folder")
         _sync_folder(self._root)
-        shutil.rmtree(doomed, ignore_errors=True)  # what cannot be deleted now, the next sweep tries again
+        shutil.rmtree(doomed, ignore_errors=True)  # the next sweep retries what cannot be deleted now
 
 
 def read_manifest(folder: Path, name: str = MANIFEST) -> dict[str, object]:
-    """Raises ValueError or TypeError if it is not a JSON object of a sensible size, OSError if it cannot be read."""
+    """Read a manifest. Raises ValueError or TypeError if it is not a JSON object of at most 1 MiB, OSError if unreadable."""
     path = folder / name
     if path.stat().st_size > _MAX_MANIFEST:
         raise ValueError("the manifest is too large")
@@ -235,17 +240,17 @@ def _copy(reader: BinaryIO, writer: BinaryIO, progress: Progress) -> str:
 
 
 def finish_file(path: Path, root: Path) -> None:
-    """Give a file that becomes part of `root` its mode, group and owner."""
+    """Set the mode, group and owner of a file that becomes part of `root`."""
     path.chmod(0o640)
     hand_over(path, root)
 
 
 def hand_over(path: Path, root: Path) -> None:
-    """Give `path` the group of the root folder, and as root also its owner."""
+    """Set the group of `path` to that of the root folder, and as root also its owner."""
     there, here = root.stat(), path.stat()
     owner = there.st_uid if os.geteuid() == 0 else -1
     if (here.st_gid, here.st_uid) != (there.st_gid, there.st_uid):
-        with contextlib.suppress(PermissionError):  # not a member of that group: then its own group reads it
+        with contextlib.suppress(PermissionError):  # not a member of that group: the file keeps its own
             os.chown(path, owner, there.st_gid)
     if path.is_file() and path.name == ".lock":
         with contextlib.suppress(PermissionError):

@@ -1,8 +1,7 @@
-"""One folder of the models' folder, read: a usable model, or what is wrong with it.
+"""Reads and writes the manifest of a model: one folder is a usable model, or a problem with a hint.
 
-Layout: <id>/manifest.json describes the version that counts and names its file, `model.gguf` or `<version>.gguf`. With
-several versions each has its description in `<version>.json` too; manifest.json is a copy of one of them, so that
-replacing this one file switches. Rule: what a manifest says is checked before it is used, for anyone may have written it.
+Layout: <id>/manifest.json describes the current version and names its file, `model.gguf` or `<version>.gguf`; further
+versions as in `versioned_folder`. Rule: every field is checked before use, since anyone may have written the manifest.
 """
 
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ _FILE_NAMES: Final = file_names(FILE)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a model came from: a file's name, or `OWNER/NAME:FILE` on a hub with its commit and its card's licence."""
+    """Where a model came from: a file's name, or `OWNER/NAME:FILE` on a hub, with the commit and the card's licence."""
 
     source: str
     revision: str = ""
@@ -36,7 +35,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One of the contents that a name points to; `current` is the one that answers. `size` in bytes."""
+    """One content of an id; the `current` one answers. `size` in bytes."""
 
     version: str
     path: Path
@@ -52,11 +51,11 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One installed model. `size` and `header` sizes in bytes, `imported_at` RFC 3339 in UTC, `source` a file name, or
-    `OWNER/NAME:FILE` on a hub, of whose commit `revision` tells.
+    """One installed model.
 
-    `stamp` is the file's as it was imported; None if another version of Docent imported it. `versions` has every
-    content that the name points to, newest first, this one included.
+    `size` and the sizes in `header` are in bytes, `imported_at` is RFC 3339 in UTC. `source` is a file name, or
+    `OWNER/NAME:FILE` on a hub with its commit in `revision`. `stamp` is taken from the file when it was imported; None
+    if another version of Docent imported it. `versions` lists every content of the id, newest first, this one included.
     """
 
     id: str
@@ -73,35 +72,35 @@ class ModelSpec:
 
     @property
     def content(self) -> tuple[str, Stamp | None]:
-        """What a process that has it loaded was loaded from; another one after a repair."""
+        """Identifies what a process loaded; differs after a repair."""
         return self.sha256, self.stamp
 
     @property
     def origin(self) -> Origin:
-        """Where it came from."""
+        """`source`, `revision` and `card_licence` in one value."""
         return Origin(self.source, self.revision, self.card_licence)
 
     @property
     def version(self) -> str:
-        """Short name of the content."""
+        """The short name of the content."""
         return version_of(self.sha256)
 
     @property
     def licence(self) -> str:
-        """What its model card said when it was pulled, else what the file says; empty if neither does."""
+        """The licence in its model card when it was pulled, else the one in the file; empty if neither names one."""
         return self.card_licence or self.header.licence
 
     @property
     def template(self) -> Literal["gguf", "chatml"]:
-        """Where its chat template comes from: the file, or ChatML because it has none."""
+        """The source of its chat template: the file, or ChatML if the file has none."""
         return "gguf" if self.header.chat_template else "chatml"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in the folder that is not usable, and what to do about it.
+    """An unusable file or folder, and what to do about it.
 
-    `id` is that of a damaged model, empty for anything else; `spec` is what its manifest tells, if that is readable.
+    `id` is set for a damaged model, empty for anything else; `spec` is set if its manifest can be read.
     """
 
     path: Path
@@ -114,7 +113,7 @@ class Problem:
 def manifest_of(
     model_id: str, file: str, digest: str, header: GgufHeader, stamp: Stamp, origin: Origin
 ) -> dict[str, object]:
-    """What is written beside a model's file."""
+    """The content of a new manifest."""
     return {
         "version": _FORMAT,
         "id": model_id,
@@ -131,9 +130,9 @@ def manifest_of(
 
 
 def read_entry(folder: Path) -> ModelSpec | Problem:
-    """The model in this folder, as a rule by its manifest alone: the file's head was read when it was imported."""
+    """The model in this folder. Reads its manifest only, unless another version of Docent wrote the header in it."""
     if not ID_PATTERN.fullmatch(folder.name):
-        return Problem(folder, "no model can have this name", "give the folder another name")
+        return Problem(folder, "a model cannot have this name", "rename the folder")
     hint = AGAIN.format(folder.name)
     try:
         spec = _spec(folder, read_manifest(folder))
@@ -146,7 +145,7 @@ def read_entry(folder: Path) -> ModelSpec | Problem:
 
 
 def read_versions(folder: Path) -> tuple[ModelVersion, ...]:
-    """Every content that the folder's name points to, newest first; one whose description is broken is left out."""
+    """Every content of the folder's id, newest first; a version with a broken description is left out."""
     return versions_in(folder, lambda name: _version(folder, read_manifest(folder, name), current=name == MANIFEST))
 
 
@@ -186,7 +185,7 @@ def _version(folder: Path, manifest: Mapping[str, object], *, current: bool) -> 
 
 
 def _header(content: object) -> GgufHeader | None:
-    """The description as the import wrote it; None if another version wrote it, and the file has to be read again."""
+    """The header as the import wrote it; None if another version of Docent wrote it, and the file must be read again."""
     if not isinstance(content, dict) or set(content) != {field.name for field in fields(GgufHeader)}:
         return None
     values: dict[str, Any] = dict(content)

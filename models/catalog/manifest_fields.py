@@ -1,6 +1,6 @@
-"""The fields of the manifests of models and adapters, checked one by one, for anyone may have written them.
+"""Reads and checks the fields of the manifests of models and adapters, since anyone may have written them.
 
-All raise KeyError for what is not there, TypeError or ValueError for what is not as it must be.
+All functions raise KeyError for a missing field, TypeError or ValueError for an invalid one.
 """
 
 import datetime
@@ -13,7 +13,7 @@ Manifest = Mapping[str, object]
 
 
 def text_of(manifest: Manifest, key: str, default: str | None = None) -> str:
-    """A text; a missing one is an error only without a `default`."""
+    """A text field; a missing one is an error only without a `default`."""
     value = manifest[key] if default is None else manifest.get(key, default)
     if not isinstance(value, str):
         raise TypeError(f"{key} is not a text")
@@ -21,7 +21,7 @@ def text_of(manifest: Manifest, key: str, default: str | None = None) -> str:
 
 
 def number_of(manifest: Manifest, key: str) -> int:
-    """A whole number."""
+    """A field with a whole number."""
     value = manifest[key]
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{key} is not a number")
@@ -29,7 +29,7 @@ def number_of(manifest: Manifest, key: str) -> int:
 
 
 def real_of(manifest: Manifest, key: str) -> float:
-    """Any number."""
+    """A field with any number."""
     value = manifest[key]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{key} is not a number")
@@ -37,7 +37,7 @@ def real_of(manifest: Manifest, key: str) -> float:
 
 
 def digest_of(manifest: Manifest) -> str:
-    """The sha256 of the file."""
+    """The sha256 of the file, 64 lower-case hex digits."""
     digest = text_of(manifest, "sha256")
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError("sha256 is not 64 lower-case hex digits")
@@ -45,7 +45,7 @@ def digest_of(manifest: Manifest) -> str:
 
 
 def file_name_of(manifest: Manifest, allowed: re.Pattern[str], default: str | None = None) -> str:
-    """The name of the file, which may be no path."""
+    """The file's name, which must match `allowed` and so cannot be a path."""
     name = text_of(manifest, "file", default)
     if not allowed.fullmatch(name):
         raise ValueError(f"file {name!r} is not the name of such a file")
@@ -53,7 +53,7 @@ def file_name_of(manifest: Manifest, allowed: re.Pattern[str], default: str | No
 
 
 def described_stamp(manifest: Manifest) -> Stamp | None:
-    """The file's as it was imported; None if another version wrote it."""
+    """The file's stamp at its import; None if another version of Docent wrote it."""
     content = manifest.get("stamp")
     if not isinstance(content, dict) or set(content) != set(Stamp._fields):
         return None
@@ -61,5 +61,5 @@ def described_stamp(manifest: Manifest) -> Stamp | None:
 
 
 def import_time() -> str:
-    """Now, as manifests tell it: RFC 3339 in UTC, to the second."""
+    """The time now in RFC 3339, UTC, to the second."""
     return datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""What a GGUF file says about its model.
+"""Reads how a GGUF file describes its model.
 
-Rule: a file that this Docent cannot use as a model is refused here, with a reason, before it is copied anywhere.
+Rule: a file that this version of Docent cannot use as a model is refused here, with a reason, before it is copied.
 """
 
 import importlib.util
@@ -17,13 +17,13 @@ from models.errors import InvalidModelFile
 from models.formats.gguf_layers import LayerCache, Weights, cache_by_layer, weights_by_layer
 from models.formats.gguf_reader import Array, GgufDirectory, Tensor, Value, read_directory
 
-# Known to llama.cpp, but nothing that continues text.
+# Architectures known to llama.cpp that do not generate text.
 _NOT_GENERATIVE: Final = re.compile(r"bert|embed|t5encoder|^t5$|^clip$|wavtokenizer|pockettts|unknown|rnd1|^mmproj$")
 
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """A model's own description. Sizes in bytes; `weights` and `cache` by layer, see `layers`."""
+    """The description in a model's file. `_bytes` in bytes; `weights` and `cache` by layer, see `gguf_layers`."""
 
     architecture: str
     name: str
@@ -48,18 +48,18 @@ class GgufHeader:
     cache: tuple[LayerCache, ...]
 
     def __post_init__(self) -> None:
-        """What was written as JSON comes back as lists. Raises TypeError or ValueError if it is something else."""
+        """Restore the tuples that JSON turns into lists. Raises TypeError or ValueError for anything else."""
         object.__setattr__(self, "weights", tuple(Weights(*row) for row in self.weights))
         object.__setattr__(self, "cache", tuple(LayerCache(*map(int, row)) for row in self.cache))
 
 
 def read_header(path: Path) -> GgufHeader:
-    """Raises InvalidModelFile if the file is not a complete model that llama.cpp can answer with."""
+    """Read the head. Raises InvalidModelFile if the file is not a complete model that llama.cpp can answer with."""
     return describe(read_directory(path))
 
 
 def describe(head: GgufDirectory) -> GgufHeader:
-    """As `read_header`, for a head that was read."""
+    """As `read_header`, for a head that has been read already."""
     fields = _Fields(head)
     architecture = fields.text("general.architecture")
     fields.check_kind(architecture)
@@ -97,12 +97,12 @@ def describe(head: GgufDirectory) -> GgufHeader:
 
 @cache
 def known_architectures() -> frozenset[str]:
-    """Architectures that the gguf library names; the installed llama.cpp may know more, see `_known`."""
+    """The architectures that the gguf library names; the installed llama.cpp may know more, see `_known`."""
     return frozenset(gguf.MODEL_ARCH_NAMES.values())
 
 
 def _known(architecture: str) -> bool:
-    """Whether llama.cpp knows it: by the library's list, else by its name among the texts of the installed library."""
+    """Whether llama.cpp supports it: in the gguf library's list, else as a string inside the installed libllama.so."""
     if architecture in known_architectures():
         return True
     return len(architecture) > 2 and b"\0" + architecture.encode() + b"\0" in _library()
@@ -117,7 +117,7 @@ def _library() -> bytes:
 
 
 class _Fields:
-    """Typed access to the metadata; what is missing or of another type is an InvalidModelFile."""
+    """Typed access to the metadata. A missing or ill-typed field raises InvalidModelFile."""
 
     def __init__(self, head: GgufDirectory) -> None:
         self._head = head
@@ -127,7 +127,7 @@ class _Fields:
         if kind == "adapter":
             raise self._invalid("it is an adapter, not a model", "import it with 'docent adapters import'")
         if kind != "model":
-            raise self._invalid(f"it is of the kind {kind!r}, not a model", "import a model's own GGUF file")
+            raise self._invalid(f"it is of the type {kind!r}, not a model", "import a model's own GGUF file")
         if not _known(architecture):
             names = ", ".join(sorted(known_architectures()))
             raise self._invalid(
@@ -156,16 +156,16 @@ class _Fields:
     def number(self, key: str, default: int | None = None) -> int:
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**40:
-            raise self._invalid(f"its {key} is not a sensible number")
+            raise self._invalid(f"its {key} is not a valid number")
         return value
 
     def per_layer(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
-        """One number for all layers, or one for each."""
+        """One number for all layers, or one for each layer."""
         value = self._get(key, Array(len(default), default))
         numbers = value.values if isinstance(value, Array) else (value,)
         whole = tuple(number for number in numbers if isinstance(number, int) and 0 <= number < 2**20)
         if len(whole) != len(numbers):
-            raise self._invalid(f"its {key} is not a list of sensible numbers")
+            raise self._invalid(f"its {key} is not a list of valid numbers")
         return whole
 
     def length(self, key: str) -> int:
@@ -175,7 +175,7 @@ class _Fields:
     def _get(self, key: str, default: Value | None) -> Value:
         value = self._head.metadata.get(key, default)
         if value is None:
-            raise self._invalid(f"it does not say its {key}")
+            raise self._invalid(f"its {key} is missing")
         return value
 
     def _invalid(self, why: str, hint: str = "download it again, or import another file") -> InvalidModelFile:
@@ -194,7 +194,7 @@ def _elements(tensor: Tensor) -> int:
 
 
 def _quantisation(head: GgufDirectory) -> str:
-    """The file's own name for it, else the type that most of the weights have."""
+    """The name the file states, else the type of most bytes of its weights."""
     number = head.metadata.get("general.file_type")
     if isinstance(number, int):
         try:

@@ -1,7 +1,7 @@
-"""How a model's memory is spread over its layers: weights, KV cache, recurrent state. Pure; read from a GGUF's head.
+"""Computes from a GGUF's head how a model's memory spreads over its layers: weights, KV cache, recurrent state. Pure.
 
-Rule: this follows what llama.cpp does with each architecture, as far as the head tells. Where an architecture does more
-than this knows, the dry run, which is llama.cpp itself, has the last word.
+Rule: follows what llama.cpp does with each architecture, as far as the head states it. Where an architecture differs,
+the dry run, which is llama.cpp itself, has the last word.
 """
 
 import re
@@ -12,14 +12,14 @@ from typing import Final, NamedTuple
 from models.formats.gguf_reader import Array, GgufDirectory, Value
 
 INPUT: Final = -1
-"""The embeddings' place in the order of layers; the output's comes after the last layer."""
+"""The layer number of the embeddings; the output's number follows that of the last layer."""
 
 _BLOCK: Final = re.compile(r"blk\.(\d{1,5})\.")
-_VECTORS: Final = re.compile(r"norm|bias$|scale$|\.ssm_(a|d|dt|conv1d)|rope_|_sinks")  # never rearranged
+_VECTORS: Final = re.compile(r"norm|bias$|scale$|\.ssm_(a|d|dt|conv1d)|rope_|_sinks")  # never repacked
 
 # Every n-th layer sees the whole context, the others a window; from src/models/*.cpp of llama.cpp. `True`: the first of
-# each n layers is the whole one, not the last. What is not here keeps the whole context whatever its head says, or tells
-# its pattern itself.
+# each n layers sees it, not the last. An architecture that is missing keeps the whole context whatever its head says, or
+# states its pattern in the head.
 _PATTERNS: Final[Mapping[str, tuple[int, bool]]] = {
     "afmoe": (4, False),
     "cohere2": (4, False),
@@ -40,13 +40,13 @@ _PATTERNS: Final[Mapping[str, tuple[int, bool]]] = {
 _OWN_PATTERN: Final = frozenset(
     {"gemma4", "lfm2", "lfm2moe", "mimo2", "step35", "granite-swa", "dots3note", *_PATTERNS}
 )
-_FULL_EVERY: Final = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4}  # the other layers keep a state instead of KV
-_STATE_TOO: Final = frozenset({"falcon-h1"})  # layers with KV and state
-_CELLS_MULTIPLE: Final = 256
+_FULL_EVERY: Final = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4}  # the other layers have a state instead of KV
+_STATE_TOO: Final = frozenset({"falcon-h1"})  # each layer has KV and a state
+_CELLS_MULTIPLE: Final = 256  # llama.cpp rounds the cells of a cache up to this
 
 
 class Weights(NamedTuple):
-    """The tensors of one kind in one layer: `tensors` of them, `size` bytes in all; `matrix` if they may be rearranged."""
+    """The tensors of one type in one layer: their number, total `size` in bytes, and whether llama.cpp may repack them."""
 
     layer: int
     type: str
@@ -56,8 +56,10 @@ class Weights(NamedTuple):
 
 
 class LayerCache(NamedTuple):
-    """What one layer keeps: `values` per cell of KV (only as many cells as `window` and the batch need, if not 0), and
-    `state` values of 4 bytes for each sequence."""
+    """The cache of one layer: `values` per cell of KV, and `state` values of 4 bytes for each sequence.
+
+    With a `window`, only the cells that it and the batch need; 0 means the whole context.
+    """
 
     values: int
     window: int
@@ -65,7 +67,7 @@ class LayerCache(NamedTuple):
 
 
 def weights_by_layer(head: GgufDirectory, layers: int) -> tuple[Weights, ...]:
-    """All tensors, by layer and type; the output's have the number `layers`."""
+    """Group all tensors by layer and type; the output's have the layer number `layers`."""
     groups: dict[tuple[int, str, bool], list[int]] = defaultdict(list)
     for tensor in head.tensors:
         matrix = len(tensor.shape) > 1 and not _VECTORS.search(tensor.name) and tensor.shape[1] % 8 == 0
@@ -76,7 +78,7 @@ def weights_by_layer(head: GgufDirectory, layers: int) -> tuple[Weights, ...]:
 def cache_by_layer(
     architecture: str, metadata: Mapping[str, Value], kv_heads: Sequence[int], lengths: tuple[int, int], width: int
 ) -> tuple[LayerCache, ...]:
-    """What each layer keeps; `lengths` of a head's key and value, `width` of the embeddings."""
+    """The cache of each layer; `lengths` of a head's key and value, `width` of the embeddings."""
     look = _Look(architecture, metadata)
     layers = len(kv_heads)
     window = look.number("attention.sliding_window", 8192 if architecture == "llama4" else 0)
@@ -96,7 +98,7 @@ def cache_by_layer(
 
 
 def cells_of(context: int, window: int, parallel: int, batch: int) -> int:
-    """Cells of a layer's KV cache when all sequences share `context` tokens."""
+    """Number of cells in a layer's KV cache when all sequences share `context` tokens."""
     cells = _padded(context)
     return min(cells, _padded(window * parallel + batch)) if window else cells
 
@@ -114,19 +116,19 @@ def _layer(name: str, layers: int) -> int:
 def _windowed(architecture: str, look: "_Look", layers: int) -> list[bool]:
     if architecture not in _OWN_PATTERN:
         return [False] * layers
-    told = look.get("attention.sliding_window_pattern")
-    if isinstance(told, Array) and len(told.values) >= layers:
-        return [bool(value) for value in told.values[:layers]]
+    stated = look.get("attention.sliding_window_pattern")
+    if isinstance(stated, Array) and len(stated.values) >= layers:
+        return [bool(value) for value in stated.values[:layers]]
     period, first = _PATTERNS.get(architecture, (1, False))
-    if isinstance(told, int) and not isinstance(told, bool):
-        period = told
+    if isinstance(stated, int) and not isinstance(stated, bool):
+        period = stated
     if period <= 0:
         return [True] * layers
     return [layer % period != (0 if first else period - 1) for layer in range(layers)]
 
 
 def _state(look: "_Look", width: int) -> int:
-    """Values that a recurrent layer keeps for each sequence."""
+    """Number of values in a recurrent layer's state, for each sequence."""
     if head_size := look.number("wkv.head_size"):
         return width * (look.number("token_shift_count", 2) + head_size)
     if short := look.number("shortconv.l_cache"):
@@ -137,7 +139,7 @@ def _state(look: "_Look", width: int) -> int:
 
 
 class _Look:
-    """Lenient access to an architecture's metadata."""
+    """Lenient access to an architecture's metadata: an invalid value counts as missing."""
 
     def __init__(self, architecture: str, metadata: Mapping[str, Value]) -> None:
         self._prefix = architecture
@@ -151,7 +153,7 @@ class _Look:
         return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32 else default
 
     def lengths(self, usual: tuple[int, int], *, windowed: bool) -> tuple[int, int]:
-        """Of a head's key and value; compressed attention keeps no values apart from its keys."""
+        """Lengths of a head's key and value. Compressed attention (MLA) stores no values beside its keys."""
         if self.number("attention.key_length_mla"):
             return usual[0], 0
         if windowed:

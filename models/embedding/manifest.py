@@ -1,24 +1,26 @@
-"""What an embedding model is: `manifest.json` in the model's folder, read into a frozen dataclass.
+"""Reads `manifest.json` in an embedding model's folder into a frozen dataclass.
 
-Rule: everything that changes a vector stands here, so that another ONNX model works by its manifest alone. The fields:
+Rule: the manifest holds everything that changes a vector, so another ONNX model works with its manifest alone. The
+fields:
 
     format          1
     name            id of the model, [A-Za-z0-9._-]+
-    model           file name of the ONNX graph; inputs `input_ids`, and if it has them `attention_mask`, `token_type_ids`
+    model           file name of the ONNX graph; its inputs are `input_ids`, and optionally `attention_mask` and
+                    `token_type_ids`
     weights         file names of the graph's external data; default none
     tokenizer       file name of a Hugging Face `tokenizer.json`
     output          name of the graph's output to use; default `sentence_embedding` with pooling "none", else the first
                     output of three dimensions
-    pooling         "mean" over all tokens, "cls" (the first token), or "none" (the output is one vector already)
+    pooling         "mean" over all tokens, "cls" (the first token), or "none" (the output is already one vector)
     normalise       whether vectors are scaled to length 1
     query_prefix    put before every question; default none
     passage_prefix  put before every passage; default none
     dimensions      length of a vector
     max_tokens      longest input the model takes, prefix and special tokens included
     sha256          file name -> hex digest, for `model`, `tokenizer` and each of `weights` at least
-    language, licence, quantisation, provenance: for people; they change no vector
+    language, licence, quantisation, provenance: for people; they do not change a vector
 
-A key that is not listed is refused, because a misspelt one would be ignored in silence.
+A key that is not listed is refused, because a misspelt one would otherwise be silently ignored.
 """
 
 import hashlib
@@ -33,7 +35,7 @@ from models.errors import InvalidModelFile
 
 MANIFEST = "manifest.json"
 POOLINGS = ("mean", "cls", "none")
-# Raised whenever the code turns the same text into another vector; part of every identity.
+# Increase it whenever a change of the code changes the vector of a text; part of every identity.
 EMBEDDING_VERSION = 1
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -42,7 +44,7 @@ _HINT = "models/embedding/manifest.py lists the keys; models/builtin/all-MiniLM-
 
 @dataclass(frozen=True)
 class EmbedderManifest:
-    """One embedding model in one folder; the fields are described above."""
+    """One embedding model in one folder. The module's docstring describes the fields."""
 
     format: int
     name: str
@@ -64,10 +66,7 @@ class EmbedderManifest:
 
     @classmethod
     def load(cls, folder: Path) -> "EmbedderManifest":
-        """Read and check `manifest.json` in `folder`; the files it names are checked by `verify`.
-
-        Raises InvalidModelFile.
-        """
+        """Read and check `manifest.json` in `folder`; `verify` checks the files it names. Raises InvalidModelFile."""
         path = folder / MANIFEST
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -89,7 +88,7 @@ class EmbedderManifest:
 
     @property
     def identity(self) -> str:
-        """Hex digest of all that determines a vector; vectors of different identities must never be compared."""
+        """Hex digest of everything that determines a vector. Vectors of different identities must never be compared."""
         parts = [
             EMBEDDING_VERSION,
             [self.sha256[name] for name in self.files],
@@ -103,7 +102,7 @@ class EmbedderManifest:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def verify(self, folder: Path) -> None:
-        """Hash every file that has a sha256 in the manifest; raises InvalidModelFile for one that differs."""
+        """Hash every file that has a sha256 in the manifest. Raises InvalidModelFile for one that differs."""
         for name, expected in self.sha256.items():
             path = folder / name
             try:
@@ -112,12 +111,12 @@ class EmbedderManifest:
             except OSError as error:
                 raise _invalid(path, error.strerror or str(error), "copy the model's folder again") from error
             if found != expected:
-                why = f"its sha256 is {found}, the manifest says {expected}"
+                why = f"its sha256 is {found}, but the manifest says {expected}"
                 raise _invalid(path, why, "the file is damaged or was changed: copy the model's folder again")
 
 
 def _problem(values: dict[str, Any]) -> str:
-    """The first thing wrong with a manifest's content, or nothing."""
+    """The first fault in a manifest's content; empty if there is none."""
     known = {f.name: f for f in fields(EmbedderManifest)}
     required = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
     if unknown := sorted(values.keys() - known.keys()):
@@ -151,12 +150,12 @@ def _type_problem(values: dict[str, Any]) -> str:
 
 def _value_problem(values: dict[str, Any]) -> str:
     if not _NAME.fullmatch(values["name"]):
-        return f"name {values['name']!r} has other characters than A-Z a-z 0-9 . _ -"
+        return f"name {values['name']!r} has characters other than A-Z a-z 0-9 . _ -"
     if values["pooling"] not in POOLINGS:
         return f"pooling {values['pooling']!r} is not one of {', '.join(POOLINGS)}"
     digests = values["sha256"]
     for name in (values["model"], values["tokenizer"], *values.get("weights", []), *digests):
-        # A manifest may come with a stranger's model: it names files of its own folder only.
+        # The manifest is untrusted: it may name files of its own folder only.
         if name in ("", ".", "..") or Path(name).name != name:
             return f"{name!r} is not the name of a file in the model's folder"
         if not re.fullmatch(r"[0-9a-f]{64}", str(digests.get(name, ""))):

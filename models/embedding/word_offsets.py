@@ -1,7 +1,8 @@
-"""Where the tokens of a text lie, word by word from a cache: the words of a language repeat, and finding the tokens of
-every sentence anew cost as much processor time as all other work on a page of prose together.
+"""Computes the offsets of a text's tokens word by word, from a cache.
 
-That is exact only for a tokenizer that splits at spaces before anything else, as BERT's do; `splits_at_spaces` tells.
+The words of a language repeat. Without the cache, tokenising every sentence cost as much CPU time as all other work on a
+page of prose together. Exact only for a tokenizer that splits at spaces before anything else, as BERT's do: check
+`splits_at_spaces`.
 """
 
 import json
@@ -11,14 +12,13 @@ from functools import lru_cache
 from tokenizers import Tokenizer
 
 _WORDS, _LONGEST, _SHAPES = 1 << 14, 32, 1 << 11
-"""Kept of them, and characters of one that is kept; ways in which words are split that are kept once for all of them:
-some three megabytes in all."""
+"""Most cached words, most characters of a cached word, and most cached splits, which words share: about 3 MB in total."""
 
 Spans = list[tuple[int, int]]
 
 
 class WordOffsets:
-    """The offsets that `encode(text)` gives for texts of any length, put together from those of their words."""
+    """Computes what `encode(text)` would return from the offsets of the text's words."""
 
     def __init__(self, encode: Callable[[str], Spans]) -> None:
         shared = lru_cache(maxsize=_SHAPES)(tuple[tuple[int, int], ...])
@@ -37,7 +37,7 @@ class WordOffsets:
 
 
 def splits_at_spaces(tokenizer: Tokenizer) -> bool:
-    """Whether no token and nothing that makes one reaches over a space."""
+    """Whether no token crosses a space, and no rule that makes tokens looks across one."""
     described = json.loads(tokenizer.to_str())
     splitter, normalizer = described.get("pre_tokenizer") or {}, described.get("normalizer") or {}
     return (

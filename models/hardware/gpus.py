@@ -1,7 +1,7 @@
-"""The GPUs of this machine, as NVML tells; none where there is no NVIDIA driver or no pynvml, which is normal.
+"""Lists the GPUs of this machine with NVML; none without an NVIDIA driver or pynvml, which is normal.
 
-Rule: nothing here fails. NVML is asked lazily and once; whatever it refuses counts as not there. Its numbers (PCI order)
-are llama.cpp's if CUDA is told to count likewise, and CUDA_VISIBLE_DEVICES hides from us what it hides from llama.cpp.
+Rule: nothing here fails. NVML is loaded on first use and once; anything it refuses counts as absent. Its numbers (PCI
+order) are llama.cpp's if CUDA is set to the same order. CUDA_VISIBLE_DEVICES hides the same GPUs here as from llama.cpp.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _LIBRARY: Final = "pynvml"  # the package nvidia-ml-py provides it
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU; sizes in bytes, `used` by anybody."""
+    """One GPU; sizes in bytes, `used` by all processes."""
 
     device: str
     name: str
@@ -32,7 +32,7 @@ class Gpu:
 
 
 def nvml() -> Any | None:
-    """NVML, ready to be asked; None if there is none."""
+    """Load and initialise NVML; None if it is not available."""
     try:
         library = importlib.import_module(_LIBRARY)
     except ImportError:
@@ -46,7 +46,7 @@ def nvml() -> Any | None:
 
 
 class Devices:
-    """Looks at the GPUs. Methods may take milliseconds, so not for an event loop."""
+    """Reads the GPUs. Methods may take milliseconds, so they must not run in an event loop."""
 
     def __init__(
         self,
@@ -54,20 +54,20 @@ class Devices:
         environment: Mapping[str, str] = os.environ,
         proc: Path = Path("/proc"),
     ) -> None:
-        """`library` gives a module like pynvml that is initialised."""
+        """`library` returns an initialised module like pynvml, or None."""
         self._find = library
         self._visible = environment.get("CUDA_VISIBLE_DEVICES")
         self._proc = proc
 
     def gpus(self) -> tuple[Gpu, ...]:
-        """All GPUs that llama.cpp may use, in its order."""
+        """The GPUs that llama.cpp may use, in its order."""
         return tuple(gpu for at, handle in enumerate(self._handles) if (gpu := self._gpu(at, handle)))
 
     def used_by(self, pid: int) -> dict[str, int]:
-        """Bytes that a process holds on each GPU, as far as NVML tells; inside a container it may not know our pids."""
+        """Bytes that a process holds on each GPU, as far as NVML knows; in a container it may not know our pids."""
         used: dict[str, int] = {}
         for at, handle in enumerate(self._handles):
-            with self._softly():
+            with self._ignoring_errors():
                 running = self._library.nvmlDeviceGetComputeRunningProcesses(handle)
                 size = sum(int(one.usedGpuMemory or 0) for one in running if one.pid == pid)
                 if size:
@@ -75,12 +75,12 @@ class Devices:
         return used
 
     def measure(self, pid: int) -> Measured | None:
-        """What a process uses now, of main memory and of every GPU; None if it cannot be looked at."""
+        """The main memory and GPU memory that a process uses now; None if it cannot be read."""
         found = measure(pid, self._proc)
         return dataclasses.replace(found, gpus=self.used_by(pid)) if found else None
 
     def budgets(self, share: float = 0.9, ours: Mapping[str, int] | None = None) -> dict[str, int]:
-        """What we may use on each GPU: a share of its memory, less what others use (`ours` of the used is ours)."""
+        """Bytes we may use on each GPU: `share` of its memory, less what others use. `ours`: used bytes that are ours."""
         mine = ours or {}
         return {
             gpu.device: max(0, int(gpu.total * share) - max(0, gpu.used - mine.get(gpu.device, 0)))
@@ -96,7 +96,7 @@ class Devices:
         if self._library is None:
             return ()
         handles: list[Any] = []
-        with self._softly():
+        with self._ignoring_errors():
             count = int(self._library.nvmlDeviceGetCount())
             handles = [self._library.nvmlDeviceGetHandleByIndex(at) for at in range(count)]
         if self._visible is None:
@@ -105,23 +105,23 @@ class Devices:
         return tuple(handle for handle in named if handle is not None)
 
     def _named(self, name: str, handles: list[Any]) -> Any | None:
-        """The GPU that CUDA knows by this number or the beginning of its identity."""
+        """The GPU that CUDA knows by this number, or by the start of its UUID."""
         if name.isdigit():
             return handles[int(name)] if int(name) < len(handles) else None
         for handle in handles:
-            with self._softly():
+            with self._ignoring_errors():
                 if name and _text(self._library.nvmlDeviceGetUUID(handle)).startswith(name):
                     return handle
         return None
 
     def _gpu(self, at: int, handle: Any) -> Gpu | None:
-        with self._softly():
+        with self._ignoring_errors():
             memory = self._library.nvmlDeviceGetMemoryInfo(handle)
             name = _text(self._library.nvmlDeviceGetName(handle))
             return Gpu(f"gpu{at}", name, int(memory.total), int(memory.used))
         return None
 
-    def _softly(self) -> contextlib.suppress:
+    def _ignoring_errors(self) -> contextlib.suppress:
         return contextlib.suppress(self._library.NVMLError)
 
 

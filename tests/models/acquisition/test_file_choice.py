@@ -25,7 +25,7 @@ def files(*names: str) -> list[RepoFile]:
         ("plain.gguf", ""),
     ],
 )
-def test_a_name_tells_its_quantisation(name: str, expected: str) -> None:
+def test_the_quantisation_is_read_from_the_name(name: str, expected: str) -> None:
     assert quantisation_of(name) == expected
 
 
@@ -41,7 +41,7 @@ def test_a_name_tells_its_quantisation(name: str, expected: str) -> None:
         (["a-00001-of-00001.gguf"], "", "a-00001-of-00001.gguf"),
     ],
 )
-def test_the_sensible_one_is_chosen(names: list[str], wanted: str, expected: str) -> None:
+def test_the_best_file_is_chosen(names: list[str], wanted: str, expected: str) -> None:
     assert choose(files(*names), wanted, "choosing").name == expected
 
 
@@ -61,12 +61,12 @@ def test_the_sensible_one_is_chosen(names: list[str], wanted: str, expected: str
         (["../a.gguf"], "../a.gguf", HubFileUnknown),
     ],
 )
-def test_what_is_not_clear_is_refused(names: list[str], wanted: str, error: type[ModelError]) -> None:
+def test_an_ambiguous_choice_is_refused(names: list[str], wanted: str, error: type[ModelError]) -> None:
     with pytest.raises(error):
         choose(files(*names), wanted, "choosing")
 
 
-def test_the_choice_is_listed_by_size_and_not_without_end() -> None:
+def test_the_choice_is_listed_by_size_up_to_a_limit() -> None:
     many = files(*(f"a{number}-Q8_0.gguf" for number in range(100)))
     with pytest.raises(FileNotChosen) as caught:
         choose(many, "", "choosing")
@@ -74,7 +74,7 @@ def test_the_choice_is_listed_by_size_and_not_without_end() -> None:
     assert (len(lines), lines[1].strip(), lines[-1].strip()) == (42, "a0-Q8_0.gguf  (1.00 GB)", "and 60 more")
 
 
-def test_parts_and_projectors_are_told_by_their_names() -> None:
+def test_parts_and_projectors_are_recognised_by_their_names() -> None:
     assert is_split("m-00001-of-00003.gguf")
     assert not is_split("m-00001-of-00001.gguf")
     assert "merge" in why_not("m-00001-of-00003.gguf")

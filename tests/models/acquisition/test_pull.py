@@ -87,7 +87,7 @@ def test_a_pulled_model_is_the_one_announced_with_its_origin_and_licence(
     assert spec.path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_line_that_breaks_is_taken_up_where_it_broke(
+def test_a_broken_connection_is_resumed_where_it_broke(
     get: Pull, hub: FakeHub, content: bytes, slept: list[float]
 ) -> None:
     hub.cut_after = [1 << 20, 1 << 20]
@@ -97,7 +97,7 @@ def test_a_line_that_breaks_is_taken_up_where_it_broke(
     assert len(slept) == 2
 
 
-def test_an_answer_that_ends_early_without_a_word_is_taken_up_there_too(
+def test_an_answer_that_ends_early_without_an_error_is_resumed_too(
     get: Pull, hub: FakeHub, content: bytes, slept: list[float]
 ) -> None:
     hub.cut_after, hub.no_length = [1 << 20], True
@@ -106,7 +106,7 @@ def test_an_answer_that_ends_early_without_a_word_is_taken_up_there_too(
     assert (hub.sent, len(slept)) == (len(content), 1)
 
 
-def test_one_that_always_ends_at_the_same_place_has_not_what_was_announced(
+def test_a_file_that_always_ends_at_the_same_place_is_not_the_one_announced(
     get: Pull, hub: FakeHub, catalog: Catalog, slept: list[float]
 ) -> None:
     hub.cut_after, hub.no_length = [1 << 20, 0, 0, 0], True
@@ -115,7 +115,7 @@ def test_one_that_always_ends_at_the_same_place_has_not_what_was_announced(
     assert (partials(catalog), len(slept)) == ([], 2)
 
 
-def test_what_is_there_already_is_looked_at_with_progress(client: Hub, catalog: Catalog, hub: FakeHub) -> None:
+def test_the_existing_part_is_read_with_progress(client: Hub, catalog: Catalog, hub: FakeHub) -> None:
     seen: list[tuple[int, int]] = []
     wanted = look_up(client, REPO)
     hub.cut_after = [5 << 20, 0, 0, 0]
@@ -129,13 +129,13 @@ def test_what_is_there_already_is_looked_at_with_progress(client: Hub, catalog: 
     assert seen[-1] == (wanted.file.size, wanted.file.size), "the installed one is hashed"
 
 
-def test_a_hub_that_cannot_resume_begins_anew(get: Pull, hub: FakeHub, content: bytes) -> None:
+def test_a_hub_that_cannot_resume_starts_from_zero(get: Pull, hub: FakeHub, content: bytes) -> None:
     hub.cut_after, hub.send_whole = [1 << 20], True
     assert get().path.read_bytes() == content
     assert hub.sent == len(content) + (1 << 20)
 
 
-def test_a_line_that_stays_broken_ends_the_pull_and_what_came_is_kept(
+def test_a_connection_that_stays_broken_ends_the_pull_and_keeps_the_part(
     get: Pull, hub: FakeHub, catalog: Catalog
 ) -> None:
     hub.cut_after = [1 << 20, 0, 0, 0, 0]
@@ -147,7 +147,7 @@ def test_a_line_that_stays_broken_ends_the_pull_and_what_came_is_kept(
     assert hub.ranges()[-1] == f"bytes={1 << 20}-"
 
 
-def test_a_killed_pull_goes_on_where_it_was(hub: FakeHub, content: bytes, tmp_path: Path) -> None:
+def test_a_killed_pull_resumes_where_it_stopped(hub: FakeHub, content: bytes, tmp_path: Path) -> None:
     home = tmp_path / "home"
     environment = {**os.environ, "DOCENT_HOME": str(home), "HF_ENDPOINT": hub.address, "HOME": "/nonexistent"}
     command = [sys.executable, "-m", "appliance", "models", "pull", REPO, "--json"]
@@ -199,7 +199,7 @@ def ending_early_without_a_length(hub: FakeHub) -> None:
         ending_early_without_a_length,
     ],
 )
-def test_what_is_not_as_announced_is_refused_and_removed(
+def test_content_other_than_announced_is_refused_and_removed(
     get: Pull, hub: FakeHub, catalog: Catalog, fault: Callable[[FakeHub], None]
 ) -> None:
     fault(hub)
@@ -208,7 +208,7 @@ def test_what_is_not_as_announced_is_refused_and_removed(
     assert (catalog.list(), partials(catalog)) == ((), [])
 
 
-def test_a_damaged_partial_is_found_out_removed_and_fetched_anew(get: Pull, hub: FakeHub, catalog: Catalog) -> None:
+def test_a_damaged_part_is_detected_removed_and_downloaded_again(get: Pull, hub: FakeHub, catalog: Catalog) -> None:
     part = catalog.root / FOLDER / f"{hub.digest(NAME)}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(1 << 20))
@@ -217,7 +217,7 @@ def test_a_damaged_partial_is_found_out_removed_and_fetched_anew(get: Pull, hub:
     catalog.verify(get().id)
 
 
-def test_a_file_that_is_no_model_is_refused_and_removed(
+def test_a_file_that_is_not_a_model_is_refused_and_removed(
     get: Pull, hub: FakeHub, catalog: Catalog, tmp_path: Path
 ) -> None:
     hub.files = {"x.gguf": write_garbage(tmp_path / "x").read_bytes()}
@@ -227,7 +227,7 @@ def test_a_file_that_is_no_model_is_refused_and_removed(
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
-def test_passing_faults_are_waited_out(get: Pull, hub: FakeHub, slept: list[float], status: int) -> None:
+def test_transient_faults_are_retried(get: Pull, hub: FakeHub, slept: list[float], status: int) -> None:
     hub.statuses = [(status, {"Retry-After": "7"}), (status, {})]
     get()
     assert slept == [7.0, 2.0]
@@ -236,21 +236,21 @@ def test_passing_faults_are_waited_out(get: Pull, hub: FakeHub, slept: list[floa
 @pytest.mark.parametrize(
     ("status", "error"), [(500, HubRefused), (429, HubRefused), (404, HubFileUnknown), (400, HubRefused)]
 )
-def test_faults_that_stay_are_told(get: Pull, hub: FakeHub, status: int, error: type[ModelError]) -> None:
+def test_permanent_faults_are_reported(get: Pull, hub: FakeHub, status: int, error: type[ModelError]) -> None:
     hub.statuses = [(status, {})] * 9
     with pytest.raises(error) as caught:
         get()
     assert caught.value.hint
 
 
-def test_a_wait_longer_than_patience_is_told_with_its_length(get: Pull, hub: FakeHub, slept: list[float]) -> None:
+def test_a_wait_longer_than_patience_is_reported_with_its_length(get: Pull, hub: FakeHub, slept: list[float]) -> None:
     hub.statuses = [(429, {"Retry-After": "3600"})]
     with pytest.raises(HubRefused, match="too often") as caught:
         get()
     assert ("3600 seconds" in caught.value.hint, slept) == (True, [])
 
 
-def test_a_hub_that_hangs_is_given_up(hub: FakeHub) -> None:
+def test_a_hub_that_hangs_times_out(hub: FakeHub) -> None:
     hub.silent = True
     patience = Patience(answer_s=0.1, attempts=2, sleep=lambda _: None)
     with Hub(hub.address, patience=patience) as client, pytest.raises(HubUnreachable, match="in time"):
@@ -270,7 +270,7 @@ def test_the_library_s_offline_switch_is_honoured(get: Pull, hub: FakeHub, monke
     assert not hub.requests
 
 
-def test_odd_settings_of_the_library_make_no_noise(hub: FakeHub) -> None:
+def test_odd_settings_of_the_library_print_no_warning(hub: FakeHub) -> None:
     environment = {**os.environ, "HF_HUB_ENABLE_HF_TRANSFER": "1", "HF_DEBUG": "1"}
     program = f"from models.acquisition.hub import Hub; Hub({hub.address!r}).repo({REPO!r})"
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
@@ -281,7 +281,7 @@ def test_odd_settings_of_the_library_make_no_noise(hub: FakeHub) -> None:
     "info",
     [b"", b"[]", b"<html>", b"{}", b'{"id": 1, "sha": "main", "siblings": [7]}', b"[" * 100_000, b"0" * (9 << 20)],
 )
-def test_an_answer_that_is_no_hub_s_is_refused(get: Pull, hub: FakeHub, info: bytes) -> None:
+def test_an_answer_that_is_not_a_hub_s_is_refused(get: Pull, hub: FakeHub, info: bytes) -> None:
     hub.info = info
     with pytest.raises(HubRefused):
         get()
@@ -294,7 +294,7 @@ def test_the_file_of_another_commit_is_refused(get: Pull, hub: FakeHub, catalog:
     assert catalog.list() == ()
 
 
-def test_another_part_of_the_file_than_asked_is_refused(get: Pull, hub: FakeHub, catalog: Catalog) -> None:
+def test_another_part_of_the_file_than_requested_is_refused(get: Pull, hub: FakeHub, catalog: Catalog) -> None:
     hub.cut_after, hub.wrong_range = [1 << 20], True
     with pytest.raises(HubRefused, match="another part"):
         get()
@@ -316,7 +316,7 @@ def test_a_file_in_a_folder_of_the_repository_gets_its_last_name(get: Pull, hub:
 
 
 @pytest.mark.parametrize("size", [1 << 50, 1 << 80, -1, "big", None, 1.5])
-def test_impossible_sizes_are_refused_before_anything_is_fetched(
+def test_impossible_sizes_are_refused_before_anything_is_downloaded(
     get: Pull, hub: FakeHub, catalog: Catalog, size: object
 ) -> None:
     hub.sizes[NAME] = size
@@ -325,14 +325,14 @@ def test_impossible_sizes_are_refused_before_anything_is_fetched(
     assert (hub.sent, catalog.list()) == (0, ())
 
 
-def test_without_room_nothing_is_fetched(get: Pull, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_on_the_disk_nothing_is_downloaded(get: Pull, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.catalog.installer.SPARE", 1 << 60)
     with pytest.raises(ModelStorageFull, match="are free"):
         get()
     assert hub.sent == 0
 
 
-def test_a_full_disk_in_the_middle_keeps_what_came(hub: FakeHub, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_during_a_download_keeps_the_part(hub: FakeHub, tmp_path: Path) -> None:
     home = tmp_path / "home"
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000));"
@@ -343,7 +343,7 @@ def test_a_full_disk_in_the_middle_keeps_what_came(hub: FakeHub, tmp_path: Path)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     error = json.loads(done.stdout)["error"]
     assert (done.returncode, error["code"]) == (1, "model_storage_full")
-    assert "3000000 bytes" in error["hint"]
+    assert "2.9 MiB received" in error["hint"]
     assert partials(Catalog(home / "models")) == [3_000_000]
 
 
@@ -367,25 +367,25 @@ def test_a_gated_model_is_explained_and_its_token_stays_with_the_hub(content: by
 @pytest.mark.parametrize(
     "address", ["huggingface.co", "ftp://x", "http://a:b@x", "https://x?y", "http://[", "file:///etc"]
 )
-def test_addresses_that_are_none_are_refused(address: str) -> None:
+def test_invalid_addresses_are_refused(address: str) -> None:
     with pytest.raises(HubRefused):
         Hub(address)
 
 
-def test_a_token_is_not_sent_over_an_open_line() -> None:
+def test_a_token_is_not_sent_unencrypted() -> None:
     with pytest.raises(HubRefused, match="unprotected") as caught:
         Hub("http://mirror.example", "hf_secret")
     assert "hf_secret" not in str(caught.value)
 
 
-def test_a_redirection_without_end_or_to_no_web_address_is_refused(get: Pull, hub: FakeHub) -> None:
+def test_an_endless_redirection_or_one_to_an_invalid_address_is_refused(get: Pull, hub: FakeHub) -> None:
     for where in (hub.address, "gopher://x"):
         hub.redirect = where
         with pytest.raises((HubRefused, HubUnreachable)):
             get()
 
 
-def test_what_is_installed_is_not_fetched_again(get: Pull, hub: FakeHub, content: bytes) -> None:
+def test_an_installed_model_is_not_downloaded_again(get: Pull, hub: FakeHub, content: bytes) -> None:
     first = get()
     assert (get(), hub.sent) == (first, len(content))
 
@@ -400,7 +400,7 @@ def test_a_damaged_model_is_repaired_by_pulling_it_again(
     assert hub.sent == 2 * len(content)
 
 
-def test_other_content_under_the_name_becomes_the_version_that_counts(
+def test_other_content_under_the_name_becomes_the_current_version(
     get: Pull, catalog: Catalog, hub: FakeHub, tmp_path: Path
 ) -> None:
     old = get(model_id="pump")
@@ -412,18 +412,18 @@ def test_other_content_under_the_name_becomes_the_version_that_counts(
     assert (get(model_id="pump").sha256, hub.sent) == (old.sha256, sent)
 
 
-def test_without_hashes_in_the_description_those_of_the_file_count(get: Pull, hub: FakeHub) -> None:
+def test_without_hashes_in_the_description_that_of_the_file_is_used(get: Pull, hub: FakeHub) -> None:
     hub.blobs = False
     assert get().sha256 == hub.digest(NAME)
 
 
-def test_a_hub_that_tells_no_hash_is_refused(get: Pull, hub: FakeHub) -> None:
+def test_a_hub_that_states_no_hash_is_refused(get: Pull, hub: FakeHub) -> None:
     hub.blobs, hub.sha256[NAME] = False, "a" * 40
     with pytest.raises(HubRefused, match="could not be verified"):
         get()
 
 
-def test_two_pulls_of_the_same_do_not_disturb_each_other(client: Hub, catalog: Catalog, hub: FakeHub) -> None:
+def test_two_pulls_of_the_same_file_do_not_disturb_each_other(client: Hub, catalog: Catalog, hub: FakeHub) -> None:
     wanted = look_up(client, REPO)
 
     def again(done: int, total: int) -> None:
@@ -433,7 +433,7 @@ def test_two_pulls_of_the_same_do_not_disturb_each_other(client: Hub, catalog: C
     pull(client, wanted, catalog, again)
 
 
-def test_what_nobody_went_on_with_for_a_week_is_removed(client: Hub, catalog: Catalog) -> None:
+def test_a_part_unchanged_for_a_week_is_removed(client: Hub, catalog: Catalog) -> None:
     old, young = (catalog.root / FOLDER / f"{digit * 64}.part" for digit in "ab")
     old.parent.mkdir(parents=True)
     for path, age in ((old, 8), (young, 6)):
@@ -450,7 +450,7 @@ def test_the_hub_learns_nothing_of_this_machine(get: Pull, hub: FakeHub) -> None
     assert {path.split("/")[1] for _, path, _ in hub.requests} <= {"api", "clinic"}
 
 
-def test_a_named_revision_is_asked_for_and_an_impossible_one_is_not(client: Hub, hub: FakeHub) -> None:
+def test_a_named_revision_is_requested_and_an_invalid_one_is_not(client: Hub, hub: FakeHub) -> None:
     client.repo(REPO, "v1.0")
     assert hub.requests[-1][1].endswith("/revision/v1.0")
     with pytest.raises(HubFileUnknown):
@@ -458,24 +458,24 @@ def test_a_named_revision_is_asked_for_and_an_impossible_one_is_not(client: Hub,
 
 
 @pytest.mark.parametrize("name", ["nosuchname", "", "a/b/c", "../x"])
-def test_a_name_that_is_no_repository_is_never_asked_for(client: Hub, hub: FakeHub, name: str) -> None:
+def test_an_invalid_name_of_a_repository_is_never_requested(client: Hub, hub: FakeHub, name: str) -> None:
     with pytest.raises(InvalidModelId, match="OWNER/NAME"):
         client.repo(name)
     assert hub.requests == []
 
 
-def test_a_licence_of_its_own_is_named(client: Hub, hub: FakeHub) -> None:
+def test_a_custom_licence_is_named(client: Hub, hub: FakeHub) -> None:
     hub.card = {"license": "other", "license_name": "qwen-research"}
     assert client.repo(REPO).licence == "qwen-research"
     hub.card = {}
     assert client.repo(REPO).licence == ""
 
 
-def test_a_wanted_id_must_be_a_possible_one(client: Hub) -> None:
+def test_a_requested_id_must_be_valid(client: Hub) -> None:
     with pytest.raises(ModelError, match="reserved"):
         look_up(client, REPO, model_id="docent")
 
 
-def test_wanted_says_where_it_comes_from(client: Hub) -> None:
+def test_a_request_states_its_origin(client: Hub) -> None:
     wanted: PullRequest = look_up(client, REPO)
     assert replace(wanted, model_id="x").origin.source == f"{REPO}:{NAME}"

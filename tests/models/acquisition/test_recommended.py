@@ -48,24 +48,24 @@ def test_a_large_machine_gets_the_default() -> None:
     assert [one.model.id for one in suggest(machine(), 8192) if one.best] == [DEFAULT]
 
 
-def test_a_small_one_gets_a_small_model_and_the_reason_for_the_others() -> None:
+def test_a_small_machine_gets_a_small_model_and_the_reason_for_the_others() -> None:
     found = {one.model.id: one for one in suggest(machine(memory=2, cores=2, rate=5), 8192)}
     (best,) = (one for one in found.values() if one.best)
     assert best.need <= 2 * GB
     assert "needs 5.5 GB of memory, the budget is 2.0 GB" in found[DEFAULT].why_not
 
 
-def test_a_shorter_context_that_would_do_is_told() -> None:
+def test_a_shorter_context_that_would_fit_is_named() -> None:
     reasons = {one.model.id: one.why_not for one in suggest(machine(memory=5.1), 8192)}
     assert "it fits with a context of 4,096" in reasons[DEFAULT]
 
 
-def test_a_slow_machine_gets_what_answers_in_bearable_time() -> None:
+def test_a_slow_machine_gets_a_model_that_is_not_slow() -> None:
     (best,) = (one for one in suggest(machine(rate=1, cores=2), 8192) if one.best)
     assert best.tokens_per_second >= 3
 
 
-def test_a_full_disk_is_a_reason() -> None:
+def test_a_model_that_does_not_fit_on_the_disk_is_not_suggested() -> None:
     assert all("on the disk" in one.why_not for one in suggest(machine(disk=0.1), 8192))
 
 
@@ -76,7 +76,7 @@ def test_a_licence_against_commercial_use_is_never_the_suggestion() -> None:
 @given(
     st.integers(0, 10**12), st.integers(0, 10**12), st.integers(1, 256), st.floats(1e6, 1e12), st.integers(256, 1 << 20)
 )
-def test_what_is_suggested_fits(memory: int, disk: int, cores: int, rate: float, context: int) -> None:
+def test_a_suggested_model_fits(memory: int, disk: int, cores: int, rate: float, context: int) -> None:
     found = suggest(Machine(memory, disk, cores, rate), context)
     best = [one for one in found if one.best]
     assert len(found) == len(CATALOGUE)
@@ -90,5 +90,5 @@ def test_speeds_are_classes() -> None:
     assert [speed_class(rate) for rate in (0.5, 3, 8, 50)] == ["very slow", "slow", "as fast as one reads", "fast"]
 
 
-def test_the_memory_s_speed_is_measured() -> None:
+def test_the_copy_rate_is_measured() -> None:
     assert 1e8 < copy_rate(1 << 20) < 1e12

@@ -64,7 +64,7 @@ def test_an_adapter_for_another_base_is_refused(
     assert [spec.id for spec in adapters.list()] == ["other"]
 
 
-def test_models_and_garbage_are_no_adapters(adapters: AdapterCatalog, tmp_path: Path) -> None:
+def test_models_and_garbage_are_refused_as_adapters(adapters: AdapterCatalog, tmp_path: Path) -> None:
     for path in (write_model(tmp_path / "m.gguf"), write_garbage(tmp_path / "g.gguf"), tmp_path):
         with pytest.raises(InvalidModelFile):
             adapters.import_gguf(path)
@@ -72,7 +72,7 @@ def test_models_and_garbage_are_no_adapters(adapters: AdapterCatalog, tmp_path: 
 
 
 @pytest.mark.parametrize("strength", [float("nan"), float("inf")])
-def test_an_adapter_with_values_that_are_no_numbers_is_refused(
+def test_an_adapter_with_values_that_are_not_finite_is_refused(
     adapters: AdapterCatalog, tmp_path: Path, strength: float
 ) -> None:
     with pytest.raises(InvalidModelFile, match="not finite numbers"):
@@ -80,13 +80,13 @@ def test_an_adapter_with_values_that_are_no_numbers_is_refused(
     assert [path.name for path in adapters.root.iterdir()] == [".lock"]
 
 
-def test_a_rank_above_all_sense_is_refused(adapters: AdapterCatalog, tmp_path: Path) -> None:
+def test_a_rank_above_the_limit_is_refused(adapters: AdapterCatalog, tmp_path: Path) -> None:
     with pytest.raises(InvalidModelFile, match=r"rank for .* is 4097"):
         adapters.import_gguf(write_adapter(tmp_path / "wide.gguf", rank=4097))
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["in", "out"])
-def test_a_factor_without_extent_is_refused(adapters: AdapterCatalog, tmp_path: Path, place: int) -> None:
+def test_an_empty_factor_is_refused(adapters: AdapterCatalog, tmp_path: Path, place: int) -> None:
     path = write_adapter(tmp_path / "empty.gguf")
     name = b"blk.0.attn_q.weight.lora_b"
     data = bytearray(path.read_bytes())
@@ -109,7 +109,9 @@ def test_the_base_that_fits_is_recorded_with_the_notes(
     assert (spec.licence, spec.notes) == ("cc-by-4.0", "of the contracts of 2037")
 
 
-def test_of_several_that_fit_the_base_must_be_named(adapters: AdapterCatalog, base: ModelSpec, tmp_path: Path) -> None:
+def test_if_several_models_fit_the_base_must_be_named(
+    adapters: AdapterCatalog, base: ModelSpec, tmp_path: Path
+) -> None:
     other = Catalog(tmp_path / "models").import_gguf(write_model(tmp_path / "twin.gguf", seed=9))
     source = write_adapter(tmp_path / "polite.gguf")
     with pytest.raises(InvalidModelFile, match="several models: base, twin") as caught:
@@ -118,7 +120,7 @@ def test_of_several_that_fit_the_base_must_be_named(adapters: AdapterCatalog, ba
     assert adapters.import_adapter(source, bases=[base, other], base=other).base.id == "twin"
 
 
-def test_a_gguf_adapter_may_come_before_its_model_a_peft_folder_not(
+def test_a_gguf_adapter_may_be_imported_before_its_model_but_a_peft_folder_may_not(
     adapters: AdapterCatalog, base: ModelSpec, tmp_path: Path
 ) -> None:
     foreign = write_adapter(tmp_path / "foreign.gguf", architecture="qwen2")
@@ -127,7 +129,7 @@ def test_a_gguf_adapter_may_come_before_its_model_a_peft_folder_not(
         adapters.import_adapter(write_peft(tmp_path / "peft"), bases=[])
 
 
-def test_what_fits_no_model_of_its_architecture_says_why_for_each(
+def test_an_adapter_that_fits_no_model_says_why_for_each_of_its_architecture(
     bring: Callable[..., AdapterSpec], tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidModelFile, match=r"base: it changes blk\.2"):
@@ -137,7 +139,7 @@ def test_what_fits_no_model_of_its_architecture_says_why_for_each(
 # -- versions ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_name_that_is_taken_needs_replace_and_keeps_the_older_file(
+def test_a_taken_name_needs_replace_and_keeps_the_older_file(
     adapters: AdapterCatalog, bring: Callable[..., AdapterSpec], tmp_path: Path
 ) -> None:
     first = bring(write_adapter(tmp_path / "polite.gguf"))
@@ -153,7 +155,7 @@ def test_a_name_that_is_taken_needs_replace_and_keeps_the_older_file(
     assert AdapterCatalog(adapters.root).get("polite") == second
 
 
-def test_replacing_by_an_older_content_goes_back_to_it(bring: Callable[..., AdapterSpec], tmp_path: Path) -> None:
+def test_replacing_by_older_content_switches_back_to_it(bring: Callable[..., AdapterSpec], tmp_path: Path) -> None:
     old, new = write_adapter(tmp_path / "polite.gguf"), write_adapter(tmp_path / "new.gguf", seed=2)
     first = bring(old, notes=AdapterNotes(notes="the first"))
     bring(new, adapter_id="polite", replace=True)
@@ -161,7 +163,7 @@ def test_replacing_by_an_older_content_goes_back_to_it(bring: Callable[..., Adap
     assert (back.sha256, back.notes, len(back.versions)) == (first.sha256, "the first", 2)
 
 
-def test_the_same_content_again_repairs_and_keeps_the_notes(
+def test_importing_the_same_content_again_repairs_it_and_keeps_the_notes(
     adapters: AdapterCatalog, bring: Callable[..., AdapterSpec], tmp_path: Path
 ) -> None:
     source = write_adapter(tmp_path / "polite.gguf")
@@ -199,7 +201,7 @@ def test_a_crash_while_a_version_is_added_leaves_the_older_one(
     assert again.sha256 != first.sha256
 
 
-def test_an_older_version_is_removed_alone_the_one_in_use_only_with_all(
+def test_an_older_version_can_be_removed_alone_and_the_current_one_only_with_all(
     adapters: AdapterCatalog, bring: Callable[..., AdapterSpec], tmp_path: Path
 ) -> None:
     first = bring(write_adapter(tmp_path / "polite.gguf"))
@@ -239,7 +241,7 @@ def test_a_file_changed_or_missing_since_its_import_is_refused_at_use(
     assert adapters.damaged() == ()
 
 
-def test_a_file_that_was_only_restored_is_sound(
+def test_a_file_that_was_only_restored_passes(
     adapters: AdapterCatalog, bring: Callable[..., AdapterSpec], tmp_path: Path
 ) -> None:
     spec = bring(write_adapter(tmp_path / "polite.gguf"))
@@ -259,7 +261,7 @@ def test_a_file_that_was_only_restored_is_sound(
         {"licence": []},
     ],
 )
-def test_a_manifest_that_says_nonsense_makes_the_adapter_damaged(
+def test_an_invalid_manifest_makes_the_adapter_damaged(
     adapters: AdapterCatalog, bring: Callable[..., AdapterSpec], tmp_path: Path, change: dict[str, object]
 ) -> None:
     bring(write_adapter(tmp_path / "polite.gguf"))

@@ -84,7 +84,7 @@ def test_the_converted_adapter_changes_the_base_as_peft_does(
     assert spec.rank == rank
 
 
-def test_patterns_of_rank_and_alpha_are_worked_in(bring: Bring, tmp_path: Path) -> None:
+def test_patterns_of_rank_and_alpha_are_applied(bring: Bring, tmp_path: Path) -> None:
     values = tensors()
     narrow = tensors(rank=2, seed=5)
     values |= {name: value for name, value in narrow.items() if "down_proj" in name}
@@ -140,7 +140,7 @@ def test_names_with_the_adapters_own_name_in_them_are_read(bring: Bring, tmp_pat
         ({"layer_replication": [[0, 1]]}, "repeats layers"),
     ],
 )
-def test_what_is_no_plain_lora_is_refused(bring: Bring, tmp_path: Path, config: dict[str, Any], why: str) -> None:
+def test_anything_but_plain_lora_is_refused(bring: Bring, tmp_path: Path, config: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidModelFile, match=why) as caught:
         bring(write_peft(tmp_path / "peft", **config))
     assert caught.value.hint
@@ -159,7 +159,9 @@ def test_what_is_no_plain_lora_is_refused(bring: Bring, tmp_path: Path, config: 
         ("base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight", "the two factors"),
     ],
 )
-def test_tensors_that_would_be_left_out_are_refused(bring: Bring, tmp_path: Path, name: str, why: str) -> None:
+def test_an_adapter_with_tensors_that_would_be_left_out_is_refused(
+    bring: Bring, tmp_path: Path, name: str, why: str
+) -> None:
     values = tensors()
     values[name] = np.ones((4, 64), np.float32)
     if name.endswith("lora_A.weight") and "v_proj" not in name:
@@ -183,7 +185,7 @@ def test_a_folder_for_another_base_is_refused_with_the_shapes(bring: Bring, tmp_
         bring(write_peft(tmp_path / "peft", tensors(Shape(width=128))))
 
 
-def test_an_architecture_whose_order_of_rows_is_not_known_is_refused(tmp_path: Path) -> None:
+def test_an_architecture_with_an_unknown_order_of_rows_is_refused(tmp_path: Path) -> None:
     other = Catalog(tmp_path / "models").import_gguf(write_model(tmp_path / "m.gguf", architecture="falcon"))
     with pytest.raises(InvalidModelFile, match="architecture falcon cannot be converted"):
         AdapterCatalog(tmp_path / "adapters").import_adapter(write_peft(tmp_path / "peft"), bases=[], base=other)
@@ -201,7 +203,7 @@ def test_a_folder_without_one_of_its_files_is_refused(bring: Bring, tmp_path: Pa
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_values_that_are_no_numbers_are_refused(bring: Bring, tmp_path: Path, value: float) -> None:
+def test_values_that_are_not_finite_are_refused(bring: Bring, tmp_path: Path, value: float) -> None:
     values = tensors()
     values[f"{QUERIES}.lora_B.weight"][3, 1] = value
     with pytest.raises(InvalidModelFile, match="not finite numbers"):
@@ -224,7 +226,7 @@ def test_values_that_are_no_numbers_are_refused(bring: Bring, tmp_path: Path, va
         None,
     ],
 )
-def test_a_head_that_lies_about_places_is_refused(tmp_path: Path, entry: object) -> None:
+def test_a_head_with_false_offsets_is_refused(tmp_path: Path, entry: object) -> None:
     (tmp_path / "x.safetensors").write_bytes(safetensors(tensors(), lie=entry))
     with pytest.raises(InvalidModelFile):
         read_safetensors(tmp_path / "x.safetensors")
@@ -235,13 +237,13 @@ def test_a_head_that_lies_about_places_is_refused(tmp_path: Path, entry: object)
     [b"", b"\0" * 8, b"\xff" * 64, (1 << 40).to_bytes(8, "little") + b"{}", b"\2" + b"\0" * 7 + b"[]"]
     + [len(text).to_bytes(8, "little") + text for text in (b"[" * 100_000, b'{"a":1,"a":1}', b"\xff\xfe")],
 )
-def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.safetensors").write_bytes(data)
     with pytest.raises(InvalidModelFile):
         read_safetensors(tmp_path / "x.safetensors")
 
 
-def test_a_file_broken_anywhere_is_refused_or_read_whole_and_nothing_is_left(
+def test_a_file_broken_anywhere_is_refused_or_read_whole_and_leaves_nothing_behind(
     bring: Bring, tmp_path: Path, base: ModelSpec
 ) -> None:
     """Truncation and bytes at random: never another exception, never a half adapter, never one with NaNs."""

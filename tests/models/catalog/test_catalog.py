@@ -47,7 +47,7 @@ def test_an_imported_model_is_copied_hashed_and_listed(catalog: Catalog, source:
     catalog.verify(spec.id)
 
 
-def test_files_are_readable_by_the_folder_s_group_and_by_nobody_else(catalog: Catalog, source: Path) -> None:
+def test_installed_files_are_readable_by_the_folder_s_group_only(catalog: Catalog, source: Path) -> None:
     spec = catalog.import_gguf(source)
     for path in (spec.path, spec.path.parent / "manifest.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
@@ -64,7 +64,9 @@ def test_what_root_imports_belongs_to_the_folder_s_owner(catalog: Catalog, sourc
         assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
 
 
-def test_the_same_content_again_changes_nothing_and_another_is_refused(catalog: Catalog, source: Path) -> None:
+def test_importing_the_same_content_again_changes_nothing_and_other_content_is_refused(
+    catalog: Catalog, source: Path
+) -> None:
     spec = catalog.import_gguf(source, model_id="pump")
     assert catalog.import_gguf(source, model_id="pump") == spec
     write_model(source, seed=9)
@@ -104,7 +106,7 @@ def test_an_interrupted_import_leaves_nothing_half_installed(catalog: Catalog, s
     assert [path.name for path in catalog.root.iterdir()] == [".lock"]
 
 
-def test_what_a_killed_import_left_is_swept_by_the_next(catalog: Catalog, source: Path) -> None:
+def test_leftovers_of_a_killed_import_are_removed_by_the_next(catalog: Catalog, source: Path) -> None:
     left = catalog.root / ".new-abc"
     left.mkdir(parents=True)
     (left / "model.gguf").write_bytes(b"half")
@@ -118,7 +120,7 @@ def test_one_import_at_a_time(catalog: Catalog, source: Path) -> None:
         catalog.import_gguf(source)
 
 
-def test_a_disk_without_room_is_told_before_anything_is_copied(
+def test_a_disk_without_room_is_refused_before_anything_is_copied(
     catalog: Catalog, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.catalog.installer.SPARE", 1 << 60)
@@ -127,7 +129,7 @@ def test_a_disk_without_room_is_told_before_anything_is_copied(
     assert catalog.list() == ()
 
 
-def test_a_full_disk_in_the_middle_is_a_clear_error(catalog: Catalog, source: Path) -> None:
+def test_a_disk_that_fills_up_during_a_copy_is_a_clear_error(catalog: Catalog, source: Path) -> None:
     def fill(done: int, total: int) -> None:
         raise OSError(28, "No space left on device", "model.gguf")
 
@@ -136,7 +138,7 @@ def test_a_full_disk_in_the_middle_is_a_clear_error(catalog: Catalog, source: Pa
     assert [path.name for path in catalog.root.iterdir()] == [".lock"]
 
 
-def test_a_file_dropped_by_hand_is_reported_with_what_to_do_and_then_moved(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_file_copied_in_by_hand_is_reported_with_a_hint_and_then_moved(catalog: Catalog, tmp_path: Path) -> None:
     catalog.root.mkdir()
     stray = write_model(catalog.root / "stray.gguf")
     catalog.rescan()
@@ -176,7 +178,7 @@ def test_a_manifest_of_another_version_is_completed_from_the_file(catalog: Catal
     assert catalog.get("b").header == spec.header
 
 
-def test_an_unknown_model_is_refused_by_name_with_those_that_are_there(catalog: Catalog, source: Path) -> None:
+def test_an_unknown_model_is_refused_with_a_list_of_the_installed_ones(catalog: Catalog, source: Path) -> None:
     catalog.import_gguf(source, model_id="pump")
     with pytest.raises(UnknownModel, match="'valve'") as caught:
         catalog.get("valve")
@@ -207,7 +209,7 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_the_same_file_again_repairs_a_damaged_one(catalog: Catalog, source: Path) -> None:
+def test_importing_the_same_file_again_repairs_a_damaged_one(catalog: Catalog, source: Path) -> None:
     spec = catalog.import_gguf(source, model_id="pump")
     flip(spec.path)
     repaired = catalog.import_gguf(source, model_id="pump")
@@ -217,7 +219,7 @@ def test_the_same_file_again_repairs_a_damaged_one(catalog: Catalog, source: Pat
     assert sorted(path.name for path in catalog.root.iterdir()) == [".lock", "pump"]
 
 
-def test_the_same_file_again_repairs_a_missing_one(catalog: Catalog, source: Path) -> None:
+def test_importing_the_same_file_again_repairs_a_missing_one(catalog: Catalog, source: Path) -> None:
     catalog.import_gguf(source, model_id="pump").path.unlink()
     catalog.import_gguf(source, model_id="pump")
     catalog.verify("pump")
@@ -230,7 +232,7 @@ def test_a_damaged_model_is_not_overwritten_by_another(catalog: Catalog, source:
         catalog.import_gguf(source, model_id="pump")
 
 
-def test_a_folder_that_is_no_model_is_not_overwritten(catalog: Catalog, source: Path) -> None:
+def test_a_folder_that_is_not_a_model_is_not_overwritten(catalog: Catalog, source: Path) -> None:
     (catalog.root / "pump").mkdir(parents=True)
     with pytest.raises(ModelExists, match="manifest"):
         catalog.import_gguf(source, model_id="pump")
@@ -263,7 +265,9 @@ def test_a_file_changed_since_its_import_is_refused(catalog: Catalog, source: Pa
         catalog.check_unchanged(spec)
 
 
-def test_a_model_without_its_file_is_told_verified_as_damaged_and_removed(catalog: Catalog, source: Path) -> None:
+def test_a_model_without_its_file_is_listed_as_damaged_fails_to_verify_and_can_be_removed(
+    catalog: Catalog, source: Path
+) -> None:
     catalog.import_gguf(source, model_id="pump").path.unlink()
     catalog.rescan()
     (problem,) = catalog.damaged()
@@ -276,7 +280,7 @@ def test_a_model_without_its_file_is_told_verified_as_damaged_and_removed(catalo
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "device"])
-def test_what_is_no_regular_file_is_refused_without_waiting_for_it(catalog: Catalog, tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_not_regular_is_refused_without_blocking(catalog: Catalog, tmp_path: Path, kind: str) -> None:
     source = tmp_path / "strange.gguf"
     match kind:
         case "fifo":
@@ -301,14 +305,14 @@ def test_an_interrupted_import_of_a_file_in_the_folder_itself_leaves_it_there(ca
     assert stray.exists()
 
 
-def test_what_is_no_language_model_says_what_it_is(catalog: Catalog) -> None:
+def test_an_id_of_another_kind_of_model_is_refused_with_what_it_is(catalog: Catalog) -> None:
     catalog.others["vectors"] = "it makes embeddings, not text"
     with pytest.raises(UnknownModel, match="makes embeddings"):
         catalog.get("vectors")
 
 
 @pytest.mark.parametrize("kind", ["models", "adapters"])
-def test_of_two_looks_at_once_the_later_one_counts(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_two_rescans_overlap_the_later_wins(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog: Catalog | AdapterCatalog
     if kind == "models":
         module, catalog = catalog_module, Catalog(tmp_path / "root")

@@ -36,7 +36,7 @@ def new(catalog: Catalog, old: ModelSpec, tmp_path: Path) -> ModelSpec:
     return catalog.import_gguf(model(tmp_path / "new.gguf", 2), model_id="pump", replace=True)
 
 
-def test_a_replacement_answers_and_what_was_before_is_kept_untouched(
+def test_a_replacement_becomes_current_and_the_old_version_is_kept_untouched(
     catalog: Catalog, old: ModelSpec, new: ModelSpec
 ) -> None:
     assert catalog.get("pump") == new
@@ -64,7 +64,7 @@ def test_without_replace_other_content_is_refused_even_if_it_is_a_version(
     assert "--replace" in caught.value.hint
 
 
-def test_a_version_that_is_there_is_switched_to_and_not_copied(
+def test_importing_an_existing_version_switches_to_it_without_a_copy(
     catalog: Catalog, old: ModelSpec, new: ModelSpec, tmp_path: Path
 ) -> None:
     inode = old.path.stat().st_ino
@@ -73,7 +73,7 @@ def test_a_version_that_is_there_is_switched_to_and_not_copied(
     assert len(list(old.path.parent.glob("*.gguf"))) == 2
 
 
-def test_a_damaged_version_is_not_switched_to_and_is_repaired_by_its_file(
+def test_a_damaged_version_cannot_become_current_and_its_file_repairs_it(
     catalog: Catalog, old: ModelSpec, new: ModelSpec, tmp_path: Path
 ) -> None:
     old.path.write_bytes(b"spoiled")
@@ -85,21 +85,23 @@ def test_a_damaged_version_is_not_switched_to_and_is_repaired_by_its_file(
     assert (repaired.sha256, repaired.path) == (old.sha256, old.path)
 
 
-def test_a_model_whose_current_file_is_gone_can_go_back(catalog: Catalog, old: ModelSpec, new: ModelSpec) -> None:
+def test_a_model_whose_current_file_is_missing_can_switch_back(
+    catalog: Catalog, old: ModelSpec, new: ModelSpec
+) -> None:
     new.path.unlink()
     catalog.rescan()
     assert isinstance(catalog.entry("pump"), Problem)
     assert catalog.use_version("pump", old.version).content == old.content
 
 
-def test_a_model_whose_manifest_is_broken_can_go_back(catalog: Catalog, old: ModelSpec, new: ModelSpec) -> None:
+def test_a_model_whose_manifest_is_broken_can_switch_back(catalog: Catalog, old: ModelSpec, new: ModelSpec) -> None:
     (new.path.parent / "manifest.json").write_text("{")
     catalog.rescan()
     assert catalog.use_version("pump", old.version).content == old.content
     assert new.path.exists()
 
 
-def test_the_version_that_answers_is_not_removed_and_another_is(
+def test_the_current_version_cannot_be_removed_and_another_can(
     catalog: Catalog, old: ModelSpec, new: ModelSpec
 ) -> None:
     with pytest.raises(ModelInUse):
@@ -111,13 +113,15 @@ def test_the_version_that_answers_is_not_removed_and_another_is(
 
 
 @pytest.mark.parametrize("version", ["", "ffffffffffff", "../x", "manifest"])
-def test_unknown_versions_are_refused_with_those_that_are_there(catalog: Catalog, old: ModelSpec, version: str) -> None:
+def test_unknown_versions_are_refused_with_a_list_of_the_versions(
+    catalog: Catalog, old: ModelSpec, version: str
+) -> None:
     with pytest.raises(UnknownModel) as caught:
         catalog.use_version("pump", version)
     assert old.version in caught.value.hint
 
 
-def test_a_beginning_that_several_versions_share_is_refused(catalog: Catalog, old: ModelSpec, tmp_path: Path) -> None:
+def test_a_prefix_that_several_versions_share_is_refused(catalog: Catalog, old: ModelSpec, tmp_path: Path) -> None:
     seed = 2
     while True:  # at the latest the seventeenth content shares its first digit with another
         catalog.import_gguf(model(tmp_path / "n.gguf", seed), model_id="pump", replace=True)
@@ -162,15 +166,13 @@ def test_a_licence_and_commit_are_kept_with_their_version(catalog: Catalog, old:
     assert catalog.use_version("pump", spec.version).revision == "d" * 40
 
 
-def test_a_file_exchanged_behind_docent_s_back_is_never_loaded(
-    catalog: Catalog, old: ModelSpec, tmp_path: Path
-) -> None:
+def test_a_file_replaced_without_docent_is_never_loaded(catalog: Catalog, old: ModelSpec, tmp_path: Path) -> None:
     shutil.copy(model(tmp_path / "other.gguf", 9), old.path)
     with pytest.raises(ModelLoadFailed, match="has changed"):
         catalog.check_unchanged(catalog.get("pump"))
 
 
-def test_a_disk_that_is_full_at_the_last_step_gives_the_fetched_file_back(
+def test_a_disk_that_fills_up_at_the_last_step_leaves_the_downloaded_file(
     catalog: Catalog, old: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -188,7 +190,9 @@ def test_a_disk_that_is_full_at_the_last_step_gives_the_fetched_file_back(
 
 
 @pytest.mark.parametrize("what", ["replace", "adopt", "use", "drop", "repair"])
-def test_a_kill_at_any_step_leaves_the_old_or_the_new_and_the_next_run_ends_well(what: str, tmp_path: Path) -> None:
+def test_a_kill_at_any_step_leaves_the_old_or_the_new_version_and_the_next_run_succeeds(
+    what: str, tmp_path: Path
+) -> None:
     start = tmp_path / "start"
     catalog = Catalog(start / "models")
     old, new = model(tmp_path / "o.gguf", 1), model(tmp_path / "n.gguf", 2)

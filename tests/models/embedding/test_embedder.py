@@ -52,7 +52,7 @@ def test_a_question_is_nearest_to_the_passage_that_answers_it(embedder: Embedder
     assert max(scores) == scores[0]
 
 
-def test_passages_are_taken_a_few_ahead_and_never_all(embedder: Embedder) -> None:
+def test_texts_are_taken_a_few_ahead_and_never_all(embedder: Embedder) -> None:
     taken = 0
 
     def endless() -> Iterator[str]:
@@ -106,7 +106,7 @@ def test_a_special_token_in_a_document_is_plain_text(embedder: Embedder) -> None
     assert embedder.count_tokens("[SEP]") > 1
 
 
-def test_a_closed_embedder_says_so_and_closing_twice_is_harmless() -> None:
+def test_a_closed_embedder_raises_and_closing_twice_is_harmless() -> None:
     embedder = Embedder.open(BUILTIN, threads=1)
     embedder.close()
     embedder.close()

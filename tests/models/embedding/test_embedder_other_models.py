@@ -72,7 +72,7 @@ def test_whatever_changes_vectors_changes_the_identity(tmp_path: Path, change: d
     assert EmbedderManifest.load(write_embedder(tmp_path / "other", **change)).identity != one.identity
 
 
-def test_the_name_and_what_is_for_people_leave_the_identity_alone(tmp_path: Path) -> None:
+def test_the_name_and_the_fields_for_people_do_not_change_the_identity(tmp_path: Path) -> None:
     one = EmbedderManifest.load(write_embedder(tmp_path / "one"))
     other = EmbedderManifest.load(write_embedder(tmp_path / "other", name="x", language="en", provenance={"a": 1}))
     assert other.identity == one.identity
@@ -93,7 +93,7 @@ def test_the_name_and_what_is_for_people_leave_the_identity_alone(tmp_path: Path
         ({"weights": ["/etc/passwd"]}, "not the name of a file in the model's folder"),
         ({"weights": ["words.data"]}, "sha256 of 'words.data' is missing"),
         ({"sha256": {}}, "sha256 of 'words.onnx' is missing"),
-        ({"name": "a/b"}, "has other characters"),
+        ({"name": "a/b"}, "has characters other than"),
         ({"output": "nothing"}, "no nothing of 3 dimensions"),
         ({"output": "pooled"}, "no pooled of 3 dimensions"),
     ],
@@ -108,7 +108,7 @@ def test_a_manifest_that_does_not_fit_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "null", "{}", '{"format": 1}', "\udcff"])
-def test_a_manifest_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+def test_an_invalid_manifest_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content, errors="surrogateescape")
     with pytest.raises(InvalidModelFile, match=r"manifest\.json"):
         Embedder.open(tmp_path)

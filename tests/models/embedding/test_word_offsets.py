@@ -44,7 +44,7 @@ def _word_level() -> Tokenizer:
     return made
 
 
-def test_others_are_not_taken_for_such() -> None:
+def test_other_tokenizers_are_not_taken_for_one_that_splits_at_spaces() -> None:
     assert splits_at_spaces(_word_level())
     metaspace, lower, spaced, stripping, short = (_word_level() for _ in range(5))
     metaspace.pre_tokenizer = pre_tokenizers.Metaspace()

@@ -43,7 +43,7 @@ def test_unusable_files_are_refused_with_their_reason(tmp_path: Path) -> None:
         assert caught.value.hint
 
 
-def test_an_empty_file_is_no_gguf(tmp_path: Path) -> None:
+def test_an_empty_file_is_not_a_gguf(tmp_path: Path) -> None:
     path = tmp_path / "empty.gguf"
     path.touch()
     with pytest.raises(InvalidModelFile, match="not a GGUF"):
@@ -58,7 +58,7 @@ def test_big_endian_and_future_versions_are_named(tmp_path: Path) -> None:
             read_header(path)
 
 
-def test_claimed_lengths_are_not_believed(tmp_path: Path) -> None:
+def test_claimed_lengths_are_not_trusted(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     huge = 2**62
     heads = (
@@ -75,7 +75,7 @@ def test_claimed_lengths_are_not_believed(tmp_path: Path) -> None:
             read_directory(path)
 
 
-def test_damaged_heads_are_refused_or_read_but_never_break_the_reader(tmp_path: Path) -> None:
+def test_damaged_heads_are_refused_or_read_but_never_crash_the_reader(tmp_path: Path) -> None:
     good = write_model(tmp_path / "good.gguf").read_bytes()
     head_length = read_directory(tmp_path / "good.gguf").tensors[0].offset
     path = tmp_path / "bad.gguf"

@@ -14,7 +14,7 @@ def caches(architecture: str, heads: tuple[int, ...], **more: Value) -> tuple[La
     return cache_by_layer(architecture, metadata, heads, (64, 32), 256)
 
 
-def test_each_layer_keeps_its_heads_keys_and_values() -> None:
+def test_each_layer_stores_its_heads_keys_and_values() -> None:
     assert caches("llama", (2, 0, 4)) == (LayerCache(192, 0, 0), LayerCache(0, 0, 0), LayerCache(384, 0, 0))
 
 
@@ -33,7 +33,7 @@ def test_a_window_counts_only_where_llama_cpp_has_one(architecture: str, windowe
     assert [layer.window == 512 for layer in found] == windowed
 
 
-def test_a_pattern_told_by_the_file_goes_before_the_usual_one() -> None:
+def test_a_pattern_stated_in_the_file_takes_precedence() -> None:
     told = Array(4, (True, False, False, True))
     found = caches("gemma4", (1,) * 4, attention__sliding_window=512, attention__sliding_window_pattern=told)
     assert [layer.window for layer in found] == [512, 0, 0, 512]
@@ -41,7 +41,7 @@ def test_a_pattern_told_by_the_file_goes_before_the_usual_one() -> None:
     assert [layer.window for layer in every] == [512, 0, 512, 0]
 
 
-def test_compressed_attention_keeps_no_values_apart() -> None:
+def test_compressed_attention_stores_no_separate_values() -> None:
     assert caches("deepseek2", (1,), attention__key_length_mla=192)[0].values == 64
 
 
@@ -53,13 +53,13 @@ def test_recurrent_layers_keep_a_state_for_each_sequence_and_no_cells() -> None:
     assert [bool(layer.state) for layer in hybrid] == [True, True, True, False]
 
 
-def test_cells_are_padded_and_a_window_needs_its_own_for_each_sequence() -> None:
+def test_cells_are_padded_and_a_window_needs_cells_for_each_sequence() -> None:
     assert cells_of(1000, 0, 4, 128) == 1024
     assert cells_of(32_768, 512, 4, 128) == 2304
     assert cells_of(1024, 4096, 4, 128) == 1024
 
 
-def test_rearranged_types_follow_the_cpu() -> None:
+def test_repacked_types_follow_the_cpu() -> None:
     assert repacked_types("x86_64", frozenset({"sse4_2"})) == frozenset()
     assert "Q8_0" not in repacked_types("x86_64", frozenset({"avx2"}))
     assert repacked_types("x86_64", frozenset({"avx2", "avx512f"})) - repacked_types("x86_64", frozenset({"avx2"}))

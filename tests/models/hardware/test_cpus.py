@@ -17,7 +17,7 @@ def cpus(tmp_path: Path, cgroup: str, files: dict[str, str], affinity: int = 16)
     return effective_cpus(tmp_path / "cgroup", tmp_path / "fs", affinity)
 
 
-def test_here_it_is_at_least_one_and_at_most_the_affinity_mask() -> None:
+def test_on_this_machine_it_is_at_least_one_and_at_most_the_affinity_mask() -> None:
     assert 1 <= effective_cpus() <= len(os.sched_getaffinity(0))
 
 

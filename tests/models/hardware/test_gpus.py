@@ -51,7 +51,7 @@ def test_gpus_are_listed_with_their_memory() -> None:
     ("visible", "names"),
     [("1", ["card 1"]), ("1,0", ["card 1", "card 0"]), ("", []), ("GPU-bb", ["card 1"]), ("7,GPU-x", [])],
 )
-def test_what_cuda_is_not_shown_is_not_there_and_the_order_is_its_own(visible: str, names: list[str]) -> None:
+def test_gpus_hidden_from_cuda_are_absent_and_the_order_is_that_of_cuda(visible: str, names: list[str]) -> None:
     assert [gpu.name for gpu in devices(visible).gpus()] == names
 
 
@@ -60,7 +60,7 @@ def test_a_budget_is_a_share_less_what_others_use() -> None:
     assert devices().budgets(0.9, ours={"gpu0": 250}) == {"gpu0": 850, "gpu1": 1500}
 
 
-def test_a_process_is_measured_as_far_as_nvml_tells() -> None:
+def test_a_process_is_measured_as_far_as_nvml_knows_it() -> None:
     found = devices().measure(os.getpid())
     assert found is not None
     assert found.private > 1_000_000

@@ -55,7 +55,7 @@ def test_memory_limits_of_cgroup_1_are_read(tmp_path: Path) -> None:
     assert list(memory_limits(tmp_path / "cgroup", tmp_path)) == [7000]
 
 
-def test_a_process_s_own_memory_and_time_are_read_and_a_gone_one_has_none() -> None:
+def test_a_running_process_has_memory_and_time_and_an_exited_one_has_none() -> None:
     found = measure(os.getpid())
     assert found is not None
     assert found.private > 1_000_000
@@ -76,7 +76,7 @@ print(json.dumps([after.mapped - before.mapped, after.private - before.private])
 """
 
 
-def test_a_file_that_is_mapped_is_not_its_own_memory_and_what_it_allocates_is(tmp_path: Path) -> None:
+def test_a_mapped_file_is_not_private_memory_and_an_allocation_is(tmp_path: Path) -> None:
     """In a process of its own: one that has run for a while fills what it had freed before, and does not grow."""
     size = 20_000_000
     (tmp_path / "file").write_bytes(bytes(size))

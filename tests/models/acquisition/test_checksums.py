@@ -1,4 +1,4 @@
-"""Checksum files beside a model: what sha256sum writes is understood, what cannot be is not passed over."""
+"""Checksum files beside a model are read as sha256sum writes them; one that cannot be parsed is not ignored."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which file of a repository is fetched."""
+"""The file of a repository to download is the named one or the best, and never a guess."""
 
 import pytest
 

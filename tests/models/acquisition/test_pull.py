@@ -1,4 +1,4 @@
-"""Models from a hub: what is installed is exactly what was announced, whatever the hub, the line or the disk does."""
+"""A pull installs exactly what the hub announced, whatever the hub, the connection or the disk does."""
 
 import hashlib
 import json
@@ -71,7 +71,7 @@ def get(client: Hub, catalog: Catalog) -> Pull:
 
 
 def partials(catalog: Catalog) -> list[int]:
-    """Sizes of what is kept of broken pulls."""
+    """Sizes in bytes of the parts of broken pulls."""
     return [path.stat().st_size for path in sorted((catalog.root / FOLDER).glob("*"))]
 
 
@@ -155,7 +155,7 @@ def test_a_killed_pull_resumes_where_it_stopped(hub: FakeHub, content: bytes, tm
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert hub.held.wait(30)
     part = home / "models" / FOLDER / f"{hub.digest(NAME)}.part"
-    while not part.exists() or part.stat().st_size < 3 << 20:  # what was sent is still on its way
+    while not part.exists() or part.stat().st_size < 3 << 20:  # the bytes sent are still on their way
         assert process.poll() is None
     process.kill()
     process.communicate()
@@ -325,7 +325,9 @@ def test_impossible_sizes_are_refused_before_anything_is_downloaded(
     assert (hub.sent, catalog.list()) == (0, ())
 
 
-def test_without_room_on_the_disk_nothing_is_downloaded(get: Pull, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_on_the_disk_nothing_is_downloaded(
+    get: Pull, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("models.catalog.installer.SPARE", 1 << 60)
     with pytest.raises(ModelStorageFull, match="are free"):
         get()

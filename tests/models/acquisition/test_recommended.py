@@ -1,4 +1,4 @@
-"""The recommended models: their memory follows from their shape, and what is suggested fits."""
+"""The memory of a recommended model follows from its shape, and a suggested model fits."""
 
 import re
 

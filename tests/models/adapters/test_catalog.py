@@ -1,4 +1,4 @@
-"""Adapters: known ones fit their base or are refused by name, before llama.cpp sees them."""
+"""Adapters fit their base or are refused by name, before llama.cpp gets them."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def base(tmp_path: Path) -> ModelSpec:
 
 @pytest.fixture
 def bring(adapters: AdapterCatalog, base: ModelSpec) -> Callable[..., AdapterSpec]:
-    """Import for the one model that is installed."""
+    """Import an adapter for the one installed model."""
     return lambda source, **options: adapters.import_adapter(source, **{"bases": [base], **options})
 
 

@@ -1,4 +1,4 @@
-"""PEFT folders become the GGUF adapters that do the same to the base, or are refused with the reason."""
+"""PEFT folders become GGUF adapters that change the base in the same way, or are refused with the reason."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ def bring(tmp_path: Path, base: ModelSpec) -> Bring:
 
 
 def changes_of(path: Path) -> dict[str, NDArray[np.float64]]:
-    """What a GGUF adapter adds to each matrix of its base, as llama.cpp multiplies it out."""
+    """What a GGUF adapter adds to each matrix of its base, computed as llama.cpp does."""
     alpha = read_adapter(path).alpha
     found = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type) for tensor in gguf.GGUFReader(path).tensors}
     lows = [name for name in found if name.endswith(".lora_a")]
@@ -49,7 +49,7 @@ def changes_of(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def expected(values: Tensors, module: str, scale: float, heads: int = 0) -> NDArray[np.float64]:
-    """The same from PEFT's side: scale * B @ A, its rows where llama.cpp's rotary positions look for them."""
+    """The same computed as PEFT does: scale * B @ A, with the rows in the order of llama.cpp's rotary positions."""
     low, high = values[f"{module}.lora_A.weight"], values[f"{module}.lora_B.weight"]
     change = scale * (high.astype(np.float64) @ low)
     if not heads:
@@ -57,7 +57,7 @@ def expected(values: Tensors, module: str, scale: float, heads: int = 0) -> NDAr
     size = len(change) // heads
     moved = np.empty_like(change)
     for row in range(len(change)):
-        head, at = divmod(row, size)  # Hugging Face turns row i with row i + size/2, llama.cpp 2i with 2i + 1
+        head, at = divmod(row, size)  # Hugging Face rotates row i with row i + size/2, llama.cpp 2i with 2i + 1
         moved[head * size + (2 * at if at < size // 2 else 2 * (at - size // 2) + 1)] = change[row]
     return moved
 
@@ -215,7 +215,7 @@ def test_values_that_are_not_finite_are_refused(bring: Bring, tmp_path: Path, va
     [
         {"dtype": "F32", "shape": [4, 64], "data_offsets": [0, 1 << 50]},
         {"dtype": "F32", "shape": [4, 64], "data_offsets": [-1024, 0]},
-        {"dtype": "F32", "shape": [4, 64], "data_offsets": [0, 1024]},  # lies over the first
+        {"dtype": "F32", "shape": [4, 64], "data_offsets": [0, 1024]},  # overlaps the first
         {"dtype": "F32", "shape": [1 << 40, 1 << 40], "data_offsets": [0, 1024]},
         {"dtype": "F32", "shape": [4.0, 64], "data_offsets": [0, 1024]},
         {"dtype": "F32", "shape": "4x64", "data_offsets": [0, 1024]},
@@ -246,7 +246,7 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path, data: bytes) 
 def test_a_file_broken_anywhere_is_refused_or_read_whole_and_leaves_nothing_behind(
     bring: Bring, tmp_path: Path, base: ModelSpec
 ) -> None:
-    """Truncation and bytes at random: never another exception, never a half adapter, never one with NaNs."""
+    """With truncation and random bytes: no other exception, no half adapter, none with NaNs."""
     folder, chance = write_peft(tmp_path / "peft", tensors(seed=1)), random.Random(6)
     file = folder / "adapter_model.safetensors"
     whole = file.read_bytes()

@@ -1,4 +1,4 @@
-"""The catalogue: imports are whole or not at all, and what is in the folder is what is told."""
+"""The catalogue imports models whole or not at all, and reports exactly what is in the folder."""
 
 import json
 import os
@@ -203,7 +203,7 @@ def test_a_changed_file_does_not_verify(catalog: Catalog, source: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    """Another content of the same size."""
+    """Write other content of the same size."""
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)

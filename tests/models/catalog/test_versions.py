@@ -1,4 +1,4 @@
-"""Several contents under one name: the switch is one step, the old one stays, and a crash leaves one of the two."""
+"""Several contents under one id: a switch is one step, the old version stays, and a crash leaves one of the two."""
 
 import json
 import shutil
@@ -123,7 +123,7 @@ def test_unknown_versions_are_refused_with_a_list_of_the_versions(
 
 def test_a_prefix_that_several_versions_share_is_refused(catalog: Catalog, old: ModelSpec, tmp_path: Path) -> None:
     seed = 2
-    while True:  # at the latest the seventeenth content shares its first digit with another
+    while True:  # the seventeenth content at the latest shares its first digit with another
         catalog.import_gguf(model(tmp_path / "n.gguf", seed), model_id="pump", replace=True)
         digits = [one.version[0] for one in catalog.versions("pump")]
         shared = [digit for digit in digits if digits.count(digit) > 1]

@@ -75,7 +75,7 @@ def _die_at(step: int, root: Path, report: int) -> None:
 
 
 def _killed_at(change: Callable[[Path], None], root: Path, step: int) -> str:
-    """The step at which the child was killed; empty if it came to its end."""
+    """The step at which the child was killed; empty if it ran to its end."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -100,7 +100,7 @@ def _look(root: Path) -> tuple[str, bool]:
 
 
 def main(what: str, folder: Path) -> None:
-    """One line for each kill, and one with an empty event for the run that came to its end."""
+    """One line for each kill, and one with an empty event for the run that was not killed."""
     for step in range(1, 200):
         home = folder / f"step{step}"
         shutil.copytree(folder / "start", home)

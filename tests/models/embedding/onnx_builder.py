@@ -1,4 +1,4 @@
-"""Tiny embedding models written in code: a table of word vectors as an ONNX graph, a tokenizer of whole words, a manifest."""
+"""Builds tiny embedding models: a table of word vectors as an ONNX graph, a tokenizer of whole words, a manifest."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ TABLE = np.array([[i, i % 2, (i + 1) % 3] for i in range(len(WORDS))], dtype=np.
 
 
 def write_embedder(folder: Path, **changes: Any) -> Path:
-    """A folder with a model of 3 dimensions that puts no bounds on pooling; `changes` are made to its manifest."""
+    """Write a folder with a model of 3 dimensions that works with any pooling; `changes` apply to its manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(_graph(), str(folder / "words.onnx"))
     _tokenizer().save(str(folder / "tokenizer.json"))
@@ -47,7 +47,7 @@ def digest(path: Path) -> str:
 
 
 def _graph() -> onnx.ModelProto:
-    """`input_ids` alone goes in; `pooled` (2-D), `tokens` (3-D) and `sentence_embedding` (2-D) come out."""
+    """The input is `input_ids`; the outputs are `pooled` (2-D), `tokens` (3-D) and `sentence_embedding` (2-D)."""
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["tokens"]),
         helper.make_node("ReduceSum", ["tokens", "axis"], ["sentence_embedding"], keepdims=0),

@@ -43,7 +43,7 @@ def test_canonical_vectors() -> None:
 
 @pytest.mark.skipif(QEMU is None or platform.machine() != "x86_64", reason="needs qemu-user on an x86 machine")
 def test_canonical_vectors_on_a_cpu_without_vnni(tmp_path: Path) -> None:
-    """int8 products saturate there unless the session asks for exact ones."""
+    """int8 products saturate there unless the session is set to exact ones."""
     made = tmp_path / "made.npy"
     command = [str(QEMU), "-cpu", "Haswell", sys.executable, "-c", CHILD, str(DATA), str(made)]
     subprocess.run(command, cwd=Path(__file__).parents[3], check=True, capture_output=True, timeout=100)

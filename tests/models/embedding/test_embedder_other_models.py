@@ -1,4 +1,4 @@
-"""Another ONNX model from a folder works by its manifest alone, and a folder that doesn't fit it is refused clearly."""
+"""Another ONNX model works with its manifest alone, and a folder that does not match its manifest is refused clearly."""
 
 import json
 from pathlib import Path

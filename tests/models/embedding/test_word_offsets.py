@@ -1,4 +1,4 @@
-"""Offsets put together from a cache of words are those of the tokenizer itself."""
+"""Offsets computed from the cache of words are those of the tokenizer itself."""
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st

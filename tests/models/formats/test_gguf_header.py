@@ -1,4 +1,4 @@
-"""What is read from a GGUF's head, and what is refused with which words."""
+"""A GGUF file's head is read, or refused with the reason."""
 
 import random
 import struct

@@ -25,7 +25,7 @@ def test_each_layer_stores_its_heads_keys_and_values() -> None:
         ("gemma3", [True, True, True, True, True, False]),
         ("smallthinker", [False, True, True, True, False, True]),
         ("llama", [False] * 6),
-        ("phi3", [False] * 6),  # llama.cpp has its window switched off
+        ("phi3", [False] * 6),  # llama.cpp disables its window
     ],
 )
 def test_a_window_counts_only_where_llama_cpp_has_one(architecture: str, windowed: list[bool]) -> None:

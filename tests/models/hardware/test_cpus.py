@@ -1,4 +1,4 @@
-"""The number of CPUs this process may really use."""
+"""The number of CPUs is that which the affinity mask and the quotas allow."""
 
 import os
 from pathlib import Path

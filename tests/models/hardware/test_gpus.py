@@ -1,4 +1,4 @@
-"""The GPUs of a machine. No test machine has one, so a library in NVML's place answers: the world ends here."""
+"""The GPUs of a machine, from a fake NVML, since a test machine need not have one."""
 
 import os
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ class Refused(Exception):
 
 
 class Library:
-    """Two GPUs, of which the second does not tell who uses it."""
+    """Two GPUs; the second does not report which processes use it."""
 
     NVMLError = Refused
 

@@ -1,4 +1,4 @@
-"""What the machine and its cgroups give, and what a process uses."""
+"""The memory that the machine and its cgroups allow, and that a process uses."""
 
 import json
 import os
@@ -77,7 +77,7 @@ print(json.dumps([after.mapped - before.mapped, after.private - before.private])
 
 
 def test_a_mapped_file_is_not_private_memory_and_an_allocation_is(tmp_path: Path) -> None:
-    """In a process of its own: one that has run for a while fills what it had freed before, and does not grow."""
+    """Runs in a new process: one that has run for a while reuses memory it has freed, and does not grow."""
     size = 20_000_000
     (tmp_path / "file").write_bytes(bytes(size))
     command = [sys.executable, "-c", GROWING, str(tmp_path / "file")]

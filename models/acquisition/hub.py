@@ -254,11 +254,7 @@ class Hub:
         pause = float(after) if after.isdigit() else None
         if status == 429:
             wait = f"in {after} seconds" if pause is not None else "in a while"
-            final = HubRefused(
-                what,
-                "the hub refuses for now, because it was asked too often",
-                f"try again {wait}",
-            )
+            final = HubRefused(what, "the hub refuses for now, because it was asked too often", f"try again {wait}")
         return TryAgain(final, pause)
 
     def _denied(self, what: str, status: int) -> HubRefused:

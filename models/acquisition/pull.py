@@ -22,6 +22,8 @@ from models.acquisition.file_choice import choose
 from models.acquisition.hub import Hub, Repo, RepoFile, TryAgain
 from models.catalog.catalog import Catalog, ModelSpec, Origin, checked_id
 from models.catalog.installer import (
+    FILE_MODE,
+    FOLDER_MODE,
     SPARE,
     Installer,
     Progress,
@@ -190,11 +192,11 @@ class _Part:
 def _partial(root: Path, file: RepoFile, what: str, clock: Callable[[], float], progress: Progress) -> Iterator[_Part]:
     """Open and lock the part of a content for this process alone. Raises ModelBusy, OSError."""
     folder = root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True, mode=0o2750)
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     hand_over(folder, root)
     _sweep(folder, clock() - _KEPT_S)
     path = folder / f"{file.sha256}.part"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         if not _lock(descriptor) or not _is_still(path, descriptor):
             raise ModelBusy(what, "another pull of it is already running", "wait until it is done")

@@ -174,7 +174,7 @@ class AdapterCatalog:
         self.rescan()
         return chosen
 
-    # -- inside -----------------------------------------------------------------------------------------------
+    # -- inside -------------------------------------------------------------------------------------------------------
 
     def _require(self, adapter_id: str) -> None:
         if adapter_id not in self._scan.damaged:
@@ -230,14 +230,14 @@ class AdapterCatalog:
             return
         current = self._scan.specs.get(job.adapter_id)
         same = next((one for one in read_versions(self.root / job.adapter_id) if one.sha256 == digest), None)
-        counts = same is not None and (current is None or current.sha256 == digest)
-        if not (counts or replace):
+        repairs = same is not None and (current is None or current.sha256 == digest)
+        if not (repairs or replace):
             hint = "choose another name with --id, or add it as a version of this one with --replace"
             raise ModelExists(job.what, f"another adapter with the name {job.adapter_id} is already installed", hint)
         described = description_of(digest)
         adapter = read_adapter((folder / FILE).rename(folder / _file_name(same, digest)))
         manifest = manifest_of(job.adapter_id, digest, adapter, _kept(job.origin, same))
-        if counts:
+        if repairs:
             work.repair(folder, job.adapter_id, manifest, described)
             return
         if current is not None:
@@ -284,9 +284,7 @@ def _base_for(what: str, source: Path, bases: Sequence[ModelSpec], base: ModelSp
         hint = "first import the model it was trained for"
         raise InvalidModelFile(what, "no model is installed that it could fit", hint)
     why = "; ".join(f"{one.id}: {why}" for one, why in reasons.values() if base or not near or one in near)
-    raise InvalidModelFile(
-        what, f"it does not fit the installed models: {why}", "import its model, or name it with --base"
-    )
+    raise InvalidModelFile(what, f"it does not fit: {why}", "import its model, or name it with --base")
 
 
 def _near(source: Path, bases: Iterable[ModelSpec]) -> Sequence[ModelSpec]:

@@ -28,6 +28,8 @@ from models.humanize import amount
 
 Progress = Callable[[int, int], None]  # bytes done, total bytes
 MANIFEST: Final = "manifest.json"
+FILE_MODE: Final = 0o640
+FOLDER_MODE: Final = 0o2750
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _CHUNK: Final = 4 * 1024 * 1024  # one read; chosen by eye
 SPARE: Final = 64 * 1024 * 1024  # bytes an import leaves free on the disk; chosen by eye
@@ -64,7 +66,7 @@ def installer(root: Path, what: str) -> Iterator["Installer"]:
     Raises ModelBusy if another process holds the lock, ModelError if the folder or the disk fails.
     """
     with translated(what), contextlib.ExitStack() as stack:
-        root.mkdir(parents=True, exist_ok=True, mode=0o2750)
+        root.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         lock = stack.enter_context((root / ".lock").open("ab"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,7 +119,7 @@ class Installer:
     def prepare(self) -> Path:
         """Make a hidden folder on the same disk."""
         folder = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
-        folder.chmod(0o2750)
+        folder.chmod(FOLDER_MODE)
         hand_over(folder, self._root)
         return folder
 
@@ -241,7 +243,7 @@ def _copy(reader: BinaryIO, writer: BinaryIO, progress: Progress) -> str:
 
 def finish_file(path: Path, root: Path) -> None:
     """Set the mode, group and owner of a file that becomes part of `root`."""
-    path.chmod(0o640)
+    path.chmod(FILE_MODE)
     hand_over(path, root)
 
 

@@ -248,7 +248,7 @@ def finish_file(path: Path, root: Path) -> None:
 
 
 def hand_over(path: Path, root: Path) -> None:
-    """Set the group of `path` to that of the root folder, and as root also its owner."""
+    """Set the group of `path` to that of the root folder, and as root also its owner. The lock file gets mode 0660."""
     there, here = root.stat(), path.stat()
     owner = there.st_uid if os.geteuid() == 0 else -1
     if (here.st_gid, here.st_uid) != (there.st_gid, there.st_uid):

@@ -82,7 +82,7 @@ class Patience:
 
 
 class TryAgain(HubError):
-    """A transient error, to retry after `pause_s` seconds (None: back off). `final` is the error once retries run out."""
+    """A transient error, to retry after `pause_s` seconds (None: back off). `final` is raised once retries run out."""
 
     def __init__(self, final: ModelError, pause_s: float | None = None) -> None:
         super().__init__(final.what, final.why, final.hint)
@@ -178,7 +178,7 @@ class Hub:
         raise AssertionError("pause() raises at the last attempt")
 
     def pause(self, error: TryAgain, number: int) -> None:
-        """Wait before the next attempt. Raises `error.final` after the last attempt, or if the wait would be too long."""
+        """Wait before the next attempt. Raises `error.final` after the last attempt or if the wait is too long."""
         pause = min(2.0 ** (number - 1), 8.0) if error.pause_s is None else error.pause_s
         if number >= self.patience.attempts or pause > self.patience.pause_s:
             raise error.final from error
@@ -232,7 +232,7 @@ class Hub:
             raise _no_hub(what, f"the request failed: {error}") from error
 
     def _check_status(self, what: str, response: httpx2.Response) -> None:
-        """Raise for an error status. The library's own check would read the whole body, however long, and fail on some."""
+        """Raise for an error status. The library's own check reads the whole body, however long, and fails on some."""
         if not response.is_success:
             raise self._status(what, response)
 
@@ -309,7 +309,7 @@ def _file(sibling: Any) -> RepoFile:
 
 
 def _licence(info: ModelInfo) -> str:
-    """The card's `license`, or its `license_name` if that is `other`; else the tag. At most 100 printable characters."""
+    """The card's `license`, or its `license_name` if that is `other`; else the tag. At most 100 ASCII characters."""
     card = info.card_data
     named = getattr(card, "license", None)
     if named in (None, "other"):
@@ -320,7 +320,7 @@ def _licence(info: ModelInfo) -> str:
 
 
 def _start_of(response: httpx2.Response, file: RepoFile, start: int, what: str) -> int:
-    """The offset at which the answer begins. Raises HubRefused for a part not requested, HashMismatch for a wrong size."""
+    """The offset at which the answer begins. Raises HubRefused for another part, HashMismatch for a wrong size."""
     length, sent = response.headers.get("content-length"), response.headers.get("content-range", "")
     if response.status_code == 200:
         if length is not None and length != str(file.size):

@@ -63,7 +63,7 @@ class PullRequest:
 
 
 def look_up(hub: Hub, repo_id: str, file: str = "", *, revision: str = "", model_id: str = "") -> PullRequest:
-    """Ask the hub for the repository and choose a file. Raises as `Hub.repo`, `choose`, `Hub.confirm`; InvalidModelId."""
+    """Ask the hub and choose a file. Raises as `Hub.repo`, `choose` and `Hub.confirm` do, and InvalidModelId."""
     repo = hub.repo(repo_id, revision)
     chosen = hub.confirm(repo, choose(repo.files, file, f"choosing a file of {repo_id}"))
     return PullRequest(repo, chosen, checked_id(model_id or id_from_name(chosen.name.rsplit("/", 1)[-1])))

@@ -34,7 +34,7 @@ _PROBE_BYTES: Final = 64 * 1024 * 1024  # far larger than a CPU's cache
 class Recommended:
     """One model. `size` of the file in bytes, approximate; `parameters` in total; `context` in tokens, the longest.
 
-    Shape: `layers`, `kv_heads` in each with keys and values of `head_length`, `width` of the hidden state, `vocabulary`.
+    Shape: `layers`, `kv_heads` in each with keys and values of `head_length`, `width` of the state, `vocabulary`.
     """
 
     id: str
@@ -113,13 +113,13 @@ class Machine:
 
     @property
     def bandwidth(self) -> float:
-        """Estimated bytes/s that a model's threads read: a copy reads and writes, and a few cores saturate the memory bus."""
+        """Estimated bytes/s a model's threads read: a copy reads and writes, and few cores saturate the bus."""
         return 2 * self.copy_rate * min(self.cores, _MOST_CORES_THAT_HELP)
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One model on one machine: its `need` in bytes at the requested context, and why it does not fit, empty if it does.
+    """One model on one machine: its `need` in bytes at the requested context, and `why_not` if it does not fit.
 
     At most one suggestion is the `best`.
     """

@@ -4,8 +4,8 @@ The arithmetic is that of llama.cpp's convert_lora_to_gguf.py: names from gguf's
 rows of the second factor of queries and keys in the order of its rotary positions. llama.cpp multiplies by
 alpha / rank, so other scales of PEFT (rslora, patterns per module) are worked into alpha or the second factor.
 
-Rule: an adapter that changes more than plain LoRA on the layers' matrices is refused by name. Leaving the rest out would
-give an adapter that silently answers differently than it was trained to.
+Rule: an adapter that changes more than plain LoRA on the layers' matrices is refused by name. Leaving the rest out
+would give an adapter that silently answers differently than it was trained to.
 """
 
 import json

@@ -83,7 +83,7 @@ def smoothing(activation: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def build(w: Weights, largest: Weights) -> onnx.ModelProto:
-    """Build the int8 graph from `input_ids`, int64 [batch, sequence], to `last_hidden_state`, float [batch, sequence, 384].
+    """Build the int8 graph: `input_ids`, int64 [batch, sequence] -> `last_hidden_state`, float [batch, sequence, 384].
 
     It has no attention mask: one text is one run, so there is no padding, and attention is faster without a mask.
     """

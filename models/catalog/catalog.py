@@ -129,8 +129,8 @@ class Catalog:
         If the id has this content already, repairs its file where that is damaged. Other content is refused, or with
         `replace` becomes the current version; older versions are kept. A file inside the folder of models is moved
         instead of copied. `expected` is its sha256, if known; `origin` defaults to the file's name.
-        Raises InvalidModelId, InvalidModelFile, HashMismatch, ModelExists, ModelBusy, ModelStorageFull, or ModelError if
-        the disk fails.
+        Raises InvalidModelId, InvalidModelFile, HashMismatch, ModelExists, ModelBusy, ModelStorageFull, or ModelError
+        if the disk fails.
         """
         chosen = checked_id(model_id or id_from_name(source.name))
         what = f"importing {source} as {chosen}"

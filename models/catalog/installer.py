@@ -215,7 +215,7 @@ class Installer:
 
 
 def read_manifest(folder: Path, name: str = MANIFEST) -> dict[str, object]:
-    """Read a manifest. Raises ValueError or TypeError if it is not a JSON object of at most 1 MiB, OSError if unreadable."""
+    """Read a manifest. Raises ValueError or TypeError unless it is a JSON object of at most 1 MiB, OSError."""
     path = folder / name
     if path.stat().st_size > _MAX_MANIFEST:
         raise ValueError("the manifest is too large")

@@ -185,7 +185,7 @@ def _version(folder: Path, manifest: Mapping[str, object], *, current: bool) -> 
 
 
 def _header(content: object) -> GgufHeader | None:
-    """The header as the import wrote it; None if another version of Docent wrote it, and the file must be read again."""
+    """The header as the import wrote it; None if another version of Docent wrote it: read the file again."""
     if not isinstance(content, dict) or set(content) != {field.name for field in fields(GgufHeader)}:
         return None
     values: dict[str, Any] = dict(content)

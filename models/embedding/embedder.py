@@ -1,8 +1,8 @@
 """Turns texts into vectors with ONNX Runtime. The only importer of onnxruntime.
 
-Rule: a vector is a pure function of (model folder, text). Dynamic int8 quantisation takes its scale from the whole input
-tensor, so a text in a batch would get another vector than alone: every run embeds one text, in one thread. Several texts
-are embedded by parallel runs, which on a CPU is also the fastest way.
+Rule: a vector is a pure function of (model folder, text). Dynamic int8 quantisation takes its scale from the whole
+input tensor, so a text in a batch would get another vector than alone: every run embeds one text, in one thread.
+Several texts are embedded by parallel runs, which on a CPU is also the fastest way.
 
 A text longer than the model's input is cut at its end: `embed_query` and `embed_passage` use its first `max_tokens`
 tokens. The chunker makes shorter passages; a question that long loses its tail.
@@ -267,7 +267,7 @@ def _load_session(path: Path) -> onnxruntime.InferenceSession:
 def _int8_products_saturate() -> bool:
     """Whether uint8 by int8 products overflow their 16-bit steps on this CPU, as on x86 without VNNI.
 
-    Tested with a small product instead of read from the CPU's flags, because it depends on the kernel ONNX Runtime chose.
+    Tested with a small product instead of read from the CPU's flags, since it depends on the kernel ONNX Runtime chose.
     """
     session = onnxruntime.InferenceSession(_MATMUL_INTEGER, _one_thread(), providers=["CPUExecutionProvider"])
     left, right = np.full((4, 64), 255, np.uint8), np.full((64, 32), 127, np.int8)

@@ -1,7 +1,7 @@
 """Computes the offsets of a text's tokens word by word, from a cache.
 
-The words of a language repeat. Without the cache, tokenising every sentence cost as much CPU time as all other work on a
-page of prose together. Exact only for a tokenizer that splits at spaces before anything else, as BERT's do: check
+The words of a language repeat. Without the cache, tokenising every sentence cost as much CPU time as all other work on
+a page of prose together. Exact only for a tokenizer that splits at spaces before anything else, as BERT's do: check
 `splits_at_spaces`.
 """
 
@@ -12,7 +12,7 @@ from functools import lru_cache
 from tokenizers import Tokenizer
 
 _WORDS, _LONGEST, _SHAPES = 1 << 14, 32, 1 << 11
-"""Most cached words, most characters of a cached word, and most cached splits, which words share: about 3 MB in total."""
+"""Limits: cached words, characters of a cached word, cached splits, which words share. About 3 MB in total."""
 
 Spans = list[tuple[int, int]]
 

@@ -18,8 +18,8 @@ _BLOCK: Final = re.compile(r"blk\.(\d{1,5})\.")
 _VECTORS: Final = re.compile(r"norm|bias$|scale$|\.ssm_(a|d|dt|conv1d)|rope_|_sinks")  # never repacked
 
 # Every n-th layer sees the whole context, the others a window; from src/models/*.cpp of llama.cpp. `True`: the first of
-# each n layers sees it, not the last. An architecture that is missing keeps the whole context whatever its head says, or
-# states its pattern in the head.
+# each n layers sees it, not the last. An architecture that is missing keeps the whole context whatever its head says,
+# or states its pattern in the head.
 _PATTERNS: Final[Mapping[str, tuple[int, bool]]] = {
     "afmoe": (4, False),
     "cohere2": (4, False),
@@ -46,7 +46,7 @@ _CELLS_MULTIPLE: Final = 256  # llama.cpp rounds the cells of a cache up to this
 
 
 class Weights(NamedTuple):
-    """The tensors of one type in one layer: their number, total `size` in bytes, and whether llama.cpp may repack them."""
+    """The `tensors` of one type in one layer, `size` bytes in total; `matrix` if llama.cpp may repack them."""
 
     layer: int
     type: str

@@ -1,7 +1,7 @@
 """Lists the GPUs of this machine with NVML; none without an NVIDIA driver or pynvml, which is normal.
 
 Rule: nothing here fails. NVML is loaded on first use and once; anything it refuses counts as absent. Its numbers (PCI
-order) are llama.cpp's if CUDA is set to the same order. CUDA_VISIBLE_DEVICES hides the same GPUs here as from llama.cpp.
+order) are llama.cpp's if CUDA is set to the same order. CUDA_VISIBLE_DEVICES hides the same GPUs here as in llama.cpp.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ class Devices:
         return dataclasses.replace(found, gpus=self.used_by(pid)) if found else None
 
     def budgets(self, share: float = 0.9, ours: Mapping[str, int] | None = None) -> dict[str, int]:
-        """Bytes we may use on each GPU: `share` of its memory, less what others use. `ours`: used bytes that are ours."""
+        """Bytes we may use on each GPU: `share` of its memory, less what others use. `ours`: used bytes of ours."""
         mine = ours or {}
         return {
             gpu.device: max(0, int(gpu.total * share) - max(0, gpu.used - mine.get(gpu.device, 0)))

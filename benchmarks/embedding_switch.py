@@ -94,8 +94,8 @@ def fill(home: Path, embedder: Embedder, chunks: int, length: int, seed: int) ->
         for number in range(chunks // CHUNKS_A_DOCUMENT):
             path = home / "library" / f"report {number}.pdf"
             path.write_bytes(f"%PDF-1.7 stands for report {number}".encode())
-            document = store.queue_file(path.name.encode(), identity_of(path.lstat()))
-            sink = store.open_revision(document, RevisionKey(f"{number:064}"))
+            document = store.queue.add_file(path.name.encode(), identity_of(path.lstat()))
+            sink = store.queue.open_revision(document, RevisionKey(f"{number:064}"))
             sink.begin(DocumentInfo(CHUNKS_A_DOCUMENT, f"Report {number}"))
             made = [Chunk(i, i + 1, i + 1, ("Part",), words(chance, length), ()) for i in range(CHUNKS_A_DOCUMENT)]
             texts = [embedded_text(one) for one in made]

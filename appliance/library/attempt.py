@@ -103,7 +103,7 @@ class Attempt:
                 self._read(open_document)
             except ReadOtherwise as error:
                 _log.info("%s; reading starts from the beginning", error)
-                self._store.begin_anew(self._row.id)
+                self._store.queue.begin_anew(self._row.id)
                 self._read(open_document)
         except (Stopped, UnknownDocument):
             _log.debug("reading %s was interrupted", display_name(self._row.path))
@@ -113,7 +113,7 @@ class Attempt:
                 self._record_failure(error)
         except StoreRefused as error:
             with suppress(UnknownDocument):
-                self._store.begin_anew(self._row.id)
+                self._store.queue.begin_anew(self._row.id)
             self._record_unexpected(error)
         except (StoreError, NotReady):
             self._uncount_attempt()
@@ -126,9 +126,9 @@ class Attempt:
         row = self._row
         with open_document(row.path, self._stop) as reading:
             key = self._key = RevisionKey(reading.sha256(), chunking=reading.chunking)
-            if self._store.settle(row.id, key, reading.identity, ticket=row.ticket) or not self._claim(key):
+            if self._store.queue.settle(row.id, key, reading.identity, ticket=row.ticket) or not self._claim(key):
                 return
-            sink = self._store.open_revision(row.id, key, ticket=row.ticket, embedder=reading.embedder_identity)
+            sink = self._store.queue.open_revision(row.id, key, ticket=row.ticket, embedder=reading.embedder_identity)
             sink.on_progress = lambda recognised: self._around.report(row.id, recognised)
             self._sink = sink
             self._around.report(row.id)
@@ -151,7 +151,7 @@ class Attempt:
         """The document did not cause the end of this attempt; only a process that vanished counts against it."""
         if self._sink is not None and not self._sink.commits:
             with suppress(StoreError, NotReady):
-                self._store.take_back_attempt(self._row.id, self._row.ticket)
+                self._store.queue.take_back_attempt(self._row.id, self._row.ticket)
 
     def _record_unexpected(self, error: Exception) -> None:
         _log.exception("reading %s failed", display_name(self._row.path))
@@ -179,7 +179,7 @@ class Attempt:
     def _fail(self, error: IngestError, key: RevisionKey | None) -> None:
         _log.warning("%s; %s", error, error.hint)
         try:
-            self._store.fail(self._row.id, error.code, error.why, error.hint, key=key, ticket=self._row.ticket)
+            self._store.queue.fail(self._row.id, error.code, error.why, error.hint, key=key, ticket=self._row.ticket)
         except UnknownDocument:
             _log.debug("%s was deleted meanwhile", display_name(self._row.path))
 
@@ -191,7 +191,7 @@ class Attempt:
         again = "not retried automatically" if found.delay is None else f"retried in {found.delay:.0f} s"
         _log.warning("reading %s: %s; %s; %s", display_name(self._row.path), trouble.reason, trouble.hint, again)
         try:
-            self._store.postpone(
+            self._store.queue.postpone(
                 self._row.id,
                 trouble,
                 attempts=failures,

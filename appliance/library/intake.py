@@ -223,7 +223,7 @@ class Intake:
         """Queue new contents, in one transaction."""
         if not files:
             return
-        for document in self._store.queue_files(files):
+        for document in self._store.queue.add_files(files):
             self._read_anew(document)
         self.workers.wake()
 
@@ -274,7 +274,7 @@ class Intake:
     def retry(self, document_id: str) -> None:
         """Queue a document again, whatever its state."""
         with self._lock:
-            self._store.requeue(document_id)
+            self._store.queue.requeue(document_id)
             self._read_anew(document_id)
         self.workers.wake()
 

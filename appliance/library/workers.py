@@ -126,19 +126,19 @@ class Workers:
             if self._prepared:
                 return
             self._postpone_crash_causes()
-            self._store.release(math.inf, except_code=_ENDED)
+            self._store.queue.release(math.inf, except_code=_ENDED)
             self._prepared = True
 
     def _postpone_crash_causes(self) -> None:
         """Postpone documents during whose reading the service has ended again and again: they may be the cause."""
-        for row in self._store.interrupted(ENDINGS_ALLOWED + 1):
+        for row in self._store.queue.interrupted(ENDINGS_ALLOWED + 1):
             found = after_endings(row.attempts, self._around.chance())
             assert found is not None
             assert found.delay is not None
             why = f"the service ended {row.attempts} times while reading it"
             hint = f"the kernel's or the service's log may say why; `docent documents retry {row.id}` retries at once"
             _log.warning("%s: %s; retried in %.0f s", row.id, why, found.delay)
-            self._store.postpone(
+            self._store.queue.postpone(
                 row.id,
                 Trouble(_ENDED, why, hint),
                 attempts=row.attempts,
@@ -190,7 +190,7 @@ class Workers:
         """Queue some documents read by an older version of the code; returns whether there were any."""
         if not self._outdated_left:
             return False
-        found = self._store.requeue_outdated(_OUTDATED_AT_ONCE)
+        found = self._store.queue.requeue_outdated(_OUTDATED_AT_ONCE)
         self._outdated_left = len(found) == _OUTDATED_AT_ONCE
         if found:
             _log.info("%d documents were read by an older version; they are read again and still answer", len(found))
@@ -201,9 +201,9 @@ class Workers:
     def _release_due(self) -> None:
         """Queue documents whose retry is due. A time absurdly far ahead comes from a clock that was since set back."""
         now = self._around.clock()
-        due = self._store.next_due()
+        due = self._store.queue.next_due()
         if due is not None and (due <= now or due > now + 2 * DELAYS[-1]):
-            for document in self._store.release(now, but=now + 2 * DELAYS[-1]):
+            for document in self._store.queue.release(now, but=now + 2 * DELAYS[-1]):
                 self._around.report(document)
             self.wake()
 
@@ -212,7 +212,7 @@ class Workers:
             now = time.monotonic()
             if self._stopping.is_set() or not may_take(lane, [one.held for one in self._current.values()], now):
                 return None
-            row = self._store.next_pending({*self._current, *self._parked}, lane.order, lane.below)
+            row = self._store.queue.next_pending({*self._current, *self._parked}, lane.order, lane.below)
             if row is None:
                 return None
             taken = self._current[row.id] = _Taken(
@@ -224,7 +224,7 @@ class Workers:
 
     def _wait(self, lane: Lane, seen: int) -> None:
         """Wait until a document is queued or due."""
-        due = self._store.next_due()
+        due = self._store.queue.next_due()
         longest = LONG_SECONDS / 2 if lane.is_express else _LONGEST_WAIT_SECONDS
         if due is not None:
             longest = min(longest, max(0.0, due - self._around.clock()))

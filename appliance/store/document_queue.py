@@ -5,38 +5,34 @@ again meanwhile, the document stays in the queue (`queue.is_current`).
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Literal
 
 import apsw
 
 from appliance.store.database.database import Database
 from appliance.store.ids import document_id, document_number
 from appliance.store.indexes import document_names
-from appliance.store.revision_sink import RevisionSink
+from appliance.store.revision_sink import RevisionSink, WriteNamed
 from appliance.store.rows import DocumentRow, Order, Trouble, Withdrawn
 from appliance.store.tables import documents, embedders, queue, revisions
 from ingest.errors import Stopped
 from ingest.types import FileIdentity, RevisionKey
 
-T = TypeVar("T")
 
+class DocumentQueue:
+    """The store's queue (`Store.queue`). Each method is one transaction or one snapshot."""
 
-class Queued:
-    """The part of the store that queues, each call one transaction or one snapshot."""
+    def __init__(self, database: Database, write_named: WriteNamed) -> None:
+        self._database = database
+        self._write_named = write_named
 
-    _database: Database
-
-    def _write_named(self, job: Callable[[apsw.Connection, document_names.KnownNames], T]) -> T:
-        """Run `job` in a transaction that may need vectors of names."""
-        raise NotImplementedError
-
-    def queue_file(self, path: bytes, identity: FileIdentity) -> str:
+    def add_file(self, path: bytes, identity: FileIdentity) -> str:
         """Note a new or changed file as pending and give its document's id. An old content goes on answering."""
-        return self.queue_files([(path, identity)])[0]
+        return self.add_files([(path, identity)])[0]
 
-    def queue_files(self, files: Sequence[tuple[bytes, FileIdentity]]) -> list[str]:
-        """`queue_file` for many in one transaction; the ids in the order of the files."""
+    def add_files(self, files: Sequence[tuple[bytes, FileIdentity]]) -> list[str]:
+        """`add_file` for many in one transaction; the ids in the order of the files."""
 
         def job(connection: apsw.Connection) -> list[str]:
             return [document_id(queue.enqueue(connection, path, identity)) for path, identity in files]

@@ -1,6 +1,6 @@
 """The store: everything that is known of the library, in one SQLite file.
 
-The facade over the parts of this package, with what queues in `Queued` and what searches in `Viewed`. Each public
+The facade over the parts of this package, with what queues in `queue` (`DocumentQueue`) and what searches in `Viewed`. Each public
 method is one transaction or one snapshot; reads may come from any thread, writes go through the one writer thread.
 Paths and collections are bytes. Methods that read take `collections=None` for all collections; a set restricts them to
 what the caller may see.
@@ -17,7 +17,7 @@ import apsw
 from appliance.store.database.database import Database
 from appliance.store.database.migrations import migrate
 from appliance.store.database.secure_cleaning import Pace
-from appliance.store.document_queue import Queued
+from appliance.store.document_queue import DocumentQueue
 from appliance.store.ids import chunk_number, document_number
 from appliance.store.indexes import document_names
 from appliance.store.rows import (
@@ -47,11 +47,12 @@ class ModelGone(Exception):
     """The embedding model is not open any more: look again which one is asked for."""
 
 
-class Store(Queued, Viewed):
+class Store(Viewed):
     """An open store; a context manager."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.queue = DocumentQueue(database, self._write_named)
         self._embed_names: dict[str, EmbedName] = {}
 
     @classmethod

@@ -46,8 +46,8 @@ def open_library(path: Path, embedder: Embedder) -> Store:
 
 def add(store: Store, embedder: Embedder, path: bytes, pages: Sequence[str], number: int) -> None:
     """One chunk a page; the page's own text has the ligature fi where the chunk has the two letters."""
-    document = store.queue_file(path, FileIdentity(1, number, 1000, number, number))
-    sink = store.open_revision(document, RevisionKey(f"{number:064}"))
+    document = store.queue.add_file(path, FileIdentity(1, number, 1000, number, number))
+    sink = store.queue.open_revision(document, RevisionKey(f"{number:064}"))
     sink.begin(DocumentInfo(len(pages), ""))
     title = pages[0].splitlines()[0]
     sink.commit(

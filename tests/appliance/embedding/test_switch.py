@@ -160,6 +160,6 @@ def test_documents_with_passages_too_long_for_the_new_model_are_read_again(parts
         switch.on_change = handed.extend
         switch.change(str(short))
         wait_until(lambda: handed, "the document")
-        waiting = store.next_pending()
+        waiting = store.queue.next_pending()
         assert waiting
         assert handed == [waiting.id]

@@ -156,7 +156,7 @@ class Driver:
         """Wait until the queue is empty and no document is being read."""
 
         def done() -> bool:
-            return self.store.next_pending() is None and not self.intake.workers._current
+            return self.store.queue.next_pending() is None and not self.intake.workers._current
 
         wait_until(done, "the queue to be empty")
 

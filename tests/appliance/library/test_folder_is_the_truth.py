@@ -312,7 +312,7 @@ def test_a_file_that_could_not_be_opened_is_retried_at_the_next_start() -> None:
         with live_service(Path(home)) as live:
             failed = live.drop("policy.pdf", POLICY)
             why = Trouble("unreadable", "input/output error", "check the disk")
-            live.context.store.postpone(failed.id, why, attempts=4, next_attempt=time.time() + 3600)
+            live.context.store.queue.postpone(failed.id, why, attempts=4, next_attempt=time.time() + 3600)
             assert live.wait_for("policy.pdf").state == "failed"
         with live_service(Path(home)) as live:
             assert live.wait_for("policy.pdf", "indexed").id == failed.id

@@ -68,7 +68,7 @@ def test_a_document_that_ends_the_service_is_postponed_even_after_a_start_on_a_f
     monkeypatch.setattr(workers, "_STORE_SECONDS", (0.02, 0.02))
     driver.write("bad.pdf", *LINES)
     for _ in range(ENDINGS_ALLOWED + 1):
-        driver.store.open_revision(driver.row("bad.pdf").id, key("bad"))
+        driver.store.queue.open_revision(driver.row("bad.pdf").id, key("bad"))
     refuse(driver.store)
     driver.intake.start()
     take_again(driver.store)
@@ -82,7 +82,7 @@ def test_a_postponed_document_is_retried_at_once_even_after_a_start_on_a_full_di
     monkeypatch.setattr(workers, "_STORE_SECONDS", (0.02, 0.02))
     driver.write("a.pdf", *LINES)
     why = workers.Trouble("unreadable", "input/output error", "check the disk")
-    driver.store.postpone(driver.row("a.pdf").id, why, attempts=4, next_attempt=driver.now + 3600)
+    driver.store.queue.postpone(driver.row("a.pdf").id, why, attempts=4, next_attempt=driver.now + 3600)
     refuse(driver.store)
     driver.intake.start()
     take_again(driver.store)

@@ -171,7 +171,7 @@ def test_a_document_that_ends_the_service_lets_the_others_go_first(tmp_path: Pat
     driver = Driver(tmp_path, store)
     driver.write("bad.pdf", *LINES)
     for _ in range(ENDINGS_ALLOWED + 1):  # begun without progress, as when the service dies of it
-        store.open_revision(driver.row("bad.pdf").id, key("bad"))
+        store.queue.open_revision(driver.row("bad.pdf").id, key("bad"))
     driver.write("good.pdf", "good")
     driver.intake.start()
     driver.wait_for("good.pdf", "indexed")
@@ -194,7 +194,7 @@ def test_a_stop_or_a_full_disk_does_not_count_against_the_document(
         with suppress(StoreFull):
             Attempt(store, driver.row("a.pdf"), Event(), around, lambda _: True).run(driver.reader.open)
     assert not driver.reader.hindrances[b"a.pdf"]
-    assert store.interrupted(1) == []
+    assert store.queue.interrupted(1) == []
 
 
 def test_a_document_that_the_store_refuses_starts_again_and_holds_up_no_other(driver: Driver) -> None:
@@ -211,8 +211,8 @@ def test_a_document_that_the_store_refuses_starts_again_and_holds_up_no_other(dr
 
 
 def test_a_batch_that_was_committed_before_is_refused(store: Store) -> None:
-    document = store.queue_file(b"a.pdf", identity())
-    sink = store.open_revision(document, key("a"))
+    document = store.queue.add_file(b"a.pdf", identity())
+    sink = store.queue.open_revision(document, key("a"))
     sink.begin(DocumentInfo(7, "Lamps"))
     first, *_ = batches(LINES, "Lamps")
     sink.commit(first)
@@ -235,7 +235,7 @@ def test_documents_read_by_an_older_version_are_read_again_when_the_queue_is_emp
     assert texts_of(driver.store, "lamp") == sorted(LINES)  # of the older reading
     gate.set()
     again.wait_for("old.pdf", "indexed")
-    wait_until(lambda: not driver.store.requeue_outdated(1), "nothing old to be left")
+    wait_until(lambda: not driver.store.queue.requeue_outdated(1), "nothing old to be left")
     assert again.reader.begun == {b"old.pdf": 1}
     again.intake.stop()
 
@@ -288,9 +288,9 @@ def test_a_large_document_is_read_in_its_turn_however_many_small_ones_come(tmp_p
     driver.write("large.pdf", "large", LARGE)
     for number in range(30):
         driver.write(f"small{number}.pdf", f"small {number}")
-    assert store.next_pending(order="age") == driver.row("large.pdf")
-    assert store.next_pending(order="size") == driver.row("small0.pdf")
-    assert store.next_pending([driver.row("small0.pdf").id], "size", SMALL_BYTES) == driver.row("small1.pdf")
+    assert store.queue.next_pending(order="age") == driver.row("large.pdf")
+    assert store.queue.next_pending(order="size") == driver.row("small0.pdf")
+    assert store.queue.next_pending([driver.row("small0.pdf").id], "size", SMALL_BYTES) == driver.row("small1.pdf")
 
 
 def test_two_copies_dropped_together_are_read_once(driver: Driver) -> None:
@@ -342,6 +342,6 @@ def test_a_passing_failure_recorded_by_an_older_schema_is_retried(tmp_path: Path
         )
     connection.close()
     with Store.open(path, embedder=EMBEDDER, embed_name=embed) as store:
-        assert store.next_due() == 0
-        assert [store.get(one).path for one in store.release(1.0)] == [b"1.pdf"]
-        assert store.queue_file(b"3.pdf", identity(3))
+        assert store.queue.next_due() == 0
+        assert [store.get(one).path for one in store.queue.release(1.0)] == [b"1.pdf"]
+        assert store.queue.add_file(b"3.pdf", identity(3))

@@ -77,8 +77,8 @@ def add(
     store: Store, path: bytes, texts: Sequence[str], title: str = "A title", number: int = 1, embed: Embed = embed
 ) -> str:
     """Queue, read and complete a document; gives its id."""
-    document = store.queue_file(path, identity(number))
-    sink = store.open_revision(document, key("\n".join(texts)))
+    document = store.queue.add_file(path, identity(number))
+    sink = store.queue.open_revision(document, key("\n".join(texts)))
     fill(sink, texts, title, embed=embed)
     sink.complete()
     return document

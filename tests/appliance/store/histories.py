@@ -27,7 +27,7 @@ class History:
             kind = self._chance.random()
             if kind < 0.5 or not self._standing:
                 self._number += 1
-                document = store.queue_file(self._path(f"d{self._number}"), identity(self._number))
+                document = store.queue.add_file(self._path(f"d{self._number}"), identity(self._number))
                 self._standing[document] = "", self._read(store, document)
                 continue
             document = self._chance.choice(list(self._standing))
@@ -50,8 +50,8 @@ class History:
 
     def _read(self, store: Store, document: str) -> str:
         word = self._next_word()
-        store.queue_file(store.get(document).path, identity(self._number))
-        sink = store.open_revision(document, key(f"{self._seed} {self._number}"))
+        store.queue.add_file(store.get(document).path, identity(self._number))
+        sink = store.queue.open_revision(document, key(f"{self._seed} {self._number}"))
         title = self._chance.choice(["A title", word])
         fill(sink, list(self._texts(word)), title=title, size=self._chance.choice([1, 2, 5]))
         sink.complete()

@@ -25,8 +25,8 @@ def test_a_search_sees_one_revision_whole_and_never_two(store: Store) -> None:
     for thread in threads:
         thread.start()
     for version in range(1, 12):
-        store.queue_file(b"a.pdf", identity(version))
-        sink = store.open_revision(document, key(str(version)))
+        store.queue.add_file(b"a.pdf", identity(version))
+        sink = store.queue.open_revision(document, key(str(version)))
         fill(sink, [f"common version{version} part{i}" for i in range(8)])
         sink.complete()
     stop.set()

@@ -36,12 +36,12 @@ def work(store: Store) -> Iterator[None]:
     """
     for number in range(_DOCUMENTS):
         if store.by_path(_path(number)) is None and store.by_path(b"moved.pdf") is None:
-            store.queue_file(_path(number), identity(number))
+            store.queue.add_file(_path(number), identity(number))
     yield from _read_pending(store)
     for number in range(0, _DOCUMENTS, 2):
         row = store.by_path(_path(number))
         if row is not None and row.identity.inode < _REPLACED:
-            store.queue_file(_path(number), identity(_REPLACED + number))
+            store.queue.add_file(_path(number), identity(_REPLACED + number))
             yield from _read_pending(store)
     if (row := store.by_path(_path(1))) is not None:
         store.rename(row.id, b"moved.pdf")
@@ -56,10 +56,10 @@ def _path(number: int) -> bytes:
 
 
 def _read_pending(store: Store) -> Iterator[None]:
-    while (row := store.next_pending()) is not None:
+    while (row := store.queue.next_pending()) is not None:
         number, version = row.identity.inode % _REPLACED, row.identity.inode // _REPLACED
         texts = [f"document {number} passage {i} says {i * i}" for i in range(9)] + [f"version {version} of {number}"]
-        sink = store.open_revision(row.id, key("\n".join(texts)), ticket=row.ticket)
+        sink = store.queue.open_revision(row.id, key("\n".join(texts)), ticket=row.ticket)
         yield
         sink.begin(DocumentInfo(len(texts), ""))
         for batch in batches(texts, f"Title {number}", first=sink.progress().chunks_done, size=3):

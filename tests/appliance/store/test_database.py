@@ -285,5 +285,5 @@ def test_a_migration_that_fails_half_way_leaves_the_schema_before_it(tmp_path: P
 def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     path = tmp_path / "docent.db"
     with Store.open(path, embedder=EMBEDDER, embed_name=embed) as store:
-        store.requeue(store.queue_file(b"a.pdf", identity()))
+        store.queue.requeue(store.queue.add_file(b"a.pdf", identity()))
         assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}

@@ -40,20 +40,20 @@ def _remove(store: Store, document: str) -> None:
 
 
 def _fail(store: Store, document: str) -> None:
-    store.fail(document, "broken_pdf", "damaged")
+    store.queue.fail(document, "broken_pdf", "damaged")
 
 
 def _replace(store: Store, document: str) -> None:
-    store.queue_file(b"secret.pdf", identity(2))
-    sink = store.open_revision(document, key("new"))
+    store.queue.add_file(b"secret.pdf", identity(2))
+    sink = store.queue.open_revision(document, key("new"))
     fill(sink, OTHERS[:5])
     sink.complete()
 
 
 def _begin_another(store: Store, document: str) -> None:
-    sink = store.open_revision(document, key("second"))
+    sink = store.queue.open_revision(document, key("second"))
     fill(sink, [f"{PLANTED.decode()} again"])
-    store.open_revision(document, key("third"))
+    store.queue.open_revision(document, key("third"))
     store.remove(document)
 
 
@@ -128,9 +128,9 @@ def test_a_cleaning_that_failed_is_made_up_for(tmp_path: Path) -> None:
 def test_words_that_were_deleted_are_gone_also_where_the_index_was_once_emptied(store: Store, tmp_path: Path) -> None:
     """The levels that it had stay, and FTS5 never takes what is merged above them for the oldest part."""
     for number in range(2):
-        many = store.queue_file(b"many.pdf", identity(number))
+        many = store.queue.add_file(b"many.pdf", identity(number))
         fill(
-            store.open_revision(many, key(str(number))),
+            store.queue.open_revision(many, key(str(number))),
             [f"{text} {n * number}" for n, text in enumerate(OTHERS * 3)],
             size=1,
         )

@@ -14,8 +14,8 @@ PAGES: tuple[tuple[Source, str], ...] = (("text", ""), ("ocr", ""), ("skipped", 
 
 
 def mixed(store: Store) -> str:
-    document = store.queue_file(b"mixed.pdf", identity())
-    sink = store.open_revision(document, key("mixed"))
+    document = store.queue.add_file(b"mixed.pdf", identity())
+    sink = store.queue.open_revision(document, key("mixed"))
     sink.begin(DocumentInfo(len(PAGES), "Mixed"))
     pages = [
         Page(number, "oil", 595, 842, (), source=source, warning=warning)
@@ -28,12 +28,12 @@ def mixed(store: Store) -> str:
 
 def test_a_retry_reads_a_document_with_skipped_pages_anew_and_no_other(store: Store) -> None:
     document, whole = mixed(store), add(store, b"whole.pdf", ["the pump"], number=2)
-    assert store.settle(document, key("mixed"))
-    store.requeue(document)
-    assert not store.settle(document, key("mixed"))
+    assert store.queue.settle(document, key("mixed"))
+    store.queue.requeue(document)
+    assert not store.queue.settle(document, key("mixed"))
     assert store.match("oil", limit=5)
-    store.requeue(whole)
-    assert store.settle(whole, key("the pump"))
+    store.queue.requeue(whole)
+    assert store.queue.settle(whole, key("the pump"))
 
 
 def test_how_a_page_was_read_is_part_of_the_digest(store: Store, tmp_path: Path) -> None:

@@ -181,32 +181,32 @@ def test_a_document_with_passages_too_long_for_the_new_model_is_read_again_and_a
     pump = filled.by_path(b"pump.pdf")
     assert pump
     assert rebuild.switch() == [pump.id]
-    waiting = filled.next_pending()
+    waiting = filled.queue.next_pending()
     assert waiting
     assert waiting.id == pump.id
     assert texts_of(filled, "alarm") == [PUMP[2]]
     content = key("\n".join(PUMP))
-    assert not filled.settle(pump.id, content), "its file is the same, but it is not done with"
-    sink = filled.open_revision(pump.id, content, embedder=NEXT.identity)
+    assert not filled.queue.settle(pump.id, content), "its file is the same, but it is not done with"
+    sink = filled.queue.open_revision(pump.id, content, embedder=NEXT.identity)
     assert texts_of(filled, "alarm") == [PUMP[2]]
     fill(sink, [*PUMP[:2], "alarm E12", "means low oil"], embed=partial(by, NEXT))
     sink.complete()
     assert texts_of(filled, "alarm") == ["alarm E12"]
-    assert filled.settle(pump.id, content)
+    assert filled.queue.settle(pump.id, content)
     assert filled.check() == []
 
 
 def test_a_reading_that_the_switch_overtook_writes_nothing_more(filled: Store) -> None:
     content = key("new")
-    document = filled.queue_file(b"new.pdf", identity(7))
-    sink = filled.open_revision(document, content, embedder=EMBEDDER.identity)
+    document = filled.queue.add_file(b"new.pdf", identity(7))
+    sink = filled.queue.open_revision(document, content, embedder=EMBEDDER.identity)
     fill(sink, ["first words"])
     switched(filled, NEXT)
     with pytest.raises(Stopped, match="embedding model was changed"):
         sink.complete()
     with pytest.raises(Stopped, match="embedding model was changed"):
-        filled.open_revision(document, content, embedder=EMBEDDER.identity)
-    again = filled.open_revision(document, content, embedder=NEXT.identity)
+        filled.queue.open_revision(document, content, embedder=EMBEDDER.identity)
+    again = filled.queue.open_revision(document, content, embedder=NEXT.identity)
     assert again.progress().chunks_done == 1
     fill(again, ["first words", "and the rest"], embed=partial(by, NEXT))
     again.complete()
@@ -214,9 +214,9 @@ def test_a_reading_that_the_switch_overtook_writes_nothing_more(filled: Store) -
 
 
 def test_work_begun_with_other_chunk_lengths_is_begun_anew_and_answers_meanwhile(store: Store) -> None:
-    document = store.queue_file(b"new.pdf", identity(7))
-    fill(store.open_revision(document, RevisionKey("a" * 64, chunking="long")), ["one two three four"])
-    again = store.open_revision(document, RevisionKey("a" * 64, chunking="short"))
+    document = store.queue.add_file(b"new.pdf", identity(7))
+    fill(store.queue.open_revision(document, RevisionKey("a" * 64, chunking="long")), ["one two three four"])
+    again = store.queue.open_revision(document, RevisionKey("a" * 64, chunking="short"))
     assert again.progress().chunks_done == 0
     assert texts_of(store, "three") == ["one two three four"]
     fill(again, ["one two", "three four"])

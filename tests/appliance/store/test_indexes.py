@@ -92,7 +92,7 @@ def test_a_rename_onto_another_document_removes_that(store: Store) -> None:
 
 
 def test_a_rename_before_anything_was_read_is_just_a_rename(store: Store) -> None:
-    document = store.queue_file(b"a.pdf", identity())
+    document = store.queue.add_file(b"a.pdf", identity())
     store.rename(document, b"c/b.pdf")
     assert store.get(document).path == b"c/b.pdf"
     assert store.collections() == {b"c"}
@@ -102,7 +102,7 @@ def test_a_rename_before_anything_was_read_is_just_a_rename(store: Store) -> Non
 def test_one_name_vector_for_each_document_that_can_be_found(store: Store) -> None:
     assert store.name_vectors()[1].shape == (0, DIMENSIONS)
     found = store.get(add(store, b"x/pump_2022.pdf", TEXTS, "")).number
-    store.queue_file(b"x/later.pdf", identity())
+    store.queue.add_file(b"x/later.pdf", identity())
     numbers, matrix = store.name_vectors()
     assert numbers == [found]
     assert matrix[0] == pytest.approx(embed("x pump 2022"), abs=1e-3)
@@ -110,8 +110,8 @@ def test_one_name_vector_for_each_document_that_can_be_found(store: Store) -> No
 
 
 def test_a_title_that_comes_late_reaches_all_chunks(store: Store) -> None:
-    document = store.queue_file(b"a.pdf", identity())
-    sink = store.open_revision(document, key("a"))
+    document = store.queue.add_file(b"a.pdf", identity())
+    sink = store.queue.open_revision(document, key("a"))
     sink.commit(Batch((), (chunk(0, 1, TEXTS[0]),), 1, "Draft"))
     sink.commit(Batch((), (chunk(1, 2, TEXTS[1]),), 2, "Overhaul"))
     assert len(store.match("about : overhaul", limit=9)) == 2
@@ -122,7 +122,7 @@ def test_a_title_that_comes_late_reaches_all_chunks(store: Store) -> None:
 def test_chunks_with_the_same_text_share_a_vector_that_goes_with_the_last(store: Store) -> None:
     first = add(store, b"a.pdf", ["the same words", "the same words"])
     second = add(store, b"b.pdf", ["the same words"])
-    sink = store.open_revision(store.queue_file(b"c.pdf", identity()), key("c"))
+    sink = store.queue.open_revision(store.queue.add_file(b"c.pdf", identity()), key("c"))
     store.remove(first)
     assert sink.known_vectors(["the same words"])
     assert len(store.nearest(embed("the same words"), k=9)) == 1

@@ -32,8 +32,8 @@ def path(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "docent.db"
     with Store.open(path, embedder=EMBEDDER, embed_name=embed) as store:
         document = add(store, b"a/one.pdf", ["first words", "second words"])
-        store.queue_file(b"a/one.pdf", identity(2))
-        fill(store.open_revision(document, key("new")), ["third words"])
+        store.queue.add_file(b"a/one.pdf", identity(2))
+        fill(store.queue.open_revision(document, key("new")), ["third words"])
         assert store.check() == []
     return path
 

@@ -14,30 +14,30 @@ from tests.appliance.store.filling import add, batches, identity, key
 
 def test_the_work_left_counts_pages_where_they_are_known_and_bytes_where_not(store: Store) -> None:
     add(store, b"done.pdf", ["one", "two"], number=1)
-    begun = store.queue_file(b"begun.pdf", identity(2))
-    sink = store.open_revision(begun, key("begun"))
+    begun = store.queue.add_file(b"begun.pdf", identity(2))
+    sink = store.queue.open_revision(begun, key("begun"))
     sink.begin(DocumentInfo(5, ""))
     sink.commit(batches(["x", "y"], "t")[0])
-    store.queue_file(b"new.pdf", identity(3))
-    store.fail(store.queue_file(b"bad.pdf", identity(4)), "broken_pdf", "it is broken")
+    store.queue.add_file(b"new.pdf", identity(3))
+    store.queue.fail(store.queue.add_file(b"bad.pdf", identity(4)), "broken_pdf", "it is broken")
     assert store.work_left() == WorkLeft(documents=2, pages=3, unopened=1, unopened_bytes=1003)
 
 
 def test_a_replaced_document_is_unopened_until_its_new_content_is(store: Store) -> None:
     add(store, b"a.pdf", ["one", "two"], number=1)
-    store.queue_file(b"a.pdf", identity(9))
+    store.queue.add_file(b"a.pdf", identity(9))
     assert store.work_left() == WorkLeft(documents=1, unopened=1, unopened_bytes=1009)
 
 
 def test_the_work_left_is_of_the_collections_asked_for(store: Store) -> None:
-    store.queue_file(b"closed/a.pdf", identity(1))
+    store.queue.add_file(b"closed/a.pdf", identity(1))
     assert store.work_left({b""}) == WorkLeft()
     assert store.work_left({b"closed"}).documents == 1
 
 
 def test_the_number_of_pages_is_known_before_the_first_batch_once_it_is_announced(store: Store) -> None:
-    document = store.queue_file(b"scan.pdf", identity(1))
-    sink = store.open_revision(document, key("scan"))
+    document = store.queue.add_file(b"scan.pdf", identity(1))
+    sink = store.queue.open_revision(document, key("scan"))
     sink.begin(DocumentInfo(40, "A scan"))
     assert store.get(document).pages == 0
     reports: list[int] = []
@@ -55,7 +55,7 @@ def test_the_number_of_pages_is_known_before_the_first_batch_once_it_is_announce
 def test_pages_that_could_not_be_read_are_counted_by_document_and_in_all(store: Store) -> None:
     document = add(store, b"closed/a.pdf", ["one", "two"], number=1)
     assert (store.get(document).skipped, store.skipped()) == (0, Skipped())
-    sink = store.open_revision(store.queue_file(b"scan.pdf", identity(2)), key("scan"))
+    sink = store.queue.open_revision(store.queue.add_file(b"scan.pdf", identity(2)), key("scan"))
     sink.begin(DocumentInfo(3, ""))
     sink.commit(batches(["one"], "t")[0])
     sink.commit(Batch(tuple(Page(n, "", 9.0, 9.0, (), source="skipped") for n in (2, 3)), (), 3, "t"))
@@ -67,7 +67,7 @@ def test_pages_that_could_not_be_read_are_counted_by_document_and_in_all(store: 
 
 
 def test_the_revision_is_the_one_that_answers(store: Store) -> None:
-    document = store.queue_file(b"a.pdf", identity(1))
+    document = store.queue.add_file(b"a.pdf", identity(1))
     assert store.revision(document) is None
     add(store, b"a.pdf", ["one", "two"])
     found = store.revision(document)
@@ -88,9 +88,9 @@ def test_a_page_comes_with_the_words_of_its_passages(store: Store) -> None:
 
 
 def test_how_a_document_was_read_is_kept_with_its_revision(store: Store) -> None:
-    document = store.queue_file(b"a.pdf", identity(1))
+    document = store.queue.add_file(b"a.pdf", identity(1))
     assert store.reading(document) is None
-    sink = store.open_revision(document, key("a"))
+    sink = store.queue.open_revision(document, key("a"))
     sink.begin(DocumentInfo(5, "T", author="A. Writer", created="2022-07-29T06:03:21-04:00", language="de-AT"))
     for batch in batches(["one", "two"], "T"):
         rows = [replace(one, chunk=replace(one.chunk, table_rows=4)) for one in batch.chunks]

@@ -49,8 +49,8 @@ def opened(path: Path) -> Store:
 
 
 def add(store: Store, path: bytes, texts: list[str]) -> str:
-    document = store.queue_file(path, identity(len(texts)))
-    sink = store.open_revision(document, key(texts[0]))
+    document = store.queue.add_file(path, identity(len(texts)))
+    sink = store.queue.open_revision(document, key(texts[0]))
     fill(sink, texts, size=200, embed=embed)
     sink.complete()
     return document
@@ -96,12 +96,12 @@ def test_from_the_first_transaction_on_nothing_of_it_is_found_and_every_step_lea
 def test_its_path_is_free_at_once_and_whoever_still_reads_it_is_told(held: Store) -> None:
     before = held.by_path(b"big/large.pdf")
     assert before
-    sink = held.open_revision(before.id, key("another content"))
+    sink = held.queue.open_revision(before.id, key("another content"))
     held.remove(before.id)
     for asked in (
         lambda: held.get(before.id),
-        lambda: held.requeue(before.id),
-        lambda: held.fail(before.id, "broken_pdf", "damaged", ticket=before.ticket),
+        lambda: held.queue.requeue(before.id),
+        lambda: held.queue.fail(before.id, "broken_pdf", "damaged", ticket=before.ticket),
         lambda: sink.commit(batches(SMALL, "T", embed=embed)[0]),
     ):
         with pytest.raises(UnknownDocument):

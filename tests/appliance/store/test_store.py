@@ -37,8 +37,8 @@ def test_a_chunk_leads_back_to_its_words_and_its_page(store: Store) -> None:
 
 
 def test_a_first_revision_is_found_as_it_grows(store: Store) -> None:
-    document = store.queue_file(b"pump.pdf", identity())
-    sink = store.open_revision(document, key("pump"))
+    document = store.queue.add_file(b"pump.pdf", identity())
+    sink = store.queue.open_revision(document, key("pump"))
     sink.begin(DocumentInfo(4, ""))
     first, second = batches(PUMP, "Pump")
     sink.commit(first)
@@ -54,8 +54,8 @@ def test_a_first_revision_is_found_as_it_grows(store: Store) -> None:
 
 def test_the_old_revision_answers_until_the_new_one_is_complete(store: Store) -> None:
     document = add(store, b"pump.pdf", PUMP, "Old")
-    assert store.queue_file(b"pump.pdf", identity(2)) == document
-    sink = store.open_revision(document, key("new"))
+    assert store.queue.add_file(b"pump.pdf", identity(2)) == document
+    sink = store.queue.open_revision(document, key("new"))
     fill(sink, ["the pump needs oil", PUMP[1]], "New")
     assert texts_of(store, "pump") == [PUMP[0]]
     assert store.check() == []
@@ -68,7 +68,7 @@ def test_the_old_revision_answers_until_the_new_one_is_complete(store: Store) ->
 
 def test_a_vector_that_is_known_is_not_asked_for_again(store: Store) -> None:
     document = add(store, b"pump.pdf", PUMP)
-    sink = store.open_revision(document, key("new"))
+    sink = store.queue.open_revision(document, key("new"))
     known = sink.known_vectors([PUMP[1], "something new"])
     assert list(known) == [PUMP[1]]
     assert known[PUMP[1]] == pytest.approx(embed(PUMP[1]), abs=1e-3)
@@ -76,9 +76,9 @@ def test_a_vector_that_is_known_is_not_asked_for_again(store: Store) -> None:
 
 def test_a_failed_replacement_answers_no_more(store: Store) -> None:
     document = add(store, b"pump.pdf", PUMP)
-    store.queue_file(b"pump.pdf", identity(2))
-    fill(store.open_revision(document, key("new")), ["the pump needs oil"])
-    store.fail(document, "broken_pdf", "the cross-reference table is missing", "save it again")
+    store.queue.add_file(b"pump.pdf", identity(2))
+    fill(store.queue.open_revision(document, key("new")), ["the pump needs oil"])
+    store.queue.fail(document, "broken_pdf", "the cross-reference table is missing", "save it again")
     assert texts_of(store, "pump") == []
     row = store.get(document)
     assert (row.state, row.reason_code, row.reason) == ("failed", "broken_pdf", "the cross-reference table is missing")
@@ -87,14 +87,14 @@ def test_a_failed_replacement_answers_no_more(store: Store) -> None:
 
 
 def test_an_interrupted_revision_goes_on_after_its_last_batch(store: Store, tmp_path: Path) -> None:
-    document = store.queue_file(b"pump.pdf", identity())
-    store.open_revision(document, key("\n".join(PUMP))).commit(batches(PUMP, "A title")[0])
+    document = store.queue.add_file(b"pump.pdf", identity())
+    store.queue.open_revision(document, key("\n".join(PUMP))).commit(batches(PUMP, "A title")[0])
     store.close()
     with Store.open(tmp_path / "docent.db", embedder=EMBEDDER, embed_name=embed) as again:
-        row = again.next_pending()
+        row = again.queue.next_pending()
         assert row is not None
         assert (row.id, row.state) == (document, "indexing")
-        sink = again.open_revision(document, key("\n".join(PUMP)))
+        sink = again.queue.open_revision(document, key("\n".join(PUMP)))
         assert sink.progress().chunks_done == 2
         fill(sink, PUMP)
         sink.complete()
@@ -105,10 +105,10 @@ def test_an_interrupted_revision_goes_on_after_its_last_batch(store: Store, tmp_
 
 
 def test_another_content_drops_what_was_begun(store: Store) -> None:
-    document = store.queue_file(b"pump.pdf", identity())
-    outdated = store.open_revision(document, key("pump"))
+    document = store.queue.add_file(b"pump.pdf", identity())
+    outdated = store.queue.open_revision(document, key("pump"))
     outdated.commit(batches(PUMP, "A title")[0])
-    sink = store.open_revision(document, key("other"))
+    sink = store.queue.open_revision(document, key("other"))
     assert sink.progress().chunks_done == 0
     assert texts_of(store, "pump") == []
     with pytest.raises(UnknownDocument):
@@ -120,8 +120,8 @@ def test_another_content_drops_what_was_begun(store: Store) -> None:
 
 def test_a_removed_document_is_gone_and_its_sink_refuses(store: Store) -> None:
     kept = add(store, b"keep.pdf", ["a text that stays", PUMP[0]])
-    document = store.queue_file(b"a/pump.pdf", identity())
-    sink = store.open_revision(document, key("pump"))
+    document = store.queue.add_file(b"a/pump.pdf", identity())
+    sink = store.queue.open_revision(document, key("pump"))
     sink.commit(batches(PUMP, "A title")[0])
     store.remove(document)
     with pytest.raises(UnknownDocument):
@@ -133,54 +133,54 @@ def test_a_removed_document_is_gone_and_its_sink_refuses(store: Store) -> None:
     assert texts_of(store, "pump") == [PUMP[0]]
     assert store.collections() == {b""}
     assert store.check() == []
-    assert store.queue_file(b"a/pump.pdf", identity()) not in (document, kept)
+    assert store.queue.add_file(b"a/pump.pdf", identity()) not in (document, kept)
 
 
 def test_a_touch_without_a_change_costs_nothing(store: Store) -> None:
     document = add(store, b"pump.pdf", PUMP)
-    store.queue_file(b"pump.pdf", identity(2))
-    assert not store.settle(document, key("other"), identity(2))
-    assert store.settle(document, key("\n".join(PUMP)), identity(3))
+    store.queue.add_file(b"pump.pdf", identity(2))
+    assert not store.queue.settle(document, key("other"), identity(2))
+    assert store.queue.settle(document, key("\n".join(PUMP)), identity(3))
     row = store.get(document)
     assert (row.state, row.identity) == ("indexed", identity(3))
-    assert store.next_pending() is None
+    assert store.queue.next_pending() is None
 
 
 def test_an_unreadable_content_is_not_tried_again_until_asked_for(store: Store) -> None:
-    document = store.queue_file(b"pump.pdf", identity())
-    store.fail(document, "unsupported_type", "it is a picture", key=key("picture"))
-    store.queue_file(b"pump.pdf", identity(2))
+    document = store.queue.add_file(b"pump.pdf", identity())
+    store.queue.fail(document, "unsupported_type", "it is a picture", key=key("picture"))
+    store.queue.add_file(b"pump.pdf", identity(2))
     assert store.get(document).reason == ""
-    assert store.settle(document, key("picture"), identity(2))
+    assert store.queue.settle(document, key("picture"), identity(2))
     assert (store.get(document).state, store.get(document).reason) == ("failed", "it is a picture")
-    store.requeue(document)
+    store.queue.requeue(document)
     assert store.get(document).state == "pending"
-    assert not store.settle(document, key("picture"), identity(2))
+    assert not store.queue.settle(document, key("picture"), identity(2))
 
 
 def test_a_result_for_an_outdated_file_leaves_it_in_the_queue(store: Store) -> None:
-    store.queue_file(b"pump.pdf", identity())
-    row = store.next_pending()
+    store.queue.add_file(b"pump.pdf", identity())
+    row = store.queue.next_pending()
     assert row is not None
-    sink = store.open_revision(row.id, key("pump"), identity(), ticket=row.ticket)
+    sink = store.queue.open_revision(row.id, key("pump"), identity(), ticket=row.ticket)
     fill(sink, PUMP)
-    store.queue_file(b"pump.pdf", identity(2))
+    store.queue.add_file(b"pump.pdf", identity(2))
     sink.complete()
-    store.fail(row.id, "broken_pdf", "it was half written", ticket=row.ticket)
+    store.queue.fail(row.id, "broken_pdf", "it was half written", ticket=row.ticket)
     again = store.get(row.id)
     assert (again.state, again.identity, again.chunks) == ("pending", identity(2), 4)
-    assert store.settle(row.id, key("pump"), identity(1), ticket=row.ticket)
+    assert store.queue.settle(row.id, key("pump"), identity(1), ticket=row.ticket)
     assert store.get(row.id).state == "pending"
-    assert store.settle(row.id, key("pump"), identity(2), ticket=again.ticket)
+    assert store.queue.settle(row.id, key("pump"), identity(2), ticket=again.ticket)
     assert store.get(row.id).state == "indexed"
 
 
 def test_the_queue_is_first_come_first_served_interrupted_ones_before(store: Store) -> None:
-    first, second, third = (store.queue_file(path, identity()) for path in (b"b.pdf", b"a.pdf", b"c.pdf"))
-    store.queue_file(b"b.pdf", identity(2))
-    store.open_revision(third, key("c"))
+    first, second, third = (store.queue.add_file(path, identity()) for path in (b"b.pdf", b"a.pdf", b"c.pdf"))
+    store.queue.add_file(b"b.pdf", identity(2))
+    store.queue.open_revision(third, key("c"))
     order: list[str] = []
-    while (row := store.next_pending(order)) is not None:
+    while (row := store.queue.next_pending(order)) is not None:
         order.append(row.id)
     assert order == [third, second, first]
 
@@ -188,7 +188,7 @@ def test_the_queue_is_first_come_first_served_interrupted_ones_before(store: Sto
 def test_a_list_pages_by_path_whatever_the_bytes(store: Store) -> None:
     paths = sorted([b"a.pdf", b"b/\xff\n'\".pdf", b"b/c.pdf", "ü.pdf".encode(), b"z/1.pdf"])
     for path in reversed(paths):
-        store.queue_file(path, identity())
+        store.queue.add_file(path, identity())
     seen, cursor = [], None
     while True:
         rows, cursor = store.list_documents(limit=2, cursor=cursor)
@@ -204,7 +204,7 @@ def test_a_list_pages_by_path_whatever_the_bytes(store: Store) -> None:
 
 def test_an_absurd_file_identity_comes_back_unchanged(store: Store) -> None:
     absurd = FileIdentity(2**64 - 1, 2**63, 0, -(10**18), 10**22)
-    document = store.queue_file(b"x.pdf", absurd)
+    document = store.queue.add_file(b"x.pdf", absurd)
     assert store.get(document).identity == absurd
     assert store.known_files()[b"x.pdf"].identity == absurd
 
@@ -220,7 +220,7 @@ def test_another_embedding_model_takes_an_empty_store_at_once(store: Store, tmp_
 def test_documents_are_found_by_what_is_shown_by_inode_and_by_folder(store: Store) -> None:
     paths = [b"a/1.pdf", b"a/2/\xfe.pdf", b"a-b.pdf", b"a0.pdf", b"a"]
     for number, path in enumerate(paths):
-        store.queue_file(path, identity(number))
+        store.queue.add_file(path, identity(number))
     for path in paths:
         found = store.by_display(display_name(path))
         assert found is not None
@@ -234,7 +234,7 @@ def test_documents_are_found_by_what_is_shown_by_inode_and_by_folder(store: Stor
 
 @pytest.mark.parametrize("odd", ["half \ud83d pair", "nul \x00 byte", "bell \x07 \u202e bidi", "\ufeff \U0010ffff"])
 def test_odd_characters_of_a_pdf_do_no_harm(store: Store, odd: str) -> None:
-    sink = store.open_revision(store.queue_file(b"a.pdf", identity()), key("odd"))
+    sink = store.queue.open_revision(store.queue.add_file(b"a.pdf", identity()), key("odd"))
     fill(sink, [f"{odd} valve", odd], odd)
     sink.complete()
     ((found, _),) = store.match("text : valve", limit=9)
@@ -246,6 +246,6 @@ def test_odd_characters_of_a_pdf_do_no_harm(store: Store, odd: str) -> None:
 
 
 def test_a_reason_may_name_a_file_of_any_bytes(store: Store) -> None:
-    document = store.queue_file(b"caf\xe9.pdf", identity())
-    store.fail(document, "unreadable", "cannot open caf\udce9.pdf", "chmod u+r caf\udce9.pdf")
+    document = store.queue.add_file(b"caf\xe9.pdf", identity())
+    store.queue.fail(document, "unreadable", "cannot open caf\udce9.pdf", "chmod u+r caf\udce9.pdf")
     assert store.get(document).reason == "cannot open caf\\udce9.pdf"

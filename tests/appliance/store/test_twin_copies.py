@@ -19,8 +19,8 @@ def open_store(path: Path) -> Store:
 def copy(store: Store, path: bytes, steps: int = 100, texts: list[str] = TEXTS) -> bool | None:
     """Copy up to `steps` steps of three chunks; complete it after the last."""
     known = store.by_path(path)
-    document = known.id if known else store.queue_file(path, identity(2))
-    sink = store.open_revision(document, key("\n".join(texts)))
+    document = known.id if known else store.queue.add_file(path, identity(2))
+    sink = store.queue.open_revision(document, key("\n".join(texts)))
     last: bool | None = False
     for _ in range(steps):
         last = sink.copy_some(3)
@@ -59,8 +59,8 @@ def test_a_copy_that_was_interrupted_goes_on_after_what_it_has(store: Store, rea
 
 
 def test_a_copy_goes_on_from_what_was_read_before(store: Store, read_twice: str) -> None:
-    document = store.queue_file(b"b/copy.pdf", identity(2))
-    sink = store.open_revision(document, key("\n".join(TEXTS)))
+    document = store.queue.add_file(b"b/copy.pdf", identity(2))
+    sink = store.queue.open_revision(document, key("\n".join(TEXTS)))
     sink.begin(DocumentInfo(len(TEXTS), "Cranes"))
     sink.commit(batches(TEXTS, "Cranes", size=4)[0])
     add(store, b"a.pdf", TEXTS, "Cranes")
@@ -72,7 +72,7 @@ def test_a_copy_whose_source_goes_away_is_finished_by_reading(store: Store, tmp_
     source = add(store, b"a.pdf", TEXTS, "Cranes")
     assert copy(store, b"b/copy.pdf", 2) is False
     store.remove(source)
-    sink = store.open_revision(store.by_path(b"b/copy.pdf").id, key("\n".join(TEXTS)))  # type: ignore[union-attr]
+    sink = store.queue.open_revision(store.by_path(b"b/copy.pdf").id, key("\n".join(TEXTS)))  # type: ignore[union-attr]
     assert sink.copy_some(3) is None
     fill(sink, TEXTS, "Cranes")
     sink.complete()
@@ -83,8 +83,8 @@ def test_a_copy_whose_source_goes_away_is_finished_by_reading(store: Store, tmp_
 
 
 def test_only_a_complete_revision_of_the_same_content_and_version_is_copied(store: Store) -> None:
-    document = store.queue_file(b"a.pdf", identity(1))
-    fill(store.open_revision(document, key("\n".join(TEXTS))), TEXTS)
+    document = store.queue.add_file(b"a.pdf", identity(1))
+    fill(store.queue.open_revision(document, key("\n".join(TEXTS))), TEXTS)
     assert copy(store, b"b.pdf") is None
     assert copy(store, b"c.pdf", texts=["other"]) is None
 

@@ -80,11 +80,6 @@ class Rebuild:
         outgrown = self._database.write(lambda connection: switch(connection, self._embedder))
         return None if outgrown is None else [document_id(number) for number in outgrown]
 
-    def is_target(self) -> bool:
-        """Whether the vectors are still wanted."""
-        with self._database.read() as connection:
-            return _is_target(connection, self._embedder)
-
     def progress(self) -> tuple[int, int]:
         """Chunks that are done, and all there are; looks at each."""
         with self._database.read() as connection:

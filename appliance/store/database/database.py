@@ -137,11 +137,6 @@ class Database:
             finally:
                 connection.close()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether writes are still taken."""
-        return not self._closing.is_set()
-
     def close(self, timeout: float = 5.0) -> None:
         """Finish the writes that wait, then close. After `timeout` seconds the running one is interrupted (and so
         undone) and those behind it are refused. Closing twice does nothing."""

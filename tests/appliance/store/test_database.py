@@ -134,7 +134,7 @@ def test_closing_finishes_what_waits_and_refuses_what_comes(database: Database) 
     threads[1].start()
     closer = threading.Thread(target=lambda: database.close(30))
     closer.start()
-    while database.is_open:
+    while not database._closing.is_set():
         time.sleep(0.001)
     with pytest.raises(NotReady):
         database.write(_insert(3))

@@ -179,9 +179,10 @@ def examine(home: Path, model: Path) -> None:
         assert standing.serving
         assert (standing.serving.identity, standing.target) == (embedder.identity, None)
         found = store.check()
-        chunks = [number for number, _ in store.match("part", limit=50)]
-        numbers, matrix = store.vectors(chunks)
-        rows = {row.chunk: row for row in store.passages(numbers)}
+        with store.snapshot() as snapshot:
+            chunks = [number for number, _ in snapshot.match("part", limit=50)]
+            numbers, matrix = snapshot.vectors(chunks)
+            rows = {row.chunk: row for row in snapshot.passages(numbers)}
         differing = sum(
             not np.allclose(vector, embedder.embed_passage(_text(rows[number].heading, rows[number].text)), atol=1e-3)
             for number, vector in zip(numbers, matrix, strict=True)

@@ -104,8 +104,8 @@ def test_questions_and_changes_of_files_go_on_through_a_switch_and_back(live: Li
     assert live.context.store.check() == []
     assert [name for name, _ in vectors(live.places.home)] == ["other"]
     assert [model.id for model in live.client.models() if model.kind == "embedding"] == ["other"]
-    with Embedder.open(other, threads=1) as embedder, live.context.store.view() as view:
-        ((_, cosine), *_) = view.nearest(embedder.embed_passage("never"), k=1)
+    with Embedder.open(other, threads=1) as embedder, live.context.store.snapshot() as snapshot:
+        ((_, cosine), *_) = snapshot.nearest(embedder.embed_passage("never"), k=1)
         assert cosine < 0.9
     live.context.switch.change("")
     wait_until(lambda: answers_alone(live.client, "all-MiniLM-L6-v2"), "the way back")

@@ -84,7 +84,7 @@ class View(Protocol):
 class Index(Protocol):
     """The part of the store that is used here."""
 
-    def view(self) -> AbstractContextManager[View]: ...
+    def snapshot(self) -> AbstractContextManager[View]: ...
 
 
 class QueryEmbedder(Protocol):
@@ -141,7 +141,7 @@ class Retriever:
         if not question.words or k < 1:
             return Found([], question.text, {}, clock.timings())
         for _ in range(_TRIES):
-            with self._store.view() as view, suppress(ModelGone), self._embedding(view) as embed:
+            with self._store.snapshot() as view, suppress(ModelGone), self._embedding(view) as embed:
                 return _Search(view, embed, collections, clock).run(question, k, per_page)
         raise NotReady("searching", "the embedding model is being changed", "try again in a few seconds")
 

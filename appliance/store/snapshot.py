@@ -5,7 +5,6 @@ search takes its model from here and nowhere else.
 """
 
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
 
 import apsw
 import numpy as np
@@ -20,7 +19,7 @@ EQUAL_WEIGHTS = (1.0,) * len(fulltext.COLUMNS)
 
 
 class Snapshot:
-    """Reads by one connection inside one transaction; for the one thread that opened it (`Store.view`)."""
+    """Reads by one connection inside one transaction; for the one thread that opened it (`Store.snapshot`)."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -86,60 +85,3 @@ class Snapshot:
 
     def _within(self, collections: Collections) -> list[int] | None:
         return documents.collection_numbers(self._connection, collections)
-
-
-class Viewed:
-    """What a `Snapshot` reads, each call in a snapshot of its own."""
-
-    def view(self) -> AbstractContextManager[Snapshot]:
-        """One snapshot for a whole search, in one thread."""
-        raise NotImplementedError
-
-    def match(
-        self,
-        query: str,
-        *,
-        limit: int,
-        weights: Sequence[float] = EQUAL_WEIGHTS,
-        collections: Collections = None,
-        documents_only: Collection[int] | None = None,
-    ) -> list[tuple[int, float]]:
-        """`Snapshot.match` in a snapshot of its own."""
-        with self.view() as view:
-            return view.match(
-                query, limit=limit, weights=weights, collections=collections, documents_only=documents_only
-            )
-
-    def nearest(
-        self, vector: Vector, *, k: int, collections: Collections = None, documents_only: Collection[int] | None = None
-    ) -> list[tuple[int, float]]:
-        """`Snapshot.nearest` in a snapshot of its own."""
-        with self.view() as view:
-            return view.nearest(vector, k=k, collections=collections, documents_only=documents_only)
-
-    def match_documents(
-        self, query: str, *, limit: int, weights: Sequence[float] = (1.0, 1.0), collections: Collections = None
-    ) -> list[tuple[int, float]]:
-        """`Snapshot.match_documents` in a snapshot of its own."""
-        with self.view() as view:
-            return view.match_documents(query, limit=limit, weights=weights, collections=collections)
-
-    def sources(self, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
-        """`Snapshot.sources` in a snapshot of its own."""
-        with self.view() as view:
-            return view.sources(numbers)
-
-    def name_vectors(self, collections: Collections = None) -> tuple[list[int], Matrix]:
-        """`Snapshot.name_vectors` in a snapshot of its own."""
-        with self.view() as view:
-            return view.name_vectors(collections)
-
-    def vectors(self, chunks: Collection[int]) -> tuple[list[int], Matrix]:
-        """`Snapshot.vectors` in a snapshot of its own."""
-        with self.view() as view:
-            return view.vectors(chunks)
-
-    def passages(self, chunks: Sequence[int]) -> list[PassageRow]:
-        """`Snapshot.passages` in a snapshot of its own."""
-        with self.view() as view:
-            return view.passages(chunks)

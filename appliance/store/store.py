@@ -33,7 +33,7 @@ from appliance.store.rows import (
     State,
     WorkLeft,
 )
-from appliance.store.snapshot import Collections, Snapshot, Viewed
+from appliance.store.snapshot import Collections, Snapshot
 from appliance.store.tables import documents, embedders, integrity, passages, reading_report, removal, revisions
 from appliance.store.tables.digest import digest
 from appliance.store.vector_rebuild import Rebuild
@@ -47,7 +47,7 @@ class ModelGone(Exception):
     """The embedding model is not open any more: look again which one is asked for."""
 
 
-class Store(Viewed):
+class Store:
     """An open store; a context manager."""
 
     def __init__(self, database: Database) -> None:
@@ -228,15 +228,10 @@ class Store(Viewed):
     # Search
 
     @contextmanager
-    def view(self) -> Iterator[Snapshot]:
+    def snapshot(self) -> Iterator[Snapshot]:
         """One snapshot for a whole search, in one thread."""
         with self._database.read() as connection:
             yield Snapshot(connection)
-
-    def neighbours(self, chunk: int, *, before: int = 1, after: int = 1) -> list[int]:
-        """The chunk and those around it in its document, in reading order; empty if it has gone."""
-        with self._database.read() as connection:
-            return passages.neighbours(connection, chunk, before, after)
 
     def chunk_words(self, chunk: int) -> tuple[ChunkWord, ...]:
         """The map from the chunk's words to the pages' own.

@@ -46,17 +46,6 @@ def passages(connection: apsw.Connection, chunks: Collection[int]) -> list[Passa
     return [by_number[number] for number in chunks if number in by_number]
 
 
-def neighbours(connection: apsw.Connection, chunk: int, before: int, after: int) -> list[int]:
-    """The chunk and those around it in its document, in reading order."""
-    found = rows(
-        connection,
-        f"SELECT n.id FROM chunks c {_FINDABLE} JOIN chunks n ON n.revision = c.revision"
-        " AND n.ordinal BETWEEN c.ordinal - ? AND c.ordinal + ? WHERE c.id = ? ORDER BY n.ordinal",
-        (before, after, chunk),
-    )
-    return [number for (number,) in found]
-
-
 def chunk_words(connection: apsw.Connection, chunk: int) -> tuple[ChunkWord, ...]:
     """The map from the chunk's words to its pages' own.
 

@@ -145,7 +145,7 @@ def test_without_the_old_model_the_full_text_answers_and_a_remark_says_so(parts:
         assert (seen.model, seen.target) == (None, "new")
         assert "full text alone" in (seen.remark or "")
         assert current(models) == "new"
-        with store.view() as view:
+        with store.snapshot() as view:
             assert view.embedder is None
         parts.go.set()
         wait_until(lambda: switch.view().model == "new", "the new vectors")

@@ -86,5 +86,6 @@ def add(
 
 def texts_of(store: Store, query: str) -> list[str]:
     """The passages whose text matches a query, sorted."""
-    found = [number for number, _ in store.match(f"text : ({query})", limit=1000)]
-    return sorted(passage.text for passage in store.passages(found))
+    with store.snapshot() as snapshot:
+        found = [number for number, _ in snapshot.match(f"text : ({query})", limit=1000)]
+        return sorted(passage.text for passage in snapshot.passages(found))

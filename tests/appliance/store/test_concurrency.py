@@ -15,8 +15,9 @@ def test_a_search_sees_one_revision_whole_and_never_two(store: Store) -> None:
 
     def search() -> None:
         while not stop.is_set():
-            found = store.match("text : common", limit=100)
-            versions = {row.text.split()[1] for row in store.passages([number for number, _ in found])}
+            with store.snapshot() as snapshot:
+                found = snapshot.match("text : common", limit=100)
+                versions = {row.text.split()[1] for row in snapshot.passages([number for number, _ in found])}
             seen.update(versions)
             if len(found) != 8 or len(versions) > 1:
                 wrong.append(versions)
@@ -46,9 +47,10 @@ def test_documents_read_side_by_side_do_not_mix(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    for number in range(6):
-        found = store.passages([chunk for chunk, _ in store.match(f"text : owner{number}", limit=100)])
-        assert len(found) == 10
-        assert {row.path for row in found} == {f"{number}.pdf".encode()}
+    with store.snapshot() as snapshot:
+        for number in range(6):
+            found = snapshot.passages([chunk for chunk, _ in snapshot.match(f"text : owner{number}", limit=100)])
+            assert len(found) == 10
+            assert {row.path for row in found} == {f"{number}.pdf".encode()}
     assert store.counts()["indexed"] == 6
     assert store.check() == []

@@ -31,7 +31,8 @@ def test_a_retry_reads_a_document_with_skipped_pages_anew_and_no_other(store: St
     assert store.queue.settle(document, key("mixed"))
     store.queue.requeue(document)
     assert not store.queue.settle(document, key("mixed"))
-    assert store.match("oil", limit=5)
+    with store.snapshot() as snapshot:
+        assert snapshot.match("oil", limit=5)
     store.queue.requeue(whole)
     assert store.queue.settle(whole, key("the pump"))
 

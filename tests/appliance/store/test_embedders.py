@@ -68,8 +68,9 @@ def test_after_a_switch_the_store_is_as_if_it_had_never_known_the_old_model(fill
     assert filled.embedding() == EmbedderStatus(NEXT, None)
     assert filled.check() == []
     assert filled.digest() == fresh(tmp_path / "fresh.db", NEXT, pump=PUMP, lift=LIFT)
-    ((chunk, cosine), *_) = filled.nearest(by(NEXT, PUMP[2]), k=1)
-    assert filled.passages([chunk])[0].text == PUMP[2]
+    with filled.snapshot() as snapshot:
+        ((chunk, cosine), *_) = snapshot.nearest(by(NEXT, PUMP[2]), k=1)
+        assert snapshot.passages([chunk])[0].text == PUMP[2]
     assert cosine == pytest.approx(1, abs=1e-3)
 
 
@@ -78,9 +79,9 @@ def test_until_the_switch_the_old_vectors_answer(filled: Store) -> None:
     rebuild = want(filled, NEXT)
     remake(rebuild, NEXT, limit=2)
     assert filled.digest() == before
-    with filled.view() as view:
-        assert view.embedder == EMBEDDER.identity
-        assert view.nearest(embed(PUMP[0]), k=1)[0][1] == pytest.approx(1, abs=1e-3)
+    with filled.snapshot() as snapshot:
+        assert snapshot.embedder == EMBEDDER.identity
+        assert snapshot.nearest(embed(PUMP[0]), k=1)[0][1] == pytest.approx(1, abs=1e-3)
     assert filled.check() == []
 
 
@@ -233,11 +234,11 @@ def test_without_the_old_model_the_full_text_answers_and_what_comes_in_is_for_th
     assert filled.forget_serving() == EmbedderStatus(None, NEXT)
     assert filled.check() == []
     assert texts_of(filled, "alarm") == [PUMP[2]]
-    with filled.view() as view:
-        assert view.embedder is None
-        assert view.nearest(by(NEXT, PUMP[0]), k=5) == []
-        assert view.name_vectors()[0] == []
-        assert view.vectors([1, 2])[0] == []
+    with filled.snapshot() as snapshot:
+        assert snapshot.embedder is None
+        assert snapshot.nearest(by(NEXT, PUMP[0]), k=5) == []
+        assert snapshot.name_vectors()[0] == []
+        assert snapshot.vectors([1, 2])[0] == []
     add(filled, b"new.pdf", ["fresh words"], number=5, embed=partial(by, NEXT))
     assert texts_of(filled, "fresh") == ["fresh words"]
     assert "fresh words" not in {one.text for one in rebuild.lacking_chunks(0, 100)}
@@ -252,12 +253,12 @@ def test_the_only_model_is_never_forgotten(filled: Store) -> None:
 
 
 def test_a_search_that_has_begun_sees_the_old_vectors_to_its_end(filled: Store) -> None:
-    with filled.view() as view:
+    with filled.snapshot() as snapshot:
         switched(filled, NEXT)
-        assert view.embedder == EMBEDDER.identity
-        assert len(view.nearest(embed(PUMP[0]), k=10)) == 6
-    with filled.view() as view:
-        assert view.embedder == NEXT.identity
+        assert snapshot.embedder == EMBEDDER.identity
+        assert len(snapshot.nearest(embed(PUMP[0]), k=10)) == 6
+    with filled.snapshot() as snapshot:
+        assert snapshot.embedder == NEXT.identity
 
 
 def test_a_name_that_the_switch_overtook_is_embedded_by_the_new_model(filled: Store) -> None:
@@ -270,7 +271,8 @@ def test_a_name_that_the_switch_overtook_is_embedded_by_the_new_model(filled: St
     assert pump
     filled.rename(pump.id, b"feed pump.pdf")
     assert filled.check() == []
-    numbers, matrix = filled.name_vectors()
+    with filled.snapshot() as snapshot:
+        numbers, matrix = snapshot.name_vectors()
     at = matrix[numbers.index(pump.number)]
     assert np.allclose(at, by(NEXT, "feed pump A title"), atol=1e-3)
 

@@ -15,9 +15,11 @@ TEXTS = [f"passage {word} of the lot" for word in ("one", "two", "three", "four"
 def test_nearest_ranks_by_the_exact_cosine(store: Store) -> None:
     add(store, b"a.pdf", TEXTS)
     query = embed("passage three")
-    found = store.nearest(query, k=4)
     truth = sorted(((float(embed(text) @ query), text) for text in TEXTS), reverse=True)[:4]
-    assert [passage.text for passage in store.passages([number for number, _ in found])] == [text for _, text in truth]
+    with store.snapshot() as snapshot:
+        found = snapshot.nearest(query, k=4)
+        passages = snapshot.passages([number for number, _ in found])
+    assert [passage.text for passage in passages] == [text for _, text in truth]
     assert [score for _, score in found] == pytest.approx([score for score, _ in truth], abs=2e-3)
 
 
@@ -38,21 +40,23 @@ def test_a_search_can_be_kept_to_collections_and_documents(store: Store) -> None
             for path, number in ids.items()
             if (collections is None or path[:1] in collections) and (documents is None or number in documents)
         }
-        near = store.nearest(query, k=100, collections=collections, documents_only=documents)
-        full = store.match("passage", limit=100, collections=collections, documents_only=documents)
-        for found in (near, full):
-            assert {passage.document for passage in store.passages([number for number, _ in found])} == allowed
-            assert len(found) == len(allowed) * len(TEXTS)
+        with store.snapshot() as snapshot:
+            near = snapshot.nearest(query, k=100, collections=collections, documents_only=documents)
+            full = snapshot.match("passage", limit=100, collections=collections, documents_only=documents)
+            for found in (near, full):
+                assert {one.document for one in snapshot.passages([number for number, _ in found])} == allowed
+                assert len(found) == len(allowed) * len(TEXTS)
 
 
 def test_bm25_obeys_the_weights_of_its_columns(store: Store) -> None:
     by_name = store.get(add(store, b"valves.pdf", ["nothing to see"], "Plain")).number
     by_title = store.get(add(store, b"one.pdf", ["nothing to see"], "Valves")).number
     by_text = store.get(add(store, b"two.pdf", ["valves to see"], "Plain")).number
-    for weights, best in (((9, 1, 1, 1), by_name), ((1, 9, 1, 1), by_title), ((1, 1, 1, 9), by_text)):
-        ((found, _), *_) = store.match("valve", limit=3, weights=weights)
-        assert store.passages([found])[0].document == best
-    assert len(store.match("name : valve", limit=3)) == 1
+    with store.snapshot() as snapshot:
+        for weights, best in (((9, 1, 1, 1), by_name), ((1, 9, 1, 1), by_title), ((1, 1, 1, 9), by_text)):
+            ((found, _), *_) = snapshot.match("valve", limit=3, weights=weights)
+            assert snapshot.passages([found])[0].document == best
+        assert len(snapshot.match("name : valve", limit=3)) == 1
 
 
 def test_diacritics_and_case_do_not_matter(store: Store) -> None:
@@ -61,23 +65,25 @@ def test_diacritics_and_case_do_not_matter(store: Store) -> None:
 
 
 def test_a_malformed_query_is_an_error_of_ours(store: Store) -> None:
-    with pytest.raises(StoreError):
-        store.match('"unfinished', limit=1)
+    with pytest.raises(StoreError), store.snapshot() as snapshot:
+        snapshot.match('"unfinished', limit=1)
 
 
 def test_a_rename_changes_names_and_collection_and_nothing_else(store: Store) -> None:
     document = add(store, b"old/pump.pdf", TEXTS, "Title")
-    before = store.match("text : passage", limit=100)
+    with store.snapshot() as snapshot:
+        before = snapshot.match("text : passage", limit=100)
     store.rename(document, b"new/valve.pdf", identity(7))
     row = store.get(document)
     assert (row.id, row.path, row.collection, row.identity) == (document, b"new/valve.pdf", b"new", identity(7))
     assert row.state == "indexed"
-    assert {number for number, _ in store.match("text : passage", limit=100)} == {number for number, _ in before}
-    assert store.match("name : pump", limit=1) == []
-    assert len(store.match("name : (valve AND new)", limit=100)) == len(TEXTS)
-    assert store.nearest(embed(TEXTS[0]), k=3, collections={b"old"}) == []
-    assert len(store.nearest(embed(TEXTS[0]), k=3, collections={b"new"})) == 3
-    _, names = store.name_vectors()
+    with store.snapshot() as snapshot:
+        assert {number for number, _ in snapshot.match("text : passage", limit=100)} == {number for number, _ in before}
+        assert snapshot.match("name : pump", limit=1) == []
+        assert len(snapshot.match("name : (valve AND new)", limit=100)) == len(TEXTS)
+        assert snapshot.nearest(embed(TEXTS[0]), k=3, collections={b"old"}) == []
+        assert len(snapshot.nearest(embed(TEXTS[0]), k=3, collections={b"new"})) == 3
+        _, names = snapshot.name_vectors()
     assert names[0] == pytest.approx(embed("new valve Title"), abs=1e-3)
     assert store.check() == []
 
@@ -100,13 +106,15 @@ def test_a_rename_before_anything_was_read_is_just_a_rename(store: Store) -> Non
 
 
 def test_one_name_vector_for_each_document_that_can_be_found(store: Store) -> None:
-    assert store.name_vectors()[1].shape == (0, DIMENSIONS)
+    with store.snapshot() as snapshot:
+        assert snapshot.name_vectors()[1].shape == (0, DIMENSIONS)
     found = store.get(add(store, b"x/pump_2022.pdf", TEXTS, "")).number
     store.queue.add_file(b"x/later.pdf", identity())
-    numbers, matrix = store.name_vectors()
-    assert numbers == [found]
-    assert matrix[0] == pytest.approx(embed("x pump 2022"), abs=1e-3)
-    assert store.name_vectors({b"y"})[0] == []
+    with store.snapshot() as snapshot:
+        numbers, matrix = snapshot.name_vectors()
+        assert numbers == [found]
+        assert matrix[0] == pytest.approx(embed("x pump 2022"), abs=1e-3)
+        assert snapshot.name_vectors({b"y"})[0] == []
 
 
 def test_a_title_that_comes_late_reaches_all_chunks(store: Store) -> None:
@@ -114,8 +122,9 @@ def test_a_title_that_comes_late_reaches_all_chunks(store: Store) -> None:
     sink = store.queue.open_revision(document, key("a"))
     sink.commit(Batch((), (chunk(0, 1, TEXTS[0]),), 1, "Draft"))
     sink.commit(Batch((), (chunk(1, 2, TEXTS[1]),), 2, "Overhaul"))
-    assert len(store.match("about : overhaul", limit=9)) == 2
-    assert store.match("about : draft", limit=9) == []
+    with store.snapshot() as snapshot:
+        assert len(snapshot.match("about : overhaul", limit=9)) == 2
+        assert snapshot.match("about : draft", limit=9) == []
     assert store.check() == []
 
 
@@ -125,7 +134,8 @@ def test_chunks_with_the_same_text_share_a_vector_that_goes_with_the_last(store:
     sink = store.queue.open_revision(store.queue.add_file(b"c.pdf", identity()), key("c"))
     store.remove(first)
     assert sink.known_vectors(["the same words"])
-    assert len(store.nearest(embed("the same words"), k=9)) == 1
+    with store.snapshot() as snapshot:
+        assert len(snapshot.nearest(embed("the same words"), k=9)) == 1
     store.remove(second)
     assert not sink.known_vectors(["the same words"])
     assert store.check() == []
@@ -133,20 +143,11 @@ def test_chunks_with_the_same_text_share_a_vector_that_goes_with_the_last(store:
 
 def test_vectors_come_back_by_chunk(store: Store) -> None:
     add(store, b"a.pdf", TEXTS[:2])
-    numbers = sorted(number for number, _ in store.match("passage", limit=9))
-    found, matrix = store.vectors([*reversed(numbers), 999])
+    with store.snapshot() as snapshot:
+        numbers = sorted(number for number, _ in snapshot.match("passage", limit=9))
+        found, matrix = snapshot.vectors([*reversed(numbers), 999])
     assert found == numbers
     assert matrix == pytest.approx(np.stack([embed(text) for text in TEXTS[:2]]), abs=1e-3)
-
-
-def test_neighbours_come_in_reading_order_and_stop_at_the_ends(store: Store) -> None:
-    add(store, b"a.pdf", TEXTS)
-    add(store, b"b.pdf", ["another document"])
-    ((first, _),) = store.match("text : one", limit=1)
-    ((third, _),) = store.match("text : three", limit=1)
-    assert [row.text for row in store.passages(store.neighbours(third))] == TEXTS[1:4]
-    assert [row.text for row in store.passages(store.neighbours(first, before=3, after=0))] == TEXTS[:1]
-    assert store.neighbours(999) == []
 
 
 def test_a_text_hash_tells_texts_apart_even_broken_ones() -> None:

@@ -117,7 +117,8 @@ def test_rows_that_were_not_counted_are_not_told_as_none(store: Store) -> None:
 def test_a_passage_of_another_document_is_not_found(store: Store) -> None:
     document = add(store, b"a.pdf", ["alpha"], number=1)
     other = add(store, b"b.pdf", ["beta"], number=2)
-    chunk = f"c{store.match('text : beta', limit=1)[0][0]}"
+    with store.snapshot() as snapshot:
+        chunk = f"c{snapshot.match('text : beta', limit=1)[0][0]}"
     assert store.read_page(other, 1, chunk) is not None
     with pytest.raises(NotFound):
         store.read_page(document, 1, chunk)

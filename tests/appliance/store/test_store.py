@@ -15,10 +15,11 @@ PUMP = ["the pump needs grease", "bearings wear out quickly", "close the valve f
 
 def test_a_document_can_be_found_by_words_and_by_meaning(store: Store) -> None:
     document = add(store, b"manuals/pump.pdf", PUMP, "Pump manual")
-    ((found, score),) = store.match("greases", limit=10)
-    assert score > 0
-    assert store.nearest(embed("the pump needs grease"), k=1)[0][0] == found
-    (passage,) = store.passages([found])
+    with store.snapshot() as snapshot:
+        ((found, score),) = snapshot.match("greases", limit=10)
+        assert score > 0
+        assert snapshot.nearest(embed("the pump needs grease"), k=1)[0][0] == found
+        (passage,) = snapshot.passages([found])
     assert (passage.document_id, passage.page, passage.text) == (document, 1, PUMP[0])
     assert (passage.collection, passage.heading, passage.title) == (b"manuals", ("Part", "Section 0"), "Pump manual")
     assert store.check() == []
@@ -26,7 +27,8 @@ def test_a_document_can_be_found_by_words_and_by_meaning(store: Store) -> None:
 
 def test_a_chunk_leads_back_to_its_words_and_its_page(store: Store) -> None:
     add(store, b"pump.pdf", PUMP)
-    ((found, _),) = store.match("valve", limit=10)
+    with store.snapshot() as snapshot:
+        ((found, _),) = snapshot.match("valve", limit=10)
     words = store.chunk_words(found)
     page = store.page(found, words[0].page)
     assert [page.text[word.source_start : word.source_end] for word in words] == PUMP[2].split()
@@ -237,11 +239,13 @@ def test_odd_characters_of_a_pdf_do_no_harm(store: Store, odd: str) -> None:
     sink = store.queue.open_revision(store.queue.add_file(b"a.pdf", identity()), key("odd"))
     fill(sink, [f"{odd} valve", odd], odd)
     sink.complete()
-    ((found, _),) = store.match("text : valve", limit=9)
-    (passage,) = store.passages([found])
+    with store.snapshot() as snapshot:
+        ((found, _),) = snapshot.match("text : valve", limit=9)
+        (passage,) = snapshot.passages([found])
     assert passage.text == f"{odd} valve".replace("\ud83d", "\ufffd")
     assert [passage.text[word.start : word.end] for word in store.chunk_words(found)] == passage.text.split()
-    store.match('"\ud800"', limit=9)  # must not raise
+    with store.snapshot() as snapshot:
+        snapshot.match('"\ud800"', limit=9)  # must not raise
     assert store.check() == []
 
 

@@ -40,7 +40,7 @@ class Snapshot:
 
         `weights` are those of `fulltext.COLUMNS`: name, about, heading, text.
         """
-        removed = documents.removed(self._connection)
+        removed = documents.removed_revisions(self._connection)
         return fulltext.match(
             self._connection, query, limit, weights, self._within(collections), documents_only, removed
         )

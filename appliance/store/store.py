@@ -291,7 +291,7 @@ class Store:
 
     def _remove(self, connection: apsw.Connection, number: int) -> None:
         documents.get(connection, number)
-        if removal.is_large(connection, number):
+        if removal.needs_steps(connection, number):
             removal.begin(connection, number)
             return
         revisions.drop_all(connection, embedders.writing(connection), number)

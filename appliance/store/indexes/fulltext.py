@@ -71,7 +71,7 @@ def match(
     documents: Collection[int] | None,
     but: Collection[int] = (),
 ) -> list[tuple[int, float]]:
-    """The `limit` chunks of the highest BM25 for an FTS5 query, best first, as (chunk, score); none of documents `but`."""
+    """The `limit` chunks of the highest BM25 for an FTS5 query, best first, as (chunk, score); none of revisions `but`."""
     ranking = f"bm25({', '.join(repr(float(weight)) for weight in weights)})"
     where = ""
     if collections is not None:
@@ -79,7 +79,7 @@ def match(
     if documents is not None:
         where += f" AND d.id IN {in_list(documents)}"
     if but:
-        where += f" AND d.id NOT IN {in_list(but)}"
+        where += f" AND c.revision NOT IN {in_list(but)}"
     joins = " CROSS JOIN chunks c ON c.id = p.rowid CROSS JOIN documents d ON d.id = c.document" if where else ""
     found = rows(
         connection,

@@ -28,6 +28,8 @@ STANDING = "+d.path >= X'01'"
 """Of those in the table; a document that has been removed, and of which something is left, has a path that begins with a
 zero byte. Never a bound for SQLite to search by (hence the sign): nearly all stand."""
 REMOVED = "d.path < X'01'"
+REMOVED_REVISIONS = f"SELECT r.id FROM documents d CROSS JOIN revisions r ON r.document = d.id WHERE {REMOVED}"
+"""In this order, so that SQLite looks at the removed documents alone."""
 
 _REMOVED_STATE: State = "failed"
 _IDENTITY = "d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns"
@@ -230,6 +232,24 @@ def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
 def removed(connection: apsw.Connection) -> list[int]:
     """The numbers of documents that have been removed and of which something is left."""
     return [number for (number,) in rows(connection, f"SELECT d.id FROM documents d WHERE {REMOVED}")]
+
+
+def removed_revisions(connection: apsw.Connection) -> list[int]:
+    """The numbers of the revisions that are left of removed documents."""
+    return [number for (number,) in rows(connection, REMOVED_REVISIONS)]
+
+
+def insert_removed(connection: apsw.Connection, like: int, sequence: int) -> int:
+    """Add the row of a removed document, in the collection of the document `like`, and return its number."""
+    run(
+        connection,
+        "INSERT INTO documents (path, collection, state, sequence, device, inode, size, mtime_ns, ctime_ns)"
+        " SELECT X'00', collection, ?, ?, 0, 0, 0, 0, 0 FROM documents WHERE id = ?",
+        (_REMOVED_STATE, sequence, like),
+    )
+    number = connection.last_insert_rowid()
+    set_removed(connection, number)
+    return number
 
 
 def set_removed(connection: apsw.Connection, number: int) -> None:

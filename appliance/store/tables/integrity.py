@@ -8,13 +8,13 @@ import apsw
 
 from appliance.store.database.connection import rows, value
 from appliance.store.indexes.vectors import VectorIndex
-from appliance.store.tables.documents import REMOVED, STANDING
+from appliance.store.tables.documents import REMOVED_REVISIONS, STANDING
 
 _FINDABLE = (
     "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document AND coalesce(d.serving, d.building) = c.revision"
 )
 
-_REMOVED = f"SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE {REMOVED}"
+_REMOVED = f"SELECT c.id FROM chunks c WHERE c.revision IN ({REMOVED_REVISIONS})"
 
 _NAMED = "SELECT d.id FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building) WHERE r.chunks > 0"
 

@@ -23,7 +23,7 @@ def enqueue(connection: apsw.Connection, path: bytes, identity: FileIdentity) ->
     """Note a new or changed file; what it said before goes on answering, and its attempts are counted anew."""
     number = value(connection, "SELECT id FROM documents WHERE path = ?", (path,))
     if number is None:
-        return documents.insert(connection, path, identity, _next_sequence(connection))
+        return documents.insert(connection, path, identity, next_sequence(connection))
     documents.set_identity(connection, number, identity)
     requeue(connection, number)
     assert isinstance(number, int)
@@ -35,7 +35,7 @@ def requeue(connection: apsw.Connection, number: int) -> None:
     run(
         connection,
         "UPDATE documents SET state = 'pending', sequence = ?, attempts = 0, next_attempt = NULL WHERE id = ?",
-        (_next_sequence(connection), number),
+        (next_sequence(connection), number),
     )
 
 
@@ -115,7 +115,7 @@ def release(connection: apsw.Connection, until: float, but: float, except_code: 
         run(
             connection,
             "UPDATE documents SET state = 'pending', next_attempt = NULL, sequence = ? WHERE id = ?",
-            (_next_sequence(connection), number),
+            (next_sequence(connection), number),
         )
     return [number for (number,) in found]
 
@@ -159,5 +159,6 @@ def _first(
     return found[0] if found else None
 
 
-def _next_sequence(connection: apsw.Connection) -> int:
+def next_sequence(connection: apsw.Connection) -> int:
+    """The place behind all others."""
     return int(value(connection, "SELECT coalesce(max(sequence), 0) + 1 FROM documents"))

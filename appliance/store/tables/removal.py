@@ -14,7 +14,7 @@ from appliance.store.database.secure_cleaning import soil
 from appliance.store.indexes import document_names, document_sources, fulltext
 from appliance.store.indexes.fulltext_rewrite import Rewriting
 from appliance.store.indexes.vectors import in_list
-from appliance.store.tables import documents, embedders
+from appliance.store.tables import documents, embedders, queue
 
 LARGE = 2048
 """Chunks of a document that is not removed in one transaction."""
@@ -22,13 +22,18 @@ LARGE = 2048
 _CHUNKS, _PAGES = 128, 1000
 """In a transaction, about a tenth of a second each."""
 _REMOVED = f"SELECT d.id FROM documents d WHERE {documents.REMOVED}"
-_REVISIONS = f"SELECT r.id FROM revisions r WHERE r.document IN ({_REMOVED})"
 
 
-def is_large(connection: apsw.Connection, number: int) -> bool:
-    """Whether removing all of the document would hold up other writes for long."""
+def needs_steps(connection: apsw.Connection, number: int) -> bool:
+    """Whether removing the document would hold up other writes, or chunks of a revision put off still refer to its row."""
     chunks = value(connection, "SELECT coalesce(sum(chunks), 0) FROM revisions WHERE document = ?", (number,))
-    return bool(chunks >= LARGE)
+    put_off = "SELECT 1 FROM chunks c JOIN revisions r ON r.id = c.revision WHERE c.document = ?1 AND r.document <> ?1"
+    return bool(chunks >= LARGE or value(connection, f"{put_off} LIMIT 1", (number,)))
+
+
+def is_large(connection: apsw.Connection, revision: int) -> bool:
+    """Whether deleting the revision in one transaction would hold up other writes."""
+    return bool(value(connection, "SELECT chunks FROM revisions WHERE id = ?", (revision,)) >= LARGE)
 
 
 def begin(connection: apsw.Connection, number: int) -> None:
@@ -45,6 +50,19 @@ def begin(connection: apsw.Connection, number: int) -> None:
     documents.set_removed(connection, number)
 
 
+def put_off(connection: apsw.Connection, document: int, revision: int) -> None:
+    """Hand a revision that its document refers to no more to a removed document's row, made for it: the sweeper's.
+
+    Its chunks leave the vector index at once. They keep the number of the document that they were made for, as
+    changing it would write all of them anew; so the document's row must not go before them (`needs_steps`).
+    """
+    soil(connection)
+    if (index := embedders.serving(connection)) is not None:
+        index.unindex_revision(connection, revision)
+    number = documents.insert_removed(connection, document, queue.next_sequence(connection))
+    run(connection, "UPDATE revisions SET document = ? WHERE id = ?", (number, revision))
+
+
 class Sweeper:
     """Does away with what removed documents have left, one transaction for each call; used by the writer thread alone."""
 
@@ -59,7 +77,7 @@ class Sweeper:
         if self._drop_chunks(connection):
             self._rewriting.begin_again()
         elif not self._drop_pages(connection) and self._rewriting(connection):
-            run(connection, f"DELETE FROM revisions WHERE id IN ({_REVISIONS})")
+            run(connection, f"DELETE FROM revisions WHERE id IN ({documents.REMOVED_REVISIONS})")
             for (number,) in rows(connection, _REMOVED):
                 documents.delete(connection, number)
         return True
@@ -67,7 +85,7 @@ class Sweeper:
     def _drop_chunks(self, connection: apsw.Connection) -> bool:
         found = rows(
             connection,
-            f"SELECT id, revision FROM chunks WHERE revision IN ({_REVISIONS}) ORDER BY revision, ordinal LIMIT ?",
+            f"SELECT id, revision FROM chunks WHERE revision IN ({documents.REMOVED_REVISIONS}) ORDER BY revision, ordinal LIMIT ?",
             (_CHUNKS,),
         )
         if not found:
@@ -92,7 +110,7 @@ class Sweeper:
         before = connection.total_changes()
         run(
             connection,
-            f"DELETE FROM pages WHERE id IN (SELECT id FROM pages WHERE revision IN ({_REVISIONS}) LIMIT ?)",
+            f"DELETE FROM pages WHERE id IN (SELECT id FROM pages WHERE revision IN ({documents.REMOVED_REVISIONS}) LIMIT ?)",
             (_PAGES,),
         )
         return connection.total_changes() > before

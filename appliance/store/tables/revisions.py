@@ -17,7 +17,7 @@ from appliance.store.database.storable_text import storable
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.indexes import document_names, document_sources, fulltext
 from appliance.store.indexes.vectors import VectorIndex, text_hash
-from appliance.store.tables import word_map
+from appliance.store.tables import removal, word_map
 from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey
 
 
@@ -202,8 +202,7 @@ def complete(
     )
     run(connection, "UPDATE revisions SET complete = 1, pages_done = pages WHERE id = ?", (revision,))
     if standing.serving is not None:
-        _hide(connection, index, standing.serving)
-        _delete(connection, standing.serving)
+        _retire(connection, index, standing.document, standing.serving)
         _expose(connection, index, revision, standing.path, standing.title)
     return standing.document
 
@@ -215,10 +214,9 @@ def drop_building(connection: apsw.Connection, index: VectorIndex, document: int
         return
     building, serving = held
     if serving is None:
-        _hide(connection, index, building)
         _forget_name(connection, document)
     run(connection, "UPDATE documents SET building = NULL WHERE id = ?", (document,))
-    _delete(connection, building)
+    _retire(connection, index, document, building, is_exposed=serving is None)
 
 
 def drop_outdated(
@@ -243,9 +241,8 @@ def drop_outdated(
         document_sources.put(connection, document, building, path, title)
     else:
         _forget_name(connection, document)
-    _hide(connection, index, serving)
     run(connection, "UPDATE documents SET serving = NULL WHERE id = ?", (document,))
-    _delete(connection, serving)
+    _retire(connection, index, document, serving)
     if chunks:
         _expose(connection, index, building, path, title)
 
@@ -256,10 +253,9 @@ def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> 
     serving = value(connection, "SELECT serving FROM documents WHERE id = ?", (document,))
     if serving is None:
         return
-    _hide(connection, index, serving)
     _forget_name(connection, document)
     run(connection, "UPDATE documents SET serving = NULL WHERE id = ?", (document,))
-    _delete(connection, serving)
+    _retire(connection, index, document, serving)
 
 
 def forget_skipped(connection: apsw.Connection, document: int) -> None:
@@ -336,6 +332,18 @@ def _hide(connection: apsw.Connection, index: VectorIndex, revision: int) -> Non
 def _forget_name(connection: apsw.Connection, document: int) -> None:
     document_names.drop(connection, document)
     document_sources.drop(connection, document)
+
+
+def _retire(
+    connection: apsw.Connection, index: VectorIndex, document: int, revision: int, *, is_exposed: bool = True
+) -> None:
+    """Delete a revision that its document refers to no more: at once, or a large one in steps (`removal`)."""
+    if removal.is_large(connection, revision):
+        removal.put_off(connection, document, revision)
+        return
+    if is_exposed:
+        _hide(connection, index, revision)
+    _delete(connection, revision)
 
 
 def _delete(connection: apsw.Connection, revision: int) -> None:

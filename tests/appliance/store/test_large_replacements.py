@@ -1,0 +1,218 @@
+"""A large replaced or withdrawn text stops answering in one short transaction; its rows follow in steps, over crashes."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import apsw
+import pytest
+
+from appliance.store import Snapshot, Store
+from appliance.store.database.connection import value
+from appliance.store.rows import Trouble
+from appliance.store.tables import documents, embedders, integrity, removal, revisions
+from tests.appliance.store.filling import fill, identity, key
+from tests.appliance.store.test_removal import LARGE, PLANTED, SMALL, add, embed, left, opened, traces
+from tests.live import wait_until
+
+BIG = b"big/large.pdf"
+NEW = ["the pump was replaced", "the seal is new"]
+
+_WORKER = """
+import sys, time
+from pathlib import Path
+from tests.appliance.store.test_large_replacements import replace_and_wait
+replace_and_wait(Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "docent.db"
+
+
+@pytest.fixture
+def held(path: Path) -> Iterator[Store]:
+    with opened(path) as store:
+        add(store, b"small.pdf", SMALL)
+        add(store, BIG, LARGE)
+        yield store
+        assert store.check() == []
+
+
+def document_of(store: Store) -> str:
+    found = store.by_path(BIG)
+    assert found
+    return found.id
+
+
+def begin_replacement(store: Store, texts: list[str]) -> int:
+    """Read all of a new content but the last step; gives the revision's number."""
+    store.queue.add_file(BIG, identity(7))
+    sink = store.queue.open_revision(document_of(store), key("\n".join(texts)))
+    fill(sink, texts, size=200, embed=embed)
+    return sink._revision
+
+
+def complete(store: Store, connection: apsw.Connection, revision: int) -> None:
+    revisions.complete(connection, embedders.writing(connection), revision, {})
+    documents.set_state(connection, documents.by_path(connection, BIG).number, "indexed")  # type: ignore[union-attr]
+
+
+def replace_and_wait(path: Path) -> None:
+    """What the process that is killed does: replace the large document and go on until the end."""
+    store = opened(path)
+    if store.get(document_of(store)).chunks != len(NEW):
+        begin_replacement(store, NEW)
+        store.queue.open_revision(document_of(store), key("\n".join(NEW))).complete()
+    print("replaced", flush=True)
+    time.sleep(60)
+
+
+def assert_only_the_new_answers(connection: apsw.Connection, new: list[str]) -> None:
+    snapshot = Snapshot(connection)
+    assert snapshot.match(PLANTED.decode(), limit=50) == []
+    found = snapshot.passages([number for number, _ in snapshot.match("pump OR seal", limit=50)])
+    assert sorted(one.text for one in found) == sorted([SMALL[0], *new])
+    near = [number for number, _ in snapshot.nearest(embed(LARGE[0]), k=50)]
+    assert len(snapshot.passages(near)) == len(near) == len(SMALL) + len(new)
+    assert documents.chunk_count(connection, None) == len(SMALL) + len(new)
+    assert documents.known_files(connection).keys() == {b"small.pdf", BIG}
+    assert sum(documents.counts(connection, None).values()) == 2
+    assert list(integrity._rules(connection, embedders.serving(connection))) == []
+
+
+def sweep_all(connection: apsw.Connection, each: Callable[[], None]) -> list[int]:
+    """Run every step in this transaction and check after each; gives the chunks that each one deleted."""
+    sweep = removal.Sweeper()
+    counts = [value(connection, "SELECT count(*) FROM chunks")]
+    each()
+    while sweep(connection):
+        each()
+        counts.append(value(connection, "SELECT count(*) FROM chunks"))
+    return [before - after for before, after in pairwise(counts)]
+
+
+def test_after_the_switch_only_the_new_text_answers_and_the_old_rows_go_in_steps(held: Store) -> None:
+    revision = begin_replacement(held, NEW)
+
+    def job(connection: apsw.Connection) -> list[int]:
+        complete(held, connection, revision)
+        return sweep_all(connection, lambda: assert_only_the_new_answers(connection, NEW))
+
+    steps = held._database.write(job)
+    assert sum(steps) == len(LARGE)
+    assert max(steps) <= 128
+    assert not left(held)
+
+
+@pytest.mark.parametrize("how", ["fails", "outdated", "everything"])
+def test_a_failed_replacement_withdraws_a_large_old_text_in_steps_too(held: Store, how: str) -> None:
+    document, number = document_of(held), held.get(document_of(held)).number
+    if how == "outdated":
+        begin_replacement(held, NEW)
+    barred = [0]
+    held._database._cleaner._sweep = lambda: bool(barred[0])  # type: ignore[attr-defined]
+    if how == "fails":
+        held.queue.fail(document, "broken_pdf", "damaged")
+    else:
+        held.queue.postpone(
+            document,
+            Trouble("parser_killed", "it was killed"),
+            attempts=3,
+            next_attempt=None,
+            withdrawn="outdated" if how == "outdated" else "everything",
+        )
+
+    def job(connection: apsw.Connection) -> list[int]:
+        assert documents.get(connection, number).state == "failed"
+        new = NEW if how == "outdated" else []
+        return sweep_all(connection, lambda: assert_only_the_new_answers(connection, new))
+
+    steps = held._database.write(job)
+    assert (sum(steps), max(steps)) == (len(LARGE), 128)
+
+
+def test_other_writes_get_in_between_the_steps(held: Store) -> None:
+    begin_replacement(held, NEW)
+    held.queue.open_revision(document_of(held), key("\n".join(NEW))).complete()
+    written = 0
+    while left(held):
+        held._database.write(lambda _: None)
+        written += 1
+    assert written > len(LARGE) // 128 // 2
+
+
+def test_a_process_killed_between_the_steps_ends_like_one_that_was_not(path: Path, held: Store, tmp_path: Path) -> None:
+    held.close()
+    chance = random.Random(3)
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", _WORKER, path], stdout=subprocess.PIPE, text=True) as worker:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "replaced\n"
+            time.sleep(chance.random() * 0.3)
+            worker.kill()
+    with opened(path) as store, opened(tmp_path / "whole.db") as whole:
+        add(whole, b"small.pdf", SMALL)
+        add(whole, BIG, NEW)
+        wait_until(lambda: not left(store) and not traces(path), "the remains to go")
+        assert store.check() == []
+        assert store.get(document_of(store)).chunks == len(NEW)
+
+
+def test_a_second_replacement_and_a_removal_before_the_steps_are_done(held: Store) -> None:
+    number = held.get(document_of(held)).number
+    again = [f"{text} again" for text in LARGE]
+    for texts in (again, NEW):
+        revision = begin_replacement(held, texts)
+        held._database.write(partial(complete, held, revision=revision))
+
+    def job(connection: apsw.Connection) -> None:
+        held._remove(connection, number)
+        assert documents.known_files(connection).keys() == {b"small.pdf"}
+        sweep_all(connection, lambda: None)
+        assert value(connection, "SELECT count(*) FROM documents") == 1
+        assert value(connection, "SELECT count(*) FROM chunks") == len(SMALL)
+
+    held._database.write(job)
+
+
+def test_a_document_that_replaced_a_large_one_can_be_removed_while_that_is_left(held: Store) -> None:
+    number = held.get(document_of(held)).number
+    revision = begin_replacement(held, NEW)
+
+    def job(connection: apsw.Connection) -> None:
+        complete(held, connection, revision)
+        held._remove(connection, number)
+        sweep_all(connection, lambda: None)
+        assert value(connection, "SELECT count(*) FROM documents") == 1
+
+    held._database.write(job)
+
+
+def test_a_replaced_text_is_no_twin_to_copy_from(held: Store) -> None:
+    revision = begin_replacement(held, NEW)
+    held.queue.add_file(b"copy.pdf", identity(9))
+    copy = held.by_path(b"copy.pdf")
+    assert copy
+    sink = held.queue.open_revision(copy.id, key(LARGE[0]))
+
+    def job(connection: apsw.Connection) -> object:
+        complete(held, connection, revision)
+        return revisions.progress(connection, sink._revision)
+
+    held._database.write(job)
+    assert sink.copy_some() is None
+
+
+def test_texts_that_the_new_content_has_too_keep_their_vectors(held: Store) -> None:
+    begin_replacement(held, [*NEW, *LARGE[:5]])
+    held.queue.open_revision(document_of(held), key("\n".join([*NEW, *LARGE[:5]]))).complete()
+    wait_until(lambda: not left(held), "the remains to go")
+    with held._database.read() as connection:
+        assert value(connection, "SELECT count(*) FROM vectors") == len({*SMALL, *NEW, *LARGE[:5]})

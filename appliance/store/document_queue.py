@@ -13,7 +13,7 @@ import apsw
 from appliance.store.database.database import Database
 from appliance.store.ids import document_id, document_number
 from appliance.store.indexes import document_names
-from appliance.store.revision_sink import RevisionSink, WriteNamed
+from appliance.store.revision_sink import RevisionSink, WriteNamed, prepare_switch
 from appliance.store.rows import DocumentRow, Order, Trouble, Withdrawn
 from appliance.store.tables import documents, embedders, queue, revisions
 from ingest.errors import Stopped
@@ -157,7 +157,7 @@ class DocumentQueue:
             return index.embedder, revisions.open_building(connection, index, number, key)
 
         model, revision = self._database.write(job)
-        return RevisionSink(self._database, self._write_named, model, revision, ticket)
+        return RevisionSink(self._database, self._write_named, model, number, revision, ticket)
 
     def take_back_attempt(self, document: str, ticket: int) -> None:
         """Let an attempt that began with this ticket not count: it was ended for no reason of the document's."""
@@ -238,4 +238,6 @@ class DocumentQueue:
                 revisions.drop_outdated(connection, index, number, known_names)
             queue.postpone(connection, number, state, trouble, attempts, next_attempt)
 
+        if withdrawn == "outdated":
+            prepare_switch(self._database, number)
         self._write_named(job)

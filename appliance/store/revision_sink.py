@@ -27,6 +27,24 @@ class WriteNamed(Protocol):
     def __call__(self, job: Callable[[apsw.Connection, document_names.KnownNames], T]) -> T: ...
 
 
+def prepare_switch(
+    database: Database, document: int, begin: Callable[[apsw.Connection], None] = lambda _: None
+) -> None:
+    """Add a large building revision to the full text in steps, so that the switch to it is short; `begin` is run in each."""
+    with database.read() as connection:
+        revision = revisions.large_behind(connection, document)
+    first = 0 if revision is not None else None
+
+    def job(connection: apsw.Connection) -> int | None:
+        assert revision is not None
+        assert first is not None
+        begin(connection)
+        return revisions.prepare_some(connection, revision, first)
+
+    while first is not None:
+        first = database.write(job)
+
+
 class RevisionSink:
     """One building revision. May be used from any one thread at a time.
 
@@ -34,12 +52,19 @@ class RevisionSink:
     """
 
     def __init__(
-        self, database: Database, write_named: WriteNamed, embedder: int, revision: int, ticket: int | None
+        self,
+        database: Database,
+        write_named: WriteNamed,
+        embedder: int,
+        document: int,
+        revision: int,
+        ticket: int | None,
     ) -> None:
         """`embedder` is the number of the model whose vectors come in."""
         self._database = database
         self._write_named = write_named
         self._embedder = embedder
+        self._document = document
         self._revision = revision
         self._ticket = ticket
         self._info: DocumentInfo | None = None  # not yet written
@@ -125,6 +150,8 @@ class RevisionSink:
 
         If the file was queued again meanwhile, the document stays in the queue.
         """
+
+        prepare_switch(self._database, self._document, self._begin)
 
         def job(connection: apsw.Connection, known_names: document_names.KnownNames) -> None:
             self._begin(connection)

@@ -11,7 +11,7 @@ import numpy as np
 
 from appliance.store.indexes import document_names, document_sources, fulltext
 from appliance.store.rows import Matrix, PassageRow
-from appliance.store.tables import documents, embedders, passages
+from appliance.store.tables import documents, embedders, passages, revisions
 from ingest.types import Vector
 
 Collections = Collection[bytes] | None
@@ -40,9 +40,9 @@ class Snapshot:
 
         `weights` are those of `fulltext.COLUMNS`: name, about, heading, text.
         """
-        removed = documents.removed_revisions(self._connection)
+        hidden = revisions.hidden(self._connection)
         return fulltext.match(
-            self._connection, query, limit, weights, self._within(collections), documents_only, removed
+            self._connection, query, limit, weights, self._within(collections), documents_only, hidden
         )
 
     def nearest(

@@ -24,14 +24,17 @@ _ROWS_KEPT_PER_ROW_DELETED = 200
 COLUMNS = ("name", "about", "heading", "text")
 
 
-def index_revision(connection: apsw.Connection, revision: int, path: bytes, title: str, first_ordinal: int = 0) -> None:
-    """Make the revision's chunks from `first_ordinal` on findable."""
+def index_revision(
+    connection: apsw.Connection, revision: int, path: bytes, title: str, first_ordinal: int = 0, most: int = -1
+) -> None:
+    """Add the revision's chunks from `first_ordinal` on, `most` of them at the most; those already there stay."""
     run(
         connection,
         "INSERT INTO passages (rowid, name, about, heading, text)"
-        " SELECT c.id, ?, ?, (SELECT coalesce(group_concat(h.value, char(10)), '') FROM json_each(c.heading) h), c.text"
-        " FROM chunks c WHERE c.revision = ? AND c.ordinal >= ? ORDER BY c.id",
-        (search_name(path), title, revision, first_ordinal),
+        " SELECT c.id, ?1, ?2, (SELECT coalesce(group_concat(h.value, char(10)), '') FROM json_each(c.heading) h), c.text"
+        " FROM chunks c WHERE c.revision = ?3 AND c.ordinal >= ?4 AND (?5 < 0 OR c.ordinal < ?4 + ?5)"
+        " AND NOT EXISTS (SELECT 1 FROM passages_docsize s WHERE s.id = c.id) ORDER BY c.id",
+        (search_name(path), title, revision, first_ordinal, most),
     )
 
 
@@ -53,6 +56,12 @@ def unindex_revision(connection: apsw.Connection, revision: int) -> None:
     if anew:
         rewrite(connection)
         run(connection, _SECURE_DELETE, (1,))
+
+
+def has_some_of(connection: apsw.Connection, revision: int) -> bool:
+    """Whether any chunk of the revision is in the full text."""
+    some = "SELECT 1 FROM chunks c JOIN passages_docsize s ON s.id = c.id WHERE c.revision = ? LIMIT 1"
+    return value(connection, some, (revision,)) is not None
 
 
 def drop(connection: apsw.Connection, chunks: str) -> None:

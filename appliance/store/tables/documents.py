@@ -234,11 +234,6 @@ def removed(connection: apsw.Connection) -> list[int]:
     return [number for (number,) in rows(connection, f"SELECT d.id FROM documents d WHERE {REMOVED}")]
 
 
-def removed_revisions(connection: apsw.Connection) -> list[int]:
-    """The numbers of the revisions that are left of removed documents."""
-    return [number for (number,) in rows(connection, REMOVED_REVISIONS)]
-
-
 def insert_removed(connection: apsw.Connection, like: int, sequence: int) -> int:
     """Add the row of a removed document, in the collection of the document `like`, and return its number."""
     run(

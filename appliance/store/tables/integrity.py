@@ -16,6 +16,8 @@ _FINDABLE = (
 
 _REMOVED = f"SELECT c.id FROM chunks c WHERE c.revision IN ({REMOVED_REVISIONS})"
 
+_PREPARED = "SELECT c.id FROM chunks c JOIN documents d ON d.building = c.revision WHERE d.serving IS NOT NULL"
+
 _NAMED = "SELECT d.id FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building) WHERE r.chunks > 0"
 
 # Each counts what must not be there. The first ones are about the vectors that questions meet, if there are any.
@@ -67,7 +69,7 @@ _RULES = (
     ),
     (
         "full-text rows of chunks that must not be found",
-        f"SELECT count(*) FROM (SELECT id FROM passages_docsize EXCEPT {_FINDABLE} EXCEPT {_REMOVED})",
+        f"SELECT count(*) FROM (SELECT id FROM passages_docsize EXCEPT {_FINDABLE} EXCEPT {_REMOVED} EXCEPT {_PREPARED})",
     ),
     (
         "findable documents without their source's full-text row, or the other way round",

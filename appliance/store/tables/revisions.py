@@ -5,20 +5,29 @@ the serving one, or, with none serving, the one being built. `RevisionProgress.s
 `integrity.py` proves it. Everything here runs inside the caller's transaction.
 """
 
+# ruff: noqa: S608 - what is put into SQL here is our own numbers; values are bound
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import apsw
 
-from appliance.store.database.connection import row, run, value
+from appliance.store.database.connection import row, rows, run, value
 from appliance.store.database.secure_cleaning import soil
 from appliance.store.database.storable_text import storable
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.indexes import document_names, document_sources, fulltext
 from appliance.store.indexes.vectors import VectorIndex, text_hash
-from appliance.store.tables import removal, word_map
+from appliance.store.tables import documents, removal, word_map
 from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey
+
+_PREPARED = 256
+"""Chunks in a transaction, about a tenth of a second."""
+_LARGE_BEHIND = (
+    "SELECT d.building FROM documents d CROSS JOIN revisions r ON r.id = d.building"
+    f" WHERE d.building > 0 AND d.serving > 0 AND r.chunks >= {removal.LARGE}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +216,35 @@ def complete(
     return standing.document
 
 
+def prepare_some(connection: apsw.Connection, revision: int, first: int) -> int | None:
+    """Add some chunks of a large revision, from the ordinal `first` on, to the full text ahead of its switch.
+
+    Returns the ordinal to go on with; None when there is nothing left, or nothing to prepare. Until the switch, searches
+    leave these rows out (`hidden`); the switch adds what is still missing.
+
+    Raises:
+        UnknownDocument: the document or this revision of it is gone.
+    """
+    standing = standing_of(connection, revision)
+    if standing.searchable or standing.chunks < removal.LARGE or first >= standing.chunks:
+        return None
+    fulltext.index_revision(connection, revision, standing.path, standing.title, first, _PREPARED)
+    return first + _PREPARED
+
+
+def large_behind(connection: apsw.Connection, document: int) -> int | None:
+    """The document's building revision if it is large and another one answers; the switch to it is prepared in steps."""
+    revision = value(connection, f"{_LARGE_BEHIND} AND d.id = ?", (document,))
+    assert revision is None or isinstance(revision, int)
+    return revision
+
+
+def hidden(connection: apsw.Connection) -> list[int]:
+    """The revisions that may have rows in the full text though they do not answer: put off, or prepared for the switch."""
+    found = rows(connection, f"{documents.REMOVED_REVISIONS} UNION ALL {_LARGE_BEHIND}")
+    return [number for (number,) in found]
+
+
 def drop_building(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
     """Drop what is being built of the document."""
     held = row(connection, "SELECT building, serving FROM documents WHERE id = ?", (document,))
@@ -280,6 +318,7 @@ def renamed(
     Raises:
         NameWanted: the name's vector is needed first.
     """
+    _forget_prepared(connection, document)
     found = row(
         connection,
         "SELECT d.path, r.id, r.title, r.chunks FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
@@ -297,6 +336,13 @@ def renamed(
     if document_names.collection_of(path) != document_names.collection_of(before):
         index.unindex_revision(connection, revision)
         index.index_revision(connection, revision)
+
+
+def _forget_prepared(connection: apsw.Connection, document: int) -> None:
+    """Take what is prepared of a document's switch out of the full text, as its name is another; the switch adds it anew."""
+    building = large_behind(connection, document)
+    if building is not None and fulltext.has_some_of(connection, building):
+        fulltext.unindex_revision(connection, building)
 
 
 def standing_of(connection: apsw.Connection, revision: int) -> RevisionProgress:

@@ -13,7 +13,8 @@ import apsw
 import pytest
 
 from appliance.store import Snapshot, Store
-from appliance.store.database.connection import value
+from appliance.store.database.connection import open_reader, value
+from appliance.store.revision_sink import prepare_switch
 from appliance.store.rows import Trouble
 from appliance.store.tables import documents, embedders, integrity, removal, revisions
 from tests.appliance.store.filling import fill, identity, key
@@ -22,12 +23,13 @@ from tests.live import wait_until
 
 BIG = b"big/large.pdf"
 NEW = ["the pump was replaced", "the seal is new"]
+AGAIN = [f"the next {n} of pump {n * 3}" for n in range(len(LARGE))]
 
 _WORKER = """
 import sys, time
 from pathlib import Path
 from tests.appliance.store.test_large_replacements import replace_and_wait
-replace_and_wait(Path(sys.argv[1]))
+replace_and_wait(Path(sys.argv[1]), int(sys.argv[2]))
 """
 
 
@@ -54,7 +56,7 @@ def document_of(store: Store) -> str:
 def begin_replacement(store: Store, texts: list[str]) -> int:
     """Read all of a new content but the last step; gives the revision's number."""
     store.queue.add_file(BIG, identity(7))
-    sink = store.queue.open_revision(document_of(store), key("\n".join(texts)))
+    sink = store.queue.open_revision(document_of(store), key(texts[0]))
     fill(sink, texts, size=200, embed=embed)
     return sink._revision
 
@@ -64,14 +66,22 @@ def complete(store: Store, connection: apsw.Connection, revision: int) -> None:
     documents.set_state(connection, documents.by_path(connection, BIG).number, "indexed")  # type: ignore[union-attr]
 
 
-def replace_and_wait(path: Path) -> None:
+def replace_and_wait(path: Path, length: int) -> None:
     """What the process that is killed does: replace the large document and go on until the end."""
+    new = AGAIN[:length]
     store = opened(path)
-    if store.get(document_of(store)).chunks != len(NEW):
-        begin_replacement(store, NEW)
-        store.queue.open_revision(document_of(store), key("\n".join(NEW))).complete()
+    if store.get(document_of(store)).state != "indexed" or not is_replaced(store, new):
+        begin_replacement(store, new)
+        print("begun", flush=True)
+        store.queue.open_revision(document_of(store), key(new[0])).complete()
     print("replaced", flush=True)
     time.sleep(60)
+
+
+def is_replaced(store: Store, new: list[str]) -> bool:
+    revision = store.revision(document_of(store))
+    assert revision
+    return revision.sha256 == key(new[0]).sha256
 
 
 def assert_only_the_new_answers(connection: apsw.Connection, new: list[str]) -> None:
@@ -116,8 +126,7 @@ def test_a_failed_replacement_withdraws_a_large_old_text_in_steps_too(held: Stor
     document, number = document_of(held), held.get(document_of(held)).number
     if how == "outdated":
         begin_replacement(held, NEW)
-    barred = [0]
-    held._database._cleaner._sweep = lambda: bool(barred[0])  # type: ignore[attr-defined]
+    held._database._cleaner._sweep = lambda: False  # type: ignore[attr-defined]
     if how == "fails":
         held.queue.fail(document, "broken_pdf", "damaged")
     else:
@@ -140,7 +149,7 @@ def test_a_failed_replacement_withdraws_a_large_old_text_in_steps_too(held: Stor
 
 def test_other_writes_get_in_between_the_steps(held: Store) -> None:
     begin_replacement(held, NEW)
-    held.queue.open_revision(document_of(held), key("\n".join(NEW))).complete()
+    held.queue.open_revision(document_of(held), key(NEW[0])).complete()
     written = 0
     while left(held):
         held._database.write(lambda _: None)
@@ -148,21 +157,59 @@ def test_other_writes_get_in_between_the_steps(held: Store) -> None:
     assert written > len(LARGE) // 128 // 2
 
 
-def test_a_process_killed_between_the_steps_ends_like_one_that_was_not(path: Path, held: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", [2, len(AGAIN)], ids=["by a small text", "by a large text"])
+def test_a_process_killed_between_the_steps_ends_like_one_that_was_not(
+    path: Path, held: Store, tmp_path: Path, length: int
+) -> None:
     held.close()
-    chance = random.Random(3)
-    for _ in range(3):
-        with subprocess.Popen([sys.executable, "-c", _WORKER, path], stdout=subprocess.PIPE, text=True) as worker:
+    chance, unfinished = random.Random(3), 0
+    for _ in range(4):
+        command = [sys.executable, "-c", _WORKER, path, str(length)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
             assert worker.stdout is not None
-            assert worker.stdout.readline() == "replaced\n"
-            time.sleep(chance.random() * 0.3)
+            assert worker.stdout.readline() in ("begun\n", "replaced\n")
+            time.sleep(chance.random())
             worker.kill()
+        reader = open_reader(path)
+        unfinished += value(reader, "SELECT count(*) > 2 FROM revisions")
+        reader.close()
+    assert unfinished
     with opened(path) as store, opened(tmp_path / "whole.db") as whole:
+        if not is_replaced(store, AGAIN):
+            store.queue.open_revision(document_of(store), key(AGAIN[0])).complete()
         add(whole, b"small.pdf", SMALL)
-        add(whole, BIG, NEW)
+        add(whole, BIG, AGAIN[:length])
         wait_until(lambda: not left(store) and not traces(path), "the remains to go")
-        assert store.check() == []
-        assert store.get(document_of(store)).chunks == len(NEW)
+        assert store.digest() == whole.digest()
+        assert store.check() == whole.check() == []
+
+
+def test_a_large_new_text_is_in_the_full_text_before_the_switch_and_found_only_after_it(held: Store) -> None:
+    begin_replacement(held, AGAIN)
+    sink = held.queue.open_revision(document_of(held), key(AGAIN[0]))
+    prepare_switch(held._database, held.get(document_of(held)).number)
+    with held._database.read() as connection:
+        assert value(connection, "SELECT count(*) FROM passages_docsize") == len(SMALL) + len(LARGE) + len(AGAIN)
+    with held.snapshot() as snapshot:
+        assert snapshot.match("next", limit=9) == []
+        assert len(snapshot.match(PLANTED.decode(), limit=9999)) == len(LARGE)
+    assert held.check() == []
+    sink.complete()
+    with held.snapshot() as snapshot:
+        assert len(snapshot.match("next", limit=9999)) == len(AGAIN)
+        assert snapshot.match(PLANTED.decode(), limit=9) == []
+
+
+def test_a_document_renamed_before_the_switch_is_found_by_its_new_name(held: Store) -> None:
+    begin_replacement(held, AGAIN)
+    sink = held.queue.open_revision(document_of(held), key(AGAIN[0]))
+    document = document_of(held)
+    prepare_switch(held._database, held.get(document).number)
+    held.rename(document, b"big/renamed.pdf")
+    sink.complete()
+    with held.snapshot() as snapshot:
+        assert len(snapshot.match("name : renamed", limit=9999)) == len(AGAIN)
+        assert snapshot.match("name : large", limit=9) == []
 
 
 def test_a_second_replacement_and_a_removal_before_the_steps_are_done(held: Store) -> None:
@@ -212,7 +259,7 @@ def test_a_replaced_text_is_no_twin_to_copy_from(held: Store) -> None:
 
 def test_texts_that_the_new_content_has_too_keep_their_vectors(held: Store) -> None:
     begin_replacement(held, [*NEW, *LARGE[:5]])
-    held.queue.open_revision(document_of(held), key("\n".join([*NEW, *LARGE[:5]]))).complete()
+    held.queue.open_revision(document_of(held), key(NEW[0])).complete()
     wait_until(lambda: not left(held), "the remains to go")
     with held._database.read() as connection:
         assert value(connection, "SELECT count(*) FROM vectors") == len({*SMALL, *NEW, *LARGE[:5]})

@@ -13,7 +13,7 @@ from appliance.store import Store
 from appliance.store.database.connection import rows, value
 from appliance.store.indexes.vectors import text_hash
 from appliance.store.snapshot import Snapshot
-from appliance.store.tables import documents, embedders, integrity, removal
+from appliance.store.tables import documents, embedders, integrity, removal, revisions
 from ingest.types import Vector
 from tests.appliance.store.filling import DIMENSIONS, EMBEDDER, batches, fill, identity, key
 from tests.live import wait_until
@@ -166,6 +166,8 @@ def test_questions_are_answered_while_many_removed_documents_are_left(held: Stor
     ("query", "plan"),
     [
         (f"SELECT d.id FROM documents d WHERE {documents.REMOVED}", "SEARCH d USING COVERING INDEX"),
+        (documents.REMOVED_REVISIONS, "SEARCH r USING COVERING INDEX revisions_by_document"),
+        (revisions._LARGE_BEHIND, "SEARCH d USING INDEX documents_by_building (building>?)"),
         ("SELECT d.state, count(*) FROM documents d GROUP BY d.state", "SCAN d USING COVERING INDEX"),
         (f"SELECT d.id FROM documents d WHERE {documents.STANDING} AND d.path > X'61' ORDER BY d.path", "(path>?)"),
     ],
@@ -173,5 +175,6 @@ def test_questions_are_answered_while_many_removed_documents_are_left(held: Stor
 def test_what_is_asked_again_and_again_looks_at_no_more_rows_than_it_must(held: Store, query: str, plan: str) -> None:
     with held._database.read() as connection:
         found = rows(connection, f"EXPLAIN QUERY PLAN {query}")
-    assert len(found) == 1
-    assert plan in found[0][-1]
+    steps = [step for *_, step in found]
+    assert any(plan in step for step in steps)
+    assert "SCAN" in plan or not any(step.startswith("SCAN") for step in steps)

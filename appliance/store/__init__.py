@@ -1,4 +1,8 @@
-"""SQLite: documents, their revisions, pages, chunks and vectors, and the two indexes over them. See `Store`."""
+"""Stores everything that is known about the library in one SQLite file: documents, pages, chunks, vectors, indexes.
+
+Rule: only the writer thread writes; each public method is one transaction or one snapshot.
+Door: `store`.
+"""
 
 from appliance.store.ids import chunk_id, chunk_number, document_id, document_number
 from appliance.store.rows import DocumentRow, EmbedderKey, EmbedderStatus, KnownFile, PageRow, PassageRow, State

@@ -1,7 +1,7 @@
-"""The store's queue: what happens to a document from the report of its file until it answers or has failed.
+"""Takes a document from the discovery of its file until it answers or has failed.
 
-Who takes a document up gets its ticket with it, and gives it back with whatever becomes of it: if the file was queued
-again meanwhile, the document stays in the queue (`queue.is_current`).
+Rule: `next_pending` returns a document with a ticket, and its reader passes the ticket back with the result. If the file
+was queued again meanwhile, the result is outdated and the document stays in the queue (`tables.queue.is_current`).
 """
 
 import math
@@ -28,11 +28,11 @@ class DocumentQueue:
         self._write_named = write_named
 
     def add_file(self, path: bytes, identity: FileIdentity) -> str:
-        """Note a new or changed file as pending and give its document's id. An old content goes on answering."""
+        """Queue a new or changed file and return its document's id. Old content continues to answer."""
         return self.add_files([(path, identity)])[0]
 
     def add_files(self, files: Sequence[tuple[bytes, FileIdentity]]) -> list[str]:
-        """`add_file` for many in one transaction; the ids in the order of the files."""
+        """Queue many files in one transaction; returns the ids in the order of the files."""
 
         def job(connection: apsw.Connection) -> list[str]:
             return [document_id(queue.enqueue(connection, path, identity)) for path, identity in files]
@@ -40,7 +40,7 @@ class DocumentQueue:
         return self._database.write(job)
 
     def requeue(self, document: str) -> None:
-        """Try a document again, whatever became of it before; one that answers only if pages of it were skipped.
+        """Queue a document again, whatever its state. One that answers is read again only if pages of it were skipped.
 
         Raises:
             UnknownDocument: there is none.
@@ -56,38 +56,40 @@ class DocumentQueue:
         self._database.write(job)
 
     def requeue_outdated(self, most: int) -> list[str]:
-        """Queue up to `most` documents that answer with what other versions of the code made of them, for reading again;
-        gives their ids. They answer meanwhile."""
+        """Queue up to `most` documents that other versions of the code have read; returns their ids.
+
+        They continue to answer meanwhile.
+        """
         job = lambda connection: queue.requeue_outdated(connection, RevisionKey(""), most)  # noqa: E731
         return [document_id(number) for number in self._database.write(job)]
 
     def next_pending(
         self, exclude: Collection[str] = (), order: Order = "age", below: int | None = None
     ) -> DocumentRow | None:
-        """The document to read next, none of `exclude` (those that somebody is at already).
+        """The document to read next, except those in `exclude` (being read already).
 
-        By age: one that was interrupted, else the one that has waited longest. By size: the smallest of both, of less
-        than `below` bytes if that is given.
+        By age: an interrupted one, else the one that has waited longest. By size: the smallest of either kind. Only files
+        of less than `below` bytes, if given.
         """
         numbers = [document_number(one) for one in exclude]
         with self._database.read() as connection:
             return queue.next_pending(connection, numbers, order, below)
 
     def next_due(self) -> float | None:
-        """When the next document is to be tried again, in Unix seconds; None if none waits for a time."""
+        """Time of the next scheduled attempt, in Unix seconds; None if there is none."""
         with self._database.read() as connection:
             return queue.next_due(connection)
 
     def release(self, until: float, *, but: float = math.inf, except_code: str = "") -> list[str]:
-        """Queue what waits for a time up to `until`, or beyond `but` (a clock was set back); gives the ids.
+        """Queue the documents scheduled for a time up to `until`, or after `but` (a clock was set back); returns the ids.
 
-        What waits for the reason `except_code` goes on waiting.
+        Documents that wait for the reason `except_code` continue to wait.
         """
         job = lambda connection: queue.release(connection, until, but, except_code)  # noqa: E731
         return [document_id(number) for number in self._database.write(job)]
 
     def interrupted(self, attempts: int) -> list[DocumentRow]:
-        """The documents that were begun this many times or more, never got on and were never said to have failed."""
+        """The documents with at least this many attempts that made no progress and reported no failure."""
         with self._database.read() as connection:
             return [documents.get(connection, number) for number in queue.interrupted(connection, attempts)]
 
@@ -96,8 +98,8 @@ class DocumentQueue:
     ) -> bool:
         """Whether this content needs no work: it answers already, or is known to be unreadable.
 
-        If so, the document is `indexed` or `failed` as before, with the file's new identity, and what else was being
-        built is dropped. With the ticket of an outdated `DocumentRow` it stays in the queue.
+        If so, the document becomes `indexed` or `failed` as before, with the file's new identity, and any building
+        revision is dropped. With an outdated ticket the document stays in the queue.
 
         Raises:
             UnknownDocument: there is none.
@@ -119,7 +121,7 @@ class DocumentQueue:
                     documents.set_identity(connection, number, identity)
             return True
 
-        with self._database.read() as connection:  # a transaction less for the many that do need work
+        with self._database.read() as connection:  # saves a transaction for the many that do need work
             queue.is_current(connection, number, ticket)
             known = revisions.serves(connection, embedders.writing(connection), number, key)
             if not known and not documents.failed_with(connection, number, revisions.failed_key(key)):
@@ -135,14 +137,14 @@ class DocumentQueue:
         ticket: int | None = None,
         embedder: str | None = None,
     ) -> RevisionSink:
-        """The sink for this content; what was committed of it before goes on, any other content begun is dropped.
+        """The sink for this content. Resumes what was committed of it; drops other content that was begun.
 
-        The document is then `indexing`, unless the ticket is outdated. `embedder` is the identity of the model that
-        its vectors will be of.
+        The document becomes `indexing`, unless the ticket is outdated. `embedder` is the identity of the model that makes
+        the vectors.
 
         Raises:
             UnknownDocument: there is none.
-            Stopped: new vectors are wanted of another model by now.
+            Stopped: another model makes new vectors by now.
         """
         number = document_number(document)
 
@@ -160,12 +162,12 @@ class DocumentQueue:
         return RevisionSink(self._database, self._write_named, model, number, revision, ticket)
 
     def take_back_attempt(self, document: str, ticket: int) -> None:
-        """Let an attempt that began with this ticket not count: it was ended for no reason of the document's."""
+        """Undo the count of an attempt that began with this ticket and ended for no reason of the document's."""
         number = document_number(document)
         self._database.write(lambda connection: queue.take_back_attempt(connection, number, ticket))
 
     def begin_anew(self, document: str) -> None:
-        """Go on with nothing that was begun of a document; it answers as before until it is read.
+        """Discard what was begun of a document; it answers as before until it has been read.
 
         Raises:
             UnknownDocument: there is none.
@@ -189,7 +191,7 @@ class DocumentQueue:
         identity: FileIdentity | None = None,
         ticket: int | None = None,
     ) -> None:
-        """Note that a document cannot be read. Nothing of it can be found any more.
+        """Mark a document as failed and withdraw everything that was read from it.
 
         With `key`, the same content is not tried again (`settle`). With an outdated ticket nothing happens.
 
@@ -219,7 +221,7 @@ class DocumentQueue:
         withdrawn: Withdrawn = "everything",
         ticket: int | None = None,
     ) -> None:
-        """Leave a document until `next_attempt` (Unix seconds), or, at None, until its file changes or somebody asks.
+        """Postpone a document until `next_attempt` (Unix seconds); if None, until its file changes or it is requeued.
 
         With an outdated ticket nothing happens.
 

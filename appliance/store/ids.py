@@ -1,8 +1,8 @@
-"""Numbers inside, opaque strings outside: "d12" is a document, "c345" a chunk. Neither is ever reused."""
+"""Converts row numbers to public ids and back: "d12" is a document, "c345" a chunk. Neither is ever reused."""
 
 from appliance.errors import NotFound, UnknownDocument
 
-_LONGEST = 18  # digits that surely fit SQLite's 64-bit integers
+_LONGEST = 18  # digits; any such number fits SQLite's 64-bit integers
 
 
 def document_id(number: int) -> str:
@@ -40,12 +40,12 @@ def chunk_number(public: str) -> int:
 
 
 def unknown_document(public: str) -> UnknownDocument:
-    """The error for a document that is not there (any more)."""
+    """The error for a document that does not exist, or no longer does."""
     return UnknownDocument(f"document {public!r}", "there is no such document", "`docent documents list` shows all ids")
 
 
 def unknown_chunk(public: str) -> NotFound:
-    """The error for a chunk that is not there (any more)."""
+    """The error for a chunk that does not exist, or no longer does."""
     return NotFound(f"chunk {public!r}", "there is no such chunk; its document changed or was deleted", "search again")
 
 

@@ -1,8 +1,8 @@
-"""The store's end of the ingest pipeline: the `Sink` protocol for one revision of one document.
+"""Receives what the ingest pipeline reads: implements the `Sink` protocol for one revision of one document.
 
-A sink writes only as long as its revision is the one being built. If the document was deleted or queued with another
-content meanwhile, the next write raises `UnknownDocument`, and the work is to be abandoned without a trace. If another
-embedding model has taken over, it raises `Stopped`: the document is to be taken up again, with that model.
+Rule: a sink writes only while its revision is the building one. If the document was deleted or given other content, the
+next write raises `UnknownDocument`, and the work must be abandoned without a trace. If another embedding model has taken
+over, it raises `Stopped`: the document must be read again with that model.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ class WriteNamed(Protocol):
 def prepare_switch(
     database: Database, document: int, begin: Callable[[apsw.Connection], None] = lambda _: None
 ) -> None:
-    """Add a large building revision to the full text in steps, so that the switch to it is short; `begin` is run in each."""
+    """Add a large building revision to the full-text index in steps, so that its switch is short. Each step runs `begin`."""
     with database.read() as connection:
         revision = revisions.large_behind(connection, document)
     first = 0 if revision is not None else None
@@ -46,9 +46,9 @@ def prepare_switch(
 
 
 class RevisionSink:
-    """One building revision. May be used from any one thread at a time.
+    """One building revision. May be used from any thread, by one at a time.
 
-    What `begin` is told travels with the next write: a transaction less for each of many small documents.
+    `begin` writes nothing itself; its values go into the next transaction. That saves one for each small document.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class RevisionSink:
         revision: int,
         ticket: int | None,
     ) -> None:
-        """`embedder` is the number of the model whose vectors come in."""
+        """`embedder` is the number of the model that makes the vectors."""
         self._database = database
         self._write_named = write_named
         self._embedder = embedder
@@ -76,28 +76,28 @@ class RevisionSink:
         last page whose text was recognised."""
 
     def progress(self) -> Progress:
-        """What is already committed of this revision."""
+        """What is committed of this revision."""
         with self._database.read() as connection:
             return revisions.progress(connection, self._revision)
 
     def holds(self, page: Page) -> bool:
-        """Whether this page was committed with the same text, read in the same way."""
+        """Whether this page is committed with the same text from the same source."""
         with self._database.read() as connection:
             return revisions.holds(connection, self._revision, page)
 
     def known_vectors(self, texts: Iterable[str]) -> dict[str, Vector]:
-        """Vectors that the store already has for these embedded texts."""
+        """The vectors that the store already holds for these embedded texts."""
         keys = {text: text_hash(text) for text in texts}
         with self._database.read() as connection:
             known = self._index(connection).known(connection, set(keys.values()))
         return {text: known[key] for text, key in keys.items() if key in known}
 
     def begin(self, info: DocumentInfo) -> None:
-        """Record the number of pages, with the first batch or when that is announced."""
+        """Record the number of pages and the metadata, with the first batch or by `announce`."""
         self._info = info
 
     def commit(self, batch: Batch) -> None:
-        """Write a batch and the progress in one transaction; when it returns, the batch is durable."""
+        """Write a batch and the progress in one transaction. The batch is durable on return."""
 
         def job(connection: apsw.Connection, known_names: document_names.KnownNames) -> None:
             self._begin(connection)
@@ -127,10 +127,10 @@ class RevisionSink:
             revisions.begin(connection, self._revision, self._info)
 
     def copy_some(self, most: int = _COPIED_AT_ONCE) -> bool | None:
-        """Copy the next chunks from another document of the same content; whether these were the last.
+        """Copy the next chunks from another document with the same content; returns whether these were the last.
 
-        None if there is no such document, or none any more: what is missing is to be read. The revision is then still to
-        be completed, as after the last batch.
+        None if no such document exists, or no longer: the rest must be read. After the last chunks the revision must
+        still be completed, as after the last batch.
         """
 
         def job(connection: apsw.Connection, known_names: document_names.KnownNames) -> bool | None:
@@ -146,9 +146,10 @@ class RevisionSink:
         return last
 
     def complete(self) -> None:
-        """Make this revision the one that answers, and drop the one before it, in one transaction.
+        """Make this revision the serving one and drop the previous one, in one transaction.
 
-        If the file was queued again meanwhile, the document stays in the queue.
+        A large revision enters the full-text index before, and rows of a large previous one leave after, in steps. If the
+        file was queued again meanwhile, the document stays in the queue.
         """
 
         prepare_switch(self._database, self._document, self._begin)

@@ -1,7 +1,7 @@
-"""The values that the store hands out.
+"""The values that the store returns.
 
-Inside the appliance documents and chunks are numbered; outside they are opaque strings (`ids.py`). Paths and
-collections are bytes, as the file system has them; `names.display` makes them readable.
+Inside the appliance, documents and chunks have numbers; outside they have opaque ids (`ids`). Paths and collections are
+bytes, as in the file system; `display.path_names` makes them readable.
 """
 
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from ingest.types import ChunkWord, FileIdentity
 State = Literal["pending", "indexing", "indexed", "failed"]
 STATES: tuple[State, ...] = ("pending", "indexing", "indexed", "failed")
 Order = Literal["age", "size"]
-"""In which the queue is taken: the longest waiting first, or the smallest."""
+"""Order of the queue: longest waiting first, or smallest file first."""
 Withdrawn = Literal["nothing", "outdated", "everything"]
-"""What of a document stops answering: `outdated` is the text of the content before the one being read."""
+"""Which text of a document stops answering; `outdated` is the text of the content before the one being read."""
 
 Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedderKey:
-    """Which embedding model made the vectors.
+    """An embedding model that made vectors.
 
     `identity` covers everything that changes a vector: file hash, pooling, prefixes, longest input, template version.
-    `name` is for people.
+    `name` is for display.
     """
 
     identity: str
     name: str
     dimensions: int
     folder: str = ""
-    """Where it was opened; empty for the built-in one."""
+    """Folder it was opened from; empty for the built-in model."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedderStatus:
-    """The embedding models that the store has vectors of; see `embedders.py`."""
+    """The embedding models that the store has vectors of; see `tables.embedders`."""
 
     serving: EmbedderKey | None
     target: EmbedderKey | None
@@ -47,40 +47,40 @@ class EmbedderStatus:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """One file of the library and how far it has been read."""
+    """A file of the library and how far it has been read."""
 
     id: str
     number: int
-    """`id` as the search primitives know it."""
+    """The row number behind `id`; searches return this."""
     path: bytes
     collection: bytes
     state: State
     reason_code: str
-    """Why it failed or waits for its next attempt; this and the next two are empty otherwise."""
+    """Why it failed or waits for its next attempt. This, `reason` and `hint` are empty otherwise."""
     reason: str
     hint: str
     identity: FileIdentity
     title: str
     pages: int
-    """Of the revision being read, else of the one that answers; so are `pages_done` and `title`."""
+    """Of the revision being read, else of the one that answers. The same holds for `pages_done` and `title`."""
     pages_done: int
     pages_recognised: int
-    """At least `pages_done`; more while text recognition is ahead of what is committed, as nobody but the reader knows."""
+    """At least `pages_done`; more while text recognition is ahead of the last commit, which only the reader knows."""
     chunks: int
-    """How many chunks of this document can be found."""
+    """Number of chunks that searches can find."""
     skipped: int
-    """How many pages of what can be found could not be read."""
+    """Number of unreadable pages in the revision that answers."""
     ticket: int
-    """Changes whenever the file is queued; hand it back so that an outdated result is not taken for the newest."""
+    """Changes whenever the file is queued. Pass it back with a result, so that an outdated result is recognised."""
     attempts: int
-    """Attempts to read this content since one last made progress."""
+    """Attempts to read this content since the last one that made progress."""
     next_attempt: float | None
-    """When it is read again by itself, in Unix seconds; None if it is not waiting for a time."""
+    """Time of the next automatic attempt, in Unix seconds; None if none is scheduled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a document could not be read: a stable short name, the cause, and what to do next."""
+    """Why a document could not be read: a stable code, the cause, and what to do next."""
 
     code: str
     reason: str
@@ -89,7 +89,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Pages that could not be read though they show something, and the documents that they are of."""
+    """Number of pages that show something but could not be read, and of the documents that contain them."""
 
     documents: int = 0
     pages: int = 0
@@ -97,20 +97,20 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class WorkLeft:
-    """What is still to be read."""
+    """The work that is left in the queue."""
 
     documents: int = 0
-    """In the queue: pending or being read."""
+    """Pending or being read."""
     pages: int = 0
-    """Left of those whose number of pages is known."""
+    """Unread pages of the documents whose page count is known."""
     unopened: int = 0
-    """Those of the queue whose number of pages is not."""
+    """Documents whose page count is not known yet."""
     unopened_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """What the watcher needs to tell a known file from a new or changed one."""
+    """What the watcher needs to recognise new and changed files."""
 
     id: str
     identity: FileIdentity
@@ -120,7 +120,7 @@ class KnownFile:
 
 @dataclass(frozen=True, slots=True)
 class PassageRow:
-    """A chunk that can be found, and where it stands. `heading` is the heading path, outermost first."""
+    """A findable chunk with its place. `heading` is the heading path, outermost first."""
 
     chunk: int
     document: int
@@ -136,7 +136,7 @@ class PassageRow:
 
 @dataclass(frozen=True, slots=True)
 class PageRow:
-    """A page's own text and its size in points; `label` is the number printed on it, if the PDF says so."""
+    """A page's own text and its size in points; `label` is the printed page number, if the PDF states one."""
 
     number: int
     label: str
@@ -147,7 +147,7 @@ class PageRow:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRow:
-    """One content of a document: its hash, the versions of the code that read it, and how far that is."""
+    """One content of a document: its hash, the versions of the code that read it, and the progress."""
 
     number: int
     sha256: str
@@ -161,7 +161,7 @@ class RevisionRow:
 
 @dataclass(frozen=True, slots=True)
 class ReadPage:
-    """A page of a revision, None if it has not been read (yet), and the words of passages that stand on it."""
+    """A page of a revision, None if it has not been read, and the words of the passages on it."""
 
     revision: RevisionRow
     page: PageRow | None
@@ -170,15 +170,15 @@ class ReadPage:
 
 @dataclass(frozen=True, slots=True)
 class ReadingRow:
-    """How a document was read, up to the pages that are done."""
+    """How a document was read, as far as its pages are done."""
 
     revision: RevisionRow
     sources: dict[str, int]
-    """Pages by where their text comes from, as `ingest.types.Page.source` has it."""
+    """Number of pages by the source of their text (`ingest.types.Page.source`)."""
     troubles: dict[str, tuple[int, ...]]
-    """What went wrong, and on which pages."""
+    """Page numbers by warning."""
     table_rows: int | None
-    """None where some passages were made before these were counted."""
+    """None if some passages were made before table rows were counted."""
     author: str
     language: str
     period: str

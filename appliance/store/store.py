@@ -1,9 +1,8 @@
-"""The store: everything that is known of the library, in one SQLite file.
+"""The facade of the store: documents, embedding models, passages and checks. See also `Store.queue` and `Store.snapshot`.
 
-The facade over the parts of this package, with what queues in `queue` (`DocumentQueue`) and what searches in `Viewed`. Each public
-method is one transaction or one snapshot; reads may come from any thread, writes go through the one writer thread.
-Paths and collections are bytes. Methods that read take `collections=None` for all collections; a set restricts them to
-what the caller may see.
+Each public method is one transaction or one snapshot. Reads may come from any thread; writes go through the one writer
+thread. Paths and collections are bytes. Methods that read take `collections=None` for all collections; a set restricts
+them to what the caller may see.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,7 +43,7 @@ EmbedName = Callable[[str], Vector]
 
 
 class ModelGone(Exception):
-    """The embedding model is not open any more: look again which one is asked for."""
+    """The embedding model is no longer open; look up the current one and try again."""
 
 
 class Store:
@@ -64,11 +63,13 @@ class Store:
         embed_name: EmbedName | None = None,
         pace: Pace = Pace(),  # noqa: B008 - frozen
     ) -> Self:
-        """Open the store at `path`, creating or migrating it, and `want` the embedding model, if one is named;
-        `embed_name` then embeds a document's name as a passage (`name_with`). `pace` says when deleted words are wiped out.
+        """Open the store at `path`; create or migrate it if needed.
+
+        `embedder` is passed to `want`, and `embed_name`, which embeds a document's name as a passage, to `name_with`.
+        `pace` sets when deleted words are wiped from the file.
 
         Raises:
-            StoreTooNew, StoreCorrupt, StoreFull, StoreError: it cannot be used as it is.
+            StoreTooNew, StoreCorrupt, StoreFull, StoreError: the file cannot be used as it is.
         """
         store = cls(Database(path, lambda connection: migrate(connection, path), sweep=removal.Sweeper(), pace=pace))
         try:
@@ -90,13 +91,13 @@ class Store:
         self.close()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Finish waiting writes within `timeout` seconds and close; see `Database.close`."""
+        """Finish the waiting writes within `timeout` seconds, then close; see `Database.close`."""
         self._database.close(timeout)
 
     # Documents
 
     def get(self, document: str) -> DocumentRow:
-        """The document of this id.
+        """The document with this id.
 
         Raises:
             UnknownDocument: there is none.
@@ -111,64 +112,64 @@ class Store:
             return documents.by_path(connection, path)
 
     def by_inode(self, device: int, inode: int) -> list[DocumentRow]:
-        """The documents whose file was last seen as this inode."""
+        """The documents whose file last had this inode."""
         with self._database.read() as connection:
             return documents.by_inode(connection, device, inode)
 
     def paths_under(self, path: bytes) -> list[bytes]:
-        """`path` itself, if it is a document, and the documents below it, if it is a folder."""
+        """The paths of the document at `path` and of all documents below it."""
         with self._database.read() as connection:
             return documents.paths_under(connection, path)
 
     def by_display(self, document: str) -> DocumentRow | None:
-        """The document whose path is shown as this text."""
+        """The document whose path is displayed as this text."""
         with self._database.read() as connection:
             return documents.by_display(connection, document)
 
     def list_documents(
         self, *, limit: int, cursor: str | None = None, collections: Collections = None, state: State | None = None
     ) -> tuple[list[DocumentRow], str | None]:
-        """Up to `limit` documents in the order of their paths, and the cursor for the rest, None at the end.
+        """Up to `limit` documents in the order of their paths, and the cursor for the next page, None at the end.
 
         Raises:
-            InvalidRequest: the cursor did not come from here.
+            InvalidRequest: the cursor is not one of ours.
         """
         with self._database.read() as connection:
             within = documents.collection_numbers(connection, collections)
             return documents.page(connection, limit, cursor, within, state)
 
     def counts(self, collections: Collections = None) -> dict[State, int]:
-        """How many documents are in each state."""
+        """Number of documents by state."""
         with self._database.read() as connection:
             return documents.counts(connection, documents.collection_numbers(connection, collections))
 
     def chunk_count(self, collections: Collections = None) -> int:
-        """How many chunks can be found."""
+        """Number of findable chunks."""
         with self._database.read() as connection:
             return documents.chunk_count(connection, documents.collection_numbers(connection, collections))
 
     def skipped(self, collections: Collections = None) -> Skipped:
-        """The pages that could not be read."""
+        """Counts the pages that could not be read."""
         with self._database.read() as connection:
             return documents.skipped(connection, documents.collection_numbers(connection, collections))
 
     def work_left(self, collections: Collections = None) -> WorkLeft:
-        """What is still to be read."""
+        """Counts what is still to be read."""
         with self._database.read() as connection:
             return documents.work_left(connection, documents.collection_numbers(connection, collections))
 
     def collections(self) -> set[bytes]:
-        """The collections that have a document, whatever its state."""
+        """The collections with at least one document, in any state."""
         with self._database.read() as connection:
             return documents.collections(connection)
 
     def known_files(self) -> dict[bytes, KnownFile]:
-        """Every file that is known, by path."""
+        """Every known file by its path."""
         with self._database.read() as connection:
             return documents.known_files(connection)
 
     def rename(self, document: str, path: bytes, identity: FileIdentity | None = None) -> None:
-        """Follow a file to its new path; nothing but its name is embedded. A document that was there is removed.
+        """Move a document to its file's new path; only the name is embedded. A document already at that path is removed.
 
         Raises:
             UnknownDocument: there is none.
@@ -188,7 +189,7 @@ class Store:
         self._write_named(job)
 
     def remove(self, document: str) -> None:
-        """Delete a document with everything that was read of it; of a large one, only its remains stay for a while.
+        """Delete a document and everything read from it. Rows of a large one follow in steps (`tables.removal`).
 
         Raises:
             UnknownDocument: there is none.
@@ -199,28 +200,30 @@ class Store:
     # Embedding models
 
     def embedding(self) -> EmbedderStatus:
-        """The models that the store has vectors of."""
+        """The embedding models that the store has vectors of."""
         with self._database.read() as connection:
             return embedders.standing(connection)
 
     def want(self, key: EmbedderKey) -> EmbedderStatus:
-        """Make this the model to answer with: at once if the vectors are its own or there are none yet, else as the
-        target that the vectors are to be rebuilt for (`switch`). Any other target is dropped."""
+        """Make this the serving model: at once if the vectors are its own or there are none yet.
+
+        Otherwise it becomes the target, for which the vectors are rebuilt (`rebuild`). Any other target is dropped.
+        """
         return self._database.write(lambda connection: embedders.want(connection, key))
 
     def forget_serving(self) -> EmbedderStatus:
-        """Drop the vectors of the serving model, as it is not to be had any more, if there is a target."""
+        """Drop the vectors of the serving model, which is no longer available, if there is a target."""
         return self._database.write(embedders.forget_serving)
 
     def name_with(self, identity: str, embed_name: EmbedName) -> None:
-        """Embed names of documents by this function where this model's vectors of them are needed.
+        """Use `embed_name` wherever this model's vector of a document's name is needed.
 
-        It raises `ModelGone` once the model is not to be had any more; that is then asked for anew.
+        It raises `ModelGone` once the model is closed; the transaction then runs again with the model that took over.
         """
         self._embed_names[identity] = embed_name
 
     def rebuild(self) -> Rebuild | None:
-        """What there is to do for the target; None without one."""
+        """The work of making the target's vectors; None without a target."""
         with self._database.read() as connection:
             index = embedders.target(connection)
         return Rebuild(self._database, index) if index else None
@@ -229,49 +232,49 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """One snapshot for a whole search, in one thread."""
+        """One snapshot for a whole search; for use in one thread."""
         with self._database.read() as connection:
             yield Snapshot(connection)
 
     def chunk_words(self, chunk: int) -> tuple[ChunkWord, ...]:
-        """The map from the chunk's words to the pages' own.
+        """The map from the chunk's words to the words of its pages.
 
         Raises:
-            NotFound: it has gone.
+            NotFound: the chunk no longer exists.
         """
         with self._database.read() as connection:
             return passages.chunk_words(connection, chunk)
 
     def page(self, chunk: int, number: int) -> PageRow:
-        """A page of the document as it was read when the chunk was made.
+        """A page of the chunk's document, in the revision that the chunk belongs to.
 
         Raises:
-            NotFound: the chunk has gone, or there is no such page.
+            NotFound: the chunk no longer exists, or there is no such page.
         """
         with self._database.read() as connection:
             return passages.page(connection, chunk, number)
 
     def page_text(self, chunk: int, number: int) -> str:
-        """The own text of a page of the chunk's document; see `page`."""
+        """The text of a page of the chunk's document; see `page`."""
         return self.page(chunk, number).text
 
     def revision(self, document: str) -> RevisionRow | None:
-        """The content of the document that answers, else the one being read; None where nothing has been read."""
+        """The revision that answers, else the one being read; None if nothing has been read."""
         number = document_number(document)
         with self._database.read() as connection:
             return reading_report.revision(connection, number)
 
     def reading(self, document: str) -> ReadingRow | None:
-        """How that content was read; None where nothing has been read."""
+        """How that revision was read; None if nothing has been read."""
         number = document_number(document)
         with self._database.read() as connection:
             return reading_report.reading(connection, number)
 
     def read_page(self, document: str, number: int, chunk: str | None = None) -> ReadPage | None:
-        """A page of that content with the words of its passages, or of the one passage `chunk`, whatever its pages.
+        """A page of that revision with the words of its passages, or of the passage `chunk` alone, on all of its pages.
 
         Raises:
-            NotFound: the chunk is gone, or is another document's.
+            NotFound: the chunk no longer exists, or belongs to another document.
         """
         owner, passage = document_number(document), None if chunk is None else chunk_number(chunk)
         with self._database.read() as connection:
@@ -280,12 +283,12 @@ class Store:
     # Soundness
 
     def check(self) -> list[str]:
-        """Everything that is wrong with the store, in plain words; reads all of it, and holds up nobody."""
+        """Every fault of the store, in plain words. Reads the whole file; writes go on meanwhile."""
         with self._database.read_anew() as connection:
             return integrity.check(connection, embedders.serving(connection))
 
     def digest(self) -> str:
-        """A fingerprint of the contents, equal for equal libraries; see `digest.py`."""
+        """A fingerprint of the contents, equal for equal libraries; see `tables.digest`."""
         with self._database.read() as connection:
             return digest(connection, embedders.writing(connection))
 
@@ -298,9 +301,9 @@ class Store:
         documents.delete(connection, number)
 
     def _write_named(self, job: Callable[[apsw.Connection, document_names.KnownNames], T]) -> T:
-        """Run `job` in one transaction; names that it turns out to need are embedded on this thread, in between.
+        """Run `job` in one transaction. On `NameWanted`, embed the name on this thread and run the job again.
 
-        Another model may take over in between: then the job asks for that one's vectors in its turn.
+        If another model takes over in between, the job asks for that model's vectors in turn.
         """
         known_names: document_names.KnownNames = {}
         while True:

@@ -1,7 +1,7 @@
-"""Making the target model's vectors: what it lacks, batch by batch, and what comes of embedding that.
+"""Rebuilds the vectors for the target model: lists what lacks one, and stores the results batch by batch.
 
-The committed vectors are the only progress. What was embedded outside of a transaction is taken only as far as it still
-holds: a text that no chunk has any more, or a name that has changed, is left out and looked for again.
+Rule: the committed vectors are the only progress. Embedding runs outside of transactions, so results may be outdated
+when they arrive: a text that no chunk has any more, or a name that has changed, is left out and listed again.
 """
 
 import json
@@ -21,7 +21,7 @@ from ingest.types import Vector
 
 @dataclass(frozen=True, slots=True)
 class LackingChunk:
-    """A chunk whose text has no vector by the target yet; `heading` and `text` are what was embedded for it."""
+    """A chunk whose text lacks the target's vector; `heading` and `text` make up the embedded text."""
 
     chunk: int
     text_hash: bytes
@@ -31,7 +31,7 @@ class LackingChunk:
 
 @dataclass(frozen=True, slots=True)
 class LackingName:
-    """A findable document whose name has no vector by the target yet."""
+    """A findable document whose name lacks the target's vector."""
 
     document: int
     text: str
@@ -39,7 +39,7 @@ class LackingName:
 
 @dataclass(frozen=True, slots=True)
 class Remade:
-    """The vector of a text; `cut` if the model took only its beginning."""
+    """The new vector of a text; `cut` if the text was longer than the model's input."""
 
     text_hash: bytes
     vector: Vector
@@ -47,7 +47,10 @@ class Remade:
 
 
 class Rebuild:
-    """The work on one target. May be used from any one thread at a time; True means that it is the target still."""
+    """The rebuild for one target. May be used from any thread, by one at a time.
+
+    The methods that write return False once the model is no longer the target.
+    """
 
     def __init__(self, database: Database, index: VectorIndex) -> None:
         self._database = database
@@ -55,44 +58,44 @@ class Rebuild:
         self.identity = index.identity
 
     def lacking_chunks(self, after: int, limit: int) -> list[LackingChunk]:
-        """The next chunks behind number `after`, in the order of their numbers."""
+        """The next chunks after number `after`, in ascending order."""
         with self._database.read() as connection:
             return lacking_chunks(connection, self._embedder, after, limit)
 
     def lacking_names(self, limit: int) -> list[LackingName]:
-        """Some of the documents whose name is to be embedded."""
+        """Up to `limit` documents whose name lacks the target's vector."""
         with self._database.read() as connection:
             return lacking_names(connection, self._embedder, limit)
 
     def add_chunks(self, remade: Sequence[Remade]) -> bool:
-        """Keep these vectors, in one transaction."""
+        """Store these vectors in one transaction."""
         return self._database.write(lambda connection: add_chunks(connection, self._embedder, remade))
 
     def add_names(self, remade: Sequence[tuple[LackingName, Vector]]) -> bool:
-        """Keep these vectors of names, in one transaction."""
+        """Store these vectors of names in one transaction."""
         return self._database.write(lambda connection: add_names(connection, self._embedder, remade))
 
     def switch(self) -> list[str] | None:
-        """Let the target answer from now on, if it lacks nothing; None if it does. See `embedders.switch`.
+        """Make the target the serving model if no vector is lacking, else return None; see `embedders.switch`.
 
-        Gives the documents that are queued to be read again.
+        Returns the ids of the documents that are queued to be read again.
         """
         outgrown = self._database.write(lambda connection: switch(connection, self._embedder))
         return None if outgrown is None else [document_id(number) for number in outgrown]
 
     def progress(self) -> tuple[int, int]:
-        """Chunks that are done, and all there are; looks at each."""
+        """The number of chunks done, and of all; reads every chunk's row."""
         with self._database.read() as connection:
             return progress(connection, self._embedder)
 
     def total(self) -> int:
-        """All chunks there are."""
+        """Number of all chunks."""
         with self._database.read() as connection:
             return chunk_total(connection)
 
 
 def lacking_chunks(connection: apsw.Connection, embedder: int, after: int, limit: int) -> list[LackingChunk]:
-    """The next chunks behind number `after`, in the order of their numbers."""
+    """The next chunks after number `after`, in ascending order."""
     found = rows(
         connection,
         "SELECT c.id, c.text_hash, c.heading, c.text FROM chunks c WHERE c.id > ? AND NOT EXISTS"
@@ -103,13 +106,13 @@ def lacking_chunks(connection: apsw.Connection, embedder: int, after: int, limit
 
 
 def lacking_names(connection: apsw.Connection, embedder: int, limit: int) -> list[LackingName]:
-    """Some of the documents whose name is to be embedded."""
+    """Up to `limit` documents whose name lacks the target's vector."""
     found = rows(connection, LACKING_NAME, (embedder, limit))
     return [LackingName(number, document_names.search_name(path, title)) for number, path, title in found]
 
 
 def add_chunks(connection: apsw.Connection, embedder: int, remade: Sequence[Remade]) -> bool:
-    """Keep the vectors of those texts that a chunk still has; False if the model is not the target any more."""
+    """Store the vectors of texts that a chunk still has; False if the model is no longer the target."""
     if not _is_target(connection, embedder):
         return False
     connection.executemany(
@@ -121,7 +124,7 @@ def add_chunks(connection: apsw.Connection, embedder: int, remade: Sequence[Rema
 
 
 def add_names(connection: apsw.Connection, embedder: int, remade: Sequence[tuple[LackingName, Vector]]) -> bool:
-    """Keep the vectors of those names that their documents still have; False as above."""
+    """Store the vectors of names that are still current; False if the model is no longer the target."""
     if not _is_target(connection, embedder):
         return False
     for lacking, vector in remade:
@@ -141,7 +144,7 @@ def add_names(connection: apsw.Connection, embedder: int, remade: Sequence[tuple
 
 
 def progress(connection: apsw.Connection, embedder: int) -> tuple[int, int]:
-    """Chunks that have their vector by this model, and all chunks."""
+    """The number of chunks that have this model's vector, and of all chunks."""
     done = value(
         connection,
         "SELECT count(*) FROM chunks c WHERE EXISTS"
@@ -152,7 +155,7 @@ def progress(connection: apsw.Connection, embedder: int) -> tuple[int, int]:
 
 
 def chunk_total(connection: apsw.Connection) -> int:
-    """All chunks, whether they can be found or not."""
+    """Number of all chunks, findable or not."""
     return int(value(connection, "SELECT count(*) FROM chunks"))
 
 

@@ -1,7 +1,7 @@
-r"""What a document's path says about it, for people and for the search.
+r"""Turns a document's path into words for the search, and stores the vector of its name.
 
-A path never enters the embedded text of a chunk: it has a column of its own in the full text and one vector per
-document. So a rename changes these two and embeds nothing but the name.
+A path never enters the embedded text of a chunk. It has a column of its own in the full-text index and one vector for
+each document, so a rename changes these two and embeds nothing but the name.
 """
 
 # ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
@@ -34,7 +34,7 @@ def collection_of(path: bytes) -> bytes:
 
 
 def search_name(path: bytes, title: str = "") -> str:
-    """Folders and file name as words, then the title's where it has others: what the name vector is made of.
+    """Folders and file name as words, plus the title if it has other words; the name vector embeds this text.
 
     >>> search_name(b"reports/2022Q3-AAPL_10Q.pdf")
     'reports 2022 Q3 AAPL 10Q'
@@ -48,11 +48,11 @@ def search_name(path: bytes, title: str = "") -> str:
 
 
 KnownNames = dict[tuple[int, str], Vector]
-"""Vectors of names by the model's number and the name's text."""
+"""Vectors of names by (number of the model, text of the name)."""
 
 
 class NameWanted(Exception):
-    """Raised inside a transaction that needs the vector of a name: undo, embed `text`, run it again."""
+    """Raised inside a transaction that needs the vector of a name: roll back, embed `text`, run the transaction again."""
 
     def __init__(self, embedder: int, identity: str, text: str) -> None:
         super().__init__(text)
@@ -64,8 +64,7 @@ class NameWanted(Exception):
 def put(
     connection: apsw.Connection, index: VectorIndex, document: int, path: bytes, title: str, known: KnownNames
 ) -> None:
-    """Give the document the vector of its present name, taken from `known`. Other models' vectors of an earlier name
-    go.
+    """Store the vector of the document's current name, taken from `known`. Vectors of an earlier name are deleted.
 
     Raises:
         NameWanted: `known` lacks it.
@@ -85,14 +84,14 @@ def put(
 
 
 def drop(connection: apsw.Connection, document: int) -> None:
-    """Forget the document's name vectors."""
+    """Delete the document's name vectors."""
     run(connection, "DELETE FROM name_vectors WHERE document = ?", (document,))
 
 
 def matrix(
     connection: apsw.Connection, embedder: int, dimensions: int, collections: Collection[int] | None
 ) -> tuple[list[int], Matrix]:
-    """Documents that can be found and their name vectors, shape (documents, dimensions)."""
+    """The findable documents and their name vectors, shape (documents, dimensions)."""
     where = "" if collections is None else f" AND d.collection IN {in_list(collections)}"
     found = rows(
         connection,

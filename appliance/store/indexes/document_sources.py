@@ -1,8 +1,8 @@
-"""Where a document comes from, as text: one full-text row for each document that can be found.
+"""Indexes what identifies a document, as text: one full-text row for each findable document.
 
 Columns: `name` (folders and file name as words) and `about` (the title and the first page's opening words). A question
-on "Apple's 10-Q of June 2022" names a document, and hardly a page of it says these words: the search first asks here
-which document is meant. The row lives exactly as long as the document's name vector.
+about "Apple's 10-Q of June 2022" names a document, but hardly any page of it contains these words. So a search first
+finds here which document is meant. The row exists exactly as long as the document's name vector.
 """
 
 # ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
@@ -20,14 +20,14 @@ from appliance.store.indexes.vectors import in_list
 
 COLUMNS = ("name", "about")
 ABOUT_WORDS = 150
-"""Words of the first page that are kept: form, period, parties, place and date of the usual cover page."""
+"""Words of the first page that are kept; they cover form, period, parties, place and date of the usual cover page."""
 
 _READ_CHARS = 4000
 _WORD = re.compile(r"[^\W_]")
 
 
 def put(connection: apsw.Connection, document: int, revision: int, path: bytes, title: str) -> None:
-    """Let the document's row say what it is called now and how this revision of it begins."""
+    """Write the document's current name and the beginning of this revision to its row."""
     first_page = value(
         connection,
         "SELECT substr(text, 1, ?) FROM pages WHERE revision = ? ORDER BY number LIMIT 1",
@@ -41,7 +41,7 @@ def put(connection: apsw.Connection, document: int, revision: int, path: bytes, 
 
 
 def drop(connection: apsw.Connection, document: int) -> None:
-    """Forget the document's row."""
+    """Delete the document's row."""
     run(connection, "DELETE FROM sources WHERE rowid = ?", (document,))
 
 
@@ -57,7 +57,7 @@ def about(title: str, first_page: str) -> str:
 def match(
     connection: apsw.Connection, query: str, limit: int, weights: Sequence[float], collections: Collection[int] | None
 ) -> list[tuple[int, float]]:
-    """The `limit` documents of the highest BM25 for an FTS5 query, best first, as (document, score)."""
+    """The `limit` documents with the highest BM25 score for an FTS5 query, best first, as (document, score)."""
     ranking = f"bm25({', '.join(repr(float(weight)) for weight in weights)})"
     joins = where = ""
     if collections is not None:
@@ -73,7 +73,7 @@ def match(
 
 
 def of_documents(connection: apsw.Connection, documents: Collection[int]) -> dict[int, tuple[str, str]]:
-    """(name, about) of those of the documents that can be found."""
+    """The (name, about) columns of the findable ones of these documents."""
     found = rows(connection, f"SELECT rowid, name, about FROM sources WHERE rowid IN {in_list(documents)}")
     return {number: (name, text) for number, name, text in found}
 

@@ -1,10 +1,10 @@
-"""Writing the full text's index anew, so that the words of deleted rows are nowhere in it: at once, or some at a time.
+"""Rewrites the full-text index, at once or in steps, so that no words of deleted rows are left in it.
 
-FTS5 deletes a row by a mark that holds its words, and drops both when the oldest part of the index is merged with all
-that came later. It takes a part for the oldest only where no level lies below the merge's, and levels that became empty,
-as when the last document goes, stay. `is_gathered` tells whether a merge is one of all parts in the last levels; where
-it is not, another part is added (`_stir`), which makes FTS5 gather all of them there, unless all is so little that it
-puts them together at once; that little is made anew from the rows.
+FTS5 deletes a row by a mark that contains its words. It drops both when it merges the oldest segment of the index with
+all later ones. It takes a segment for the oldest only if no level lies below the merge's, but levels that became empty,
+as after the last document was deleted, stay. `is_gathered` returns whether a merge takes in all segments, in the last
+levels. If it does not, `_add_segment` adds another segment, which makes FTS5 gather all of them there, unless they are so
+small that FTS5 merges them at once; an index that small is rebuilt from the rows.
 """
 
 import apsw
@@ -15,35 +15,35 @@ _OPTIMIZE = "INSERT INTO passages (passages) VALUES ('optimize')"
 _MERGE = "INSERT INTO passages (passages, rank) VALUES ('merge', ?)"
 _REBUILD = "INSERT INTO passages (passages) VALUES ('rebuild')"
 _MERGED_PAGES = 400
-"""Of the index's own, in a transaction: a tenth to a fifth of a second."""
+"""Pages of the index that one transaction merges; takes 0.1 to 0.2 s."""
 _STRUCTURE = "SELECT block FROM passages_data WHERE id = 10"
-_NUMBERS_OF_A_PART = 3
+_NUMBERS_OF_A_SEGMENT = 3
 
 
 def rewrite(connection: apsw.Connection) -> None:
-    """Write it anew in one transaction."""
+    """Rewrite the whole index in one transaction."""
     run(connection, _OPTIMIZE)
     if not is_gathered(connection):
-        _stir(connection)
+        _add_segment(connection)
         run(connection, _OPTIMIZE)
     if not is_gathered(connection):
         run(connection, _REBUILD)
 
 
 class Rewriting:
-    """Writes it anew some at a time, whatever is added in between; each call is for a transaction of its own."""
+    """Rewrites the index in steps; rows may be added in between. Each call belongs in a transaction of its own."""
 
     def __init__(self) -> None:
         self._begun = False
         self._gathered = False
-        self._stirred = False
+        self._segment_added = False
 
     def begin_again(self) -> None:
-        """Something was deleted since: all of it is to be written anew."""
+        """Start over, because rows were deleted since."""
         self._begun = False
 
     def __call__(self, connection: apsw.Connection) -> bool:
-        """Do some; whether all is done."""
+        """Do one step; returns whether the rewrite is complete."""
         before = connection.total_changes()
         run(connection, _MERGE, (_MERGED_PAGES if self._begun else -_MERGED_PAGES,))
         if not self._begun:
@@ -52,32 +52,35 @@ class Rewriting:
         if connection.total_changes() - before > 1:  # one change is the command itself
             return False
         self._begun = False
-        if not self._gathered and not self._stirred:
-            _stir(connection)
-            self._stirred = True
+        if not self._gathered and not self._segment_added:
+            _add_segment(connection)
+            self._segment_added = True
             return False
         if not self._gathered:
             run(connection, _REBUILD)
-        self._stirred = False
+        self._segment_added = False
         return True
 
 
 def is_gathered(connection: apsw.Connection) -> bool:
-    """Whether all parts of the index are in its last levels, those that are being merged and what they become."""
-    *others, _, _ = [0, 0, *_parts(value(connection, _STRUCTURE))]
+    """Whether all segments of the index are in its last two levels: the one being merged and the one it becomes."""
+    *others, _, _ = [0, 0, *_segments(value(connection, _STRUCTURE))]
     return not any(others)
 
 
-def _parts(structure: bytes) -> list[int]:
-    """The number of parts in each level, from FTS5's structure record: a cookie of four bytes, then numbers: levels,
-    parts, a counter, and for each level how many are being merged and how many there are, with three numbers each."""
+def _segments(structure: bytes) -> list[int]:
+    """The number of segments in each level, from FTS5's structure record.
+
+    The record is a cookie of four bytes, then numbers: levels, segments, a counter, and for each level how many segments
+    are being merged and how many there are, with three numbers for each segment.
+    """
     numbers = iter(_varints(structure[4:]))
     levels, _, _ = next(numbers), next(numbers), next(numbers)
     found = []
     for _ in range(levels):
-        _, parts = next(numbers), next(numbers)
-        found.append(parts)
-        for _ in range(_NUMBERS_OF_A_PART * parts):
+        _, segments = next(numbers), next(numbers)
+        found.append(segments)
+        for _ in range(_NUMBERS_OF_A_SEGMENT * segments):
             next(numbers)
     return found
 
@@ -93,7 +96,7 @@ def _varints(data: bytes) -> list[int]:
     return found
 
 
-def _stir(connection: apsw.Connection) -> None:
-    """Add a part; the row is gone before anybody can find it, and no chunk has its number."""
+def _add_segment(connection: apsw.Connection) -> None:
+    """Add a segment. Its row is deleted in the same transaction, and no chunk has its number."""
     run(connection, "INSERT INTO passages (rowid, text) VALUES (0, 'x')")
     run(connection, "DELETE FROM passages WHERE rowid = 0")

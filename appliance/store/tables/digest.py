@@ -1,7 +1,7 @@
-"""A fingerprint of everything in the store that does not depend on the order of events.
+"""Computes a fingerprint of everything in the store that does not depend on the order of events.
 
-Two stores that have read the same library have the same digest, crashes or not: row numbers, file identities and the
-queue are left out; documents go by path, chunks by ordinal. The rows of the indexes are in it.
+Two stores that have read the same library have the same digest, crashes or not. Row numbers, file identities and the
+queue are left out; documents are ordered by path, chunks by ordinal. Index rows are included.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _TOTALS = "SELECT (SELECT count(*) FROM vectors WHERE embedder = {embedder}), (S
 
 
 def digest(connection: apsw.Connection, index: VectorIndex) -> str:
-    """SHA-256 over the contents, as hexadecimal digits."""
+    """SHA-256 of the contents, in hexadecimal."""
     running = hashlib.sha256()
     for part in _parts(connection, index):
         running.update(repr(part).encode("utf-8", "surrogatepass"))

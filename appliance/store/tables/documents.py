@@ -1,7 +1,7 @@
-"""Documents: the rows for the files of the library; their queue is in `queue.py`.
+"""Reads and writes the rows of documents, one for each file of the library. Their queue is in `queue`.
 
-A document keeps its number through rename and replacement. `serving` is the revision that answers, `building` the one
-being read; with no serving revision, the building one answers as it grows (`searchable`).
+A document keeps its number when its file is renamed or replaced. `serving` is the revision that answers, `building` the
+one being read. Without a serving revision, the building one answers as it grows (`RevisionProgress.searchable`).
 """
 
 # ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
@@ -17,7 +17,7 @@ from appliance.display.path_names import from_display
 from appliance.errors import InvalidRequest
 from appliance.store.database.connection import Bindings, Row, row, rows, run, value
 from appliance.store.database.secure_cleaning import soil
-from appliance.store.database.storable_text import told
+from appliance.store.database.storable_text import storable_message
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.indexes.document_names import collection_of
 from appliance.store.indexes.vectors import in_list
@@ -25,11 +25,13 @@ from appliance.store.rows import STATES, DocumentRow, KnownFile, Skipped, State,
 from ingest.types import FileIdentity
 
 STANDING = "+d.path >= X'01'"
-"""Of those in the table; a document that has been removed, and of which something is left, has a path that begins with a
-zero byte. Never a bound for SQLite to search by (hence the sign): nearly all stand."""
+"""True for documents that exist; the path of a removed document with rows left begins with a zero byte (`removal`).
+
+The sign keeps SQLite from searching the index by this bound: nearly all rows meet it.
+"""
 REMOVED = "d.path < X'01'"
 REMOVED_REVISIONS = f"SELECT r.id FROM documents d CROSS JOIN revisions r ON r.document = d.id WHERE {REMOVED}"
-"""In this order, so that SQLite looks at the removed documents alone."""
+"""The order of the join makes SQLite look at the removed documents alone."""
 
 _REMOVED_STATE: State = "failed"
 _IDENTITY = "d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns"
@@ -43,12 +45,12 @@ _SELECT = (
 
 
 def select(connection: apsw.Connection, condition: str, values: Bindings = ()) -> list[DocumentRow]:
-    """The documents, called `d`, for which this SQL holds; `ORDER BY` and `LIMIT` may stand behind it."""
+    """The documents `d` that meet this SQL condition, which may end in `ORDER BY` and `LIMIT`."""
     return [_document(one) for one in rows(connection, f"{_SELECT} WHERE {STANDING} AND {condition}", values)]
 
 
 def get(connection: apsw.Connection, number: int) -> DocumentRow:
-    """The document of this number.
+    """The document with this number.
 
     Raises:
         UnknownDocument: there is none.
@@ -66,12 +68,12 @@ def by_path(connection: apsw.Connection, path: bytes) -> DocumentRow | None:
 
 
 def by_inode(connection: apsw.Connection, device: int, inode: int) -> list[DocumentRow]:
-    """The documents whose file was last seen as this inode: more than one where it has several names."""
+    """The documents whose file last had this inode; several if the file has several names."""
     return select(connection, "d.inode = ?2 AND d.device = ?1", (_any(device), _any(inode)))
 
 
 def paths_under(connection: apsw.Connection, path: bytes) -> list[bytes]:
-    """`path` itself, if it is a document, and the documents below it, if it is a folder."""
+    """The paths of the document at `path` and of all documents below it."""
     found = rows(
         connection,
         "SELECT path FROM documents WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path",
@@ -81,8 +83,8 @@ def paths_under(connection: apsw.Connection, path: bytes) -> list[bytes]:
 
 
 def by_display(connection: apsw.Connection, shown: str) -> DocumentRow | None:
-    """The document whose path is shown like this."""
-    # the second: the name itself as it was typed, where a backslash in it was read as an escape
+    """The document whose path is displayed like this."""
+    # the second: the name as typed, for one with a backslash that the first takes for an escape
     return by_path(connection, from_display(shown)) or by_path(connection, shown.encode("utf-8", "replace"))
 
 
@@ -93,10 +95,10 @@ def page(
     collections: Collection[int] | None,
     state: State | None,
 ) -> tuple[list[DocumentRow], str | None]:
-    """Up to `limit` documents by path, from behind `cursor` on, and the cursor behind the last of them, if any follow.
+    """Up to `limit` documents by path after `cursor`, and the cursor for the next page, None at the end.
 
     Raises:
-        InvalidRequest: the cursor is not one that came from here.
+        InvalidRequest: the cursor is not one of ours.
     """
     found = select(
         connection,
@@ -108,17 +110,17 @@ def page(
 
 
 def counts(connection: apsw.Connection, collections: Collection[int] | None) -> dict[State, int]:
-    """How many documents are in each state."""
+    """Number of documents by state."""
     within = _within(collections)
     found = rows(connection, f"SELECT d.state, count(*) FROM documents d WHERE 1{within} GROUP BY d.state")
     removed = value(connection, f"SELECT count(*) FROM documents d WHERE {REMOVED}{within}")
-    counted: dict[State, int] = dict.fromkeys(STATES, 0) | dict(found)  # from an index that has no paths
+    counted: dict[State, int] = dict.fromkeys(STATES, 0) | dict(found)  # counted by an index without paths
     counted[_REMOVED_STATE] -= removed
     return counted
 
 
 def chunk_count(connection: apsw.Connection, collections: Collection[int] | None) -> int:
-    """How many chunks can be found."""
+    """Number of findable chunks."""
     total = value(
         connection,
         "SELECT coalesce(sum(r.chunks), 0) FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building)"
@@ -129,7 +131,7 @@ def chunk_count(connection: apsw.Connection, collections: Collection[int] | None
 
 
 def skipped(connection: apsw.Connection, collections: Collection[int] | None) -> Skipped:
-    """The pages that could not be read, of what can be found."""
+    """Counts the unreadable pages of the revisions that answer."""
     found = row(
         connection,
         "SELECT count(*), coalesce(sum(k.n), 0) FROM"
@@ -142,7 +144,7 @@ def skipped(connection: apsw.Connection, collections: Collection[int] | None) ->
 
 
 def work_left(connection: apsw.Connection, collections: Collection[int] | None) -> WorkLeft:
-    """What is in the queue; a replaced document's old pages say nothing of its new ones."""
+    """Counts the work in the queue. Pages of a replaced document's old revision are no estimate and do not count."""
     found = row(
         connection,
         "SELECT count(*), coalesce(sum(max(n - done, 0)), 0), coalesce(sum(n IS NULL), 0),"
@@ -167,7 +169,7 @@ def known_files(connection: apsw.Connection) -> dict[bytes, KnownFile]:
 
 
 def insert(connection: apsw.Connection, path: bytes, identity: FileIdentity, sequence: int) -> int:
-    """A new document, pending at this place of the queue; its number."""
+    """Insert a document, pending at this place of the queue; returns its number."""
     run(
         connection,
         "INSERT INTO documents (path, collection, state, sequence, device, inode, size, mtime_ns, ctime_ns)"
@@ -178,29 +180,29 @@ def insert(connection: apsw.Connection, path: bytes, identity: FileIdentity, seq
 
 
 def failed_with(connection: apsw.Connection, number: int, failed_key: str) -> bool:
-    """Whether this very content is known to be unreadable."""
+    """Whether exactly this content is known to be unreadable."""
     return bool(
         value(connection, "SELECT count(*) FROM documents WHERE id = ? AND failed_key = ?", (number, failed_key))
     )
 
 
 def set_state(connection: apsw.Connection, number: int, state: State) -> None:
-    """Move to another state than `failed`."""
+    """Set any state but `failed`, which `set_failure` sets."""
     run(connection, "UPDATE documents SET state = ? WHERE id = ?", (state, number))
 
 
 def set_failure(connection: apsw.Connection, number: int, code: str, reason: str, hint: str, failed_key: str) -> None:
-    """Move to `failed` and remember why, and for which content (`failed_key`; "" if another try may succeed)."""
+    """Set the state `failed` with its reason, and the content it holds for (`failed_key`; "" if a retry may succeed)."""
     run(
         connection,
         "UPDATE documents SET state = 'failed', reason_code = ?, reason = ?, hint = ?, failed_key = ?,"
         " attempts = max(attempts, 1), next_attempt = NULL WHERE id = ?",
-        (told(code), told(reason), told(hint), failed_key, number),
+        (storable_message(code), storable_message(reason), storable_message(hint), failed_key, number),
     )
 
 
 def clear_failure(connection: apsw.Connection, number: int) -> None:
-    """Forget why an earlier try failed."""
+    """Clear the reason, the attempts and the schedule of earlier failures."""
     run(
         connection,
         "UPDATE documents SET reason_code = '', reason = '', hint = '', failed_key = '', attempts = 0,"
@@ -210,7 +212,7 @@ def clear_failure(connection: apsw.Connection, number: int) -> None:
 
 
 def set_identity(connection: apsw.Connection, number: int, identity: FileIdentity) -> None:
-    """Note the file's present identity."""
+    """Record the file's current identity."""
     run(
         connection,
         "UPDATE documents SET device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE id = ?",
@@ -219,7 +221,7 @@ def set_identity(connection: apsw.Connection, number: int, identity: FileIdentit
 
 
 def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
-    """Move the document; its collection follows."""
+    """Set the path, and the collection to match."""
     soil(connection)
     run(
         connection,
@@ -230,12 +232,12 @@ def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
 
 
 def removed(connection: apsw.Connection) -> list[int]:
-    """The numbers of documents that have been removed and of which something is left."""
+    """The numbers of removed documents with rows left."""
     return [number for (number,) in rows(connection, f"SELECT d.id FROM documents d WHERE {REMOVED}")]
 
 
 def insert_removed(connection: apsw.Connection, like: int, sequence: int) -> int:
-    """Add the row of a removed document, in the collection of the document `like`, and return its number."""
+    """Insert the row of a removed document, in the collection of the document `like`; returns its number."""
     run(
         connection,
         "INSERT INTO documents (path, collection, state, sequence, device, inode, size, mtime_ns, ctime_ns)"
@@ -248,7 +250,7 @@ def insert_removed(connection: apsw.Connection, like: int, sequence: int) -> int
 
 
 def set_removed(connection: apsw.Connection, number: int) -> None:
-    """Let nothing but what is left of the document be known: its path is free, and it waits for nothing."""
+    """Turn the row into that of a removed document: its path becomes free, and it leaves every list and the queue."""
     clear_failure(connection, number)
     run(
         connection,
@@ -259,14 +261,14 @@ def set_removed(connection: apsw.Connection, number: int) -> None:
 
 
 def delete(connection: apsw.Connection, number: int) -> None:
-    """Delete the row; its revisions must be gone."""
+    """Delete the row. Its revisions must have been deleted before."""
     soil(connection)
     run(connection, "DELETE FROM documents WHERE id = ?", (number,))
     drop_empty_collections(connection)
 
 
 def collection_number(connection: apsw.Connection, path: bytes) -> int:
-    """The number of the path's collection, made if needed."""
+    """The number of the path's collection, which is inserted if needed."""
     name = collection_of(path)
     run(connection, "INSERT INTO collections (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
     number = value(connection, "SELECT id FROM collections WHERE name = ?", (name,))
@@ -275,14 +277,14 @@ def collection_number(connection: apsw.Connection, path: bytes) -> int:
 
 
 def collection_numbers(connection: apsw.Connection, names: Collection[bytes] | None) -> list[int] | None:
-    """The numbers of those of the named collections that exist; None stays None: all."""
+    """The numbers of the named collections that exist; None, for all collections, stays None."""
     if names is None:
         return None
     return [number for number, name in rows(connection, "SELECT id, name FROM collections") if name in names]
 
 
 def collections(connection: apsw.Connection) -> set[bytes]:
-    """The names of all collections that have a document."""
+    """The names of all collections with a document."""
     found = rows(
         connection,
         f"SELECT DISTINCT c.name FROM collections c JOIN documents d ON d.collection = c.id WHERE {STANDING}",
@@ -291,7 +293,7 @@ def collections(connection: apsw.Connection) -> set[bytes]:
 
 
 def drop_empty_collections(connection: apsw.Connection) -> None:
-    """Forget collections without documents."""
+    """Delete collections without documents."""
     run(connection, "DELETE FROM collections WHERE id NOT IN (SELECT collection FROM documents)")
 
 
@@ -302,16 +304,16 @@ def _within(collections: Collection[int] | None) -> str:
 def _document(found: Row) -> DocumentRow:
     number, path, collection, state, code, reason, hint, title, pages, pages_done, chunks, skipped, *rest = found
     sequence, attempts, next_attempt, *identity = rest
-    told = state == "failed" or (state == "pending" and attempts > 0)
+    has_reason = state == "failed" or (state == "pending" and attempts > 0)
     return DocumentRow(
         id=document_id(number),
         number=number,
         path=path,
         collection=collection,
         state=state,
-        reason_code=code if told else "",
-        reason=reason if told else "",
-        hint=hint if told else "",
+        reason_code=code if has_reason else "",
+        reason=reason if has_reason else "",
+        hint=hint if has_reason else "",
         identity=_identity(identity),
         title=title or "",
         pages=pages or 0,
@@ -331,7 +333,7 @@ def _columns(identity: FileIdentity) -> list[int | str]:
 
 
 def _any(number: int) -> int | str:
-    # inode and device numbers are unsigned, and a file's times may be absurd: what 64 bits can't hold goes as text
+    # inode and device numbers are unsigned and a file's times may be absurd: values beyond 64 bits become text
     return number if -(2**63) <= number < 2**63 else str(number)
 
 

@@ -1,12 +1,13 @@
-"""Which embedding models the store has vectors of, and how one takes the place of another.
+"""Records which embedding models the store has vectors of, and replaces one by another.
 
-At most one model is *serving*: every chunk and every findable document's name has its vector, and `vec_index_N` finds
-them. At most one is the *target*: its vectors are being made while the serving one answers (`rebuild.py`), and `switch`
-puts it in the serving one's place in one transaction. There is no serving one while the model that made the old vectors
-is not to be had any more (`forget_serving`): then the full text answers alone.
+At most one model is *serving*: every chunk and every findable document's name has its vector, and `vec_index_N` indexes
+them. At most one is the *target*: its vectors are made while the serving one answers (`vector_rebuild`), and `switch`
+makes it the serving one in one transaction. There is no serving model while the one that made the old vectors is not
+available (`forget_serving`); then the full-text index answers alone.
 
-What is read meanwhile is embedded by the *writing* model: the serving one, or without it the target. All of this is
-asked of the tables inside each transaction and kept nowhere else, so that no crash can leave two opinions.
+Documents read meanwhile are embedded by the *writing* model: the serving one, or without it the target.
+
+Rule: roles are read from the tables inside each transaction and cached nowhere, so no crash can leave two answers.
 """
 
 from typing import Literal
@@ -28,26 +29,26 @@ def standing(connection: apsw.Connection) -> EmbedderStatus:
 
 
 def serving(connection: apsw.Connection) -> VectorIndex | None:
-    """The vectors that questions meet, if any do."""
+    """The index of the serving model, which searches use; None without one."""
     return _index(connection, "serving")
 
 
 def target(connection: apsw.Connection) -> VectorIndex | None:
-    """The vectors that are being made."""
+    """The index of the target; None without one."""
     return _index(connection, "target")
 
 
 def writing(connection: apsw.Connection) -> VectorIndex:
-    """Where the vectors of new chunks and names go."""
+    """The index that takes the vectors of new chunks and names."""
     index = serving(connection) or target(connection)
     assert index is not None, "no embedding model was named since the store was opened"
     return index
 
 
 def want(connection: apsw.Connection, key: EmbedderKey) -> EmbedderStatus:
-    """Make `key` the model to answer with: at once where that costs nothing, else as the target.
+    """Make `key` the serving model: at once if that costs nothing, else as the target.
 
-    A half-made target that is not wanted any more is dropped; one that is wanted still goes on where it stands.
+    Another, half-made target is dropped; the same one continues where it stopped.
     """
     if _is(connection, "serving", key):
         _drop(connection, "target")
@@ -58,7 +59,7 @@ def want(connection: apsw.Connection, key: EmbedderKey) -> EmbedderStatus:
     elif not _is(connection, "target", key):
         _drop(connection, "target")
         _add(connection, "target", key)
-    run(  # only what differs: a start on a full disk must not fail for this
+    run(  # writes only on a difference: a start on a full disk must not fail for this
         connection,
         "UPDATE embedders SET folder = ?1, name = ?2 WHERE identity = ?3 AND (folder <> ?1 OR name <> ?2)",
         (key.folder, key.name, key.identity),
@@ -67,18 +68,17 @@ def want(connection: apsw.Connection, key: EmbedderKey) -> EmbedderStatus:
 
 
 def forget_serving(connection: apsw.Connection) -> EmbedderStatus:
-    """Drop the serving model's vectors, because the model itself is not to be had any more. There must be a target."""
+    """Drop the vectors of the serving model, which is no longer available. Does nothing without a target."""
     if _key(connection, "target") is not None:
         _drop(connection, "serving")
     return standing(connection)
 
 
 def switch(connection: apsw.Connection, embedder: int) -> list[int] | None:
-    """Put the target into the serving model's place, whose vectors are dropped; None if it is not complete or not the
-    target any more.
+    """Make the target the serving model and drop the old one's vectors; None if it is incomplete or no longer the target.
 
-    Gives the numbers of the documents with chunks that the new model cannot take whole. They are queued to be read
-    again in shorter ones; until then they answer as they are.
+    Returns the numbers of the documents with chunks that the new model cannot take whole. They are queued to be read
+    again into shorter chunks; until then they answer as they are.
     """
     index = target(connection)
     if index is None or index.embedder != embedder or _lacks(connection, embedder):
@@ -99,13 +99,13 @@ LACKING_NAME = (
     " WHERE r.chunks > 0 AND NOT EXISTS"
     " (SELECT 1 FROM name_vectors n WHERE n.document = d.id AND n.embedder = ?1) LIMIT ?2"
 )
-"""Findable documents (number, path, title) without their name's vector by a model."""
+"""Findable documents (number, path, title) whose name lacks a model's vector."""
 
 _LACKING_CHUNK = (
     "SELECT 1 FROM chunks c WHERE NOT EXISTS"
     " (SELECT 1 FROM vectors v WHERE v.text_hash = c.text_hash AND v.embedder = ?) LIMIT 1"
 )
-# Those that wait or are being read already find out by themselves (`revisions.serves`).
+# For documents that are pending or being read, `revisions.serves` finds it out.
 _OUTGROWN = (
     "SELECT d.id FROM documents d WHERE d.state = 'indexed' AND EXISTS"
     " (SELECT 1 FROM chunks c JOIN vectors v ON v.text_hash = c.text_hash AND v.embedder = ?"

@@ -1,4 +1,4 @@
-"""The store's own examination: what SQLite can check, and the rules that only Docent knows."""
+"""Checks the store: SQLite's own checks, and the rules that only Docent knows."""
 
 # ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
 
@@ -20,7 +20,7 @@ _PREPARED = "SELECT c.id FROM chunks c JOIN documents d ON d.building = c.revisi
 
 _NAMED = "SELECT d.id FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building) WHERE r.chunks > 0"
 
-# Each counts what must not be there. The first ones are about the vectors that questions meet, if there are any.
+# Each query counts rows that break a rule. The first group is about the serving model's vectors, if there is one.
 _VECTOR_RULES = (
     (
         "chunks without a vector",
@@ -89,9 +89,9 @@ _RULES = (
 
 
 def check(connection: apsw.Connection, index: VectorIndex | None) -> list[str]:
-    """Everything that is wrong, in plain words. SQLite's own check includes the full text against its content.
+    """Every fault, in plain words. SQLite's own check compares the full-text index with its content.
 
-    `index` is the serving model's.
+    `index` is the serving model's, None without one.
     """
     return [*_sqlite(connection), *_rules(connection, index)]
 

@@ -1,6 +1,6 @@
-"""Reading back what was found: passages, their words, their pages.
+"""Reads search results back: passages, their words and their pages.
 
-Only chunks that can be found are given out; one that has gone since it was found is left out or `NotFound`.
+Rule: only findable chunks are returned. One that was deleted after it was found is left out, or raises `NotFound`.
 """
 
 # ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound
@@ -21,7 +21,7 @@ _FINDABLE = "JOIN documents d ON d.id = c.document AND coalesce(d.serving, d.bui
 
 
 def passages(connection: apsw.Connection, chunks: Collection[int]) -> list[PassageRow]:
-    """The chunks that can be found among those asked for, in the order asked."""
+    """The findable ones of these chunks, in the given order."""
     found = rows(
         connection,
         "SELECT c.id, d.id, d.path, k.name, r.title, c.page, c.page_last, c.heading, c.text"
@@ -47,10 +47,10 @@ def passages(connection: apsw.Connection, chunks: Collection[int]) -> list[Passa
 
 
 def chunk_words(connection: apsw.Connection, chunk: int) -> tuple[ChunkWord, ...]:
-    """The map from the chunk's words to its pages' own.
+    """The map from the chunk's words to the words of its pages.
 
     Raises:
-        NotFound: the chunk is gone.
+        NotFound: the chunk no longer exists.
     """
     packed = value(connection, f"SELECT c.words FROM chunks c {_FINDABLE} WHERE c.id = ?", (chunk,))
     if packed is None:
@@ -62,7 +62,7 @@ def page(connection: apsw.Connection, chunk: int, number: int) -> PageRow:
     """A page of the chunk's document, in the revision that the chunk belongs to.
 
     Raises:
-        NotFound: the chunk is gone, or its document has no such page.
+        NotFound: the chunk no longer exists, or its document has no such page.
     """
     found = row(
         connection,

@@ -1,7 +1,7 @@
-"""The queue: which document is read next, what waits for a time, and how often each was tried.
+"""Orders the queue: which document is read next, which are scheduled for later, and how often each was attempted.
 
-It is columns of the documents' rows. A document's place in it, `sequence`, is also its *ticket*: queued again, it has
-another, by which whoever is still reading the old content can tell (`is_current`).
+The queue is columns of the documents' rows. A document's place, `sequence`, is also its *ticket*: queueing the document
+again changes it, which tells a reader of the old content that its result is outdated (`is_current`).
 """
 
 # ruff: noqa: S608 - what is put into SQL here is our own index names and numbers; values are bound
@@ -11,7 +11,7 @@ from collections.abc import Collection
 import apsw
 
 from appliance.store.database.connection import rows, run, value
-from appliance.store.database.storable_text import told
+from appliance.store.database.storable_text import storable_message
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.indexes.vectors import in_list
 from appliance.store.rows import DocumentRow, Order, State, Trouble
@@ -20,7 +20,7 @@ from ingest.types import FileIdentity, RevisionKey
 
 
 def enqueue(connection: apsw.Connection, path: bytes, identity: FileIdentity) -> int:
-    """Note a new or changed file; what it said before goes on answering, and its attempts are counted anew."""
+    """Queue a new or changed file. Old content continues to answer; attempts are counted from zero."""
     number = value(connection, "SELECT id FROM documents WHERE path = ?", (path,))
     if number is None:
         return documents.insert(connection, path, identity, next_sequence(connection))
@@ -31,7 +31,7 @@ def enqueue(connection: apsw.Connection, path: bytes, identity: FileIdentity) ->
 
 
 def requeue(connection: apsw.Connection, number: int) -> None:
-    """Put the document at the end of the queue, as if it had never been tried."""
+    """Put the document at the end of the queue, as if it had never been attempted."""
     run(
         connection,
         "UPDATE documents SET state = 'pending', sequence = ?, attempts = 0, next_attempt = NULL WHERE id = ?",
@@ -40,7 +40,7 @@ def requeue(connection: apsw.Connection, number: int) -> None:
 
 
 def requeue_outdated(connection: apsw.Connection, current: RevisionKey, most: int) -> list[int]:
-    """Put documents that answer with what older code made of them at the end of the queue; gives their numbers."""
+    """Queue up to `most` documents that other versions of the code have read; returns their numbers."""
     found = rows(
         connection,
         "SELECT d.id FROM documents d JOIN revisions r ON r.id = d.serving WHERE d.state = 'indexed'"
@@ -57,8 +57,8 @@ def next_pending(
 ) -> DocumentRow | None:
     """The document to read next.
 
-    By age: one that was interrupted, else the one that has waited longest. By size: the smallest of both, of less than
-    `below` bytes if that is given.
+    By age: an interrupted one, else the one that has waited longest. By size: the smallest of either kind. Only files of
+    less than `below` bytes, if given.
     """
     ready: tuple[tuple[str, State], ...] = (
         ("documents_by_state", "indexing"),
@@ -73,12 +73,12 @@ def next_pending(
 
 
 def begin_attempt(connection: apsw.Connection, number: int) -> None:
-    """The document is being read: `indexing`, and one attempt more."""
+    """Set the state `indexing` and count one more attempt."""
     run(connection, "UPDATE documents SET state = 'indexing', attempts = attempts + 1 WHERE id = ?", (number,))
 
 
 def take_back_attempt(connection: apsw.Connection, number: int, ticket: int) -> None:
-    """The attempt at hand was ended for no reason of the document's: it does not count."""
+    """Undo the count of the current attempt, which ended for no reason of the document's."""
     run(
         connection,
         "UPDATE documents SET attempts = attempts - 1 WHERE id = ? AND sequence = ? AND attempts > 0",
@@ -87,24 +87,32 @@ def take_back_attempt(connection: apsw.Connection, number: int, ticket: int) -> 
 
 
 def progressed(connection: apsw.Connection, number: int) -> None:
-    """The attempt at hand has committed something: it does not count."""
+    """Reset the attempts: the current one has committed something."""
     run(connection, "UPDATE documents SET attempts = 0 WHERE id = ? AND attempts > 0", (number,))
 
 
 def postpone(
     connection: apsw.Connection, number: int, state: State, trouble: Trouble, attempts: int, next_attempt: float | None
 ) -> None:
-    """Leave the document until `next_attempt`, or, at None, until somebody asks for it; remember why."""
+    """Postpone the document until `next_attempt`, or, if None, until it is requeued; record why."""
     run(
         connection,
         "UPDATE documents SET state = ?, reason_code = ?, reason = ?, hint = ?, failed_key = '', attempts = ?,"
         " next_attempt = ? WHERE id = ?",
-        (state, told(trouble.code), told(trouble.reason), told(trouble.hint), attempts, next_attempt, number),
+        (
+            state,
+            storable_message(trouble.code),
+            storable_message(trouble.reason),
+            storable_message(trouble.hint),
+            attempts,
+            next_attempt,
+            number,
+        ),
     )
 
 
 def release(connection: apsw.Connection, until: float, but: float, except_code: str = "") -> list[int]:
-    """Put at the end of the queue what waits for a time up to `until` or, absurdly, beyond `but`; gives their numbers."""
+    """Queue the documents scheduled up to `until` or, absurdly, after `but`; returns their numbers."""
     found = rows(
         connection,
         "SELECT id FROM documents WHERE next_attempt IS NOT NULL AND (next_attempt <= ? OR next_attempt > ?)"
@@ -121,22 +129,22 @@ def release(connection: apsw.Connection, until: float, but: float, except_code: 
 
 
 def next_due(connection: apsw.Connection) -> float | None:
-    """When the next document is to be tried again; None if none waits for a time."""
+    """Time of the next scheduled attempt; None if there is none."""
     found = value(connection, "SELECT min(next_attempt) FROM documents WHERE next_attempt IS NOT NULL")
     return None if found is None else float(found)
 
 
 def interrupted(connection: apsw.Connection, attempts: int) -> list[int]:
-    """The documents that have been begun this many times or more and never got on."""
+    """The numbers of documents with at least this many attempts that made no progress."""
     found = rows(connection, "SELECT id FROM documents WHERE state = 'indexing' AND attempts >= ?", (attempts,))
     return [number for (number,) in found]
 
 
 def is_current(connection: apsw.Connection, number: int, ticket: int | None) -> bool:
-    """Whether the file was not queued again since the ticket was given; without a ticket, whether it is there.
+    """Whether the file was not queued again since this ticket; without a ticket, True if the document exists.
 
     Raises:
-        UnknownDocument: there is no such document any more.
+        UnknownDocument: the document no longer exists.
     """
     sequence = value(connection, f"SELECT sequence FROM documents d WHERE id = ? AND {documents.STANDING}", (number,))
     if sequence is None:
@@ -147,7 +155,7 @@ def is_current(connection: apsw.Connection, number: int, ticket: int | None) -> 
 def _first(
     connection: apsw.Connection, index: str, state: State, exclude: Collection[int], order: Order, below: int | None
 ) -> DocumentRow | None:
-    """The index is named, as SQLite would rather sort the whole queue than walk a partial one."""
+    """Names the index, since SQLite would otherwise sort the whole queue instead of walking a partial index."""
     by = "sequence" if order == "age" else "size, sequence"
     limit = "" if below is None else f" AND size < {int(below)}"
     ready = f"state = '{state}'" if state == "indexing" else f"state = '{state}' AND next_attempt IS NULL"
@@ -160,5 +168,5 @@ def _first(
 
 
 def next_sequence(connection: apsw.Connection) -> int:
-    """The place behind all others."""
+    """The place at the end of the queue."""
     return int(value(connection, "SELECT coalesce(max(sequence), 0) + 1 FROM documents"))

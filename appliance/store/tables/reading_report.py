@@ -1,6 +1,6 @@
-"""What is known of how a document was read: its revision, its pages, and the words of its passages page by page.
+"""Reports how a document was read: its revision, its pages, and the words of its passages page by page.
 
-About the revision that answers, else the one being read. Everything here belongs inside one snapshot.
+Rule: reports on the revision that answers, else the one being read. Call these functions inside one snapshot.
 """
 
 import apsw
@@ -15,7 +15,7 @@ _REVISION = "FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.b
 
 
 def revision(connection: apsw.Connection, document: int) -> RevisionRow | None:
-    """The document's revision; None where nothing of it has been read."""
+    """The document's revision; None if nothing has been read."""
     found = row(
         connection,
         "SELECT r.id, r.sha256, r.extractor, r.chunker, r.template, r.pages, r.pages_done, r.complete"
@@ -26,7 +26,7 @@ def revision(connection: apsw.Connection, document: int) -> RevisionRow | None:
 
 
 def reading(connection: apsw.Connection, document: int) -> ReadingRow | None:
-    """How the document was read; None where nothing of it has been read."""
+    """How the document was read; None if nothing has been read."""
     held = revision(connection, document)
     if held is None:
         return None
@@ -56,10 +56,10 @@ def _troubles(connection: apsw.Connection, revision: int) -> dict[str, tuple[int
 
 
 def read_page(connection: apsw.Connection, document: int, number: int, chunk: int | None) -> ReadPage | None:
-    """A page with the words of its passages, or of one passage; None where nothing of the document has been read.
+    """A page with the words of its passages, or of one passage; None if nothing has been read.
 
     Raises:
-        NotFound: the chunk is gone, or is another document's.
+        NotFound: the chunk no longer exists, or belongs to another document.
     """
     held = revision(connection, document)
     if held is None:

@@ -1,8 +1,9 @@
-"""Revisions: one content of a document each, its pages and chunks, and the one place where chunks become findable.
+"""Writes revisions, each of them one content of a document with its pages and chunks, and makes chunks findable.
 
-The rule: a chunk has its row in the full text and in the vector index exactly if its revision is the one that answers:
-the serving one, or, with none serving, the one being built. `RevisionProgress.searchable` decides, `_expose` and `_hide` do it;
-`integrity.py` proves it. Everything here runs inside the caller's transaction.
+Rule: a chunk has rows in the full-text and vector indexes exactly if its revision answers: the serving one, or, without
+one, the building one. `RevisionProgress.searchable` decides, `_expose` and `_hide` act, `integrity` proves it.
+The exception are large revisions, whose full-text rows come before and go after the switch; `hidden` lists them.
+Everything here runs inside the caller's transaction.
 """
 
 # ruff: noqa: S608 - what is put into SQL here is our own numbers; values are bound
@@ -23,7 +24,7 @@ from appliance.store.tables import documents, removal, word_map
 from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey
 
 _PREPARED = 256
-"""Chunks in a transaction, about a tenth of a second."""
+"""Chunks that one transaction adds to the full-text index; about 0.1 s."""
 _LARGE_BEHIND = (
     "SELECT d.building FROM documents d CROSS JOIN revisions r ON r.id = d.building"
     f" WHERE d.building > 0 AND d.serving > 0 AND r.chunks >= {removal.LARGE}"
@@ -32,7 +33,7 @@ _LARGE_BEHIND = (
 
 @dataclass(frozen=True, slots=True)
 class RevisionProgress:
-    """Where a revision stands with its document."""
+    """A revision's progress and its role in its document."""
 
     document: int
     path: bytes
@@ -43,17 +44,17 @@ class RevisionProgress:
 
     @property
     def searchable(self) -> bool:
-        """Whether this revision, being the building one, answers as it grows."""
+        """Whether this revision, which is the building one, answers as it grows."""
         return self.serving is None
 
 
 def failed_key(key: RevisionKey) -> str:
-    """The content and code versions for which a failure holds."""
+    """The content and the code versions that a failure holds for."""
     return f"{key.sha256}:{key.extractor}:{key.chunker}:{key.template}"
 
 
 def serves(connection: apsw.Connection, index: VectorIndex, document: int, key: RevisionKey) -> bool:
-    """Whether the complete revision of the document is this one, and the model takes all of its chunks whole."""
+    """Whether the document's complete revision has this key, and the model takes all of its chunks whole."""
     revision = value(
         connection,
         "SELECT r.id FROM documents d JOIN revisions r ON r.id = d.serving WHERE d.id = ? AND r.complete"
@@ -69,9 +70,9 @@ def serves(connection: apsw.Connection, index: VectorIndex, document: int, key: 
 
 
 def open_building(connection: apsw.Connection, index: VectorIndex, document: int, key: RevisionKey) -> int:
-    """The building revision for this key: resumed if it has the key, else new, and the one before it dropped.
+    """The number of the building revision for this key: the current one if it has the key, else a new one in its place.
 
-    Chunks of two sizes don't fit each other: what was begun with another `chunking` is not gone on with. Where it is
+    A revision begun with another `chunking` is not resumed, since chunks of two sizes do not fit together. If it is
     all that answers for the document, it answers until the new one is complete.
     """
     held = row(
@@ -99,7 +100,7 @@ def open_building(connection: apsw.Connection, index: VectorIndex, document: int
 
 
 def begin_anew(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
-    """Let nothing of the building revision be gone on with; where it is all that answers, it answers until the next one."""
+    """Abandon the building revision. If it is all that answers, it answers until the next one is complete."""
     held = row(
         connection,
         "SELECT d.serving IS NULL AND r.chunks > 0 FROM documents d JOIN revisions r ON r.id = d.building WHERE d.id = ?",
@@ -112,7 +113,7 @@ def begin_anew(connection: apsw.Connection, index: VectorIndex, document: int) -
 
 
 def holds(connection: apsw.Connection, revision: int, page: Page) -> bool:
-    """Whether the revision has this page with the same text, read in the same way."""
+    """Whether the revision has this page with the same text from the same source."""
     return bool(
         value(
             connection,
@@ -129,7 +130,7 @@ def progress(connection: apsw.Connection, revision: int) -> Progress:
 
 
 def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> None:
-    """Note the number of pages, what the document says of itself, and its title until a better one is known."""
+    """Record the number of pages and the metadata; language and title only if none is known yet."""
     standing_of(connection, revision)
     run(
         connection,
@@ -143,10 +144,10 @@ def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> Non
 def append(
     connection: apsw.Connection, index: VectorIndex, revision: int, batch: Batch, known_names: document_names.KnownNames
 ) -> int:
-    """Write one batch: pages, chunks, vectors, index rows if the revision answers, progress; gives the document's number.
+    """Write a batch: pages, chunks, vectors, progress, and index rows if the revision answers; returns the document's number.
 
     Raises:
-        UnknownDocument: the document or this revision of it is gone.
+        UnknownDocument: the document or this revision of it no longer exists.
         NameWanted: the name's vector is needed first.
     """
     standing = standing_of(connection, revision)
@@ -175,9 +176,9 @@ def grown(
     title: str,
     first: int | None,
 ) -> None:
-    """Make findable what was added to a revision, if it answers: the chunks from the ordinal `first` on, None for none.
+    """Make the chunks from the ordinal `first` on (None for none) findable, if the revision answers.
 
-    `standing` is from before; the name's vector must be there if there are chunks.
+    `standing` is the state before they were added. If there are chunks, the name's vector must be stored already.
     """
     if not standing.searchable or (not standing.chunks and first is None):
         return
@@ -192,10 +193,10 @@ def grown(
 def complete(
     connection: apsw.Connection, index: VectorIndex, revision: int, known_names: document_names.KnownNames
 ) -> int:
-    """Make the building revision the one that answers and drop the one before it; gives the document's number.
+    """Make the building revision the serving one and drop the previous one; returns the document's number.
 
     Raises:
-        UnknownDocument: the document or this revision of it is gone.
+        UnknownDocument: the document or this revision of it no longer exists.
         NameWanted: the name's vector is needed first.
     """
     standing = standing_of(connection, revision)
@@ -217,13 +218,13 @@ def complete(
 
 
 def prepare_some(connection: apsw.Connection, revision: int, first: int) -> int | None:
-    """Add some chunks of a large revision, from the ordinal `first` on, to the full text ahead of its switch.
+    """Add the next chunks of a large revision, from the ordinal `first` on, to the full-text index before its switch.
 
-    Returns the ordinal to go on with; None when there is nothing left, or nothing to prepare. Until the switch, searches
-    leave these rows out (`hidden`); the switch adds what is still missing.
+    Returns the ordinal to continue with, None at the end. Until the switch, searches leave these rows out (`hidden`);
+    the switch adds what is missing.
 
     Raises:
-        UnknownDocument: the document or this revision of it is gone.
+        UnknownDocument: the document or this revision of it no longer exists.
     """
     standing = standing_of(connection, revision)
     if standing.searchable or standing.chunks < removal.LARGE or first >= standing.chunks:
@@ -233,20 +234,20 @@ def prepare_some(connection: apsw.Connection, revision: int, first: int) -> int 
 
 
 def large_behind(connection: apsw.Connection, document: int) -> int | None:
-    """The document's building revision if it is large and another one answers; the switch to it is prepared in steps."""
+    """The document's building revision, if it is large and another one answers; its switch is prepared in steps."""
     revision = value(connection, f"{_LARGE_BEHIND} AND d.id = ?", (document,))
     assert revision is None or isinstance(revision, int)
     return revision
 
 
 def hidden(connection: apsw.Connection) -> list[int]:
-    """The revisions that may have rows in the full text though they do not answer: put off, or prepared for the switch."""
+    """The revisions that do not answer but may have full-text rows: those put off, and those prepared for their switch."""
     found = rows(connection, f"{documents.REMOVED_REVISIONS} UNION ALL {_LARGE_BEHIND}")
     return [number for (number,) in found]
 
 
 def drop_building(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
-    """Drop what is being built of the document."""
+    """Drop the document's building revision."""
     held = row(connection, "SELECT building, serving FROM documents WHERE id = ?", (document,))
     if held is None or held[0] is None:
         return
@@ -260,7 +261,7 @@ def drop_building(connection: apsw.Connection, index: VectorIndex, document: int
 def drop_outdated(
     connection: apsw.Connection, index: VectorIndex, document: int, known_names: document_names.KnownNames
 ) -> None:
-    """Drop the revision that answers; what has been read of the next one answers from now on.
+    """Drop the serving revision; the building one answers from now on, as far as it has been read.
 
     Raises:
         NameWanted: the name's vector is needed first.
@@ -286,7 +287,7 @@ def drop_outdated(
 
 
 def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> None:
-    """Drop everything that was read of the document."""
+    """Drop everything that was read from the document."""
     drop_building(connection, index, document)
     serving = value(connection, "SELECT serving FROM documents WHERE id = ?", (document,))
     if serving is None:
@@ -297,7 +298,7 @@ def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> 
 
 
 def forget_skipped(connection: apsw.Connection, document: int) -> None:
-    """Let a document that answers with pages skipped be read anew when it is next looked at, answering meanwhile."""
+    """Make a document that answers with pages skipped count as outdated, so that it is read again; it answers meanwhile."""
     run(
         connection,
         "UPDATE revisions SET extractor = 0 WHERE id = (SELECT serving FROM documents WHERE id = ?)"
@@ -313,7 +314,7 @@ def renamed(
     before: bytes,
     known_names: document_names.KnownNames,
 ) -> None:
-    """Let the indexes follow the document's new path; call it after the path was set.
+    """Update the indexes for the document's new path. Call it after the path was set.
 
     Raises:
         NameWanted: the name's vector is needed first.
@@ -339,17 +340,17 @@ def renamed(
 
 
 def _forget_prepared(connection: apsw.Connection, document: int) -> None:
-    """Take what is prepared of a document's switch out of the full text, as its name is another; the switch adds it anew."""
+    """Take prepared rows, which contain the old name, out of the full-text index; the switch adds them again."""
     building = large_behind(connection, document)
     if building is not None and fulltext.has_some_of(connection, building):
         fulltext.unindex_revision(connection, building)
 
 
 def standing_of(connection: apsw.Connection, revision: int) -> RevisionProgress:
-    """Where a revision that is being built stands.
+    """The state of a building revision.
 
     Raises:
-        UnknownDocument: the document or this revision of it is gone.
+        UnknownDocument: the document or this revision of it no longer exists.
     """
     found = row(
         connection,
@@ -383,7 +384,7 @@ def _forget_name(connection: apsw.Connection, document: int) -> None:
 def _retire(
     connection: apsw.Connection, index: VectorIndex, document: int, revision: int, *, is_exposed: bool = True
 ) -> None:
-    """Delete a revision that its document refers to no more: at once, or a large one in steps (`removal`)."""
+    """Delete a revision to which its document no longer refers: at once, or a large one in steps (`removal`)."""
     if removal.is_large(connection, revision):
         removal.put_off(connection, document, revision)
         return
@@ -393,7 +394,7 @@ def _retire(
 
 
 def _delete(connection: apsw.Connection, revision: int) -> None:
-    """Delete a revision that is not referred to any more, with the vectors that it alone used."""
+    """Delete a revision to which no document refers, with the vectors that no other revision uses."""
     soil(connection)
     run(
         connection,

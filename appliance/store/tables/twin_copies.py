@@ -1,8 +1,8 @@
-"""Two files of one content: what was read of the first is copied for the second, neither extracted nor embedded again.
+"""Copies what was read from one file to another with the same content, instead of extracting and embedding it again.
 
-The rule: a copy is what reading the file would have given, row by row, whatever columns the tables have by now; only
-the numbers of rows, the document and the progress are the copy's own. It is made in steps that go on where the
-revision stands, so a copy may be interrupted, and may take over from a reading or be finished by one.
+Rule: a copy equals what reading the file would produce, row by row, for all columns that the tables have; only row
+numbers, the document and the progress are its own. Copying runs in steps that continue from the revision's progress, so
+a copy may be interrupted, and may continue a reading or be finished by one.
 """
 
 # ruff: noqa: S608 - what is put into SQL here is our own table and column names; values are bound
@@ -24,12 +24,12 @@ _OWN = {
 def copy_some(
     connection: apsw.Connection, index: VectorIndex, revision: int, most: int, known_names: document_names.KnownNames
 ) -> tuple[int, bool] | None:
-    """Copy the next `most` chunks, and the pages up to them, from a complete revision of the same content.
+    """Copy the next `most` chunks, and the pages up to them, from a complete revision with the same content.
 
-    Gives the document's number and whether this was the last step; None if there is no such revision (any more).
+    Returns the document's number and whether this was the last step; None if no such revision exists, or no longer.
 
     Raises:
-        UnknownDocument: the document or this revision of it is gone.
+        UnknownDocument: the document or this revision of it no longer exists.
         NameWanted: the name's vector is needed first.
     """
     standing = revisions.standing_of(connection, revision)
@@ -63,7 +63,10 @@ def copy_some(
 
 
 def _twin(connection: apsw.Connection, revision: int) -> tuple[int, str, int, int] | None:
-    """One with every page read, and those that the revision has already read alike."""
+    """A revision with every page read, and equal in the pages that this revision has already.
+
+    Returns number, title, pages and chunks.
+    """
     found = row(
         connection,
         "SELECT t.id, t.title, t.pages, t.chunks FROM revisions r JOIN revisions t ON t.sha256 = r.sha256 AND t.complete = 1"
@@ -78,7 +81,7 @@ def _twin(connection: apsw.Connection, revision: int) -> tuple[int, str, int, in
 
 
 def _pages(connection: apsw.Connection, revision: int, twin: int, chunks: int, pages: int) -> tuple[int, int]:
-    """The first and the last page that go with the chunks up to `chunks`: all that are left with the last of them."""
+    """The first and last page to copy with the chunks up to `chunks`; with the last chunks, all remaining pages."""
     found = row(
         connection,
         "SELECT coalesce((SELECT max(number) FROM pages WHERE revision = ?1), 0),"

@@ -1,7 +1,7 @@
-"""The map from a chunk's words to the page's own, packed for the database and back, exactly.
+"""Packs the map from a chunk's words to the page's own words for the database, and unpacks it exactly.
 
-Five columns of offsets as 32-bit differences, then the boxes column by column, all deflated: as 32-bit hundredths of a
-point where these are exact, as a reader's are, else as 64-bit floats. A 130-word chunk takes about 1 kB.
+Format: five columns of offsets as 32-bit differences, then the boxes column by column, all deflated. Boxes are 32-bit
+hundredths of a point where these are exact, as a reader's are, else 64-bit floats. A 130-word chunk takes about 1 kB.
 """
 
 import zlib
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from ingest.types import ChunkWord
 
 _HUNDREDTHS, _SINGLE, _DOUBLE = b"h", b"f", b"d"
-"""How the boxes are packed; 32-bit floats were written once."""
+"""How the boxes are packed; 32-bit floats occur in older databases only."""
 _KINDS = {_HUNDREDTHS: "<i4", _SINGLE: "<f4", _DOUBLE: "<f8"}
 _OFFSETS = 5
 _LEVEL = 1
 
 
 def pack(words: Sequence[ChunkWord]) -> bytes:
-    """The words as bytes; `unpack` gives equal ones."""
+    """The words as bytes; `unpack` returns equal words."""
     if not words:
         return b""
     *offsets, boxes = zip(*words, strict=True)
@@ -33,14 +33,14 @@ def pack(words: Sequence[ChunkWord]) -> bytes:
 
 
 def _packed_edges(edges: NDArray[np.float64]) -> tuple[bytes, NDArray[np.float64]]:
-    with np.errstate(all="ignore"):  # what is too large is not equal, so kept in 64 bits
+    with np.errstate(all="ignore"):  # a value that is too large compares unequal, so it is kept in 64 bits
         hundredths = np.rint(100 * edges)
         exact = np.array_equal(hundredths.astype(np.int32) / 100, edges)
     return (_HUNDREDTHS, hundredths) if exact else (_DOUBLE, edges)
 
 
 def unpack(packed: bytes) -> tuple[ChunkWord, ...]:
-    """The words that `pack` was given."""
+    """The words that `pack` packed."""
     if not packed:
         return ()
     kind = packed[:1]

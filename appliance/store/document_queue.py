@@ -1,7 +1,7 @@
 """Takes a document from the discovery of its file until it answers or has failed.
 
-Rule: `next_pending` returns a document with a ticket, and its reader passes the ticket back with the result. If the file
-was queued again meanwhile, the result is outdated and the document stays in the queue (`tables.queue.is_current`).
+Rule: `next_pending` returns a document with a ticket, which its reader passes back with the result. If the file was
+queued again meanwhile, the result is outdated and the document stays in the queue (`tables.queue.is_current`).
 """
 
 import math
@@ -68,8 +68,8 @@ class DocumentQueue:
     ) -> DocumentRow | None:
         """The document to read next, except those in `exclude` (being read already).
 
-        By age: an interrupted one, else the one that has waited longest. By size: the smallest of either kind. Only files
-        of less than `below` bytes, if given.
+        By age: an interrupted one, else the one that has waited longest. By size: the smallest of either kind. Only
+        files of less than `below` bytes, if given.
         """
         numbers = [document_number(one) for one in exclude]
         with self._database.read() as connection:
@@ -81,7 +81,7 @@ class DocumentQueue:
             return queue.next_due(connection)
 
     def release(self, until: float, *, but: float = math.inf, except_code: str = "") -> list[str]:
-        """Queue the documents scheduled for a time up to `until`, or after `but` (a clock was set back); returns the ids.
+        """Queue documents scheduled for a time up to `until`, or after `but` (a clock was set back); returns the ids.
 
         Documents that wait for the reason `except_code` continue to wait.
         """
@@ -139,8 +139,8 @@ class DocumentQueue:
     ) -> RevisionSink:
         """The sink for this content. Resumes what was committed of it; drops other content that was begun.
 
-        The document becomes `indexing`, unless the ticket is outdated. `embedder` is the identity of the model that makes
-        the vectors.
+        The document becomes `indexing`, unless the ticket is outdated. `embedder` is the identity of the model that
+        makes the vectors.
 
         Raises:
             UnknownDocument: there is none.

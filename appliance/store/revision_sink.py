@@ -1,8 +1,8 @@
 """Receives what the ingest pipeline reads: implements the `Sink` protocol for one revision of one document.
 
 Rule: a sink writes only while its revision is the building one. If the document was deleted or given other content, the
-next write raises `UnknownDocument`, and the work must be abandoned without a trace. If another embedding model has taken
-over, it raises `Stopped`: the document must be read again with that model.
+next write raises `UnknownDocument`, and the work must be abandoned without a trace. If another embedding model has
+taken over, it raises `Stopped`: the document must be read again with that model.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ class WriteNamed(Protocol):
 def prepare_switch(
     database: Database, document: int, begin: Callable[[apsw.Connection], None] = lambda _: None
 ) -> None:
-    """Add a large building revision to the full-text index in steps, so that its switch is short. Each step runs `begin`."""
+    """Add a large building revision to the full-text index before its switch, in steps. Each step runs `begin`."""
     with database.read() as connection:
         revision = revisions.large_behind(connection, document)
     first = 0 if revision is not None else None
@@ -148,8 +148,8 @@ class RevisionSink:
     def complete(self) -> None:
         """Make this revision the serving one and drop the previous one, in one transaction.
 
-        A large revision enters the full-text index before, and rows of a large previous one leave after, in steps. If the
-        file was queued again meanwhile, the document stays in the queue.
+        A large revision enters the full-text index before, and rows of a large previous one leave after, in steps. If
+        the file was queued again meanwhile, the document stays in the queue.
         """
 
         prepare_switch(self._database, self._document, self._begin)

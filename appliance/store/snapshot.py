@@ -25,7 +25,7 @@ class Snapshot:
         self._connection = connection
         self._index = embedders.serving(connection)  # the first read: the snapshot begins here
         self.embedder = self._index.identity if self._index else None
-        """Identity of the model that made the vectors; None while there are none, and vector searches then find nothing."""
+        """Identity of the model that made the vectors; None while there are none, and vector searches find nothing."""
 
     def match(
         self,

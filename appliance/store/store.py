@@ -1,4 +1,4 @@
-"""The facade of the store: documents, embedding models, passages and checks. See also `Store.queue` and `Store.snapshot`.
+"""The facade of the store: documents, embedding models, passages and checks; `queue` and `snapshot` do the rest.
 
 Each public method is one transaction or one snapshot. Reads may come from any thread; writes go through the one writer
 thread. Paths and collections are bytes. Methods that read take `collections=None` for all collections; a set restricts
@@ -169,7 +169,7 @@ class Store:
             return documents.known_files(connection)
 
     def rename(self, document: str, path: bytes, identity: FileIdentity | None = None) -> None:
-        """Move a document to its file's new path; only the name is embedded. A document already at that path is removed.
+        """Move a document to its file's new path; only the name is embedded. A document already there is removed.
 
         Raises:
             UnknownDocument: there is none.

@@ -1,1 +1,5 @@
-"""The SQLite file: connections, one writer, reader pool, migrations, cleaning. Knows no table. Door: `database`."""
+"""Opens, writes, migrates and cleans the SQLite file: one writer thread, a pool of readers.
+
+Rule: only `migrations` knows tables, and `secure_cleaning` its own.
+Door: `database`.
+"""

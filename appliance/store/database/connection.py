@@ -1,6 +1,6 @@
-"""Opening SQLite: settings, the sqlite-vec extension, and running a statement to its end.
+"""Opens SQLite connections with their settings and the sqlite-vec extension, and runs statements to their end.
 
-apsw steps statements lazily, so nothing here runs a statement without draining it (`run`, `rows`).
+Rule: apsw steps statements lazily, so each statement is drained (`run`, `rows`).
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ _WRITER_CACHE_KIB, _READER_CACHE_KIB = 8 * 1024, 32 * 1024
 _MMAP_BYTES = 1 << 30
 LOG_BYTES = 64 << 20
 LOG_PAGES = 1000
-"""In the write-ahead log, SQLite's own default, from which on a commit folds them into the file."""
+"""Pages in the write-ahead log from which on a commit checkpoints it; SQLite's own default."""
 
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | dict[str, Any]
 
-# The writer's cache fills as a document grows, so it is what reading a long one costs more than a short one; more than
-# this made nothing faster. The readers look at the mapped file, and their caches stay small by themselves.
-# auto_vacuum counts only before the first table. secure_delete and FULL are needed anew on each connection: without
-# FULL, a power cut could take back a batch that was reported as committed.
+# The writer's cache fills as a document grows, so it is the memory that a long document costs more than a short one; a
+# larger cache made nothing faster. Readers use the mapped file, so their caches stay small by themselves.
+# auto_vacuum has an effect only before the first table. secure_delete and FULL must be set on each connection: without
+# FULL, a power cut could undo a batch that was reported as committed.
 _WRITER = (
     "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA secure_delete=ON",
@@ -47,24 +47,24 @@ _BOTH = (
 
 
 def open_writer(path: Path) -> apsw.Connection:
-    """The one connection that writes; creates the file, readable by its owner alone."""
-    with suppress(OSError):  # SQLite says it better
+    """Open the one connection that writes. Creates the file, readable by its owner alone."""
+    with suppress(OSError):  # SQLite's own error is clearer
         path.touch(mode=0o600)
     return _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, _WRITER)
 
 
 def use_wal(connection: apsw.Connection) -> None:
-    """Write ahead; kept in the file, so only for one that has been found to be ours."""
+    """Switch to WAL mode. The file keeps this setting, so call it only for a file that is known to be ours."""
     run(connection, "PRAGMA journal_mode=WAL")
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """A connection that cannot write."""
+    """Open a read-only connection."""
     return _open(path, apsw.SQLITE_OPEN_READONLY, _READER)
 
 
 def run(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> None:
-    """Run to the end, whatever it returns."""
+    """Run a statement to its end and discard its rows."""
     connection.execute(sql, bindings).fetchall()
 
 
@@ -74,13 +74,13 @@ def rows(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> list
 
 
 def row(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> Row | None:
-    """The first row, if any."""
+    """The first row, or None."""
     found = connection.execute(sql, bindings).fetchall()
     return found[0] if found else None
 
 
 def value(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> Any:
-    """The first column of the first row; None without a row."""
+    """The first column of the first row, or None."""
     found = row(connection, sql, bindings)
     return None if found is None else found[0]
 

@@ -1,10 +1,8 @@
-"""One writer thread, many read-only readers.
+"""Runs all writes on one writer thread, and reads on a pool of read-only connections.
 
-The rule: only the writer thread touches the writing connection. Whatever changes the database is a function handed to
-`write`, run there inside one transaction; when `write` returns, the change has survived a power cut. Readers see one
-snapshot each and never wait for the writer.
-
-When the writer has nothing better to do, it cleans up after deletions (`cleaning`).
+Rule: only the writer thread touches the writing connection. Every change is a function passed to `write`, which runs it
+there in one transaction. When `write` returns, the change survives a power cut. Each reader sees one snapshot and never
+waits for the writer. An idle writer thread cleans up after deletions (`secure_cleaning`).
 """
 
 import logging
@@ -32,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# Chosen by eye.
 _QUEUE = 64
 _WAIT_SECONDS = 120.0
 
@@ -53,11 +52,13 @@ class Database:
         sweep: Callable[[apsw.Connection], bool] = lambda _: False,
         pace: Pace = Pace(),  # noqa: B008 - frozen
     ) -> None:
-        """Open and `prepare` (migrate) the file, then start the writer thread. `sweep` does some of what deletions have left to do,
-        in a transaction of its own, and tells whether there was anything. `pace` says when to clean.
+        """Open and `prepare` (migrate) the file, then start the writer thread.
+
+        `sweep` does one step of unfinished deletions in a transaction of its own; it returns False if there was nothing
+        to do. `pace` sets when to clean.
 
         Raises:
-            StoreError: one of its kinds; nothing stays open then.
+            StoreError: or a subclass; nothing stays open then.
         """
         self.path = path
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_QUEUE)
@@ -68,7 +69,7 @@ class Database:
             try:
                 prepare(self._connection)
                 use_wal(self._connection)
-                with suppress(OSError):  # it is tried again before the next one
+                with suppress(OSError):  # retried before the next rewrite
                     discard(path)
                 self._cleaner = Cleaner(  # only touched by the writer thread once that runs
                     path, self._connection, lambda: self._transaction(sweep), lambda: not self._jobs.empty(), pace
@@ -89,13 +90,13 @@ class Database:
         self.close()
 
     def write(self, job: Callable[[apsw.Connection], T], *, timeout: float = _WAIT_SECONDS) -> T:
-        """Run `job` in one transaction on the writer thread and return what it returns.
+        """Run `job` in one transaction on the writer thread and return its result.
 
-        Its changes are durable on return and undone if it raises. `timeout` in seconds bounds the wait for its turn,
-        not the job itself.
+        Its changes are durable on return and rolled back if it raises. `timeout` (seconds) bounds the wait in the
+        queue, not the job itself.
 
         Raises:
-            StoreError: one of its kinds, or the turn did not come in time.
+            StoreError: or a subclass; also if the job did not start in time.
             NotReady: the store is closed or closing.
         """
         deadline = time.monotonic() + timeout
@@ -106,14 +107,14 @@ class Database:
         except TimeoutError:
             if outcome.cancel():
                 raise self._overloaded() from None
-            return outcome.result()  # it runs already, or it raised a TimeoutError of its own
+            return outcome.result()  # it is running already, or raised a TimeoutError of its own
 
     @contextmanager
     def read(self) -> Iterator[apsw.Connection]:
         """A read-only connection inside one snapshot.
 
         Raises:
-            StoreError: one of its kinds, or no connection came free in time.
+            StoreError: or a subclass; also if no connection became free in time.
             NotReady: the store is closed.
         """
         with translated(self.path, "reading"), self._readers.snapshot() as connection:
@@ -121,13 +122,13 @@ class Database:
 
     @contextmanager
     def read_anew(self) -> Iterator[apsw.Connection]:
-        """Like `read`, on a connection of its own that remembers nothing.
+        """Like `read`, on a new connection.
 
-        SQLite's integrity check needs it: FTS5 then trusts what its connection last saw of the index, and reports
-        damage where another connection has written since.
+        SQLite's integrity check needs one: on a used connection, FTS5 trusts the structure of the index that it last
+        saw and reports damage if another connection has written since.
 
         Raises:
-            StoreError: one of its kinds.
+            StoreError: or a subclass.
         """
         with translated(self.path, "reading"):
             connection = open_reader(self.path)
@@ -138,8 +139,11 @@ class Database:
                 connection.close()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Finish the writes that wait, then close. After `timeout` seconds the running one is interrupted (and so
-        undone) and those behind it are refused. Closing twice does nothing."""
+        """Finish the waiting writes, then close.
+
+        After `timeout` seconds the running write is interrupted, which rolls it back, and the others are refused.
+        Closing twice does nothing.
+        """
         if self._closing.is_set():
             return
         self._closing.set()
@@ -159,7 +163,7 @@ class Database:
         except queue.Full:
             raise self._overloaded() from None
         if self._closing.is_set() and not self._thread.is_alive() and job.outcome.cancel():
-            raise self._closed()  # it came in behind the sentinel
+            raise self._closed()  # it arrived after the sentinel
 
     def _put_sentinel(self, deadline: float) -> None:
         try:
@@ -168,7 +172,11 @@ class Database:
             self._abandon.set()
 
     def _overloaded(self) -> StoreError:
-        return StoreError(f"writing {self.path}", "too many writes are waiting", "try again; check the disk's speed")
+        return StoreError(
+            f"writing {self.path}",
+            "too many writes are waiting",
+            "try again; if it happens often, check the speed of the disk",
+        )
 
     def _closed(self) -> NotReady:
         return NotReady(f"using {self.path}", "the store is closed", "start the service")
@@ -187,7 +195,7 @@ class Database:
             self._perform(job)
             self._cleaner.written()
         self._refuse_rest()
-        self._readers.close()  # first: SQLite folds the write-ahead log into the file only when the last one closes
+        self._readers.close()  # first: SQLite checkpoints the log only when the last connection closes
         try:
             self._cleaner.close(scrub=not self._abandon.is_set())
             self._connection.close()
@@ -209,9 +217,9 @@ class Database:
         try:
             result = self._transaction(job.run)
         except apsw.Error as error:
-            told = translate(error, self.path, "writing")
-            told.__cause__ = error
-            job.outcome.set_exception(told)
+            translated_error = translate(error, self.path, "writing")
+            translated_error.__cause__ = error
+            job.outcome.set_exception(translated_error)
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it; this loop must survive
             job.outcome.set_exception(error)
         else:
@@ -223,7 +231,7 @@ class Database:
             result = job(self._connection)
             run(self._connection, "COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # a full disk has rolled back already
+            if self._connection.in_transaction:  # on a full disk, SQLite has rolled back already
                 run(self._connection, "ROLLBACK")
             raise
         return result

@@ -11,13 +11,13 @@ import apsw
 
 from appliance.errors import DocentError, NotReady, StoreCorrupt, StoreError, StoreFull, StoreRefused
 
-# What a full disk looks like before a page could be written: the shared-memory file cannot grow.
+# A full disk may show up before any page is written: the shared-memory file cannot grow.
 _NO_ROOM = {apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMOPEN}
 
 
 @contextmanager
 def translated(path: Path, what: str) -> Iterator[None]:
-    """Raise Docent's error for any error of SQLite on the database at `path`; `what` says what was attempted."""
+    """Turn SQLite's errors on the database at `path` into Docent's; `what` is what was attempted."""
     try:
         yield
     except apsw.Error as error:
@@ -25,7 +25,7 @@ def translated(path: Path, what: str) -> Iterator[None]:
 
 
 def translate(error: apsw.Error, path: Path, what: str) -> DocentError:
-    """Docent's error for one of SQLite's."""
+    """Docent's error for an error of SQLite."""
     what = f"{what} {path}"
     detail = str(error)
     match error:
@@ -41,7 +41,8 @@ def translate(error: apsw.Error, path: Path, what: str) -> DocentError:
             return StoreCorrupt(
                 what,
                 f"the file is damaged ({detail})",
-                f"stop Docent, restore a backup or move {path} away; without it the whole library is read again",
+                f"stop Docent, then restore a backup of {path} or move it away; without it,"
+                " Docent reads the whole library again",
             )
         case apsw.CantOpenError():
             return StoreError(
@@ -50,14 +51,16 @@ def translate(error: apsw.Error, path: Path, what: str) -> DocentError:
                 f"check that {path.parent} exists, is writable for the service's user and has room",
             )
         case apsw.BusyError() | apsw.LockedError():
-            return StoreError(what, "another process holds it", "stop the other process that has the file open")
+            return StoreError(what, "another process has the file open", "stop that process")
         case apsw.InterruptError():
-            return NotReady(what, "the service is stopping", "try again when it runs")
+            return NotReady(what, "the service is stopping", "try again once it is running")
         case apsw.ConstraintError() | apsw.TooBigError() | apsw.MismatchError():
             return StoreRefused(
                 what, f"it does not fit what is there ({detail})", "`docent doctor` checks the database"
             )
         case apsw.IOError():
-            return StoreError(what, f"the disk reported an error ({detail})", "look at the kernel's log (dmesg)")
+            return StoreError(
+                what, f"the disk reported an error ({detail})", "check the kernel's log (`dmesg`) for disk errors"
+            )
         case _:
             return StoreError(what, detail, "`docent doctor` checks the database")

@@ -1,9 +1,9 @@
-"""Writing the database's file anew from its living rows, so that nothing of deleted ones is left in any page.
+"""Rewrites the database file from its live rows, so that nothing of deleted ones is left in any page.
 
-`VACUUM` in place cannot be broken off while it copies the pages back, which is most of it. So its two halves are done one
-by one: `VACUUM INTO` a file beside the database, which ends at once when somebody wants to write, then SQLite's online
-backup of that file over the database, some pages a step, in one transaction that is given up when somebody wants to write.
-Readers keep their snapshots. `VACUUM INTO` also keeps every rowid, which sqlite-vec's tables need.
+`VACUUM` in place cannot be interrupted while it copies the pages back, which is most of its time. So its two halves run
+separately: `VACUUM INTO` a file beside the database, which can be interrupted at once, then SQLite's online backup of
+that file over the database, some pages a step, in one transaction that is rolled back when a write is waiting. Readers
+keep their snapshots. `VACUUM INTO` also preserves every rowid, which sqlite-vec's tables need.
 """
 
 import os
@@ -19,20 +19,21 @@ from appliance.store.database.connection import run, value
 from appliance.store.database.wal_checkpoints import log_path
 
 _STEPS = 1000
-"""Of SQLite's virtual machine between two looks whether somebody waits: some milliseconds."""
+"""Steps of SQLite's virtual machine between two checks for waiting writes; some milliseconds."""
 _PAGES = 256
+"""Pages of 4 KiB in a backup step, between two checks for waiting writes."""
 _SYNCED_PAGES = 1024
-"""After each so many the log is synced, so that the commit has little left to do."""
+"""Pages between two syncs of the log, so that the commit has little left to do."""
 _CACHE_KIB = 8 * 1024
 _ROOM = 2.2
-"""Times the file's size: the copy, the log, and something for the others on this disk."""
+"""Free space needed, as a multiple of the file's size: the copy, the log, and a margin for other users of the disk."""
 
 
-def renew(path: Path, writer: apsw.Connection, somebody_waits: Callable[[], bool], finish: str) -> bool:
-    """Write the file anew, with the statement `finish` done in it; False, and nothing has changed, if somebody waits.
+def rewrite_file(path: Path, writer: apsw.Connection, write_waits: Callable[[], bool], finish: str) -> bool:
+    """Rewrite the file and run the statement `finish` in it; False, with nothing changed, if a write is waiting.
 
     Raises:
-        StoreFull: there is not room enough; nothing was begun.
+        StoreFull: the disk has too little free space; nothing was begun.
         apsw.Error, OSError: it failed; nothing has changed.
     """
     _demand_room(path)
@@ -41,10 +42,10 @@ def renew(path: Path, writer: apsw.Connection, somebody_waits: Callable[[], bool
     try:
         copy.touch(mode=0o600)
         version = value(writer, "PRAGMA data_version")
-        _copy_living(path, copy, somebody_waits)
-        if value(writer, "PRAGMA data_version") != version:  # nobody else writes; but if somebody did, it is not lost
-            return False
-        return _put_back(path, writer, copy, somebody_waits, finish)
+        _copy_living(path, copy, write_waits)
+        if value(writer, "PRAGMA data_version") != version:
+            return False  # another connection has written; there should be none, but its changes must not be lost
+        return _put_back(path, writer, copy, write_waits, finish)
     except apsw.InterruptError:
         return False
     finally:
@@ -52,9 +53,9 @@ def renew(path: Path, writer: apsw.Connection, somebody_waits: Callable[[], bool
 
 
 def discard(path: Path) -> None:
-    """Remove what a renewal has left, also one that was killed.
+    """Delete the copy that a rewrite has left, also one that was killed.
 
-    The names go at once; a thread lets go of the blocks, which takes a tenth of a second for some hundred megabytes.
+    The names go at once; a thread frees the blocks, which takes 0.1 s for some hundred megabytes.
     """
     copy = _copy_path(path)
     for file in (copy, copy.with_name(copy.name + "-journal")):
@@ -69,7 +70,7 @@ def discard(path: Path) -> None:
 
 
 def _copy_path(path: Path) -> Path:
-    """In the database's own folder: there is no other where its words may be, or that surely can be written."""
+    """In the database's own folder, the only one that may contain its words and is sure to be writable."""
     return path.with_name(path.name + "-anew")
 
 
@@ -77,24 +78,24 @@ def _demand_room(path: Path) -> None:
     wanted, free = int(_ROOM * path.stat().st_size), shutil.disk_usage(path.parent).free
     if free < wanted:
         raise StoreFull(
-            f"writing {path} anew",
-            f"it needs {wanted >> 20} MiB for a while, and {free >> 20} MiB are free",
+            f"rewriting {path}",
+            f"it temporarily needs {wanted >> 20} MiB of disk space, but only {free >> 20} MiB are free",
             f"free space on the disk of {path.parent}",
         )
 
 
-def _copy_living(path: Path, copy: Path, somebody_waits: Callable[[], bool]) -> None:
+def _copy_living(path: Path, copy: Path, write_waits: Callable[[], bool]) -> None:
     source = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        run(source, "PRAGMA synchronous=OFF")  # of the copy; after a crash it is thrown away
+        run(source, "PRAGMA synchronous=OFF")  # concerns the copy, which is deleted after a crash
         run(source, f"PRAGMA cache_size=-{_CACHE_KIB}")
-        source.set_progress_handler(somebody_waits, _STEPS)
+        source.set_progress_handler(write_waits, _STEPS)
         run(source, "VACUUM INTO ?", (str(copy),))
     finally:
         source.close()
 
 
-def _put_back(path: Path, writer: apsw.Connection, copy: Path, somebody_waits: Callable[[], bool], finish: str) -> bool:
+def _put_back(path: Path, writer: apsw.Connection, copy: Path, write_waits: Callable[[], bool], finish: str) -> bool:
     source = apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         run(source, "PRAGMA synchronous=OFF")
@@ -102,7 +103,7 @@ def _put_back(path: Path, writer: apsw.Connection, copy: Path, somebody_waits: C
         with writer.backup("main", source, "main") as backup, log_path(path).open("rb") as log:
             unsynced = 0
             while not backup.done:
-                if somebody_waits():
+                if write_waits():
                     return False
                 backup.step(_PAGES)
                 unsynced += _PAGES

@@ -1,7 +1,8 @@
-"""Numbered steps from an empty file to today's schema; append only, never change one that was released.
+"""Migrates the schema in numbered steps, from an empty file to today's.
 
-Each step runs in a transaction of its own together with the new number (`user_version`), so that a power cut leaves a
-schema that is whole. The sqlite-vec tables are not here: they depend on the embedding model (`vectors.py`).
+Rule: append only; never change a step that was released. Each step runs in one transaction with the new number
+(`user_version`), so a power cut leaves a whole schema. The sqlite-vec tables depend on the embedding model, so
+`indexes.vectors` creates them.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import apsw
 from appliance.errors import StoreCorrupt, StoreTooNew
 from appliance.store.database.connection import run, value
 
-APPLICATION_ID = 0x446F6331  # "Doc1": tells Docent's files from any other SQLite database
+APPLICATION_ID = 0x446F6331  # "Doc1": marks the file as Docent's among SQLite databases
 
 _FIRST: Sequence[str] = (
     f"PRAGMA application_id={APPLICATION_ID}",
@@ -22,7 +23,7 @@ _FIRST: Sequence[str] = (
         name BLOB NOT NULL UNIQUE
     ) STRICT
     """,
-    # The identity's columns take any integer: beyond 64 bits they are decimal text (see documents.py).
+    # The columns of the identity take any integer: beyond 64 bits they are decimal text (see `tables.documents`).
     """
     CREATE TABLE documents (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -128,7 +129,7 @@ _FIRST: Sequence[str] = (
         name, about, tokenize = 'porter unicode61 remove_diacritics 2'
     )
     """,
-    # Without this, the words of what was deleted stay readable in the index's own pages.
+    # Without this, deleted words stay readable in the index's own pages.
     "INSERT INTO passages (passages, rank) VALUES ('secure-delete', 1)",
     "INSERT INTO sources (sources, rank) VALUES ('secure-delete', 1)",
 )
@@ -136,12 +137,12 @@ _FIRST: Sequence[str] = (
 _PAGE_SOURCES: Sequence[str] = (
     "ALTER TABLE pages ADD COLUMN source TEXT NOT NULL DEFAULT 'text'",
     "ALTER TABLE pages ADD COLUMN warning TEXT NOT NULL DEFAULT ''",
-    # what could not be read before there was text recognition and more than PDFs is tried again
+    # retries what could not be read before text recognition and other formats than PDF were supported
     "UPDATE documents SET state = 'pending' WHERE state = 'failed' AND reason_code IN ('not_a_pdf', 'no_text')",
 )
 """How each page was read and what went wrong with it."""
 
-# What a document says of itself, and of what its passages are made; of those made before, rows are not known: NULL.
+# A document's metadata, and the table rows in its passages; NULL (unknown) for passages made before.
 _HOW_IT_WAS_READ: Sequence[str] = (
     "ALTER TABLE revisions ADD COLUMN author TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE revisions ADD COLUMN language TEXT NOT NULL DEFAULT ''",
@@ -150,7 +151,7 @@ _HOW_IT_WAS_READ: Sequence[str] = (
     "ALTER TABLE chunks ADD COLUMN table_rows INTEGER",
 )
 
-# A document that waits for its next attempt has the time of it (Unix seconds); it is not ready before that is cleared.
+# Time of the next scheduled attempt (Unix seconds); a document is not ready before this is cleared.
 _DURABLE_QUEUE: Sequence[str] = (
     "ALTER TABLE documents ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE documents ADD COLUMN next_attempt REAL",
@@ -166,11 +167,11 @@ _EMBEDDING_SWITCH: Sequence[str] = (
     "ALTER TABLE embedders ADD COLUMN folder TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE embedders ADD COLUMN role TEXT NOT NULL DEFAULT 'serving' CHECK (role IN ('serving', 'target'))",
     "CREATE UNIQUE INDEX embedders_by_role ON embedders (role)",
-    # 1: the text is longer than the model's input, and its end is not in the vector.
+    # 1: the text is longer than the model's input, so its end is not in the vector.
     "ALTER TABLE vectors ADD COLUMN cut INTEGER NOT NULL DEFAULT 0",
-    # What the chunks depend on besides the key: tokenizer and lengths. Unknown for what was read before.
+    # What the chunks depend on besides the key: tokenizer and lengths. Unknown for earlier revisions.
     "ALTER TABLE revisions ADD COLUMN chunking TEXT NOT NULL DEFAULT ''",
-    # One name vector for each model, where there was one for each document.
+    # One name vector for each document and model; before, one for each document.
     "ALTER TABLE name_vectors RENAME TO old_name_vectors",
     """
     CREATE TABLE name_vectors (
@@ -186,12 +187,12 @@ _EMBEDDING_SWITCH: Sequence[str] = (
 )
 
 _PERIOD: Sequence[str] = ("ALTER TABLE revisions ADD COLUMN period TEXT NOT NULL DEFAULT ''",)
-"""What a report says it is about."""
+"""The period that a report states."""
 
-# Those are few, and are counted for every list and status.
+# Skipped pages are few, and every list and status counts them.
 _SKIPPED_PAGES: Sequence[str] = ("CREATE INDEX pages_skipped ON pages (revision) WHERE source = 'skipped'",)
 
-# One row: whether something was deleted since the file was last written anew. Where documents were read before, it may be.
+# One row: 1 if something was deleted since the file was last rewritten. Assumed if documents were read before.
 _CLEANING: Sequence[str] = (
     "CREATE TABLE cleaning (owed INTEGER NOT NULL) STRICT",
     "INSERT INTO cleaning SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'documents')",
@@ -210,18 +211,18 @@ MIGRATIONS: Sequence[Sequence[str]] = (
 
 
 def migrate(connection: apsw.Connection, path: Path, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-    """Bring the database to the newest schema.
+    """Migrate the database to the newest schema.
 
     Raises:
         StoreTooNew: a newer Docent wrote it.
-        StoreCorrupt: it is an SQLite database, but not Docent's.
+        StoreCorrupt: the file is an SQLite database, but not Docent's.
     """
     version = _version(connection, path)
     if version > len(steps):
         raise StoreTooNew(
             f"opening {path}",
-            f"its schema is number {version}; this version knows {len(steps)}",
-            "run the version of Docent that wrote it, or a newer one",
+            f"a newer version of Docent wrote it (schema {version}; this version knows up to {len(steps)})",
+            "run that version of Docent, or a newer one",
         )
     for number in range(version, len(steps)):
         _step(connection, steps[number], number + 1)

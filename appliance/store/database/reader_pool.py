@@ -1,4 +1,4 @@
-"""A pool of read-only connections, opened when first needed, each lent to one thread at a time."""
+"""Pools read-only connections: opens them on demand and lends each to one thread at a time."""
 
 import threading
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ import apsw
 from appliance.errors import NotReady, StoreError
 from appliance.store.database.connection import open_reader, run
 
+# Chosen by eye.
 _MOST = 8
 _WAIT_SECONDS = 30.0
 
 
 class Readers:
-    """Lends connections; `close` waits for none of them: a late reader closes its own."""
+    """Lends connections. `close` does not wait for readers; a late one closes its own connection."""
 
     def __init__(self, path: Path, most: int = _MOST, wait: float = _WAIT_SECONDS) -> None:
         self._path = path
@@ -35,10 +36,10 @@ class Readers:
             run(connection, "BEGIN")
             yield connection
         finally:
-            self._give_back(connection)
+            self._return(connection)
 
     def close(self) -> None:
-        """Close idle connections and interrupt the others."""
+        """Close idle connections and interrupt those in use."""
         with self._changed:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -75,7 +76,7 @@ class Readers:
     def _available(self) -> bool:
         return self._closed or bool(self._idle) or len(self._lent) + self._opening < self._most
 
-    def _give_back(self, connection: apsw.Connection) -> None:
+    def _return(self, connection: apsw.Connection) -> None:
         usable = self._end(connection)
         with self._changed:
             self._lent.discard(connection)
@@ -88,7 +89,7 @@ class Readers:
 
     @staticmethod
     def _end(connection: apsw.Connection) -> bool:
-        """End the snapshot; False if the connection is not to be used again."""
+        """End the snapshot; False if the connection must not be used again."""
         try:
             if connection.in_transaction:
                 run(connection, "ROLLBACK")

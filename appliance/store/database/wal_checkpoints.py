@@ -1,8 +1,8 @@
-"""Folding a long write-ahead log into the file while the writer goes on, and shortening it bit by bit.
+"""Checkpoints a long write-ahead log (WAL) while the writer continues, and shortens its file in steps.
 
-Both take seconds for some hundred megabytes, and every job would wait: for a commit that folds the log or cuts it down to
-its limit, as for a checkpoint in the writer's thread. So `let_grow` keeps commits from it, a checkpoint in a thread of its
-own folds, and `shorten` cuts the file, some megabytes with each commit.
+Both take seconds for some hundred megabytes, and every job would wait for them: for a commit that checkpoints the log
+or cuts it to its limit, and for a checkpoint in the writer thread. So `let_grow` stops commits from doing either,
+`Checkpoint` runs in a thread of its own, and `shorten` cuts the file by some megabytes with each commit.
 """
 
 import logging
@@ -23,7 +23,7 @@ def log_path(path: Path) -> Path:
 
 
 def size(file: Path) -> int:
-    """In bytes; 0 if it is not there."""
+    """Size of the file in bytes; 0 if it does not exist."""
     try:
         return file.stat().st_size
     except OSError:
@@ -31,36 +31,36 @@ def size(file: Path) -> int:
 
 
 SHORT = 16 << 20
-"""Bytes of log that hold up nobody for long."""
+"""Bytes of a log that a truncating checkpoint empties quickly."""
 _CUT = 8 << 20
-"""With each commit, some hundredths of a second."""
+"""Bytes cut with each commit, which takes some tens of milliseconds."""
 
 
 def let_grow(writer: apsw.Connection) -> None:
-    """Let commits neither fold the log nor cut it."""
+    """Stop commits from checkpointing the log and from cutting it."""
     writer.wal_autocheckpoint(0)
     run(writer, "PRAGMA journal_size_limit=-1")
 
 
-def let_fold(writer: apsw.Connection) -> None:
-    """Let commits fold the log again; there is little to fold."""
+def let_checkpoint(writer: apsw.Connection) -> None:
+    """Let commits checkpoint the log again, once there is little left to copy."""
     writer.wal_autocheckpoint(LOG_PAGES)
 
 
 def keep_short(writer: apsw.Connection) -> None:
-    """The usual limits hold again."""
-    let_fold(writer)
+    """Restore the usual limits."""
+    let_checkpoint(writer)
     run(writer, f"PRAGMA journal_size_limit={LOG_BYTES}")
 
 
-def shorten(path: Path, writer: apsw.Connection, somebody_waits: Callable[[], bool]) -> bool:
-    """Cut the file of a log that is folded until it is short; whether it is.
+def shorten(path: Path, writer: apsw.Connection, write_waits: Callable[[], bool]) -> bool:
+    """Cut the file of a checkpointed log until it is short; False if a write or a reader prevents it.
 
     Raises:
-        apsw.BusyError: a reader needs what is in it.
+        apsw.BusyError: a reader still needs the log.
     """
     while (long := size(log_path(path))) > SHORT:
-        if somebody_waits() or value(writer, "PRAGMA wal_checkpoint(RESTART)"):
+        if write_waits() or value(writer, "PRAGMA wal_checkpoint(RESTART)"):
             return False
         run(writer, f"PRAGMA journal_size_limit={long - _CUT}")
         same = value(writer, "PRAGMA user_version")
@@ -71,23 +71,23 @@ def shorten(path: Path, writer: apsw.Connection, somebody_waits: Callable[[], bo
     return True
 
 
-class Folding:
-    """One checkpoint, begun at once; `end` it when it is not `running` any more, or to break it off."""
+class Checkpoint:
+    """A passive checkpoint in a thread of its own, started at once. `end` it when it is done, or to interrupt it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        self._is_whole = False  # only touched by the thread, and read after its end
-        self._thread = threading.Thread(target=self._run, name="docent-store-folding", daemon=True)
+        self._is_whole = False  # only touched by the thread, read after its end
+        self._thread = threading.Thread(target=self._run, name="docent-store-checkpoint", daemon=True)
         self._thread.start()
 
     @property
     def is_running(self) -> bool:
-        """Whether there is more to do."""
+        """Whether the checkpoint is in progress."""
         return self._thread.is_alive()
 
     def end(self) -> bool:
-        """Whether all of the log was folded, as far as it went at the beginning; readers of older snapshots prevent it."""
+        """Stop and close; True if all of the log as of the start was copied. Readers of old snapshots prevent it."""
         while self._thread.is_alive():
             self._connection.interrupt()
             self._thread.join(0.01)
@@ -96,13 +96,13 @@ class Folding:
 
     def _run(self) -> None:
         try:
-            value(self._connection, "SELECT count(*) FROM sqlite_schema")  # only then does it know of the log
+            value(self._connection, "SELECT count(*) FROM sqlite_schema")  # makes SQLite open the log
             found = row(self._connection, "PRAGMA wal_checkpoint(PASSIVE)")
         except apsw.InterruptError:
             return
         except apsw.Error as error:
-            _log.warning("folding the log of %s failed, it is tried again: %s", self._path, error)
+            _log.warning("checkpointing the write-ahead log of %s failed; it is retried: %s", self._path, error)
             return
         assert found is not None
-        busy, log, folded = found
-        self._is_whole = not busy and log == folded
+        busy, log, copied = found
+        self._is_whole = not busy and log == copied

@@ -52,7 +52,7 @@ KnownNames = dict[tuple[int, str], Vector]
 
 
 class NameWanted(Exception):
-    """Raised inside a transaction that needs the vector of a name: roll back, embed `text`, run the transaction again."""
+    """Raised inside a transaction that needs the vector of a name: roll back, embed `text`, run it again."""
 
     def __init__(self, embedder: int, identity: str, text: str) -> None:
         super().__init__(text)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 import apsw
 
 from appliance.store.database.connection import rows, run, value
-from appliance.store.database.secure_cleaning import soil
+from appliance.store.database.secure_cleaning import mark_dirty
 from appliance.store.database.storable_text import storable
 from appliance.store.indexes.document_names import search_name
 from appliance.store.indexes.fulltext_rewrite import rewrite
@@ -46,7 +46,7 @@ def unindex_revision(connection: apsw.Connection, revision: int) -> None:
     delete without it and rewrite the whole index, which costs some microseconds for each row that stays. A merge that
     FTS5 has begun must end first, or the deletion marks, which contain the words, outlive the rewrite.
     """
-    soil(connection)
+    mark_dirty(connection)
     count = value(connection, "SELECT count(*) FROM chunks WHERE revision = ?", (revision,))
     rewrites = count * _ROWS_KEPT_PER_ROW_DELETED > value(connection, "SELECT count(*) FROM passages_docsize")
     if rewrites:
@@ -66,7 +66,7 @@ def has_some_of(connection: apsw.Connection, revision: int) -> bool:
 
 
 def drop(connection: apsw.Connection, chunks: str) -> None:
-    """Take the chunks of an SQL list out of the index. Their words leave it with the rewrite (`fulltext_rewrite.Rewriting`)."""
+    """Take the chunks of an SQL list out of the index. Their words leave it with the rewrite (`Rewriting`)."""
     run(connection, _SECURE_DELETE, (0,))
     run(connection, f"DELETE FROM passages WHERE rowid IN {chunks}")
     run(connection, _SECURE_DELETE, (1,))

@@ -3,8 +3,8 @@
 FTS5 deletes a row by a mark that contains its words. It drops both when it merges the oldest segment of the index with
 all later ones. It takes a segment for the oldest only if no level lies below the merge's, but levels that became empty,
 as after the last document was deleted, stay. `is_gathered` returns whether a merge takes in all segments, in the last
-levels. If it does not, `_add_segment` adds another segment, which makes FTS5 gather all of them there, unless they are so
-small that FTS5 merges them at once; an index that small is rebuilt from the rows.
+levels. If it does not, `_add_segment` adds another segment, which makes FTS5 gather all of them there, unless they are
+so small that FTS5 merges them at once; an index that small is rebuilt from the rows.
 """
 
 import apsw
@@ -71,8 +71,8 @@ def is_gathered(connection: apsw.Connection) -> bool:
 def _segments(structure: bytes) -> list[int]:
     """The number of segments in each level, from FTS5's structure record.
 
-    The record is a cookie of four bytes, then numbers: levels, segments, a counter, and for each level how many segments
-    are being merged and how many there are, with three numbers for each segment.
+    The record is a cookie of four bytes, then numbers: levels, segments, a counter, and for each level how many
+    segments are being merged and how many there are, with three numbers for each segment.
     """
     numbers = iter(_varints(structure[4:]))
     levels, _, _ = next(numbers), next(numbers), next(numbers)

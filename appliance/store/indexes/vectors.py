@@ -3,7 +3,8 @@
 `vectors` holds one float16 vector for each embedding model and embedded text, however many chunks share the text, and
 none without a chunk. `cut` means that the text was longer than the model's input. `vec_index_N` holds the signs of each
 findable chunk's vector, one bit a dimension, partitioned by collection. A search takes several times as many candidates
-as requested by Hamming distance and ranks them by the exact cosine. The index can be rebuilt from the table at any time.
+as requested by Hamming distance and ranks them by the exact cosine. The index can be rebuilt from the table at any
+time.
 """
 
 # ruff: noqa: S608 - what is put into SQL here is our own table names and numbers; values are bound

@@ -16,7 +16,7 @@ import apsw
 from appliance.display.path_names import from_display
 from appliance.errors import InvalidRequest
 from appliance.store.database.connection import Bindings, Row, row, rows, run, value
-from appliance.store.database.secure_cleaning import soil
+from appliance.store.database.secure_cleaning import mark_dirty
 from appliance.store.database.storable_text import storable_message
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.indexes.document_names import collection_of
@@ -192,7 +192,7 @@ def set_state(connection: apsw.Connection, number: int, state: State) -> None:
 
 
 def set_failure(connection: apsw.Connection, number: int, code: str, reason: str, hint: str, failed_key: str) -> None:
-    """Set the state `failed` with its reason, and the content it holds for (`failed_key`; "" if a retry may succeed)."""
+    """Set the state `failed`, its reason, and the content it holds for (`failed_key`; "" if a retry may succeed)."""
     run(
         connection,
         "UPDATE documents SET state = 'failed', reason_code = ?, reason = ?, hint = ?, failed_key = ?,"
@@ -222,7 +222,7 @@ def set_identity(connection: apsw.Connection, number: int, identity: FileIdentit
 
 def set_path(connection: apsw.Connection, number: int, path: bytes) -> None:
     """Set the path, and the collection to match."""
-    soil(connection)
+    mark_dirty(connection)
     run(
         connection,
         "UPDATE documents SET path = ?, collection = ? WHERE id = ?",
@@ -262,7 +262,7 @@ def set_removed(connection: apsw.Connection, number: int) -> None:
 
 def delete(connection: apsw.Connection, number: int) -> None:
     """Delete the row. Its revisions must have been deleted before."""
-    soil(connection)
+    mark_dirty(connection)
     run(connection, "DELETE FROM documents WHERE id = ?", (number,))
     drop_empty_collections(connection)
 

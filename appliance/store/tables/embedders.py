@@ -15,7 +15,7 @@ from typing import Literal
 import apsw
 
 from appliance.store.database.connection import row, rows, run, value
-from appliance.store.database.secure_cleaning import soil
+from appliance.store.database.secure_cleaning import mark_dirty
 from appliance.store.indexes.vectors import VectorIndex
 from appliance.store.rows import EmbedderKey, EmbedderStatus
 from appliance.store.tables import queue
@@ -75,7 +75,7 @@ def forget_serving(connection: apsw.Connection) -> EmbedderStatus:
 
 
 def switch(connection: apsw.Connection, embedder: int) -> list[int] | None:
-    """Make the target the serving model and drop the old one's vectors; None if it is incomplete or no longer the target.
+    """Make the target the serving model and drop the old vectors; None if it is incomplete or no longer the target.
 
     Returns the numbers of the documents with chunks that the new model cannot take whole. They are queued to be read
     again into shorter chunks; until then they answer as they are.
@@ -144,7 +144,7 @@ def _drop(connection: apsw.Connection, role: Role) -> None:
     number = value(connection, "SELECT id FROM embedders WHERE role = ?", (role,))
     if number is None:
         return
-    soil(connection)
+    mark_dirty(connection)
     run(connection, f"DROP TABLE IF EXISTS vec_index_{int(number)}")
     run(connection, "DELETE FROM name_vectors WHERE embedder = ?", (number,))
     run(connection, "DELETE FROM vectors WHERE embedder = ?", (number,))

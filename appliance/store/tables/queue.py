@@ -57,8 +57,8 @@ def next_pending(
 ) -> DocumentRow | None:
     """The document to read next.
 
-    By age: an interrupted one, else the one that has waited longest. By size: the smallest of either kind. Only files of
-    less than `below` bytes, if given.
+    By age: an interrupted one, else the one that has waited longest. By size: the smallest of either kind. Only files
+    of less than `below` bytes, if given.
     """
     ready: tuple[tuple[str, State], ...] = (
         ("documents_by_state", "indexing"),

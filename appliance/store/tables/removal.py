@@ -13,7 +13,7 @@ A large revision that was replaced or withdrawn gets such a row of its own (`put
 import apsw
 
 from appliance.store.database.connection import rows, run, value
-from appliance.store.database.secure_cleaning import soil
+from appliance.store.database.secure_cleaning import mark_dirty
 from appliance.store.indexes import document_names, document_sources, fulltext
 from appliance.store.indexes.fulltext_rewrite import Rewriting
 from appliance.store.indexes.vectors import in_list
@@ -44,7 +44,7 @@ def begin(connection: apsw.Connection, number: int) -> None:
 
     Its chunks leave the vector index at once, some 20 µs each: sqlite-vec cannot exclude those of many documents.
     """
-    soil(connection)
+    mark_dirty(connection)
     if (index := embedders.serving(connection)) is not None:
         for (revision,) in rows(connection, "SELECT id FROM revisions WHERE document = ?", (number,)):
             index.unindex_revision(connection, revision)
@@ -59,7 +59,7 @@ def put_off(connection: apsw.Connection, document: int, revision: int) -> None:
     Its chunks leave the vector index at once. They keep the number of their first document, because changing it would
     rewrite every row. So that document's row must not be deleted before them (`needs_steps`).
     """
-    soil(connection)
+    mark_dirty(connection)
     if (index := embedders.serving(connection)) is not None:
         index.unindex_revision(connection, revision)
     number = documents.insert_removed(connection, document, queue.next_sequence(connection))
@@ -76,7 +76,7 @@ class Sweeper:
         """Do one step; False if there was nothing left to do."""
         if value(connection, f"{_REMOVED} LIMIT 1") is None:
             return False
-        soil(connection)
+        mark_dirty(connection)
         if self._drop_chunks(connection):
             self._rewriting.begin_again()
         elif not self._drop_pages(connection) and self._rewriting(connection):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import apsw
 
 from appliance.store.database.connection import row, rows, run, value
-from appliance.store.database.secure_cleaning import soil
+from appliance.store.database.secure_cleaning import mark_dirty
 from appliance.store.database.storable_text import storable
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.indexes import document_names, document_sources, fulltext
@@ -144,7 +144,7 @@ def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> Non
 def append(
     connection: apsw.Connection, index: VectorIndex, revision: int, batch: Batch, known_names: document_names.KnownNames
 ) -> int:
-    """Write a batch: pages, chunks, vectors, progress, and index rows if the revision answers; returns the document's number.
+    """Write a batch: pages, chunks, vectors, progress, index rows if the revision answers; returns the document.
 
     Raises:
         UnknownDocument: the document or this revision of it no longer exists.
@@ -241,7 +241,7 @@ def large_behind(connection: apsw.Connection, document: int) -> int | None:
 
 
 def hidden(connection: apsw.Connection) -> list[int]:
-    """The revisions that do not answer but may have full-text rows: those put off, and those prepared for their switch."""
+    """The revisions that do not answer but may have full-text rows: put off, or prepared for their switch."""
     found = rows(connection, f"{documents.REMOVED_REVISIONS} UNION ALL {_LARGE_BEHIND}")
     return [number for (number,) in found]
 
@@ -298,7 +298,7 @@ def drop_all(connection: apsw.Connection, index: VectorIndex, document: int) -> 
 
 
 def forget_skipped(connection: apsw.Connection, document: int) -> None:
-    """Make a document that answers with pages skipped count as outdated, so that it is read again; it answers meanwhile."""
+    """Mark a document that answers with pages skipped as outdated, so that it is read again. It answers meanwhile."""
     run(
         connection,
         "UPDATE revisions SET extractor = 0 WHERE id = (SELECT serving FROM documents WHERE id = ?)"
@@ -395,7 +395,7 @@ def _retire(
 
 def _delete(connection: apsw.Connection, revision: int) -> None:
     """Delete a revision to which no document refers, with the vectors that no other revision uses."""
-    soil(connection)
+    mark_dirty(connection)
     run(
         connection,
         "DELETE FROM vectors WHERE text_hash IN (SELECT text_hash FROM chunks WHERE revision = ?1) AND NOT EXISTS"

@@ -11,7 +11,7 @@ from appliance.store import Store
 from appliance.store.database.connection import run
 from appliance.store.database.database import Database
 from appliance.store.database.migrations import migrate
-from appliance.store.database.secure_cleaning import Pace, soil
+from appliance.store.database.secure_cleaning import Pace, mark_dirty
 from tests.appliance.store.filling import EMBEDDER, add, embed, fill, identity, key
 from tests.live import wait_until
 
@@ -109,7 +109,7 @@ def test_a_cleaning_that_failed_is_made_up_for(tmp_path: Path) -> None:
         run(connection, "INSERT INTO t VALUES (?)", (PLANTED,))
 
     def clear(connection: apsw.Connection) -> None:
-        soil(connection)
+        mark_dirty(connection)
         run(connection, "DELETE FROM t")
 
     def prepare(connection: apsw.Connection) -> None:

@@ -14,9 +14,9 @@ import pytest
 from appliance.store import Store
 from appliance.store.database.connection import open_reader, open_writer, row, rows, run, use_wal, value
 from appliance.store.database.database import Database
-from appliance.store.database.file_rewrite import renew
+from appliance.store.database.file_rewrite import rewrite_file
 from appliance.store.database.migrations import MIGRATIONS, migrate
-from appliance.store.database.secure_cleaning import Pace, soil
+from appliance.store.database.secure_cleaning import Pace, mark_dirty
 from tests.appliance.store.filling import EMBEDDER, add, embed, texts_of
 from tests.appliance.store.histories import History
 from tests.live import wait_until
@@ -115,12 +115,12 @@ def test_whoever_wants_to_write_breaks_it_off_wherever_it_is_and_nothing_has_cha
             nonlocal looks
             looks = 0
 
-            def somebody_waits() -> bool:
+            def write_waits() -> bool:
                 nonlocal looks
                 looks += 1
                 return looks == which
 
-            return somebody_waits
+            return write_waits
 
         def contents() -> list[object]:
             return [
@@ -128,7 +128,7 @@ def test_whoever_wants_to_write_breaks_it_off_wherever_it_is_and_nothing_has_cha
             ]
 
         before, pages, which = contents(), value(writer, "PRAGMA page_count"), 1
-        while not renew(path, writer, waits_at(which), FINISH):
+        while not rewrite_file(path, writer, waits_at(which), FINISH):
             assert looks == which
             assert contents() == before
             assert value(writer, "PRAGMA page_count") == pages
@@ -148,7 +148,7 @@ def test_readers_keep_what_they_see(path: Path) -> None:
     with writer_of(path) as writer, closing(open_reader(path)) as reader:
         run(reader, "BEGIN")
         seen = rows(reader, "SELECT rowid, text FROM passages WHERE passages MATCH 'pump' ORDER BY rowid")
-        assert renew(path, writer, lambda: False, FINISH)
+        assert rewrite_file(path, writer, lambda: False, FINISH)
         run(writer, "DELETE FROM chunks")
         again = "SELECT rowid, text FROM passages WHERE passages MATCH 'pump' ORDER BY rowid"
         assert rows(reader, again) == seen
@@ -167,7 +167,7 @@ def test_writes_go_through_while_a_large_file_is_written_anew_and_it_is_done_in_
         run(connection, "INSERT INTO t VALUES (?)", (PLANTED,))
 
     def clear(connection: apsw.Connection) -> None:
-        soil(connection)
+        mark_dirty(connection)
         run(connection, "DELETE FROM t WHERE x = ?", (PLANTED,))
 
     def note(connection: apsw.Connection) -> None:
@@ -214,10 +214,10 @@ _KILLED = """
 import itertools, os, sys
 from pathlib import Path
 from appliance.store.database.connection import open_writer, use_wal
-from appliance.store.database.file_rewrite import renew
+from appliance.store.database.file_rewrite import rewrite_file
 looks, path = itertools.count(1), Path(sys.argv[1])
 use_wal(writer := open_writer(path))
-renew(path, writer, lambda: next(looks) == int(sys.argv[2]) and os._exit(9), "UPDATE cleaning SET owed = 0")
+rewrite_file(path, writer, lambda: next(looks) == int(sys.argv[2]) and os._exit(9), "UPDATE cleaning SET owed = 0")
 """
 
 
@@ -239,7 +239,7 @@ def test_a_deletion_that_was_undone_owes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "docent.db"
 
     def undone(connection: apsw.Connection) -> None:
-        soil(connection)
+        mark_dirty(connection)
         raise KeyError("undone")
 
     with opened(path, AT_ONCE) as store:
@@ -260,7 +260,7 @@ import apsw
 from appliance.store import Store
 from appliance.store.database.secure_cleaning import Pace
 from appliance.store.database.connection import open_writer, use_wal, value
-from appliance.store.database.file_rewrite import renew
+from appliance.store.database.file_rewrite import rewrite_file
 from tests.appliance.store.filling import EMBEDDER, add, embed
 
 path, told, WORD = Path(sys.argv[1]), [], "qzvbrtk"
@@ -307,19 +307,19 @@ with opened(Pace(quiet=0, after_fault=0.05)) as store:
 
 looks = 0
 def disk_fills_up(at):
-    def somebody_waits():
+    def write_waits():
         global looks
         looks += 1
         if looks == at:
             fill_disk()
         return False
-    return somebody_waits
+    return write_waits
 
 for at in (1, 3):  # while the copy is made, and while it is put back
     use_wal(writer := open_writer(path))
     looks, before = 0, value(writer, CHUNKS)
     try:
-        renew(path, writer, disk_fills_up(at), FINISH)
+        rewrite_file(path, writer, disk_fills_up(at), FINISH)
     except apsw.FullError:
         print("full")
     assert value(writer, CHUNKS) == before

@@ -9,6 +9,7 @@ import apsw
 from appliance.store.database.connection import rows, value
 from appliance.store.indexes.vectors import VectorIndex
 from appliance.store.tables.documents import REMOVED_REVISIONS, STANDING
+from appliance.store.tables.removal import LARGE
 
 _FINDABLE = (
     "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document AND coalesce(d.serving, d.building) = c.revision"
@@ -16,7 +17,10 @@ _FINDABLE = (
 
 _REMOVED = f"SELECT c.id FROM chunks c WHERE c.revision IN ({REMOVED_REVISIONS})"
 
-_PREPARED = "SELECT c.id FROM chunks c JOIN documents d ON d.building = c.revision WHERE d.serving IS NOT NULL"
+_PREPARED = (
+    "SELECT c.id FROM chunks c JOIN documents d ON d.building = c.revision JOIN revisions r ON r.id = c.revision"
+    f" WHERE d.serving IS NOT NULL AND r.chunks >= {LARGE}"
+)
 
 _NAMED = "SELECT d.id FROM documents d JOIN revisions r ON r.id = coalesce(d.serving, d.building) WHERE r.chunks > 0"
 

@@ -1,4 +1,4 @@
-"""Fills stores with small made-up documents: the contents are a function of their words, as in real life."""
+"""Fills stores with small made-up documents whose vectors depend on their words, as in real life."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def embed(text: str) -> Vector:
 
 
 def identity(number: int = 1) -> FileIdentity:
-    """Some file's identity."""
+    """The identity of some file."""
     return FileIdentity(device=1, inode=number, size=1000 + number, mtime_ns=10**18 + number, ctime_ns=10**18)
 
 
@@ -44,7 +44,7 @@ def key(content: str) -> RevisionKey:
 
 
 def chunk(ordinal: int, page: int, text: str, heading: tuple[str, ...] = (), embed: Embed = embed) -> EmbeddedChunk:
-    """A chunk that stands at the start of its page's text, with all its words mapped."""
+    """A chunk at the start of its page's text, with all its words mapped."""
     words, at = [], 0
     for word in text.split():
         start = text.index(word, at)
@@ -66,7 +66,7 @@ def batches(texts: Sequence[str], title: str, first: int = 0, size: int = 2, emb
 
 
 def fill(sink: Sink, texts: Sequence[str], title: str = "A title", size: int = 2, embed: Embed = embed) -> None:
-    """Do what the pipeline does, up to the last batch, going on where the sink stands."""
+    """Write all batches, as the pipeline does, continuing from the sink's progress. Does not complete the revision."""
     done = sink.progress().chunks_done
     sink.begin(DocumentInfo(len(texts), title))
     for batch in batches(texts, title, done, size, embed):
@@ -76,7 +76,7 @@ def fill(sink: Sink, texts: Sequence[str], title: str = "A title", size: int = 2
 def add(
     store: Store, path: bytes, texts: Sequence[str], title: str = "A title", number: int = 1, embed: Embed = embed
 ) -> str:
-    """Queue, read and complete a document; gives its id."""
+    """Queue, read and complete a document; returns its id."""
     document = store.queue.add_file(path, identity(number))
     sink = store.queue.open_revision(document, key("\n".join(texts)))
     fill(sink, texts, title, embed=embed)

@@ -1,4 +1,4 @@
-"""Random lives of small documents, each with a word of its own that is in nothing else, and what was deleted of them."""
+"""Random histories of small documents, each with a unique word, and the words that were deleted."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _ORDINARY = ["".join(_CHANCE.choice("abcdefghijlmnoprstu") for _ in range(_CHANC
 
 
 class History:
-    """One life of a store; the same for the same seed. `gone` holds the words that must be nowhere any more."""
+    """One history of a store; the same for the same seed. `gone` holds the words that must not be left anywhere."""
 
     def __init__(self, seed: int) -> None:
         self.gone: list[str] = []
@@ -45,7 +45,7 @@ class History:
                 self.gone += filter(None, [name, word])
 
     def standing(self) -> list[str]:
-        """The words of the texts that are there."""
+        """The words of the texts that are still stored."""
         return [word for _, word in self._standing.values()]
 
     def _read(self, store: Store, document: str) -> str:
@@ -67,7 +67,7 @@ class History:
         return f"c{self._chance.randrange(3)}/{name}.pdf".encode()
 
     def _next_word(self) -> str:
-        """No stem is taken from it, so that its bytes stand in every form of the index as they are."""
+        """The stemmer leaves it whole, so its bytes appear unchanged in every form of the index."""
         self._number += 1
         first, rest = self._number % 19, self._number // 19
         return f"qzv{_LETTERS[first]}{_LETTERS[rest % 19]}{_LETTERS[rest // 19]}k"

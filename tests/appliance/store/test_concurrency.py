@@ -7,7 +7,7 @@ from tests.appliance.store.filling import add, fill, identity, key
 
 
 def test_a_search_sees_one_revision_whole_and_never_two(store: Store) -> None:
-    """Replacing goes on while a reader searches: each search finds all chunks of one version, none of another."""
+    """While a document is replaced again and again, each search finds all chunks of one version and none of another."""
     document = add(store, b"a.pdf", [f"common version0 part{i}" for i in range(8)])
     stop = threading.Event()
     seen: set[str] = set()
@@ -38,7 +38,7 @@ def test_a_search_sees_one_revision_whole_and_never_two(store: Store) -> None:
     assert store.check() == []
 
 
-def test_documents_read_side_by_side_do_not_mix(store: Store) -> None:
+def test_documents_read_in_parallel_do_not_mix(store: Store) -> None:
     def read(number: int) -> None:
         add(store, f"{number}.pdf".encode(), [f"owner{number} says {i}" for i in range(10)], number=number)
 

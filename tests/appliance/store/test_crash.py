@@ -1,4 +1,4 @@
-"""Whatever moment the process is killed at, the store is whole and the result the same as without the kill."""
+"""Whenever the process is killed, the store stays sound and ends the same as without the kill."""
 
 import random
 import subprocess
@@ -30,7 +30,7 @@ def open_store(path: Path) -> Store:
 
 
 def work(store: Store) -> Iterator[None]:
-    """Bring the store to the same end from wherever it stands; yields before and after every change.
+    """Bring the store from any state to the same end; yields before and after every change.
 
     All documents are read, those of even number then replaced, one renamed and one removed.
     """
@@ -71,7 +71,7 @@ def _read_pending(store: Store) -> Iterator[None]:
 
 
 def _run_and_kill(path: Path, chance: random.Random) -> bool:
-    """Run the worker and kill it some steps on; True if it was done before that."""
+    """Run the worker and kill it after some steps; True if it finished before."""
     with subprocess.Popen([sys.executable, "-c", _WORKER, path], stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
         for _ in range(chance.randrange(1, 25)):
@@ -83,7 +83,7 @@ def _run_and_kill(path: Path, chance: random.Random) -> bool:
     return False
 
 
-def test_a_store_that_was_killed_again_and_again_ends_like_one_that_was_not(tmp_path: Path) -> None:
+def test_a_store_killed_repeatedly_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     chance = random.Random(20)
     killed = tmp_path / "killed.db"
     for _ in range(_KILLS):

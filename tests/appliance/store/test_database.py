@@ -1,4 +1,4 @@
-"""The writer thread, the readers, and what becomes of SQLite's errors."""
+"""The writer thread, the reader pool, and the translation of SQLite's errors."""
 
 import shutil
 import subprocess
@@ -46,7 +46,7 @@ def _all(database: Database) -> list[int]:
         return [x for (x,) in rows(connection, "SELECT x FROM t ORDER BY x")]
 
 
-def test_writes_from_many_threads_all_arrive(database: Database) -> None:
+def test_writes_from_many_threads_are_all_stored(database: Database) -> None:
     threads = [
         threading.Thread(target=lambda n=n: [database.write(_insert(10 * n + i)) for i in range(10)]) for n in range(8)
     ]
@@ -81,7 +81,7 @@ def test_a_reader_sees_one_snapshot_and_cannot_write(database: Database) -> None
         run(connection, "INSERT INTO t VALUES (3)")
 
 
-def test_readers_are_lent_to_one_thread_each_and_refused_in_time(database: Database) -> None:
+def test_a_reader_serves_one_thread_at_a_time_and_waiting_times_out(database: Database) -> None:
     readers = Readers(database.path, most=1, wait=0.01)
     with readers.snapshot(), pytest.raises(StoreError, match="too many readers"), readers.snapshot():
         pass
@@ -92,7 +92,7 @@ def test_readers_are_lent_to_one_thread_each_and_refused_in_time(database: Datab
         pass
 
 
-def test_the_writers_memory_does_not_grow_with_what_it_writes(database: Database) -> None:
+def test_the_memory_of_the_writer_does_not_grow_with_the_data(database: Database) -> None:
     def held(connection: apsw.Connection) -> int:
         return connection.status(apsw.SQLITE_DBSTATUS_CACHE_USED)[0]
 
@@ -101,7 +101,7 @@ def test_the_writers_memory_does_not_grow_with_what_it_writes(database: Database
     assert database.write(held) < 10 << 20
 
 
-def test_a_write_whose_turn_does_not_come_is_withdrawn(database: Database) -> None:
+def test_a_write_that_times_out_in_the_queue_never_runs(database: Database) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(_: apsw.Connection) -> None:
@@ -119,7 +119,7 @@ def test_a_write_whose_turn_does_not_come_is_withdrawn(database: Database) -> No
     assert _all(database) == [2]
 
 
-def test_closing_finishes_what_waits_and_refuses_what_comes(database: Database) -> None:
+def test_closing_finishes_waiting_writes_and_refuses_new_ones(database: Database) -> None:
     begun, go_on = threading.Event(), threading.Event()
     assert _all(database) == []
 
@@ -147,7 +147,7 @@ def test_closing_finishes_what_waits_and_refuses_what_comes(database: Database) 
     assert not database.path.with_name("a.db-wal").exists()
 
 
-def test_closing_interrupts_what_takes_too_long_and_undoes_it(database: Database) -> None:
+def test_closing_interrupts_a_long_write_and_rolls_it_back(database: Database) -> None:
     begun = threading.Event()
     outcome: list[Exception] = []
 
@@ -180,7 +180,7 @@ def _read_anew(path: Path) -> list[int]:
     return found
 
 
-def test_a_full_disk_is_named_and_survived(database: Database) -> None:
+def test_a_full_disk_is_reported_and_survived(database: Database) -> None:
     pages = database.write(lambda connection: value(connection, "PRAGMA page_count"))
     database.write(lambda connection: run(connection, f"PRAGMA max_page_count={pages}"))
     with pytest.raises(StoreFull, match="no space left") as caught:
@@ -210,7 +210,7 @@ except StoreFull as error:
 
 
 @pytest.mark.parametrize("left", [0, 4, 16, 40, 64])
-def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path, left: int) -> None:
+def test_a_disk_that_is_full_at_the_start_is_reported(tmp_path: Path, left: int) -> None:
     """On a real file system with `left` KiB of room, in a mount namespace of its own."""
     unshare = shutil.which("unshare")
     if unshare is None:
@@ -229,7 +229,7 @@ def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path, left: int) ->
     assert done.stdout == f"free space on the disk of {tmp_path}\n"
 
 
-def test_damage_is_named(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "docent.db"
     path.write_bytes(b"this is no database at all" * 1000)
     with pytest.raises(StoreCorrupt) as caught:
@@ -237,7 +237,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     assert "move" in caught.value.hint
 
 
-def test_a_strangers_database_is_left_alone(tmp_path: Path) -> None:
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "docent.db"
     connection = apsw.Connection(str(path))
     run(connection, "CREATE TABLE theirs (x)")
@@ -249,12 +249,12 @@ def test_a_strangers_database_is_left_alone(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be opened"):
         Store.open(tmp_path / "no" / "docent.db", embedder=EMBEDDER, embed_name=embed)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with modes_count(), pytest.raises(StoreError, match="cannot be"):
         Store.open(tmp_path / "docent.db", embedder=EMBEDDER, embed_name=embed)
@@ -268,7 +268,7 @@ def test_a_newer_schema_is_refused_by_number(tmp_path: Path) -> None:
         Store.open(path, embedder=EMBEDDER, embed_name=embed)
 
 
-def test_a_migration_that_fails_half_way_leaves_the_schema_before_it(tmp_path: Path) -> None:
+def test_a_failing_migration_leaves_the_previous_schema(tmp_path: Path) -> None:
     path = tmp_path / "docent.db"
     broken = (*MIGRATIONS, ("CREATE TABLE added (x)", "CREATE TABLE added (x)"))
     with pytest.raises(StoreError, match="already exists"):

@@ -15,7 +15,7 @@ from appliance.store.database.secure_cleaning import Pace, mark_dirty
 from tests.appliance.store.filling import EMBEDDER, add, embed, fill, identity, key
 from tests.live import wait_until
 
-# No stem is taken from it and no other word begins like it, so its bytes stand in every form of the index as they are.
+# The stemmer leaves it whole and no other word begins like it, so its bytes appear unchanged in every form of the index.
 PLANTED = b"qzvbrtk"
 TEXTS = [f"the {PLANTED.decode()} stands on page {n} beside pump {n * 7}" for n in range(40)]
 OTHERS = [f"ordinary page {n} tells of valve {n * 3} and of nothing secret" for n in range(40)]
@@ -74,14 +74,14 @@ def test_deleted_words_are_nowhere_in_the_files(
     assert not _traces(path)
 
 
-def test_a_name_that_was_changed_is_nowhere_in_the_files(store: Store, tmp_path: Path) -> None:
+def test_an_old_name_is_nowhere_in_the_files(store: Store, tmp_path: Path) -> None:
     document = add(store, b"folder/" + PLANTED + b".pdf", OTHERS)
     store.rename(document, b"folder/plain.pdf")
     assert _vanishes(tmp_path / "docent.db")
     assert store.check() == []
 
 
-def test_deleting_gives_the_disk_its_space_back(store: Store, tmp_path: Path) -> None:
+def test_deleting_frees_disk_space(store: Store, tmp_path: Path) -> None:
     document = add(store, b"a.pdf", [text * 200 for text in OTHERS])
     store.close()
     path = tmp_path / "docent.db"
@@ -94,7 +94,7 @@ def test_deleting_gives_the_disk_its_space_back(store: Store, tmp_path: Path) ->
     assert path.stat().st_size <= full / 2
 
 
-def test_a_cleaning_that_failed_is_made_up_for(tmp_path: Path) -> None:
+def test_a_failed_cleaning_is_retried(tmp_path: Path) -> None:
     """As on a disk that is full or read-only for a while."""
     path, barred, refused = tmp_path / "a.db", [True], []
 
@@ -125,8 +125,8 @@ def test_a_cleaning_that_failed_is_made_up_for(tmp_path: Path) -> None:
         assert _vanishes(path)
 
 
-def test_words_that_were_deleted_are_gone_also_where_the_index_was_once_emptied(store: Store, tmp_path: Path) -> None:
-    """The levels that it had stay, and FTS5 never takes what is merged above them for the oldest part."""
+def test_deleted_words_leave_an_index_that_was_once_emptied(store: Store, tmp_path: Path) -> None:
+    """Its levels stay, and FTS5 never takes a merge above them for one of the oldest segment."""
     for number in range(2):
         many = store.queue.add_file(b"many.pdf", identity(number))
         fill(

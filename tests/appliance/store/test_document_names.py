@@ -1,4 +1,4 @@
-"""Paths for people and for the search."""
+"""Paths as words for the search, and as displayed."""
 
 import os
 import random
@@ -29,7 +29,7 @@ def test_the_first_component_is_the_collection() -> None:
     assert [collection_of(path) for path in (b"a/b/c.pdf", b"a/c.pdf", b"c.pdf")] == [b"a", b"a", b""]
 
 
-def test_what_is_not_utf8_is_shown_with_escapes_and_the_rest_as_it_is() -> None:
+def test_bytes_that_are_not_utf8_are_shown_as_escapes() -> None:
     assert display_name("ü/".encode() + b"caf\xe9 \xf0.pdf") == "ü/caf\\xe9 \\xf0.pdf"
 
 
@@ -46,12 +46,12 @@ def test_what_is_not_utf8_is_shown_with_escapes_and_the_rest_as_it_is() -> None:
         (b"tab\there", r"tab\there"),
     ],
 )
-def test_what_a_terminal_would_obey_or_hide_is_shown_as_an_escape(path: bytes, shown: str) -> None:
+def test_control_and_invisible_characters_are_shown_as_escapes(path: bytes, shown: str) -> None:
     assert display_name(path) == shown
     assert from_display(shown) == path
 
 
-def test_every_path_is_found_again_by_what_is_shown() -> None:
+def test_a_displayed_path_converts_back_to_the_path() -> None:
     chance = random.Random(4)
     pieces = [b"\\", b"x", b"n", b"f", b"0", b"\n", b"\xff", b"\xc3\xa9", b"\xc2", b"\x85", b"\xe2\x80\xae", b" "]
     for _ in range(5000):
@@ -60,5 +60,5 @@ def test_every_path_is_found_again_by_what_is_shown() -> None:
         assert display_name(path).isprintable()
 
 
-def test_a_name_from_a_shell_is_brought_into_the_form_that_is_shown() -> None:
+def test_a_name_from_a_shell_is_converted_to_the_displayed_form() -> None:
     assert shown_argument(os.fsdecode(b"a\n\xff.pdf")) == r"a\n\xff.pdf" == shown_argument(r"a\n\xff.pdf")

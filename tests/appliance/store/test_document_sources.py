@@ -1,4 +1,4 @@
-"""The store knows how each page was read, and reads a document with skipped pages anew when it is asked to."""
+"""The store records how each page was read, and a retry reads a document with skipped pages again."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def mixed(store: Store) -> str:
     return document
 
 
-def test_a_retry_reads_a_document_with_skipped_pages_anew_and_no_other(store: Store) -> None:
+def test_a_retry_reads_only_a_document_with_skipped_pages_again(store: Store) -> None:
     document, whole = mixed(store), add(store, b"whole.pdf", ["the pump"], number=2)
     assert store.queue.settle(document, key("mixed"))
     store.queue.requeue(document)
@@ -44,7 +44,7 @@ def test_how_a_page_was_read_is_part_of_the_digest(store: Store, tmp_path: Path)
     assert store.digest() != before
 
 
-def test_what_an_earlier_version_refused_is_queued_again(tmp_path: Path) -> None:
+def test_files_that_an_earlier_version_refused_are_queued_again(tmp_path: Path) -> None:
     connection = apsw.Connection(str(tmp_path / "docent.db"))
     migrate(connection, tmp_path / "docent.db", MIGRATIONS[:1])
     run(connection, "INSERT INTO collections (name) VALUES (x'')")

@@ -1,4 +1,4 @@
-"""One embedding model takes the place of another in the store: complete, in one step, whatever happens meanwhile."""
+"""One embedding model replaces another in one step, complete, whatever happens meanwhile."""
 
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ def switched(store: Store, model: EmbedderKey) -> Store:
 
 
 def fresh(path: Path, model: EmbedderKey, **files: list[str]) -> str:
-    """The digest of a store that has known no other model."""
+    """The digest of a store that never had another model."""
     with Store.open(path, embedder=model, embed_name=partial(by, model)) as store:
         for name, texts in files.items():
             add(store, f"{name}.pdf".encode(), texts, embed=partial(by, model))
@@ -85,7 +85,7 @@ def test_until_the_switch_the_old_vectors_answer(filled: Store) -> None:
     assert filled.check() == []
 
 
-def test_it_does_not_switch_as_long_as_something_is_lacking(filled: Store) -> None:
+def test_no_switch_while_vectors_are_lacking(filled: Store) -> None:
     rebuild = want(filled, NEXT)
     assert rebuild.switch() is None
     chunks = rebuild.lacking_chunks(0, 100)
@@ -98,7 +98,7 @@ def test_it_does_not_switch_as_long_as_something_is_lacking(filled: Store) -> No
     assert rebuild.switch() == []
 
 
-def test_a_rebuild_goes_on_after_a_crash_where_it_stood(filled: Store, tmp_path: Path) -> None:
+def test_a_rebuild_resumes_after_a_crash(filled: Store, tmp_path: Path) -> None:
     remake(want(filled, NEXT), NEXT, limit=2)
     filled.close()
     with Store.open(tmp_path / "docent.db", embedder=NEXT, embed_name=partial(by, NEXT)) as again:
@@ -109,7 +109,7 @@ def test_a_rebuild_goes_on_after_a_crash_where_it_stood(filled: Store, tmp_path:
         assert [one.text for one in rebuild.lacking_chunks(0, 100)] == [PUMP[2], *LIFT[:2]]
 
 
-def test_what_happens_to_documents_meanwhile_is_followed(filled: Store, tmp_path: Path) -> None:
+def test_a_rebuild_follows_changes_to_documents(filled: Store, tmp_path: Path) -> None:
     rebuild = want(filled, NEXT)
     remake(rebuild, NEXT)
     renamed, removed = filled.by_path(b"pump.pdf"), filled.by_path(b"lift.pdf")
@@ -126,7 +126,7 @@ def test_what_happens_to_documents_meanwhile_is_followed(filled: Store, tmp_path
     assert filled.digest() == fresh(tmp_path / "fresh.db", NEXT, **files)
 
 
-def test_vectors_that_come_too_late_are_left_out(filled: Store) -> None:
+def test_outdated_vectors_are_left_out(filled: Store) -> None:
     rebuild = want(filled, NEXT)
     chunks, names = rebuild.lacking_chunks(0, 100), rebuild.lacking_names(100)
     for path in (b"pump.pdf", b"lift.pdf"):
@@ -141,7 +141,7 @@ def test_vectors_that_come_too_late_are_left_out(filled: Store) -> None:
 
 
 @pytest.mark.parametrize("way", ["back", "third"])
-def test_turning_round_half_way_drops_what_was_made(filled: Store, tmp_path: Path, way: str) -> None:
+def test_changing_the_target_drops_its_vectors(filled: Store, tmp_path: Path, way: str) -> None:
     before = filled.digest()
     rebuild = want(filled, NEXT)
     remake(rebuild, NEXT, limit=2)
@@ -162,7 +162,7 @@ def test_turning_round_half_way_drops_what_was_made(filled: Store, tmp_path: Pat
     reader.close()
 
 
-def test_of_the_old_vectors_no_byte_stays(filled: Store, tmp_path: Path) -> None:
+def test_no_byte_of_the_old_vectors_stays(filled: Store, tmp_path: Path) -> None:
     old = np.asarray(embed(PUMP[0]), "<f2").tobytes()
     path = tmp_path / "docent.db"
     assert old in path.read_bytes() + (tmp_path / "docent.db-wal").read_bytes()
@@ -197,7 +197,7 @@ def test_a_document_with_passages_too_long_for_the_new_model_is_read_again_and_a
     assert filled.check() == []
 
 
-def test_a_reading_that_the_switch_overtook_writes_nothing_more(filled: Store) -> None:
+def test_a_sink_writes_nothing_after_a_switch(filled: Store) -> None:
     content = key("new")
     document = filled.queue.add_file(b"new.pdf", identity(7))
     sink = filled.queue.open_revision(document, content, embedder=EMBEDDER.identity)
@@ -214,7 +214,7 @@ def test_a_reading_that_the_switch_overtook_writes_nothing_more(filled: Store) -
     assert filled.check() == []
 
 
-def test_work_begun_with_other_chunk_lengths_is_begun_anew_and_answers_meanwhile(store: Store) -> None:
+def test_a_revision_with_other_chunk_lengths_is_replaced_and_answers_meanwhile(store: Store) -> None:
     document = store.queue.add_file(b"new.pdf", identity(7))
     fill(store.queue.open_revision(document, RevisionKey("a" * 64, chunking="long")), ["one two three four"])
     again = store.queue.open_revision(document, RevisionKey("a" * 64, chunking="short"))
@@ -227,7 +227,7 @@ def test_work_begun_with_other_chunk_lengths_is_begun_anew_and_answers_meanwhile
     assert store.check() == []
 
 
-def test_without_the_old_model_the_full_text_answers_and_what_comes_in_is_for_the_new_one(
+def test_without_the_old_model_the_full_text_answers_and_new_documents_use_the_new_model(
     filled: Store, tmp_path: Path
 ) -> None:
     rebuild = want(filled, NEXT)
@@ -252,7 +252,7 @@ def test_the_only_model_is_never_forgotten(filled: Store) -> None:
     assert filled.forget_serving() == EmbedderStatus(EMBEDDER, None)
 
 
-def test_a_search_that_has_begun_sees_the_old_vectors_to_its_end(filled: Store) -> None:
+def test_a_running_search_sees_the_old_vectors_to_its_end(filled: Store) -> None:
     with filled.snapshot() as snapshot:
         switched(filled, NEXT)
         assert snapshot.embedder == EMBEDDER.identity
@@ -261,7 +261,7 @@ def test_a_search_that_has_begun_sees_the_old_vectors_to_its_end(filled: Store) 
         assert snapshot.embedder == NEXT.identity
 
 
-def test_a_name_that_the_switch_overtook_is_embedded_by_the_new_model(filled: Store) -> None:
+def test_a_name_is_embedded_by_the_new_model_if_the_switch_comes_first(filled: Store) -> None:
     def overtaken(text: str) -> Vector:
         switched(filled, NEXT)
         raise ModelGone
@@ -277,12 +277,12 @@ def test_a_name_that_the_switch_overtook_is_embedded_by_the_new_model(filled: St
     assert np.allclose(at, by(NEXT, "feed pump A title"), atol=1e-3)
 
 
-def test_a_folder_that_moved_is_remembered(filled: Store) -> None:
+def test_a_new_folder_of_the_model_is_recorded(filled: Store) -> None:
     moved = EmbedderKey(EMBEDDER.identity, EMBEDDER.name, EMBEDDER.dimensions, "/elsewhere")
     assert filled.want(moved) == EmbedderStatus(moved, None)
 
 
-def test_an_index_from_before_the_switch_goes_on_as_it_is(tmp_path: Path) -> None:
+def test_the_vectors_of_an_older_database_stay_in_use(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     connection = open_writer(path)
     migrate(connection, path, MIGRATIONS[:1])

@@ -1,4 +1,4 @@
-"""Vectors, full text and names: what they find, what they follow, what they leave behind."""
+"""Vectors, full text and names: what they find, and how they follow changes."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_nearest_ranks_by_the_exact_cosine(store: Store) -> None:
     assert [score for _, score in found] == pytest.approx([score for score, _ in truth], abs=2e-3)
 
 
-def test_a_search_can_be_kept_to_collections_and_documents(store: Store) -> None:
+def test_a_search_can_be_restricted_to_collections_and_documents(store: Store) -> None:
     ids = {path: store.get(add(store, path, TEXTS)).number for path in (b"x/a.pdf", b"y/b.pdf", b"z/c.pdf")}
     query = embed(TEXTS[0])
     for collections, documents in (
@@ -64,7 +64,7 @@ def test_diacritics_and_case_do_not_matter(store: Store) -> None:
     assert texts_of(store, "uberdruckventil AND geprüft") == ["Überdruckventil geprüft"]
 
 
-def test_a_malformed_query_is_an_error_of_ours(store: Store) -> None:
+def test_a_malformed_query_raises_a_store_error(store: Store) -> None:
     with pytest.raises(StoreError), store.snapshot() as snapshot:
         snapshot.match('"unfinished', limit=1)
 
@@ -117,7 +117,7 @@ def test_one_name_vector_for_each_document_that_can_be_found(store: Store) -> No
         assert snapshot.name_vectors({b"y"})[0] == []
 
 
-def test_a_title_that_comes_late_reaches_all_chunks(store: Store) -> None:
+def test_a_late_title_reaches_all_chunks(store: Store) -> None:
     document = store.queue.add_file(b"a.pdf", identity())
     sink = store.queue.open_revision(document, key("a"))
     sink.commit(Batch((), (chunk(0, 1, TEXTS[0]),), 1, "Draft"))
@@ -128,7 +128,7 @@ def test_a_title_that_comes_late_reaches_all_chunks(store: Store) -> None:
     assert store.check() == []
 
 
-def test_chunks_with_the_same_text_share_a_vector_that_goes_with_the_last(store: Store) -> None:
+def test_chunks_with_the_same_text_share_a_vector_until_the_last_is_deleted(store: Store) -> None:
     first = add(store, b"a.pdf", ["the same words", "the same words"])
     second = add(store, b"b.pdf", ["the same words"])
     sink = store.queue.open_revision(store.queue.add_file(b"c.pdf", identity()), key("c"))
@@ -141,7 +141,7 @@ def test_chunks_with_the_same_text_share_a_vector_that_goes_with_the_last(store:
     assert store.check() == []
 
 
-def test_vectors_come_back_by_chunk(store: Store) -> None:
+def test_vectors_are_returned_by_chunk(store: Store) -> None:
     add(store, b"a.pdf", TEXTS[:2])
     with store.snapshot() as snapshot:
         numbers = sorted(number for number, _ in snapshot.match("passage", limit=9))
@@ -150,5 +150,5 @@ def test_vectors_come_back_by_chunk(store: Store) -> None:
     assert matrix == pytest.approx(np.stack([embed(text) for text in TEXTS[:2]]), abs=1e-3)
 
 
-def test_a_text_hash_tells_texts_apart_even_broken_ones() -> None:
+def test_different_texts_have_different_hashes_even_broken_ones() -> None:
     assert len({text_hash(text) for text in ("a", "b", "\ud800", "\ud801", "")}) == 5

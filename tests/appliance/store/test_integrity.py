@@ -1,4 +1,4 @@
-"""Each rule of the store's examination finds the fault it is there for."""
+"""Each rule of the integrity check finds its fault."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_fault_is_found_and_named(path: Path, fault: str) -> None:
         assert FAULTS[fault] in "; ".join(store.check())
 
 
-def test_a_file_that_cannot_give_space_back_is_found(path: Path) -> None:
+def test_a_file_without_auto_vacuum_is_found(path: Path) -> None:
     connection = apsw.Connection(str(path))
     run(connection, "PRAGMA journal_mode=DELETE")
     run(connection, "PRAGMA auto_vacuum=NONE")

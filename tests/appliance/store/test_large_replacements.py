@@ -54,7 +54,7 @@ def document_of(store: Store) -> str:
 
 
 def begin_replacement(store: Store, texts: list[str]) -> int:
-    """Read all of a new content but the last step; gives the revision's number."""
+    """Read new content up to its last batch; returns the revision's number."""
     store.queue.add_file(BIG, identity(7))
     sink = store.queue.open_revision(document_of(store), key(texts[0]))
     fill(sink, texts, size=200, embed=embed)
@@ -67,7 +67,7 @@ def complete(store: Store, connection: apsw.Connection, revision: int) -> None:
 
 
 def replace_and_wait(path: Path, length: int) -> None:
-    """What the process that is killed does: replace the large document and go on until the end."""
+    """Replace the large document and wait; the process that runs this is killed."""
     new = AGAIN[:length]
     store = opened(path)
     if store.get(document_of(store)).state != "indexed" or not is_replaced(store, new):
@@ -98,7 +98,7 @@ def assert_only_the_new_answers(connection: apsw.Connection, new: list[str]) -> 
 
 
 def sweep_all(connection: apsw.Connection, each: Callable[[], None]) -> list[int]:
-    """Run every step in this transaction and check after each; gives the chunks that each one deleted."""
+    """Run all steps in this transaction, calling `each` after each; returns the chunks that each deleted."""
     sweep = removal.Sweeper()
     counts = [value(connection, "SELECT count(*) FROM chunks")]
     each()
@@ -158,7 +158,7 @@ def test_other_writes_get_in_between_the_steps(held: Store) -> None:
 
 
 @pytest.mark.parametrize("length", [2, len(AGAIN)], ids=["by a small text", "by a large text"])
-def test_a_process_killed_between_the_steps_ends_like_one_that_was_not(
+def test_a_process_killed_between_the_steps_ends_like_an_undisturbed_one(
     path: Path, held: Store, tmp_path: Path, length: int
 ) -> None:
     held.close()

@@ -1,4 +1,4 @@
-"""What the store tells of how documents are read: the work left, revisions, the words of a page."""
+"""Reports on how documents are read: the work left, revisions, the words of a page."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from ingest.types import Batch, DocumentInfo, Page
 from tests.appliance.store.filling import add, batches, identity, key
 
 
-def test_the_work_left_counts_pages_where_they_are_known_and_bytes_where_not(store: Store) -> None:
+def test_the_work_left_counts_known_pages_and_otherwise_bytes(store: Store) -> None:
     add(store, b"done.pdf", ["one", "two"], number=1)
     begun = store.queue.add_file(b"begun.pdf", identity(2))
     sink = store.queue.open_revision(begun, key("begun"))
@@ -23,19 +23,19 @@ def test_the_work_left_counts_pages_where_they_are_known_and_bytes_where_not(sto
     assert store.work_left() == WorkLeft(documents=2, pages=3, unopened=1, unopened_bytes=1003)
 
 
-def test_a_replaced_document_is_unopened_until_its_new_content_is(store: Store) -> None:
+def test_a_replaced_document_counts_as_unopened_until_its_new_content_is_opened(store: Store) -> None:
     add(store, b"a.pdf", ["one", "two"], number=1)
     store.queue.add_file(b"a.pdf", identity(9))
     assert store.work_left() == WorkLeft(documents=1, unopened=1, unopened_bytes=1009)
 
 
-def test_the_work_left_is_of_the_collections_asked_for(store: Store) -> None:
+def test_the_work_left_can_be_restricted_to_collections(store: Store) -> None:
     store.queue.add_file(b"closed/a.pdf", identity(1))
     assert store.work_left({b""}) == WorkLeft()
     assert store.work_left({b"closed"}).documents == 1
 
 
-def test_the_number_of_pages_is_known_before_the_first_batch_once_it_is_announced(store: Store) -> None:
+def test_announcing_records_the_number_of_pages_before_the_first_batch(store: Store) -> None:
     document = store.queue.add_file(b"scan.pdf", identity(1))
     sink = store.queue.open_revision(document, key("scan"))
     sink.begin(DocumentInfo(40, "A scan"))
@@ -52,7 +52,7 @@ def test_the_number_of_pages_is_known_before_the_first_batch_once_it_is_announce
     assert sink.commits == 1
 
 
-def test_pages_that_could_not_be_read_are_counted_by_document_and_in_all(store: Store) -> None:
+def test_unreadable_pages_are_counted_by_document_and_in_total(store: Store) -> None:
     document = add(store, b"closed/a.pdf", ["one", "two"], number=1)
     assert (store.get(document).skipped, store.skipped()) == (0, Skipped())
     sink = store.queue.open_revision(store.queue.add_file(b"scan.pdf", identity(2)), key("scan"))
@@ -106,7 +106,7 @@ def test_how_a_document_was_read_is_kept_with_its_revision(store: Store) -> None
     assert found.troubles == {"it is damaged": (3, 4)}
 
 
-def test_rows_that_were_not_counted_are_not_told_as_none(store: Store) -> None:
+def test_uncounted_table_rows_are_not_reported_as_zero(store: Store) -> None:
     document = add(store, b"a.pdf", ["one", "two"])
     store._database.write(lambda connection: run(connection, "UPDATE chunks SET table_rows = NULL WHERE ordinal = 1"))
     found = store.reading(document)

@@ -1,4 +1,4 @@
-"""A large document is gone with the first transaction of its removal, and what it leaves goes in small ones, over crashes."""
+"""A large document disappears with the first transaction of its removal; its rows follow in steps, over crashes."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -24,7 +24,7 @@ SMALL = ["the pump stands in the cellar", "the valve lifts oil"]
 
 
 def embed(text: str) -> Vector:
-    """Cheap: all texts of one length are the same."""
+    """Cheap: texts of the same length have the same vector."""
     vector = np.full(DIMENSIONS, 0.1, np.float32)
     vector[len(text) % DIMENSIONS] = 1.0
     return vector
@@ -57,7 +57,7 @@ def add(store: Store, path: bytes, texts: list[str]) -> str:
 
 
 def left(store: Store) -> int:
-    """How many documents have been removed of which something is left."""
+    """Number of removed documents with rows left."""
     with store._database.read() as connection:
         return len(documents.removed(connection))
 
@@ -67,7 +67,7 @@ def traces(path: Path) -> bool:
     return any(file.exists() and PLANTED in file.read_bytes() for file in files)
 
 
-def test_from_the_first_transaction_on_nothing_of_it_is_found_and_every_step_leaves_the_store_sound(
+def test_nothing_is_found_after_the_first_transaction_and_every_step_leaves_the_store_sound(
     held: Store,
 ) -> None:
     number = held.by_path(b"big/large.pdf").number  # type: ignore[union-attr]
@@ -93,7 +93,7 @@ def test_from_the_first_transaction_on_nothing_of_it_is_found_and_every_step_lea
     assert max(steps) <= 128
 
 
-def test_its_path_is_free_at_once_and_whoever_still_reads_it_is_told(held: Store) -> None:
+def test_its_path_is_free_at_once_and_a_running_reader_gets_an_error(held: Store) -> None:
     before = held.by_path(b"big/large.pdf")
     assert before
     sink = held.queue.open_revision(before.id, key("another content"))
@@ -113,7 +113,7 @@ def test_its_path_is_free_at_once_and_whoever_still_reads_it_is_told(held: Store
     assert held.get(again).chunks == len(SMALL)
 
 
-def test_what_a_crash_leaves_of_a_removal_is_done_away_with_by_the_next_start(path: Path, held: Store) -> None:
+def test_the_next_start_finishes_a_removal_that_a_crash_interrupted(path: Path, held: Store) -> None:
     number = held.by_path(b"big/large.pdf").number  # type: ignore[union-attr]
 
     def begun(connection: apsw.Connection) -> None:
@@ -128,7 +128,7 @@ def test_what_a_crash_leaves_of_a_removal_is_done_away_with_by_the_next_start(pa
         assert [row.path for row in again.list_documents(limit=9)[0]] == [b"small.pdf"]
 
 
-def test_texts_that_another_document_has_too_keep_their_vectors(held: Store) -> None:
+def test_texts_shared_with_another_document_keep_their_vectors(held: Store) -> None:
     add(held, b"other.pdf", LARGE[:5])
     document = held.by_path(b"big/large.pdf")
     assert document
@@ -140,7 +140,7 @@ def test_texts_that_another_document_has_too_keep_their_vectors(held: Store) -> 
         assert value(connection, vectors, (text_hash(LARGE[9]),)) == 0
 
 
-def test_questions_are_answered_while_many_removed_documents_are_left(held: Store) -> None:
+def test_searches_work_while_rows_of_many_removed_documents_are_left(held: Store) -> None:
     names = [f"shelf/{number}.pdf".encode() for number in range(40)]
     for number, name in enumerate(names):
         add(held, name, [f"book {number} of {number} pumps", *SMALL])
@@ -172,7 +172,7 @@ def test_questions_are_answered_while_many_removed_documents_are_left(held: Stor
         (f"SELECT d.id FROM documents d WHERE {documents.STANDING} AND d.path > X'61' ORDER BY d.path", "(path>?)"),
     ],
 )
-def test_what_is_asked_again_and_again_looks_at_no_more_rows_than_it_must(held: Store, query: str, plan: str) -> None:
+def test_frequent_queries_use_an_index(held: Store, query: str, plan: str) -> None:
     with held._database.read() as connection:
         found = rows(connection, f"EXPLAIN QUERY PLAN {query}")
     steps = [step for *_, step in found]

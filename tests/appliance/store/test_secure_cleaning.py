@@ -1,4 +1,4 @@
-"""Once nobody writes for a while, the file is written anew, and nothing that was deleted is in any part of any page."""
+"""After some time without writes the file is rewritten, and nothing that was deleted is left in any page."""
 
 import shutil
 import subprocess
@@ -37,7 +37,7 @@ def owed(path: Path) -> bool:
 
 def wait_until_clean(path: Path) -> None:
     log = path.with_name(path.name + "-wal")
-    wait_until(lambda: not owed(path) and not (log.exists() and log.stat().st_size), "the file to be written anew")
+    wait_until(lambda: not owed(path) and not (log.exists() and log.stat().st_size), "the file to be rewritten")
 
 
 def traces(path: Path, *words: str) -> list[tuple[str, str]]:
@@ -65,7 +65,7 @@ def writer_of(path: Path) -> Iterator[apsw.Connection]:
 
 
 def enlarge(path: Path) -> None:
-    """So that there are some looks whether somebody waits, while the file is copied and while it is put back."""
+    """Make the file so large that copying it, both ways, includes several checks for waiting writes."""
     with writer_of(path) as writer:
         numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)"
         run(writer, f"CREATE TABLE large AS {numbers} SELECT randomblob(2500) FROM n")
@@ -73,9 +73,7 @@ def enlarge(path: Path) -> None:
 
 # In these, the scrub alone left deleted words in the unused part of a page.
 @pytest.mark.parametrize("seed", [8, 27, 54])
-def test_whatever_small_documents_go_through_deleted_words_are_nowhere_and_the_rest_is_as_before(
-    tmp_path: Path, seed: int
-) -> None:
+def test_after_a_random_history_deleted_words_are_nowhere_and_the_rest_is_unchanged(tmp_path: Path, seed: int) -> None:
     path, history = tmp_path / "docent.db", History(seed)
     with opened(path, NEVER) as store:
         history.live(store)
@@ -89,8 +87,8 @@ def test_whatever_small_documents_go_through_deleted_words_are_nowhere_and_the_r
         assert [texts_of(store, word) for word in history.standing()] == found
 
 
-def test_sqlite_vecs_tables_keep_their_rowids_which_it_reads_by(path: Path) -> None:
-    """They have no INTEGER PRIMARY KEY, so VACUUM would be free to number them anew."""
+def test_the_tables_of_sqlite_vec_keep_their_rowids(path: Path) -> None:
+    """sqlite-vec reads by them, but without an INTEGER PRIMARY KEY, VACUUM may renumber them."""
     tables = ("vec_index_1_vector_chunks00", "vec_index_1_metadatachunks00")
     with opened(path, AT_ONCE) as store:
         store.remove(store.by_path(b"a/0.pdf").id)  # type: ignore[union-attr]
@@ -106,7 +104,7 @@ def test_sqlite_vecs_tables_keep_their_rowids_which_it_reads_by(path: Path) -> N
             }
 
 
-def test_whoever_wants_to_write_breaks_it_off_wherever_it_is_and_nothing_has_changed(path: Path) -> None:
+def test_a_waiting_write_interrupts_the_rewrite_at_any_point_and_nothing_changes(path: Path) -> None:
     enlarge(path)
     with writer_of(path) as writer:
         looks = 0
@@ -144,7 +142,7 @@ def test_whoever_wants_to_write_breaks_it_off_wherever_it_is_and_nothing_has_cha
     assert traces(path, PLANTED.decode()) == []
 
 
-def test_readers_keep_what_they_see(path: Path) -> None:
+def test_readers_keep_their_snapshot(path: Path) -> None:
     with writer_of(path) as writer, closing(open_reader(path)) as reader:
         run(reader, "BEGIN")
         seen = rows(reader, "SELECT rowid, text FROM passages WHERE passages MATCH 'pump' ORDER BY rowid")
@@ -157,7 +155,7 @@ def test_readers_keep_what_they_see(path: Path) -> None:
         assert value(reader, "SELECT count(*) FROM chunks") == 0
 
 
-def test_writes_go_through_while_a_large_file_is_written_anew_and_it_is_done_in_the_end(tmp_path: Path) -> None:
+def test_writes_proceed_while_a_large_file_is_rewritten_and_the_rewrite_completes(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
 
     def fill(connection: apsw.Connection) -> None:
@@ -190,8 +188,8 @@ def test_writes_go_through_while_a_large_file_is_written_anew_and_it_is_done_in_
         assert traces(path, PLANTED.decode()) == []
 
 
-def test_that_it_is_owed_outlives_the_process(path: Path, tmp_path: Path) -> None:
-    """As after a crash: the files as they are at some moment."""
+def test_an_owed_cleaning_survives_a_crash(path: Path, tmp_path: Path) -> None:
+    """The files are copied while the store is open, as a crash would leave them."""
     crashed = tmp_path / "crashed" / "docent.db"
     crashed.parent.mkdir()
     with opened(path, NEVER) as store:
@@ -222,7 +220,7 @@ rewrite_file(path, writer, lambda: next(looks) == int(sys.argv[2]) and os._exit(
 
 
 @pytest.mark.parametrize("look", [1, 7, 9])
-def test_a_process_that_is_killed_in_it_has_changed_nothing(path: Path, look: int) -> None:
+def test_a_process_killed_during_the_rewrite_changes_nothing(path: Path, look: int) -> None:
     enlarge(path)
     with opened(path, NEVER) as store:
         digest = store.digest()
@@ -235,7 +233,7 @@ def test_a_process_that_is_killed_in_it_has_changed_nothing(path: Path, look: in
     assert [file.name for file in path.parent.iterdir()] == ["docent.db"]
 
 
-def test_a_deletion_that_was_undone_owes_nothing(tmp_path: Path) -> None:
+def test_a_rolled_back_deletion_owes_no_cleaning(tmp_path: Path) -> None:
     path = tmp_path / "docent.db"
 
     def undone(connection: apsw.Connection) -> None:
@@ -330,7 +328,7 @@ for at in (1, 3):  # while the copy is made, and while it is put back
 """
 
 
-def test_a_full_disk_is_told_once_and_it_is_made_up_for_when_there_is_room(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_once_and_the_cleaning_follows_when_there_is_space(tmp_path: Path) -> None:
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("needs unshare(1)")
@@ -341,7 +339,7 @@ def test_a_full_disk_is_told_once_and_it_is_made_up_for_when_there_is_room(tmp_p
     assert (done.stdout, done.stderr) == ("full\nfull\n", "")
 
 
-def test_a_library_from_before_owes_a_cleaning_and_a_new_one_does_not(tmp_path: Path) -> None:
+def test_an_older_database_owes_a_cleaning_and_a_new_one_does_not(tmp_path: Path) -> None:
     for documents in (0, 1):
         path = tmp_path / f"{documents}.db"
         with writer_of(path) as writer:
@@ -357,7 +355,7 @@ def test_a_library_from_before_owes_a_cleaning_and_a_new_one_does_not(tmp_path: 
         assert owed(path) == bool(documents)
 
 
-def test_it_waits_longer_for_a_larger_file_and_after_it_was_broken_off() -> None:
+def test_the_quiet_time_grows_with_the_file_and_with_interruptions() -> None:
     pace = Pace()
     assert pace.quiet_for(10_000, 0) == pytest.approx(3, abs=0.1)
     assert pace.quiet_for(10**9, 0) == 33
@@ -366,7 +364,7 @@ def test_it_waits_longer_for_a_larger_file_and_after_it_was_broken_off() -> None
     assert pace.quiet_for(10**12, 99) == pace.quiet_for(10**12, 0)
 
 
-def test_after_a_thorough_cleaning_the_next_one_rests(tmp_path: Path) -> None:
+def test_a_pause_follows_a_thorough_cleaning(tmp_path: Path) -> None:
     path = tmp_path / "docent.db"
     with opened(path, Pace(quiet=0, quiet_per_100_mb=0, rests=1e6)) as store:
         store.remove(add(store, b"a.pdf", ["a page"]))
@@ -376,7 +374,7 @@ def test_after_a_thorough_cleaning_the_next_one_rests(tmp_path: Path) -> None:
         assert owed(path)
 
 
-def test_whatever_sweeping_raises_writing_goes_on_and_the_log_is_emptied(
+def test_writing_goes_on_and_the_log_is_emptied_whatever_sweeping_raises(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, failures = tmp_path / "docent.db", [OverflowError("of the sweep"), OverflowError("again")]

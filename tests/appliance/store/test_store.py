@@ -68,7 +68,7 @@ def test_the_old_revision_answers_until_the_new_one_is_complete(store: Store) ->
     assert store.check() == []
 
 
-def test_a_vector_that_is_known_is_not_asked_for_again(store: Store) -> None:
+def test_known_vectors_are_returned(store: Store) -> None:
     document = add(store, b"pump.pdf", PUMP)
     sink = store.queue.open_revision(document, key("new"))
     known = sink.known_vectors([PUMP[1], "something new"])
@@ -76,7 +76,7 @@ def test_a_vector_that_is_known_is_not_asked_for_again(store: Store) -> None:
     assert known[PUMP[1]] == pytest.approx(embed(PUMP[1]), abs=1e-3)
 
 
-def test_a_failed_replacement_answers_no_more(store: Store) -> None:
+def test_a_failed_replacement_no_longer_answers(store: Store) -> None:
     document = add(store, b"pump.pdf", PUMP)
     store.queue.add_file(b"pump.pdf", identity(2))
     fill(store.queue.open_revision(document, key("new")), ["the pump needs oil"])
@@ -88,7 +88,7 @@ def test_a_failed_replacement_answers_no_more(store: Store) -> None:
     assert store.check() == []
 
 
-def test_an_interrupted_revision_goes_on_after_its_last_batch(store: Store, tmp_path: Path) -> None:
+def test_an_interrupted_revision_resumes_after_its_last_batch(store: Store, tmp_path: Path) -> None:
     document = store.queue.add_file(b"pump.pdf", identity())
     store.queue.open_revision(document, key("\n".join(PUMP))).commit(batches(PUMP, "A title")[0])
     store.close()
@@ -106,7 +106,7 @@ def test_an_interrupted_revision_goes_on_after_its_last_batch(store: Store, tmp_
         assert other.digest() == digest
 
 
-def test_another_content_drops_what_was_begun(store: Store) -> None:
+def test_other_content_drops_the_building_revision(store: Store) -> None:
     document = store.queue.add_file(b"pump.pdf", identity())
     outdated = store.queue.open_revision(document, key("pump"))
     outdated.commit(batches(PUMP, "A title")[0])
@@ -120,7 +120,7 @@ def test_another_content_drops_what_was_begun(store: Store) -> None:
     assert store.check() == []
 
 
-def test_a_removed_document_is_gone_and_its_sink_refuses(store: Store) -> None:
+def test_a_removed_document_is_gone_and_its_sink_raises(store: Store) -> None:
     kept = add(store, b"keep.pdf", ["a text that stays", PUMP[0]])
     document = store.queue.add_file(b"a/pump.pdf", identity())
     sink = store.queue.open_revision(document, key("pump"))
@@ -148,7 +148,7 @@ def test_a_touch_without_a_change_costs_nothing(store: Store) -> None:
     assert store.queue.next_pending() is None
 
 
-def test_an_unreadable_content_is_not_tried_again_until_asked_for(store: Store) -> None:
+def test_unreadable_content_is_not_read_again_until_requeued(store: Store) -> None:
     document = store.queue.add_file(b"pump.pdf", identity())
     store.queue.fail(document, "unsupported_type", "it is a picture", key=key("picture"))
     store.queue.add_file(b"pump.pdf", identity(2))
@@ -177,7 +177,7 @@ def test_a_result_for_an_outdated_file_leaves_it_in_the_queue(store: Store) -> N
     assert store.get(row.id).state == "indexed"
 
 
-def test_the_queue_is_first_come_first_served_interrupted_ones_before(store: Store) -> None:
+def test_the_queue_is_first_come_first_served_after_interrupted_ones(store: Store) -> None:
     first, second, third = (store.queue.add_file(path, identity()) for path in (b"b.pdf", b"a.pdf", b"c.pdf"))
     store.queue.add_file(b"b.pdf", identity(2))
     store.queue.open_revision(third, key("c"))
@@ -187,7 +187,7 @@ def test_the_queue_is_first_come_first_served_interrupted_ones_before(store: Sto
     assert order == [third, second, first]
 
 
-def test_a_list_pages_by_path_whatever_the_bytes(store: Store) -> None:
+def test_lists_page_by_path_whatever_its_bytes(store: Store) -> None:
     paths = sorted([b"a.pdf", b"b/\xff\n'\".pdf", b"b/c.pdf", "ü.pdf".encode(), b"z/1.pdf"])
     for path in reversed(paths):
         store.queue.add_file(path, identity())
@@ -211,7 +211,7 @@ def test_an_absurd_file_identity_comes_back_unchanged(store: Store) -> None:
     assert store.known_files()[b"x.pdf"].identity == absurd
 
 
-def test_another_embedding_model_takes_an_empty_store_at_once(store: Store, tmp_path: Path) -> None:
+def test_another_embedding_model_serves_an_empty_store_at_once(store: Store, tmp_path: Path) -> None:
     store.close()
     other = EmbedderKey("test-embedder-2", "other", 48)
     with Store.open(tmp_path / "docent.db", embedder=other, embed_name=embed) as opened:
@@ -219,7 +219,7 @@ def test_another_embedding_model_takes_an_empty_store_at_once(store: Store, tmp_
         assert opened.check() == []
 
 
-def test_documents_are_found_by_what_is_shown_by_inode_and_by_folder(store: Store) -> None:
+def test_documents_are_found_by_displayed_path_inode_and_folder(store: Store) -> None:
     paths = [b"a/1.pdf", b"a/2/\xfe.pdf", b"a-b.pdf", b"a0.pdf", b"a"]
     for number, path in enumerate(paths):
         store.queue.add_file(path, identity(number))

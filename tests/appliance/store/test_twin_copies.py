@@ -1,4 +1,4 @@
-"""A second file of the same content gets what was read of the first, as if it had been read itself."""
+"""A second file with the same content gets a copy of what was read from the first, equal to reading it."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def read_twice(tmp_path: Path) -> str:
         return store.digest()
 
 
-def test_a_copy_is_what_reading_would_have_given(store: Store, read_twice: str) -> None:
+def test_a_copy_equals_a_reading(store: Store, read_twice: str) -> None:
     add(store, b"a.pdf", TEXTS, "Cranes")
     assert copy(store, b"b/copy.pdf")
     assert store.digest() == read_twice
@@ -49,7 +49,7 @@ def test_a_copy_is_what_reading_would_have_given(store: Store, read_twice: str) 
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_a_copy_that_was_interrupted_goes_on_after_what_it_has(store: Store, read_twice: str, steps: int) -> None:
+def test_an_interrupted_copy_resumes(store: Store, read_twice: str, steps: int) -> None:
     add(store, b"a.pdf", TEXTS, "Cranes")
     assert copy(store, b"b/copy.pdf", steps) is False
     assert store.get(store.by_path(b"b/copy.pdf").id).chunks == 3 * steps  # type: ignore[union-attr]
@@ -58,7 +58,7 @@ def test_a_copy_that_was_interrupted_goes_on_after_what_it_has(store: Store, rea
     assert store.digest() == read_twice
 
 
-def test_a_copy_goes_on_from_what_was_read_before(store: Store, read_twice: str) -> None:
+def test_a_copy_continues_a_reading(store: Store, read_twice: str) -> None:
     document = store.queue.add_file(b"b/copy.pdf", identity(2))
     sink = store.queue.open_revision(document, key("\n".join(TEXTS)))
     sink.begin(DocumentInfo(len(TEXTS), "Cranes"))
@@ -68,7 +68,7 @@ def test_a_copy_goes_on_from_what_was_read_before(store: Store, read_twice: str)
     assert store.digest() == read_twice
 
 
-def test_a_copy_whose_source_goes_away_is_finished_by_reading(store: Store, tmp_path: Path) -> None:
+def test_reading_finishes_a_copy_whose_source_was_removed(store: Store, tmp_path: Path) -> None:
     source = add(store, b"a.pdf", TEXTS, "Cranes")
     assert copy(store, b"b/copy.pdf", 2) is False
     store.remove(source)
@@ -89,7 +89,7 @@ def test_only_a_complete_revision_of_the_same_content_and_version_is_copied(stor
     assert copy(store, b"c.pdf", texts=["other"]) is None
 
 
-def test_a_copy_replaces_what_answered_before_at_once(store: Store) -> None:
+def test_a_copy_replaces_the_previous_text_at_once(store: Store) -> None:
     add(store, b"a.pdf", TEXTS, "Cranes")
     add(store, b"b.pdf", ["an older text"], number=2)
     assert copy(store, b"b.pdf", 2) is False
@@ -99,7 +99,7 @@ def test_a_copy_replaces_what_answered_before_at_once(store: Store) -> None:
     assert store.check() == []
 
 
-def test_what_was_read_in_part_is_never_copied(store: Store) -> None:
+def test_a_document_with_skipped_pages_is_never_copied(store: Store) -> None:
     first = add(store, b"a.pdf", TEXTS, "Cranes")
     with open_writer(store._database.path) as connection:
         run(connection, "UPDATE pages SET source = 'skipped' WHERE number = 3")
@@ -107,7 +107,7 @@ def test_what_was_read_in_part_is_never_copied(store: Store) -> None:
     store.remove(first)
 
 
-def test_a_copy_does_not_go_on_from_pages_that_were_read_otherwise(store: Store) -> None:
+def test_a_copy_does_not_continue_a_reading_with_different_pages(store: Store) -> None:
     add(store, b"a.pdf", TEXTS, "Cranes")
     assert copy(store, b"b/copy.pdf", steps=1) is False
     with open_writer(store._database.path) as connection:

@@ -1,4 +1,4 @@
-"""The packed map of a chunk's words."""
+"""The packed word map of a chunk."""
 
 import zlib
 
@@ -22,17 +22,17 @@ def _words(coordinate: st.SearchStrategy[float]) -> st.SearchStrategy[list[Chunk
 
 @settings(max_examples=50, deadline=None)
 @given(_words(_hundredths) | _words(_single) | _words(_double))
-def test_what_is_packed_comes_back_exactly(words: list[ChunkWord]) -> None:
+def test_packed_words_unpack_exactly(words: list[ChunkWord]) -> None:
     assert unpack(pack(words)) == tuple(words)
 
 
-def test_what_was_packed_with_boxes_of_32_bits_is_still_read() -> None:
+def test_boxes_of_32_bits_from_older_databases_are_read() -> None:
     word = ChunkWord(0, 5, 3, 7, 12, (72.25, 100.0, 90.5, 111.0))
     columns = np.array([0, 5, 3, 7, 12], "<i4").tobytes() + np.array(word.box, "<f4").tobytes()
     assert unpack(b"f" + zlib.compress(columns)) == (word,)
 
 
-def test_a_usual_chunk_packs_to_about_a_kilobyte() -> None:
+def test_a_typical_chunk_packs_to_about_a_kilobyte() -> None:
     random = np.random.default_rng(1)
     words = []
     for i in range(130):

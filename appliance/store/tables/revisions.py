@@ -2,7 +2,8 @@
 
 Rule: a chunk has rows in the full-text and vector indexes exactly if its revision answers: the serving one, or, without
 one, the building one. `RevisionProgress.searchable` decides, `_expose` and `_hide` act, `integrity` proves it.
-The exception are large revisions, whose full-text rows come before and go after the switch; `hidden` lists them.
+Large revisions are the exception: full-text rows of a new one are added before the switch, those of an old one deleted
+after it. `hidden` lists them, and searches leave them out.
 Everything here runs inside the caller's transaction.
 """
 

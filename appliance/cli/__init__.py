@@ -1,1 +1,4 @@
-"""The `docent` command; a command's file is loaded only when it runs. Door: `app`."""
+"""The `docent` command.
+
+Rule: a command's module is imported only when it runs or shows its help. Door: `app`.
+"""

@@ -1,7 +1,7 @@
-"""The root of the `docent` command: which commands there are, and what becomes of their errors.
+"""The root of the `docent` command: lists the commands and reports their errors.
 
-A command's module is imported only when that command runs or asks for its help; until then a stub with its one-line
-help stands for it, which keeps `docent --help` fast. Errors end here: on stderr as text, or with `--json` as the API's
+A command's module is imported only to run it or to show its help. Until then a stub with a one-line help takes its
+place, which keeps `docent --help` fast. All errors end here: as text on stderr, or with `--json` as the API's
 `{"error": …}` on stdout, so that stdout is always one JSON document.
 """
 
@@ -30,24 +30,24 @@ COMMANDS = {
     "ask": "Ask a question; the answer cites its pages.",
     "models": "List, import, load and remove models.",
     "adapters": "List, import and remove LoRA adapters.",
-    "memory": "Show the memory budget and who holds what.",
+    "memory": "Show the memory budget and what uses it.",
     "tui": "Open the terminal user interface.",
     "bench": "Measure how fast a model answers on this machine.",
     "doctor": "Check this machine and this installation.",
     "config": "Show and check the configuration.",
     "demo": "See it work: sample PDFs, three questions, cited answers.",
 }
-"""Name to one-line help; the module of each is `appliance.cli.commands.<name>`, its Typer is `app`."""
+"""Name to one-line help. The command's module is `appliance.cli.commands.<name>`; its Typer is `app`."""
 
 
 _BRACES = str.maketrans("", "", "{}")
 
 
 class PlainCommand(TyperCommand):
-    """A command whose help says `QUERY` where Typer's says `QUERY <str>`, and its usage `QUERY` for `{QUERY}`."""
+    """Shows an argument as `QUERY`: not as `QUERY <str>` in the help, nor as `{QUERY}` in the usage line."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """The arguments, then the options."""
+        """Writes the arguments, then the options."""
         for title, of_arguments in (("Arguments", True), ("Options", False)):
             parameters = [one for one in self.get_params(ctx) if isinstance(one, TyperArgument) is of_arguments]
             records = [found for one in parameters if (found := one.get_help_record(ctx)) is not None]
@@ -58,7 +58,7 @@ class PlainCommand(TyperCommand):
                     )
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """What stands behind the command's name in its usage line."""
+        """The usage line after the command's name."""
         return [piece.translate(_BRACES) for piece in super().collect_usage_pieces(ctx)]
 
 
@@ -70,13 +70,13 @@ class LazyGroup(TyperGroup):
         self.commands = {name: TyperCommand(name, help=help_line) for name, help_line in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The real command in place of its stub; unknown names are refused as usual."""
+        """Replaces the stub by the real command; refuses unknown names as click does."""
         name, stub, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name else stub, rest
 
 
 def load_command(name: str) -> Any:
-    """The click command of `appliance.cli.commands.<name>`."""
+    """Imports `appliance.cli.commands.<name>` and returns its click command."""
     app: typer.Typer = importlib.import_module(f"appliance.cli.commands.{name}").app
     for leaf in app.registered_commands:
         leaf.cls = PlainCommand
@@ -114,14 +114,14 @@ def _root(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Runs one command and returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(given, as_json="--json" in given)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _discard_output()  # its reader went away
+        _discard_output()  # the reader closed the pipe
         return EXIT_FAILED
     except OSError as error:
         if error.filename is not None or given[:1] == ["serve"]:
@@ -146,7 +146,7 @@ def _exit_code(returned: object) -> int:
 
 
 def _not_confirmed(*, as_json: bool) -> int:
-    message, hint = "nothing was removed: it was not confirmed", "answer y, or use --yes"
+    message, hint = "nothing was removed: the question was not answered with yes", "answer y, or use --yes"
     if as_json:
         body = {"message": message, "type": "invalid_request_error", "code": "not_confirmed", "hint": hint}
         print_json({"error": body})
@@ -156,10 +156,10 @@ def _not_confirmed(*, as_json: bool) -> int:
 
 
 def _usage_error(error: TyperException, *, as_json: bool) -> int:
-    alone = type(error).__name__ == "NoArgsIsHelpError"  # whose message is the whole help
-    message = "a command is missing" if alone else _in_our_words(error.format_message())
+    alone = type(error).__name__ == "NoArgsIsHelpError"  # its message is the whole help
+    message = "a command is missing" if alone else _without_jargon(error.format_message())
     context = getattr(error, "ctx", None)
-    hint = f"`{context.command_path if context else 'docent'} --help` says what it takes"
+    hint = f"see `{context.command_path if context else 'docent'} --help`"
     if as_json:
         body = {"message": message, "type": "invalid_request_error", "code": "usage", "hint": hint}
         print_json({"error": body})
@@ -169,19 +169,19 @@ def _usage_error(error: TyperException, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def _in_our_words(message: str) -> str:
-    """What the library for command lines says, without its own and its validator's jargon."""
+def _without_jargon(message: str) -> str:
+    """Rewords the phrases of click and of pydantic."""
     message = message.replace("Value error, ", "").replace("Input should be", "it must be")
     return clean_name(message).replace("\\n", "\n")
 
 
 def _output_failed(error: OSError) -> int:
-    """Stdout cannot take what was written to it: a full disk, mostly."""
+    """Reports that stdout could not be written; usually the disk is full."""
     _discard_output()
     print_text(f"docent: writing the output: {error.strerror or error}", stderr=True)
     return EXIT_FAILED
 
 
 def _discard_output() -> None:
-    """Keep the interpreter from complaining when it flushes at exit."""
+    """Points stdout at /dev/null, so that the interpreter's flush at exit does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

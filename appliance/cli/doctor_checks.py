@@ -1,7 +1,7 @@
-"""What `docent doctor` checks: one condition per function, each giving a `Finding`.
+"""The checks of `docent doctor`: one condition per function, each returning a `Finding`.
 
-A finding is `ok`, `warning` (works, but not as well as it could) or `error` (something does not work), and says what to
-do. No check changes anything; that no service answers is itself a finding.
+A finding is `ok`, `warning` (it works, but not as well as it could) or `error` (something does not work), and says what
+to do. No check changes anything. If no service answers, that is a finding too.
 """
 
 import grp
@@ -15,12 +15,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from appliance.cli.shared.output import amount
 from appliance.client import Client
 from appliance.client.unreachable import log_hint
 from appliance.config.loading import load
 from appliance.config.places import MAX_SOCKET_PATH, Places
-from appliance.display.humanize import LIBRARY_AWAY, embedding_line
+from appliance.display.humanize import LIBRARY_AWAY, amount, embedding_line
 from appliance.errors import ConfigError, DocentError
 from appliance.wire import Status
 from ingest.errors import ParserKilled
@@ -43,18 +42,18 @@ _LIBRARIES = (
     "httpx2",
     "textual",
 )
-_LITTLE_SPACE, _NO_SPACE = 5 << 30, 512 << 20
-_LITTLE_MEMORY = 2 << 30
-_FEW_WATCHES = 8192
+_LITTLE_SPACE, _NO_SPACE = 5 << 30, 512 << 20  # a language model may need several GiB; chosen by eye
+_LITTLE_MEMORY = 2 << 30  # chosen by eye
+_FEW_WATCHES = 8192  # the kernel's default until 5.11; one watch per folder
 _OCR_OFF_HINT = (
-    'unless that is meant: set ocr = "auto" in [ingest] (or unset DOCENT_INGEST_OCR), restart the service, then'
+    'to read scanned pages, set ocr = "auto" in [ingest] (or unset DOCENT_INGEST_OCR), restart the service, then'
     " `docent documents retry`"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found; `hint` says what to do unless it is ok."""
+    """The result of a check; `hint` says what to do unless the state is `ok`."""
 
     check: str
     state: State
@@ -94,7 +93,7 @@ def database(_: Places) -> Finding:
         connection.execute("create virtual table words using fts5(text)")
         version = connection.execute("select vec_version()").get
     except apsw.Error as error:
-        return Finding("database", "error", f"SQLite cannot do what is needed: {error}", "run ./install.sh again")
+        return Finding("database", "error", f"SQLite lacks what Docent needs: {error}", "run ./install.sh again")
     finally:
         connection.close()
     return Finding("database", "ok", f"SQLite {apsw.sqlite_lib_version()}, FTS5, sqlite-vec {version}")
@@ -122,7 +121,7 @@ def text_recognition(places: Places) -> Finding:
     try:
         settings = load(places).ingest
     except ConfigError:
-        return Finding("ocr", "warning", "not checked: the configuration is wrong", "see `configuration` below")
+        return Finding("ocr", "warning", "not checked: the configuration has a fault", "see `configuration` below")
     if settings.ocr == "off":
         return Finding("ocr", "warning", "switched off (ingest.ocr): scanned pages are skipped", _OCR_OFF_HINT)
     reader = Ocr(OcrSettings(settings.ocr_languages, memory_bytes=settings.ocr_memory_bytes))
@@ -162,11 +161,12 @@ def memory(_: Places) -> Finding:
 
 
 def pressure(_: Places) -> Finding:
-    """The kernel tells when memory gets short."""
+    """The kernel reports when memory gets short."""
     source = PressureProbe().source
     if source is None:
-        return Finding("pressure", "ok", "the kernel does not tell when memory is short: models leave for room alone")
-    return Finding("pressure", "ok", f"{source} tells when memory is short: then idle models leave early")
+        detail = "the kernel does not report when memory is short: models are unloaded only when idle or to make room"
+        return Finding("pressure", "ok", detail)
+    return Finding("pressure", "ok", f"{source} reports when memory is short: idle models are then unloaded early")
 
 
 def watches(_: Places) -> Finding:
@@ -176,12 +176,12 @@ def watches(_: Places) -> Finding:
         return Finding("inotify", "warning", "unknown limit", "changes are still found by the periodic scan")
     if int(limit) < _FEW_WATCHES:
         hint = f"raise it: `sudo sysctl fs.inotify.max_user_watches={_FEW_WATCHES * 8}`"
-        return Finding("inotify", "warning", f"only {limit} watches for each user", hint)
-    return Finding("inotify", "ok", f"{limit} watches for each user")
+        return Finding("inotify", "warning", f"only {limit} folders per user can be watched", hint)
+    return Finding("inotify", "ok", f"{limit} folders per user can be watched")
 
 
 def configuration(places: Places) -> Finding:
-    """The configuration is sound."""
+    """The configuration is valid."""
     try:
         load(places)
     except ConfigError as error:
@@ -190,13 +190,13 @@ def configuration(places: Places) -> Finding:
 
 
 def home(places: Places) -> Finding:
-    """The home exists and can be written, or can be made."""
+    """The home exists and is writable, or can be created."""
     if os.access(_existing(places.home), os.W_OK):
-        new = "" if places.home.exists() else " (made at the first start)"
+        new = "" if places.home.exists() else " (created at the first start)"
         return Finding("home", "ok", f"{places.home}{new}")
     if places.home.exists() and places.home.stat().st_uid != os.getuid():
-        return Finding("home", "ok", f"{places.home}, of another user: the service's")
-    hint = f"make it writable for you, or set DOCENT_HOME: `chmod u+w {_existing(places.home)}`"
+        return Finding("home", "ok", f"{places.home}, owned by another user: the service")
+    hint = f"make it writable for you (`chmod u+w {_existing(places.home)}`), or set DOCENT_HOME to another folder"
     return Finding("home", "error", f"{places.home} cannot be written", hint)
 
 
@@ -204,7 +204,7 @@ def socket_path(places: Places) -> Finding:
     """The socket's path is short enough for Linux."""
     length = len(os.fsencode(places.socket))
     if length > MAX_SOCKET_PATH:
-        detail = f"{places.socket} has {length} bytes; Linux allows {MAX_SOCKET_PATH}"
+        detail = f"the path {places.socket} is too long: {length} bytes, and Linux allows {MAX_SOCKET_PATH}"
         return Finding("socket", "error", detail, "set a shorter DOCENT_HOME, or DOCENT_SOCKET")
     return Finding("socket", "ok", str(places.socket))
 
@@ -214,14 +214,14 @@ def group(places: Places) -> Finding:
     try:
         status = places.socket.stat()
     except PermissionError:
-        hint = "an administrator can add you: `sudo usermod -aG docent $USER`; then log in again"
-        return Finding("group", "warning", f"you may not enter {places.socket.parent}", hint)
+        hint = "ask an administrator to add you: `sudo usermod -aG docent $USER`; then log in again"
+        return Finding("group", "warning", f"you have no access to {places.socket.parent}", hint)
     except OSError:
         return Finding("group", "ok", "no socket yet")
     if os.access(places.socket, os.W_OK):
         return Finding("group", "ok", "you may open the socket")
     name = _group_name(status.st_gid)
-    hint = f"an administrator can add you: `sudo usermod -aG {name} $USER`; then log in again"
+    hint = f"ask an administrator to add you: `sudo usermod -aG {name} $USER`; then log in again"
     return Finding("group", "warning", f"the socket is for the group {name}, and you are not in it", hint)
 
 
@@ -238,32 +238,35 @@ def service(places: Places) -> Finding:
 
 
 def library(places: Places) -> Finding:
-    """The library is there, not only the empty place where its disk is mounted."""
+    """The library is there, not just its disk's empty mount point."""
     status = _status(places)
     if status is None:
         return _unknown("library")
     if status.library_away:
-        hint = f"mount it at {places.library}; if what is there now is the library, `docent documents remove --missing`"
+        hint = (
+            f"mount its disk at {places.library}; or, to accept the files that are there now as the library, run "
+            "`docent documents remove --missing`"
+        )
         return Finding("library", "error", LIBRARY_AWAY, hint)
     return Finding("library", "ok", str(places.library))
 
 
 def embedding(places: Places) -> Finding:
-    """The embedding model that is configured is the one that answers."""
+    """The configured embedding model is the one in use."""
     status = _status(places)
     if status is None:
         return _unknown("embedding")
     standing = status.embedding
     if standing is None:
-        return Finding("embedding", "ok", "the service does not tell")
+        return Finding("embedding", "ok", "the service does not report it")
     if standing.remark:
-        hint = "correct `embedding.model` if it names the wrong folder, then reload the service; else wait"
+        hint = "if `embedding.model` names the wrong folder, correct it and reload the service; otherwise wait"
         return Finding("embedding", "warning", embedding_line(standing), hint)
     return Finding("embedding", "ok", embedding_line(standing))
 
 
 def models(places: Places) -> Finding:
-    """Every installed model, adapter and provider can be used, as far as the service knows."""
+    """The service knows of no installed model, adapter or provider that cannot be used."""
     try:
         with Client(places.socket) as client:
             failed = [model for model in client.models() if model.state == "failed"]
@@ -274,7 +277,7 @@ def models(places: Places) -> Finding:
         return Finding(
             "models", "error", said, "`docent models verify MODEL` says more; `docent models list` shows all"
         )
-    return Finding("models", "ok", "all that are installed can be used")
+    return Finding("models", "ok", "every installed model can be used")
 
 
 CHECKS: tuple[Callable[[Places], Finding], ...] = (
@@ -300,7 +303,7 @@ CHECKS: tuple[Callable[[Places], Finding], ...] = (
 
 
 def _status(places: Places) -> Status | None:
-    """What a running service says of itself; None without one."""
+    """The running service's status, or None without a service."""
     try:
         with Client(places.socket) as client:
             return client.status()
@@ -309,11 +312,11 @@ def _status(places: Places) -> Status | None:
 
 
 def _unknown(check: str) -> Finding:
-    return Finding(check, "warning", "not known without the service", "start it first")
+    return Finding(check, "warning", "not checked: the service does not answer", "start the service, then check again")
 
 
 def _existing(path: Path) -> Path:
-    """The path itself or the nearest folder above it that exists."""
+    """The path itself, or the nearest folder above it that exists."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path

@@ -1,4 +1,4 @@
-"""A page of a document as a PNG file: `docent documents show DOCUMENT --page N --png FILE`."""
+"""Writes a page of a document to a PNG file: `docent documents show DOCUMENT --page N --png FILE`."""
 
 import os
 import secrets
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import typer
 
-from appliance.cli.shared.output import amount, clean_name, print_json, print_text
+from appliance.cli.shared.output import clean_name, print_json, print_text
 from appliance.client import Client, PageView
+from appliance.display.humanize import amount
 from appliance.display.path_names import display_name
 from appliance.errors import Conflict, DocentError
 from appliance.wire import Document
@@ -17,7 +18,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def require_whole(page: int | None, png: Path | None, marked: bool) -> None:
-    """Raise unless page and file were given together, or neither and nothing is to be marked."""
+    """Raises BadParameter unless page and file are both given, or neither and nothing is to be marked."""
     if (page is None) != (png is None):
         missing = "--png FILE" if png is None else "--page N"
         raise typer.BadParameter(f"--page and --png go together: give {missing} as well")
@@ -26,11 +27,11 @@ def require_whole(page: int | None, png: Path | None, marked: bool) -> None:
 
 
 def save_page(client: Client, document: Document, view: PageView, file: Path, *, force: bool, json: bool) -> None:
-    """Fetch the picture and write it, whole or not at all.
+    """Fetches the picture and writes it, whole or not at all.
 
     Raises:
-        Conflict: the file exists, and overwriting it was not asked for.
-        DocentError: it cannot be written.
+        Conflict: the file exists and `force` is not set.
+        DocentError: the file cannot be written.
     """
     what = f"writing {display_name(os.fsencode(file))}"
     if not force and os.path.lexists(file):

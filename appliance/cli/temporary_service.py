@@ -1,7 +1,7 @@
-"""A real service on a temporary home, as a child process, of which nothing is left whatever happens.
+"""Runs a real service on a temporary home as a child process, and always removes both.
 
-SIGINT and SIGTERM end it in order. They are held back while the child is started and while things are put away: between
-the fork and the moment this process knows of its child, an interruption would leave it running for ever.
+SIGINT and SIGTERM stop it in order. They are deferred while the child is started and during clean-up: between the fork
+and the moment this process knows its child, an interruption would leave the child running for ever.
 """
 
 import os
@@ -30,7 +30,7 @@ _FOREIGN = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_U
 
 
 class Interrupts:
-    """SIGINT and SIGTERM as `KeyboardInterrupt`, held back where one would do harm; only in the main thread."""
+    """Turns SIGINT and SIGTERM into `KeyboardInterrupt`, and can defer them; main thread only."""
 
     def __init__(self) -> None:
         self._held = False
@@ -52,7 +52,7 @@ class Interrupts:
         if self._held:
             self._waiting = True
             return
-        # One that strikes inside a finaliser or a callback of the import system is swallowed: it comes again.
+        # An exception inside a finaliser or an import callback is swallowed, so a timer raises it again.
         if signal.SIGALRM not in self._before:
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._arrived)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
@@ -60,7 +60,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """None arrives in the block."""
+        """Defers signals until the block is left; `check` raises them."""
         self._held = True
         try:
             yield
@@ -68,14 +68,14 @@ class Interrupts:
             self._held = False
 
     def check(self) -> None:
-        """Raise what was held back."""
+        """Raises a deferred KeyboardInterrupt."""
         if self._waiting:
             raise KeyboardInterrupt
 
 
 @dataclass(frozen=True, slots=True)
 class TemporaryService:
-    """The running child."""
+    """A running service."""
 
     process: "subprocess.Popen[bytes]"
     places: Places
@@ -83,20 +83,22 @@ class TemporaryService:
     log: Path
 
     def require_running(self, doing: str) -> None:
-        """Raise, with the end of the log, if the service has died."""
+        """Raises DocentError with the end of the log if the service has exited."""
         if self.process.poll() is not None:
             raise self.failed(doing, f"the service ended with status {self.process.returncode}")
 
     def failed(self, doing: str, why: str) -> DocentError:
         """An error that shows the end of the service's log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-        told = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
-        return DocentError(doing, f"{why}. The end of its log:\n{told}", "`docent doctor` checks this installation")
+        end = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
+        return DocentError(
+            doing, f"{why}. The end of its log:\n{end}", "run `docent doctor` to check this installation"
+        )
 
 
 @contextmanager
 def temporary_home(interrupts: Interrupts, *, keep: bool) -> Iterator[Path]:
-    """A new folder whose socket's path is short enough; removed afterwards unless `keep`."""
+    """Yields a new folder in which a socket's path is short enough; removes it afterwards unless `keep`."""
     home = Path(tempfile.mkdtemp(prefix="docent-demo-"))
     if len(os.fsencode(home / "docent.sock")) > MAX_SOCKET_PATH:
         home.rmdir()
@@ -111,10 +113,10 @@ def temporary_home(interrupts: Interrupts, *, keep: bool) -> Iterator[Path]:
 
 @contextmanager
 def temporary_service(home: Path, interrupts: Interrupts) -> Iterator[TemporaryService]:
-    """A ready service on `home`; stopped afterwards.
+    """Yields a ready service on `home`; stops it afterwards.
 
     Raises:
-        DocentError: it did not become ready; says the end of its log.
+        DocentError: it did not become ready; the error shows the end of its log.
     """
     environment = _environment(home)
     places = find_places(environment)
@@ -134,7 +136,7 @@ def temporary_service(home: Path, interrupts: Interrupts) -> Iterator[TemporaryS
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """This process's environment without anything that would lead to another home."""
+    """This process's environment, without variables that point to another home."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("DOCENT_") and name not in _FOREIGN
     }
@@ -143,7 +145,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 def _start(environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches this process alone, which then stops the service in order.
+        # A session of its own: Ctrl-C reaches only this process, which then stops the service in order.
         return subprocess.Popen(
             [sys.executable, "-m", "appliance", "serve"],
             env=environment,

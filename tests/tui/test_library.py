@@ -87,7 +87,7 @@ async def test_in_work_what_is_being_indexed_comes_first(app: DocentApp, service
         assert [row[0] for row in await rows(pilot, 4)] == ["a.pdf", "b.pdf", "c.pdf", "d.pdf"]
 
 
-async def test_pages_that_could_not_be_read_are_told_and_can_be_tried_again(
+async def test_unreadable_pages_are_shown_and_can_be_retried(
     app: DocentApp, service: FakeService
 ) -> None:
     service.put(document("a.pdf"))

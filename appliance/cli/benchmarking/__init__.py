@@ -1,4 +1,5 @@
-"""How fast a model answers on this machine, measured from outside through the socket, as every client meets it.
+"""Measures how fast a model answers on this machine, through the socket as any client sees it.
 
-`figures`, `prompts`, `samples` and `regression` are pure; `measure` talks to the service, `history` to the disk.
+Rule: `figures`, `prompts`, `samples` and `regression` are pure; `measure` talks to the service, `history` to the disk.
+Door: `measure`.
 """

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-_TO_DEVIATION = 1.4826  # of normally spread values: standard deviation by median absolute deviation
+_TO_DEVIATION = 1.4826  # standard deviation / median absolute deviation of a normal distribution
 
 
 class Percentiles(BaseModel):
-    """The value that half, 95 % and 99 % of all stay at or below."""
+    """The 50th, 95th and 99th percentile."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,7 +20,7 @@ class Percentiles(BaseModel):
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The `share` (0 to 1) of the sorted values, linear between neighbours (Hyndman and Fan's type 7, numpy's default).
+    """The percentile at `share` (0 to 1), linear between neighbours (Hyndman and Fan's type 7, numpy's default).
 
     Raises:
         ValueError: there are no values.
@@ -35,16 +35,16 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def percentiles(values: Sequence[float]) -> Percentiles | None:
-    """The three percentiles; None of no values."""
+    """The three percentiles, or None without values."""
     if not values:
         return None
     return Percentiles(p50=percentile(values, 0.5), p95=percentile(values, 0.95), p99=percentile(values, 0.99))
 
 
 def relative_spread(values: Sequence[float]) -> float:
-    """How far the values lie apart, as a share of their median: the scaled median absolute deviation.
+    """The scaled median absolute deviation, as a share of the median.
 
-    One outlier does not move it, unlike the standard deviation.
+    Unlike the standard deviation, one outlier does not move it.
     """
     middle = statistics.median(values)
     if middle == 0:

@@ -1,8 +1,8 @@
-"""The runs so far: JSON Lines, one record a line, only ever appended to.
+"""Keeps the runs so far as JSON Lines, one record per line, append-only.
 
-Rule: a line is written by one system call under a lock, so that two runs at a time do not mix; a line that cannot be
-read, as a power cut may leave one, is passed over. It belongs to the user who measures: `$DOCENT_HOME/bench.jsonl`,
-else `$XDG_STATE_HOME/docent/bench.jsonl`, as the service's own folders may not be theirs to write.
+Rule: one system call under a lock writes a line, so that two runs at a time do not mix. Unreadable lines, which a power
+cut may leave, are skipped. The file belongs to the user who measures: `$DOCENT_HOME/bench.jsonl`, or
+`$XDG_STATE_HOME/docent/bench.jsonl`, because that user may not be allowed to write to the service's folders.
 """
 
 import errno
@@ -18,7 +18,7 @@ from appliance.errors import DocentError
 
 
 def history_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where this user's runs are kept."""
+    """The file that holds this user's runs."""
     if home := environment.get("DOCENT_HOME"):
         return Path(home).absolute() / "bench.jsonl"
     state = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or "~").expanduser() / ".local/state"
@@ -32,10 +32,10 @@ class History:
         self._path = path
 
     def append(self, record: Record) -> None:
-        """Keep a run.
+        """Appends a run.
 
         Raises:
-            DocentError: it could not be written.
+            DocentError: the file cannot be written.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ class History:
             os.close(descriptor)
 
     def records(self) -> list[Record]:
-        """All that can be read; none if there is no file.
+        """All readable records; none if there is no file.
 
         Raises:
             DocentError: the file exists and cannot be read.
@@ -65,16 +65,16 @@ class History:
         return [record for line in lines if (record := _read(line)) is not None]
 
     def of_model(self, model_id: str) -> list[Record]:
-        """The runs of the models that had this id."""
+        """The runs recorded under this model id, whatever file it meant."""
         return [record for record in self.records() if record.model == model_id]
 
     def _failed(self, doing: str, error: OSError) -> DocentError:
-        hint = "make that file yours to write, or set XDG_STATE_HOME to another folder"
+        hint = "give yourself the right to read and write that file, or set XDG_STATE_HOME to another folder"
         return DocentError(f"{doing} the earlier runs in {self._path}", error.strerror or str(error), hint)
 
 
 def _write_line(descriptor: int, line: bytes) -> None:
-    """Append it, after what a broken write left behind if need be."""
+    """Appends the line; ends a partial line first, if a failed write left one."""
     size = os.fstat(descriptor).st_size
     whole = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
     text = (b"" if whole else b"\n") + line + b"\n"
@@ -90,7 +90,7 @@ def _read(line: bytes) -> Record | None:
 
 
 def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Its processor, the cores this process may use, and its memory."""
+    """Describes this machine: processor, cores that this process may use, memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return f"{_processor(cpuinfo)}, {len(os.sched_getaffinity(0))} cores, {round(memory / (1 << 30))} GiB"
 

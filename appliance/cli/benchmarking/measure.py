@@ -1,7 +1,7 @@
-"""Sends the requests of a benchmark and notes when what came. Knows the service by two of its client's methods alone.
+"""Sends the requests of a benchmark and records the arrival times. Uses two methods of the client only.
 
-Order: two requests tell how many tokens a word has (and load the model), then prompts are read one at a time, each
-first as a whole and then again with a new end, then so many clients at a time are answered.
+Order: two requests determine the tokens per word (and load the model). Then prompts are read one at a time, each first
+as a whole and then again with a new end. Then each number of simultaneous clients is answered.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _NEW_END: Final = " and then it ended"
 
 
 class Service(Protocol):
-    """What is needed of the client."""
+    """The methods that a benchmark needs of the client."""
 
     def complete_stream(self, request: openai.CompletionRequest) -> AsyncGenerator[openai.CompletionChunk, None]: ...
     async def memory(self) -> wire.Memory: ...
@@ -37,7 +37,7 @@ class Measured:
 
 
 class Bench:
-    """One run. `clock` gives seconds, `tell` is told what is being done."""
+    """One run. `clock` returns seconds; `tell` receives a description of each step."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Bench:
         words = min(_CALIBRATING_WORDS, self._settings.prompt_tokens)
         short = await self._request(self._prompts.of_words(self._number(), words), 1)
         self._prompts = self._prompts.calibrated(words, short.prompt_tokens)
-        # once at the full length too: it counts better, and the first of its kind is slow
+        # again at full length: its token count is more exact, and the first request of a length is slow
         prompt = self._prompts.make(self._number(), self._settings.prompt_tokens)
         full = await self._request(prompt, 1)
         self._prompts = self._prompts.calibrated(len(prompt.split()), full.prompt_tokens)
@@ -137,7 +137,7 @@ class Bench:
 
 
 def _spent(before: wire.MemoryHolder | None, after: wire.MemoryHolder | None) -> float | None:
-    """CPU time of the model's process in between; unknown if it is not told, or was not the same process."""
+    """CPU seconds of the model's process in between; None if not reported, or if the process is another one."""
     if before is None or after is None or before.pid != after.pid:
         return None
     if before.cpu_seconds is None or after.cpu_seconds is None:
@@ -146,6 +146,6 @@ def _spent(before: wire.MemoryHolder | None, after: wire.MemoryHolder | None) ->
 
 
 def _sum(parts: Sequence[float | None]) -> float | None:
-    """The sum; unknown if a part is."""
+    """The sum, or None if a part is unknown."""
     known = [part for part in parts if part is not None]
     return sum(known) if len(known) == len(parts) else None

@@ -1,7 +1,7 @@
-"""Prompts of a wanted length that no earlier prompt shares its start with. Pure.
+"""Makes prompts of a given length, each with a beginning of its own. Pure.
 
-A service keeps what it has read of earlier prompts; a benchmark that sends the same text twice would measure its memory
-instead of its reading. So every prompt begins with words that only it has, unless a shared start is what is measured.
+The service caches the beginnings of earlier prompts; a benchmark that sends the same text twice would measure that cache
+instead of reading. So every prompt begins with a unique word, unless a shared beginning is what is measured.
 """
 
 import random
@@ -18,22 +18,22 @@ _WORDS = _TEXT.split()
 
 @dataclass(frozen=True, slots=True)
 class PromptMaker:
-    """Makes prompts of about the same length. `tokens_per_word` is the model's own measure, see `calibrated`."""
+    """Makes prompts of about the same length. `tokens_per_word` depends on the model, see `calibrated`."""
 
     run: str
-    """Differs between runs, so that neither meets what the other left behind."""
+    """Differs between runs, so that no run finds another's prompts in the cache."""
     tokens_per_word: float = 1.0
 
     def calibrated(self, words: int, tokens: int) -> "PromptMaker":
-        """The same for a model that counted `tokens` in a prompt of so many words."""
+        """A maker for a model that counted `tokens` in a prompt of this many words."""
         return PromptMaker(self.run, max(0.1, tokens / words))
 
     def make(self, number: int, tokens: int) -> str:
-        """The prompt of this number, with about so many tokens; another number has another start."""
+        """The prompt with this number, of about `tokens` tokens; every number has its own beginning."""
         return self.of_words(number, max(1, round(tokens / self.tokens_per_word)))
 
     def of_words(self, number: int, words: int) -> str:
-        """The prompt of this number, with exactly so many words."""
+        """The prompt with this number, of exactly `words` words."""
         draw = random.Random(f"{self.run}/{number}")
-        start = "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=8))  # 200 billion: never met twice
+        start = "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=8))  # one of 200 billion: never repeats
         return " ".join([start, *draw.choices(_WORDS, k=words - 1)])

@@ -1,6 +1,6 @@
-"""What a benchmark of a model says, as `docent bench model --json` prints it and the history keeps it.
+"""The results of a benchmark, as `docent bench model --json` prints them and the history keeps them.
 
-Times in seconds, memory in bytes, speeds in tokens per second. What could not be measured is null.
+Times in seconds, memory in bytes, speeds in tokens per second; null where a value could not be measured.
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +13,7 @@ class _Value(BaseModel):
 
 
 class BenchSettings(_Value):
-    """What was sent: so many clients at a time in so many rounds, each with a prompt and an answer of this length."""
+    """The load: numbers of simultaneous clients, rounds, and the lengths of prompts and answers in tokens."""
 
     prompt_tokens: int
     answer_tokens: int
@@ -22,7 +22,7 @@ class BenchSettings(_Value):
 
 
 class Reading(_Value):
-    """How prompts are read, one at a time: all of it, and one of which only the end is new."""
+    """How prompts are read, one at a time: new ones, and ones of which only the end is new (`cached`)."""
 
     requests: int
     prompt_tokens: int
@@ -33,12 +33,12 @@ class Reading(_Value):
 
 
 class Answering(_Value):
-    """How so many clients at a time are served.
+    """How a number of simultaneous clients is served.
 
-    `tokens_per_second` are the answers' tokens of all clients by the time from the first request to the last token;
-    `decode_tokens_per_second` is the speed of one answer once it has begun. `between_tokens` is the time between two
-    pieces of text as they arrive; a piece is mostly one token. CPU seconds are of the model's process, for 1,000
-    tokens of answers, without what reading the prompts takes.
+    `tokens_per_second`: answer tokens of all clients / time from the first request to the last token.
+    `decode_tokens_per_second`: speed of one answer after its first token.
+    `between_tokens`: time between two pieces of text as they arrive; a piece is mostly one token.
+    `cpu_seconds_per_1000`: CPU time of the model's process for 1,000 answer tokens, without reading the prompts.
     """
 
     clients: int
@@ -53,7 +53,7 @@ class Answering(_Value):
 
 
 class MemoryUse(_Value):
-    """What was reserved for the model before it was loaded, and what its process really owns."""
+    """What was reserved for the model before it was loaded, and what its process really uses."""
 
     predicted: int | None = None
     measured: int | None = None
@@ -73,7 +73,7 @@ class Record(_Value):
     memory: MemoryUse
 
     def comparable(self, other: "Record") -> bool:
-        """Whether both measured the same thing: the same file, lengths and machine. Rounds and clients may differ."""
+        """Whether both have the same model file, lengths and machine. Rounds and clients may differ."""
         return self._key() == other._key()
 
     def _key(self) -> tuple[str, int, int, str]:

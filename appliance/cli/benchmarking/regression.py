@@ -1,8 +1,8 @@
-"""Whether a run is worse than earlier ones of the same kind. Pure.
+"""Finds figures that are worse than in earlier comparable runs. Pure.
 
-Rule: a figure is compared with its median over the last ten comparable runs. It counts as worse when it is so by more
-than 10 %, and by more than three times those runs' own spread (scaled median absolute deviation): machines differ in
-how steady they are. With fewer than three earlier runs their spread is unknown and 25 % is the margin.
+Rule: a figure is compared with its median over the last ten comparable runs. It counts as worse if it is worse by more
+than 10 %, and by more than three times those runs' own spread (scaled median absolute deviation), since some machines
+are steadier than others. With fewer than three earlier runs the spread is unknown and the margin is 25 %.
 """
 
 import statistics
@@ -20,7 +20,7 @@ _LEAST_MARGIN, _MARGIN_OF_FEW, _FEW, _SPREADS = 0.10, 0.25, 3, 3.0
 
 
 class Regression(BaseModel):
-    """A figure that is worse than before; `margin` is the share by which it may differ, `runs` how many went before."""
+    """A figure that became worse. `margin` is the share by which it may differ, `runs` the number of earlier runs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,14 +33,14 @@ class Regression(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One value of a run, and which way is better."""
+    """One value of a run, and whether more is better."""
 
     value: float
     more_is_better: bool
 
 
 def regressions(record: Record, earlier: Sequence[Record]) -> list[Regression]:
-    """What is worse in `record` than in the earlier runs, oldest first, that are comparable to it."""
+    """The figures of `record` that are worse than in the comparable ones of `earlier`, which is oldest first."""
     before = [headline(one) for one in earlier if record.comparable(one)][-LOOKED_BACK:]
     found = []
     for name, figure in headline(record).items():
@@ -55,14 +55,14 @@ def regressions(record: Record, earlier: Sequence[Record]) -> list[Regression]:
 
 
 def margin(values: Sequence[float]) -> float:
-    """The share by which a further run may be worse than the median of these without being called so."""
+    """The share by which a run may be worse than the median of `values` without counting as worse."""
     if len(values) < _FEW:
         return _MARGIN_OF_FEW
     return max(_LEAST_MARGIN, _SPREADS * relative_spread(values))
 
 
 def worse_by(figure: Figure, before: float) -> float:
-    """By what share of `before` the figure is worse; negative if it is better."""
+    """How much worse the figure is, as a share of `before`; negative if it is better."""
     if before <= 0:
         return 0.0
     change = (figure.value - before) / before
@@ -70,7 +70,7 @@ def worse_by(figure: Figure, before: float) -> float:
 
 
 def headline(record: Record) -> Mapping[str, Figure]:
-    """The figures that are watched, by the name under which a person reads them."""
+    """The compared figures by the name that people see."""
     reading = record.reading
     figures: dict[str, float | None] = {
         "prompt tokens/s": reading.tokens_per_second,

@@ -1,4 +1,4 @@
-"""From what single requests took to what is said of them all. Pure."""
+"""Summarises the timings of single requests. Pure."""
 
 import statistics
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from appliance.cli.benchmarking.record import Answering, Reading
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: when it was sent and when each piece of text came, on one clock; and what the service said of it.
+    """One request: when it was sent and when each piece of text arrived, on one clock, and the service's own figures.
 
-    `prefill_s` and `decode_s` are the model's own times, without any waiting; None where the service does not tell.
+    `prefill_s` and `decode_s` are the model's times without waiting; None if the service does not report them.
     """
 
     sent: float
@@ -26,7 +26,7 @@ class Sample:
 
     @property
     def first_token(self) -> float:
-        """Seconds until the first text; of an answer without any, until its end."""
+        """Seconds until the first text, or until the end of an answer without text."""
         return (self.arrivals[0] if self.arrivals else self.ended) - self.sent
 
     @property
@@ -35,12 +35,12 @@ class Sample:
 
     @property
     def gaps(self) -> list[float]:
-        """Seconds between the pieces."""
+        """Seconds between arrivals."""
         return [after - before for before, after in pairwise(self.arrivals)]
 
     @property
     def decode_rate(self) -> float | None:
-        """Tokens per second after the first; None of an answer without a second one."""
+        """Tokens per second after the first token; None without a second one."""
         seconds = self.decode_s
         if seconds is None:
             seconds = self.ended - self.sent - self.first_token
@@ -48,7 +48,7 @@ class Sample:
 
 
 def reading(cold: Sequence[Sample], cached: Sequence[Sample], cpu_seconds: float | None) -> Reading:
-    """Of prompts read one at a time; `cpu_seconds` are of the cold ones together.
+    """Summarises prompts read one at a time; `cpu_seconds` is the total of the cold ones.
 
     Raises:
         ValueError: there are no samples.
@@ -68,7 +68,7 @@ def reading(cold: Sequence[Sample], cached: Sequence[Sample], cpu_seconds: float
 def answering(
     clients: int, rounds: Sequence[Sequence[Sample]], cpu_seconds: float | None, cpu_per_1000_read: float | None
 ) -> Answering:
-    """Of rounds in each of which so many clients were served at a time.
+    """Summarises rounds of `clients` simultaneous requests each.
 
     Raises:
         ValueError: there are no samples.
@@ -92,13 +92,13 @@ def answering(
 
 
 def throughput(samples: Sequence[Sample]) -> float:
-    """Tokens of all answers by the time from the first request to the last end."""
+    """Tokens of all answers per second, from the first request to the last end."""
     seconds = max(sample.ended for sample in samples) - min(sample.sent for sample in samples)
     return sum(sample.answer_tokens for sample in samples) / seconds if seconds > 0 else 0.0
 
 
 def per_thousand(seconds: float | None, tokens: int) -> float | None:
-    """Seconds for a thousand tokens; None where either is unknown."""
+    """Seconds per thousand tokens; None if the seconds are unknown or there are no tokens."""
     return None if seconds is None or tokens == 0 else 1000 * seconds / tokens
 
 

@@ -1,1 +1,1 @@
-"""One file a command. Door: the file of the command's name."""
+"""One file per command. Door: the file with the command's name."""

@@ -1,4 +1,4 @@
-"""`docent adapters`: LoRA adapters, installed like models; works on their folder, with or without a service."""
+"""`docent adapters`: installs LoRA adapters like models. Works on their folder, with or without a service."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,8 +7,9 @@ import typer
 
 from appliance.cli.model_files.installing import progress_bar, require_file, rescan
 from appliance.cli.shared.options import InstallIdOption, JsonOption, command_group, examples, text_argument
-from appliance.cli.shared.output import amount, print_json, print_table, print_text
+from appliance.cli.shared.output import print_json, print_table, print_text
 from appliance.config.places import find_places
+from appliance.display.humanize import amount
 from appliance.display.safe_text import clean_line
 
 if TYPE_CHECKING:
@@ -55,21 +56,21 @@ def import_adapter(
     base: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="The model it was trained for; else the only one it fits.", callback=text_argument
+            metavar="MODEL", help="The model it was trained for; default: the only one it fits.", callback=text_argument
         ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Add another content of the same name as its new version.")
+        bool, typer.Option("--replace", help="If the name is taken, add this as its new version.")
     ] = False,
     licence: Annotated[
-        str, typer.Option(metavar="TEXT", help="Its licence; else what the file says.", callback=text_argument)
+        str, typer.Option(metavar="TEXT", help="Its licence; default: what the file says.", callback=text_argument)
     ] = "",
     notes: Annotated[
-        str, typer.Option(metavar="TEXT", help="What is worth knowing of it.", callback=text_argument)
+        str, typer.Option(metavar="TEXT", help="Notes that `adapters list` shows.", callback=text_argument)
     ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Install a LoRA adapter: checked against its model, converted if need be, hashed and copied."""
+    """Install a LoRA adapter: it is checked against its model, converted if necessary, hashed and copied."""
     if not file.is_dir():
         require_file(file)
     catalog, models = _catalog(), _models_catalog()
@@ -90,7 +91,7 @@ def import_adapter(
     base_name = spec.base.id or f"a {spec.architecture} model"
     print_text(f"installed {spec.id}, version {spec.version}: for {base_name}, rank {spec.rank}, {amount(spec.size)}")
     if not spec.base.id:
-        print_text("No model that it fits is installed yet.")
+        print_text("No installed model fits it yet.")
 
 
 @app.command(epilog=examples("docent adapters remove legal", "docent adapters remove legal --version 3f2a9c"))
@@ -98,11 +99,13 @@ def remove(
     adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter's id.", callback=text_argument)],
     version: Annotated[
         str | None,
-        typer.Option(metavar="VERSION", help="Only this older version; its first letters do.", callback=text_argument),
+        typer.Option(
+            metavar="VERSION", help="Only this older version; its first characters are enough.", callback=text_argument
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Delete an installed adapter with all its versions, a damaged one too."""
+    """Delete an installed adapter with all its versions, or one older version. Works for a damaged one too."""
     catalog = _catalog()
     if version is not None:
         view = _view(catalog.remove_version(adapter, version))

@@ -1,9 +1,9 @@
-"""`docent add`: files into the library, each on its own.
+"""`docent add`: copies files into the library, one by one.
 
-A file that is refused does not stop the others; the exit code is the highest of theirs. A folder stands for the
-documents below it, told by their names; what is left out is counted, hidden files apart. All of them land in one folder
-of the library, so two of one name are refused before anything is sent: with `--replace` one would overwrite the other.
-`--wait` returns when each new document is indexed or has failed.
+A file that is refused does not stop the others; the highest of their exit codes counts. A folder means the documents
+below it, recognised by their names; other files are skipped and named, hidden ones silently. All files go to one folder
+of the library, so two with the same name are refused before anything is sent: with `--replace` one would overwrite the
+other. `--wait` returns when every added document is indexed or has failed.
 """
 
 import os
@@ -22,9 +22,10 @@ from appliance.cli.reading_progress.added_files import Baseline, Tally
 from appliance.cli.reading_progress.progress_display import display
 from appliance.cli.reading_progress.waiting import wait_for
 from appliance.cli.shared.options import JsonOption, command_group, complete_collection, connect, examples
-from appliance.cli.shared.output import amount, clean_name, counted, error_body, print_error, print_json, print_text
+from appliance.cli.shared.output import clean_name, counted, error_body, print_error, print_json, print_text
 from appliance.client import Client
 from appliance.display import path_names
+from appliance.display.humanize import amount
 from appliance.errors import EXIT_FAILED, DocentError, InvalidRequest, NotFound, ServiceUnreachable, outcome
 from appliance.wire import Document, DocumentAdded
 
@@ -61,13 +62,13 @@ _SUFFIXES = frozenset(
         ".jp2",
     ]
 )
-"""Of what is taken from a folder; a file that is named itself is sent whatever its name."""
-_MOST_NAMED = 5
+"""Names that count as documents in a folder. A file that is named itself is sent whatever its name is."""
+_MOST_NAMED = 5  # file names in one message
 
 
 @dataclass
 class _Added:
-    """What became of one file: added, then perhaps its document; or an error."""
+    """The result for one file: the reply, then with `--wait` its document; or an error."""
 
     file: Path
     baseline: Baseline | None = None
@@ -98,7 +99,7 @@ def add(
         ),
     ] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite files of the same name.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when they are indexed or have failed.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until they are indexed or have failed.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Copy documents into the library, where the service reads them."""
@@ -126,27 +127,27 @@ def _documents_below(folder: Path) -> list[Path]:
     files = [path for path in visible if path.is_file()]
     documents = [path for path in files if path.suffix.lower() in _SUFFIXES]
     if not documents:
-        hint = "name the files themselves, whatever they are called" if files else "name files or their folder"
+        hint = "to add these files anyway, name each of them" if files else "name files, or a folder that holds some"
         raise InvalidRequest(f"adding {folder}", "there is no document in this folder", hint)
     if left := [_shown(str(path.relative_to(folder))) for path in files if path.suffix.lower() not in _SUFFIXES]:
-        print_text(f"docent: {folder}: left out {_some(left)}", stderr=True)
-        print_text("  → name such a file itself to add it", stderr=True)
+        print_text(f"docent: {folder}: skipped {_some(left)}", stderr=True)
+        print_text("  → to add one of them anyway, name the file itself", stderr=True)
     return documents
 
 
 def _some(names: list[str]) -> str:
-    """The first few, and how many more."""
+    """The first few names, and how many more there are."""
     more = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _refuse_namesakes(files: list[Path]) -> None:
-    """Raises InvalidRequest where two different files would get one name in the library."""
+    """Raises InvalidRequest if two different files would get the same name in the library."""
     distinct = {os.path.realpath(path): path for path in files}
     name, times = next(iter(Counter(path.name for path in distinct.values()).most_common(1)), ("", 0))
     if times > 1:
         same = [_shown(str(path)) for path in distinct.values() if path.name == name]
-        why = f"{_some(same)} would have one name in the library, where one would overwrite the other"
+        why = f"{_some(same)} would get the same name in the library, and one would overwrite the other"
         hint = "rename one of them, add them to different collections, or copy the folder itself into the library"
         raise InvalidRequest(f"adding {_shown(name)}", why, hint)
 
@@ -172,7 +173,7 @@ def _add_one(client: Client, path: Path, collection: str, replace: bool, *, quie
 
 
 def _shown(path: str) -> str:
-    """A path as the service shows it."""
+    """A path in the form that the service shows."""
     return path_names.display_name(os.fsencode(path))
 
 
@@ -185,7 +186,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise NotFound(what, "there is no such file", "check the path") from None
     except OSError as error:
-        raise DocentError(what, error.strerror or str(error), "make the file readable for you") from None
+        raise DocentError(what, error.strerror or str(error), "give yourself the right to read the file") from None
     with file:
         yield file
 
@@ -222,7 +223,7 @@ def _report_document(document: Document) -> None:
         print_text(f"indexed {name}: {counted(document.pages, 'page')}, {counted(document.chunks, 'passage')}")
         if document.reading and (skipped := document.reading.sources.skipped):
             print_text(f"docent: {name}: {counted(skipped, 'page')} could not be read", stderr=True)
-            print_text(f"  → `docent documents show {document.id}` tells why", stderr=True)
+            print_text(f"  → `docent documents show {document.id}` says why", stderr=True)
 
 
 def _as_json(results: list[_Added]) -> dict[str, Any]:

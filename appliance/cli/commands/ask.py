@@ -1,8 +1,9 @@
-"""`docent ask`: the answer as it is written, then where each part of it stands.
+"""`docent ask`: prints the answer as it is written, then its citations.
 
-On a terminal tokens appear as they come; Ctrl-C ends the request and so the answer. Elsewhere, with `--no-stream` or
-with `--json`, the whole answer is printed at the end. Both show the same text: where the checked answer differs from
-what was streamed, it is printed again. Why an answer broke off is said on stderr; with `--json` it is `error`.
+On a terminal, tokens appear as they arrive; Ctrl-C closes the request, which cancels the answer. Elsewhere, or with
+`--no-stream` or `--json`, the whole answer is printed at the end. Both show the same text: if the checked answer differs
+from what was streamed, it is printed again. The reason why an answer broke off goes to stderr, and with `--json` into
+`error` as well.
 """
 
 import sys
@@ -33,7 +34,7 @@ from appliance.wire import AdapterUse, Answer, AskRequest, Citation, DoneEvent, 
 app = command_group()
 
 EXTRACTIVE = "extractive"
-"""The name under which the service answers without a language model."""
+"""The model id of answers that are quoted without a language model."""
 
 
 @app.command(
@@ -85,7 +86,7 @@ def _question(given: str) -> str:
     try:
         text = sys.stdin.read() if given == "-" else given
     except UnicodeDecodeError:
-        raise typer.BadParameter("what came from stdin is not UTF-8", param_hint="QUESTION") from None
+        raise typer.BadParameter("the question on stdin is not UTF-8 text", param_hint="QUESTION") from None
     return checked_query(text, "question", "QUESTION")
 
 
@@ -98,7 +99,7 @@ def _adapter(given: str) -> AdapterUse:
 
 
 class _Screen:
-    """The answer on a terminal while it is written."""
+    """Prints the answer on a terminal while it is written."""
 
     def __init__(self) -> None:
         self._written = ""
@@ -110,14 +111,14 @@ class _Screen:
         sys.stdout.flush()
 
     def finish(self, answer: str) -> None:
-        """End the line; show the checked answer where it differs from what stands there."""
+        """Ends the line; prints the checked answer if it differs from what was shown."""
         print_text(self._wrap.flush())
         if clean_text(answer).strip() != clean_text(self._written).strip():
             print_text(f"\nThe answer after its citations were checked:\n{wrapped(answer)}")
 
 
 def _receive(client: Client, request: AskRequest, screen: _Screen | None) -> tuple[Answer, ErrorBody | None]:
-    """The whole answer, and why it broke off if it did: only the stream of events says that."""
+    """The whole answer, and the reason if it broke off. Only the event stream carries that reason."""
     broken: ErrorBody | None = None
     for event in client.ask_stream(request):
         if isinstance(event, TokenEvent) and screen:
@@ -128,7 +129,7 @@ def _receive(client: Client, request: AskRequest, screen: _Screen | None) -> tup
             if screen:
                 screen.finish(event.answer)
             return event, broken
-    raise DocentError("answering", "the service ended the answer without its last event", "ask again")
+    raise DocentError("answering", "the service ended the connection before the answer was complete", "ask again")
 
 
 def _say_broken(error: ErrorBody) -> None:
@@ -138,27 +139,27 @@ def _say_broken(error: ErrorBody) -> None:
 
 
 def _advice(client: Client, answer: Answer) -> str:
-    """What the user could do for a better answer, if something is plain to see."""
+    """What would give a better answer, where that is obvious: add documents, or choose a model."""
     if answer.model != EXTRACTIVE or answer.fallback:
         return ""
     try:
         if not answer.citations and is_empty(client):
             return empty_library()
         installed = [model.id for model in client.models() if model.kind == "gguf" and model.state != "failed"]
-    except DocentError:  # the answer is there; advice on it is not worth a failure
+    except DocentError:  # the answer is complete; missing advice is no reason to fail
         return ""
     return default_advice(installed)
 
 
 def default_advice(installed: list[str]) -> str:
-    """How to get an answer from one of several models of which none is the default."""
+    """How to choose one of several models if none is the default."""
     if len(installed) < 2:
         return ""
-    return f"No model is the default: name one with --model ({', '.join(installed)}) or set models.default."
+    return f"No default model is set: name one with --model ({', '.join(installed)}) or set models.default."
 
 
 def print_answer(answer: Answer, *, with_text: bool = True, advice: str = "") -> None:
-    """An answer, its citations, and who answered."""
+    """Prints an answer, its citations, and which model answered."""
     if with_text:
         print_text(wrapped(answer.answer))
     for cited in by_place(answer.citations):
@@ -169,7 +170,7 @@ def print_answer(answer: Answer, *, with_text: bool = True, advice: str = "") ->
 
 
 def by_place(citations: list[Citation]) -> list[list[Citation]]:
-    """Citations of the same marker, document and page together, in the order of their first."""
+    """Groups citations by marker, document and page, in order of first appearance."""
     places: dict[tuple[str, str, int], list[Citation]] = {}
     for citation in citations:
         places.setdefault((citation.marker, citation.document, citation.page), []).append(citation)
@@ -177,7 +178,7 @@ def by_place(citations: list[Citation]) -> list[list[Citation]]:
 
 
 def _citations(cited: list[Citation]) -> str:
-    """A marker with its page, and below it each quote once."""
+    """A marker with its page, then each distinct quote."""
     quotes = {clean_line(one.quote): one.supported for one in cited}
     first = cited[0]
     lines = [f"\n{first.marker} {clean_name(first.document)}, page {first.page}"]
@@ -188,7 +189,7 @@ def _citations(cited: list[Citation]) -> str:
 
 
 def wrapped(text: str) -> str:
-    """`text` for a person: broken between words on a terminal, as it is elsewhere."""
+    """Wraps `text` between words on a terminal; leaves it unchanged elsewhere."""
     if not is_terminal():
         return text
     wrap = WordWrap(text_width())
@@ -196,14 +197,14 @@ def wrapped(text: str) -> str:
 
 
 def byline(answer: Answer) -> str:
-    """Who answered, how long it took, and what is to be said of it."""
+    """Which model answered, how long it took, and any reservation about the answer."""
     seconds = answer.timings.get("total")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     if answer.model == EXTRACTIVE:
         line = f"Quoted from the documents without a language model{took}."
     else:
         adapters = "".join(f" + {use.id}={use.scale:g}" for use in answer.adapters)
-        verb = "Begun" if answer.finish_reason == "error" else "Answered"
+        verb = "Started" if answer.finish_reason == "error" else "Answered"
         line = f"{verb} by {answer.model}{adapters}{took}."
         if answer.answer.strip() and not answer.citations and answer.finish_reason != "error":
             line += " This answer cites no page: check it yourself."

@@ -1,7 +1,7 @@
-"""`docent bench`: how fast this machine answers, and whether it has become slower.
+"""`docent bench`: measures how fast this machine answers, and reports if it has become slower.
 
-Everything is measured through the socket, as every client meets it. What is measured and how is in
-`appliance.cli.benchmarking`; here it is started and shown.
+Everything is measured through the socket, as any client sees it. `appliance.cli.benchmarking` measures; this file
+starts it and prints the results.
 """
 
 import asyncio
@@ -22,9 +22,10 @@ from appliance.cli.benchmarking.prompts import PromptMaker
 from appliance.cli.benchmarking.record import Answering, BenchSettings, Record
 from appliance.cli.benchmarking.regression import Regression, regressions
 from appliance.cli.shared.options import JsonOption, command_group, complete_model, examples, text_argument
-from appliance.cli.shared.output import amount, console, print_error, print_fields, print_json, print_table, print_text
+from appliance.cli.shared.output import console, print_error, print_fields, print_json, print_table, print_text
 from appliance.client import AsyncClient
 from appliance.config.places import find_places
+from appliance.display.humanize import amount
 from appliance.display.safe_text import clean_line
 from appliance.errors import DocentError, NotFound
 from appliance.wire import Model
@@ -45,15 +46,15 @@ def _bench() -> None:
 
 
 def _client_counts(given: str) -> tuple[int, ...]:
-    """`1,4,8` as numbers, each once, in order.
+    """Parses `1,4,8`: sorted, without duplicates.
 
     Raises:
-        BadParameter: it is something else.
+        BadParameter: it is anything else.
     """
     parts = [part.strip() for part in given.split(",")]
     counts = [int(part) for part in parts if re.fullmatch("[1-9][0-9]?", part)]
     if len(counts) < len(parts) or max(counts) > _MOST_CLIENTS:
-        why = f"it takes numbers from 1 to {_MOST_CLIENTS} with commas between them, such as 1,4,8"
+        why = f"give numbers from 1 to {_MOST_CLIENTS} separated by commas, such as 1,4,8"
         raise typer.BadParameter(why, param_hint="--clients")
     return tuple(sorted(set(counts)))
 
@@ -62,16 +63,16 @@ def _client_counts(given: str) -> tuple[int, ...]:
 def bench_model(
     model: _ModelId,
     clients: Annotated[
-        str, typer.Option(metavar="N,…", help="So many clients at a time, one after another.")
+        str, typer.Option(metavar="N,…", help="Numbers of simultaneous clients, measured one after another.")
     ] = "1,4,8",
-    prompt_tokens: Annotated[int, typer.Option(metavar="N", min=16, help="Length of a prompt, roughly.")] = 512,
-    answer_tokens: Annotated[int, typer.Option(metavar="N", min=2, help="Length of an answer, at most.")] = 64,
-    rounds: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How often each is measured.")] = 3,
+    prompt_tokens: Annotated[int, typer.Option(metavar="N", min=16, help="Approximate length of a prompt.")] = 512,
+    answer_tokens: Annotated[int, typer.Option(metavar="N", min=2, help="Longest answer.")] = 64,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Repetitions of each measurement.")] = 3,
     json: JsonOption = False,
 ) -> None:
     """Measure a model: reading and answering speed, waiting times, memory and CPU time.
 
-    The run is remembered, and what is worse than the median of earlier runs of the same kind is told.
+    The run is recorded, and every figure that is worse than the median of earlier comparable runs is reported.
     """
     counts = _client_counts(clients)
     settings = BenchSettings(prompt_tokens=prompt_tokens, answer_tokens=answer_tokens, clients=counts, rounds=rounds)
@@ -98,13 +99,13 @@ async def _measure(model_id: str, settings: BenchSettings, tell: Callable[[str],
 
 
 def _chosen(model_id: str, installed: Sequence[Model]) -> Model:
-    """Raises NotFound if no installed model that makes text has this id."""
+    """Raises NotFound if no installed model that generates text has this id."""
     for model in installed:
         if model.id == model_id and model.kind == "gguf":
             return model
     kinds = {
         "embedding": "it makes embeddings, not text",
-        "remote": "it is a provider, whose speed is another machine's",
+        "remote": "it is a provider, so its speed is that of another machine",
     }
     why = next((kinds[one.kind] for one in installed if one.id == model_id), "it is not installed")
     raise NotFound(f"measuring the model {model_id!r}", why, "`docent models list` shows the installed ones")
@@ -125,7 +126,10 @@ def _record(model: Model, version: str, settings: BenchSettings, measured: Measu
 
 
 def _compared(history: History, record: Record) -> tuple[list[Regression], int]:
-    """What is worse than in how many earlier runs; the run is kept. Where that fails, it is told and nothing lost."""
+    """Records the run; returns what became worse and the number of earlier runs it was compared with.
+
+    An unreadable history is reported and does not fail the command.
+    """
     try:
         earlier = [one for one in history.records() if record.comparable(one)]
         history.append(record)
@@ -138,7 +142,7 @@ def _compared(history: History, record: Record) -> tuple[list[Regression], int]:
 @app.command(epilog=examples("docent bench history qwen2.5-7b", "docent bench history qwen2.5-7b --json"))
 def history(
     model: _ModelId,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The newest so many.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show only the newest N runs.")] = 20,
     json: JsonOption = False,
 ) -> None:
     """Show the earlier runs of a model, oldest first; works without the service."""
@@ -158,7 +162,7 @@ def history(
         )
         print_table(columns, map(_history_row, found))
     else:
-        print_text(f"No runs of {clean_line(model)} yet. `docent bench model {clean_line(model)}` makes one.")
+        print_text(f"No runs of {clean_line(model)} yet. `docent bench model {clean_line(model)}` measures one.")
 
 
 def _history_row(record: Record) -> tuple[str, ...]:
@@ -186,8 +190,8 @@ def _show(record: Record) -> None:
             ("model", f"{record.model}, {record.settings.prompt_tokens} tokens in, {record.settings.answer_tokens} out"),
             ("machine", record.machine),
             ("reading", f"{reading.tokens_per_second:.1f} tokens/s of prompts"),
-            ("first token", f"{_seconds(reading.first_token.p50)} of a new prompt of {reading.prompt_tokens} tokens, "
-                            f"{_seconds(reading.cached_first_token.p50)} where only its end is new"),
+            ("first token", f"{_seconds(reading.first_token.p50)} for a new prompt of {reading.prompt_tokens} tokens, "
+                            f"{_seconds(reading.cached_first_token.p50)} if only its end is new"),
             ("memory", f"{_amount(memory.predicted)} reserved, {_amount(memory.measured)} measured"),
             ("CPU time", f"{_number(reading.cpu_seconds_per_1000)} s per 1,000 tokens of prompts"),
         ]
@@ -214,13 +218,13 @@ def _row(one: Answering) -> tuple[str, ...]:
 def _show_regressions(worse: Sequence[Regression], runs: int) -> None:
     print_text()
     if not runs:
-        print_text("The first run of its kind: later ones are compared with it.")
+        print_text("This is the first run of its kind; later ones are compared with it.")
     elif not worse:
-        print_text(f"Not slower or larger than the median of {runs} earlier run{'s' if runs > 1 else ''}.")
+        print_text(f"No figure is worse than the median of {runs} earlier run{'s' if runs > 1 else ''}.")
     for one in worse:
         print_text(
-            f"Worse than before: {one.figure}: {one.now:.4g}, where the median of {one.runs} earlier "
-            f"run{'s' if one.runs > 1 else ''} is {one.before:.4g} (tolerated: {one.margin:.0%})"
+            f"Worse than before: {one.figure}: {one.now:.4g}; the median of {one.runs} earlier "
+            f"run{'s' if one.runs > 1 else ''} is {one.before:.4g} (tolerance {one.margin:.0%})"
         )
 
 
@@ -244,7 +248,7 @@ def _amount(value: int | None) -> str:
 
 @contextmanager
 def _status_line(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Shows on stderr what is being done, where a person looks at it."""
+    """Yields a function that shows the current step on stderr, if that is a terminal."""
     screen = console(stderr=True)
     if quiet or not screen.is_terminal:
         yield lambda _text: None

@@ -1,6 +1,6 @@
-"""`docent config`: every key with its meaning, its value and where that came from.
+"""`docent config`: shows every key with its meaning, its value and the value's source.
 
-What `config show` prints is a valid `docent.toml`, so that it can be the start of one.
+The output of `config show` is a valid `docent.toml`, so it can be the start of one.
 """
 
 import json as json_library
@@ -33,7 +33,7 @@ def _config() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key: `source` is the file's path, `environment` followed by the variable, or `default`."""
+    """One key. `source` is the file's path, `environment` followed by the variable's name, or `default`."""
 
     key: str
     value: Any
@@ -70,7 +70,7 @@ def show(json: JsonOption = False) -> None:
 
 @app.command(epilog=examples("docent config check", "DOCENT_CONFIG=new.toml docent config check"))
 def check(json: JsonOption = False) -> None:
-    """Check the configuration file and the DOCENT_ environment variables; says every fault, exit code 2."""
+    """Check the configuration file and the DOCENT_ environment variables; reports every fault, with exit code 2."""
     places = find_places()
     chosen = load(places)
     _check_names(chosen, places)
@@ -78,13 +78,13 @@ def check(json: JsonOption = False) -> None:
     if json:
         print_json({"ok": True, "file": str(places.config), "set": [setting.key for setting in changed]})
     elif places.config.exists():
-        print_text(f"{places.config} is sound. {_counted(changed)}")
+        print_text(f"{places.config} is valid. {_counted(changed)}")
     else:
         print_text(f"There is no {places.config}, and none is needed. {_counted(changed)}")
 
 
 def _check_names(settings: Settings, places: Places) -> None:
-    """Raises ConfigError for a key or file that cannot be used, and for names that nobody has."""
+    """Raises ConfigError for a key or file that cannot be used, and for unknown models and providers."""
     provider_specs(settings)
     model_defaults(settings, places.config, budget=0, cpus=1)
     try:
@@ -92,14 +92,14 @@ def _check_names(settings: Settings, places: Places) -> None:
     except FileNotFoundError:
         installed = []
     except OSError:
-        return  # another user's models: which there are cannot be told from here
+        return  # the models belong to another user and cannot be listed
     if wrong := [*unknown_fallbacks(settings, installed), *unknown_models(settings, installed)]:
         hint = "`docent models list` shows the installed models; a provider is a table [providers.NAME]"
         raise ConfigError(f"reading {places.config}", "; ".join(wrong), hint)
 
 
 def _counted(changed: list[Setting]) -> str:
-    """How many settings the file and the environment set."""
+    """A sentence that counts the settings from the file and from the environment."""
     from_environment = sum(setting.source.startswith("environment ") for setting in changed)
     in_file = len(changed) - from_environment
     parts = [f"{in_file} from the file"] * bool(in_file) + [f"{from_environment} from the environment"] * bool(
@@ -109,7 +109,7 @@ def _counted(changed: list[Setting]) -> str:
 
 
 def explain(settings: Settings, file: Path, environment: Mapping[str, str]) -> Iterator[Setting]:
-    """Every key of `settings`, in their order, with where its value came from."""
+    """Yields every key of `settings` in their order, with the source of its value."""
     in_file = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     for section in SECTIONS:
         for key, field, value in _fields(getattr(settings, section)):
@@ -121,7 +121,7 @@ def explain(settings: Settings, file: Path, environment: Mapping[str, str]) -> I
         for name, values in getattr(settings, table).items():
             given = in_file.get(table, {}).get(name, {})
             for key, field, value in _fields(values):
-                if value is None:  # TOML has no word for it
+                if value is None:  # TOML has no null
                     continue
                 source = str(file) if key in given else "default"
                 yield Setting(f"{table}.{name}.{key}", value, _default(field), source, field.description or "", "")
@@ -146,7 +146,7 @@ def _places(places: Places) -> dict[str, str]:
 
 
 def _header(section: str) -> str:
-    """A table's name in TOML: one with a dot in it is quoted."""
+    """A table's name in TOML; a name with a dot is quoted."""
     first, _, name = section.partition(".")
     return f'{first}."{name}"' if "." in name else section
 
@@ -158,5 +158,5 @@ def _source(setting: Setting) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A string, number, boolean or list of strings in TOML, which writes these as JSON does."""
+    """A string, number, boolean or list of strings in TOML, whose syntax for these is that of JSON."""
     return json_library.dumps(value)

@@ -1,7 +1,7 @@
-"""`docent demo`: the whole of Docent on a temporary home, without systemd and without touching anything of the user's.
+"""`docent demo`: runs all of Docent on a temporary home, without systemd and without touching the user's files.
 
-It starts a real service, drops the sample PDFs into its library folder, and asks three questions. Nothing is left
-afterwards, unless `--keep` keeps the home.
+Starts a real service, copies the sample PDFs into its library folder and asks three questions. Nothing is left behind,
+unless `--keep` keeps the home.
 """
 
 import json as json_library
@@ -33,7 +33,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary home afterwards.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """See it work: a service on a temporary home, sample PDFs, three questions, cited answers."""
+    """See it work: starts a service on a temporary home, adds sample PDFs, and asks three questions."""
     say = _silent if json else print_text
     with Interrupts() as interrupts, temporary_home(interrupts, keep=keep) as home:
         say(f"Starting the service on {home} …")
@@ -53,7 +53,7 @@ def demo(
 
 
 def _silent(_text: str = "") -> None:
-    """What --json says on the way."""
+    """Prints nothing: with --json only the result counts."""
 
 
 def _drop_samples(library: Path) -> list[str]:
@@ -138,7 +138,7 @@ def _say_what_next(home: Path | None, say: Callable[[str], None]) -> None:
         ("tui", "ask in the terminal"),
         ("models import FILE.gguf", "let a language model write the answers"),
     )
-    say("\nWhat next:")
+    say("\nNext steps:")
     for step, meaning in steps:
         say(f"  {f'{docent} {step}':<{len(docent) + 25}} {meaning}")
     if home:
@@ -146,7 +146,7 @@ def _say_what_next(home: Path | None, say: Callable[[str], None]) -> None:
 
 
 def _command() -> str:
-    """How this user can call this `docent`."""
+    """The command line that starts this `docent` for this user."""
     beside = Path(sys.executable).with_name("docent")
     if shutil.which("docent") or not beside.exists():
         return "docent"

@@ -1,4 +1,4 @@
-"""`docent doctor`: runs every check of `checks` and prints what it found; needs no service."""
+"""`docent doctor`: runs every check of `doctor_checks` and prints the findings; needs no service."""
 
 from dataclasses import asdict
 

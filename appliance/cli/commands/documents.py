@@ -1,4 +1,4 @@
-"""`docent documents`: list, show, remove and retry, by any name that `named` knows."""
+"""`docent documents`: lists, shows, removes and retries documents, by any name that `document_names` resolves."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +21,8 @@ from appliance.cli.shared.options import (
     text_argument,
 )
 from appliance.cli.shared.output import (
-    amount,
     clean_name,
+    counted,
     print_fields,
     print_json,
     print_model,
@@ -30,7 +30,7 @@ from appliance.cli.shared.output import (
     print_text,
 )
 from appliance.client import Client, PageView
-from appliance.display.humanize import document_pace, overall_pace, pages_of, unread_pages
+from appliance.display.humanize import amount, document_pace, overall_pace, pages_of, unread_pages
 from appliance.display.safe_text import clean_line
 from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState, Reading
 
@@ -38,7 +38,7 @@ app = command_group()
 
 
 def _named(words: str, callback: Callable[..., object] = name_argument) -> Any:
-    """The argument that names a document, or several."""
+    """An argument that names one document, or several."""
     return typer.Argument(metavar="DOCUMENT", help=words, autocompletion=complete_document, callback=callback)
 
 
@@ -53,7 +53,7 @@ def list_documents(
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the documents and how far each is."""
+    """List the documents and the progress of each."""
     with connect() as client:
         found = list(client.documents(state=state, collection=collection))
         in_work = not json and any(document.state in ("pending", "indexing") for document in found)
@@ -72,7 +72,7 @@ def list_documents(
 
 
 def _note(document: Document) -> str:
-    """What is to be known of a document besides its row: why it failed, or how it gets on and what is missing of it."""
+    """The line below a document's row: why it failed, or its speed and its unreadable pages."""
     parts = (document_pace(document), unread_pages(document.pages_skipped))
     return document.reason or "; ".join(filter(None, parts))
 
@@ -100,23 +100,23 @@ def _row(document: Document) -> tuple[str, ...]:
 )
 def show(
     name: Annotated[str, _named("Its path in the library, its file's name or path, or its id.")],
-    page: Annotated[int | None, typer.Option("--page", metavar="N", min=1, help="A page, to be drawn.")] = None,
+    page: Annotated[int | None, typer.Option("--page", metavar="N", min=1, help="The page to draw.")] = None,
     png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the page into this file.")] = None,
     chunk: Annotated[
         str | None,
-        typer.Option("--chunk", metavar="ID", help="Mark this passage: a chunk_id.", callback=text_argument),
+        typer.Option("--chunk", metavar="ID", help="Mark the passage with this chunk_id.", callback=text_argument),
     ] = None,
     quote: Annotated[
         str | None, typer.Option("--quote", metavar="TEXT", help="Mark these words.", callback=text_argument)
     ] = None,
     dpi: Annotated[
         int | None,
-        typer.Option("--dpi", metavar="N", min=LEAST_DPI, max=MOST_DPI, help="Dots an inch; 144 unless given."),
+        typer.Option("--dpi", metavar="N", min=LEAST_DPI, max=MOST_DPI, help="Dots per inch; default: 144."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show one document: how it was read, and where that failed, why and what to do. Or draw one of its pages."""
+    """Show how a document was read and, if it failed, why and what to do. Or draw one of its pages."""
     require_whole(page, png, bool(chunk or quote or dpi or force))
     with connect() as client:
         document = resolve(client, name)
@@ -153,9 +153,9 @@ def _fields(document: Document) -> list[tuple[str, str]]:
 
 
 _SOURCES = (
-    ("text", "by their text"),
+    ("text", "from their text"),
     ("ocr", "by text recognition"),
-    ("skipped", "not readable"),
+    ("skipped", "unreadable"),
     ("empty", "empty"),
 )
 
@@ -183,15 +183,15 @@ def _of_itself(reading: Reading) -> Iterator[tuple[str, str]]:
 def remove(
     name: Annotated[
         str | None,
-        _named("Its path in the library, its file's path or its id; its file's name alone only without --yes."),
+        _named("Its path in the library, its file's path or its id; without --yes also its file's name."),
     ] = None,
     missing: Annotated[
-        bool, typer.Option("--missing", help="All that are not in the library's folder, which is another one by now.")
+        bool, typer.Option("--missing", help="Accept the library's folder as it is, and forget documents not in it.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Delete a document's file from the library, and with it everything known of it."""
+    """Delete a document's file from the library, and everything that was indexed from it."""
     if (name is None) != missing:
         raise typer.BadParameter("name a document, or give --missing")
     with connect() as client:
@@ -201,7 +201,7 @@ def remove(
         document = resolve(client, name, in_full=yes)
         if not yes:
             question = f"Delete the file {clean_name(document.document)} from the library?"
-            typer.confirm(question, abort=True, err=True)  # the root command says that nothing was removed
+            typer.confirm(question, abort=True, err=True)  # on a no, the root command reports that nothing was removed
         removed = client.remove(document.id)
     if json:
         print_model(removed)
@@ -211,15 +211,13 @@ def remove(
 
 def _remove_missing(client: Client, *, yes: bool, json: bool) -> None:
     if not yes:
-        question = (
-            "Take what is in the library's folder now for the library, and forget all documents that are not there?"
-        )
+        question = "Accept the library's folder as it is now, and forget every document that is not in it?"
         typer.confirm(question, abort=True, err=True)
     accepted = client.accept_library()
     if json:
         print_model(accepted)
     else:
-        print_text(f"documents not in the library: {accepted.missing:,}, forgotten")
+        print_text(f"forgot {counted(accepted.missing, 'document')} that the library's folder does not hold")
 
 
 @app.command(epilog=examples("docent documents retry scan.pdf", "docent documents retry --failed"))
@@ -231,7 +229,7 @@ def retry(
     failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Read documents again that have failed, or that have pages which could not be read."""
+    """Read documents again that failed or have unreadable pages."""
     if bool(names) == failed:
         raise typer.BadParameter("name documents, or give --failed for all that have failed")
     with connect() as client:

@@ -1,8 +1,9 @@
-"""`docent memory`: the memory budget, who holds what of it, and what was decided lately."""
+"""`docent memory`: shows the memory budget, what uses it, and recent decisions."""
 
 from appliance import wire
 from appliance.cli.shared.options import JsonOption, command_group, connect, examples
-from appliance.cli.shared.output import amount, print_model, print_table, print_text
+from appliance.cli.shared.output import counted, print_model, print_table, print_text
+from appliance.display.humanize import amount
 
 app = command_group()
 _DECISIONS = 10
@@ -10,7 +11,7 @@ _DECISIONS = 10
 
 @app.command(epilog=examples("docent memory"))
 def memory(json: JsonOption = False) -> None:
-    """Show the memory budget for models, who holds what of it, and why models were loaded and unloaded."""
+    """Show the memory budget for models, what uses it, and why models were loaded and unloaded."""
     with connect() as client:
         reply = client.memory()
     if json:
@@ -20,7 +21,7 @@ def memory(json: JsonOption = False) -> None:
         print_text(line)
     if reply.holders:
         print_text()
-        print_table(("holder", "kind", "reserved>", "measured>", "as told by", "use"), list(map(_row, reply.holders)))
+        print_table(("holder", "kind", "reserved>", "measured>", "source", "use"), list(map(_row, reply.holders)))
     for holder in reply.holders:
         if holder.parts:
             print_text(f"{holder.id}: {_parts(holder)}")
@@ -33,9 +34,9 @@ def _budgets(reply: wire.Memory) -> list[str]:
         f"{one.device}: {amount(one.used)} of {amount(one.budget)}" for one in reply.devices if one.device != "ram"
     ]
     if reply.waiting:
-        lines.append(f"{reply.waiting} requests wait for a model")
+        lines.append(f"{counted(reply.waiting, 'request')} waiting for a model")
     if reply.short:
-        lines.append("Memory is short: idle models leave early")
+        lines.append("Memory is short: idle models are unloaded early")
     return lines
 
 
@@ -56,7 +57,7 @@ def _uses(held: wire.MemoryHolder) -> list[str]:
 
 
 def _parts(held: wire.MemoryHolder) -> str:
-    """What a model's memory is for."""
+    """The parts of a model's memory, its adapters included."""
     parts = [
         f"{part.name} {amount(part.bytes)}{'' if part.device == 'ram' else f' on {part.device}'}" for part in held.parts
     ]
@@ -66,7 +67,7 @@ def _parts(held: wire.MemoryHolder) -> str:
 def _print_decisions(reply: wire.Memory) -> None:
     if not reply.decisions:
         return
-    print_text("\nDecided lately:")
+    print_text("\nRecent decisions:")
     shown = reply.decisions[-_DECISIONS:]
     if reply.last_eviction is not None and reply.last_eviction.number < shown[0].number:
         shown = [reply.last_eviction, *shown]

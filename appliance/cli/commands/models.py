@@ -1,15 +1,16 @@
-"""`docent models`: what is installed, and what the service has loaded of it.
+"""`docent models`: lists, installs, loads and removes models.
 
 `pull`, `import`, `versions`, `use`, `remove` and `verify` work on the folder of models itself, with or without a
-service; a running one is told to look again. The catalogue is loaded in these alone: reading GGUF files takes a heavy
-library. How models come here is in `pulling` and `importing`, several contents under one name in `versions`.
+service; a running one is asked to rescan the folder. Only these import the catalogue, since reading GGUF files needs a
+heavy library. `model_files` holds pull, import and versions.
 """
 
 from appliance.cli.model_files import import_command, pull_command, version_commands
 from appliance.cli.model_files.installing import progress_bar, rescan
 from appliance.cli.model_files.model_folder import ModelId, VersionOption, catalog, view
 from appliance.cli.shared.options import JsonOption, command_group, connect, examples
-from appliance.cli.shared.output import amount, print_json, print_model, print_table, print_text
+from appliance.cli.shared.output import print_json, print_model, print_table, print_text
+from appliance.display.humanize import amount
 from appliance.display.safe_text import clean_line
 from appliance.errors import ServiceUnreachable
 from appliance.wire import Model
@@ -60,7 +61,7 @@ app.command("use", epilog=version_commands.USE_EXAMPLES)(version_commands.use)
 
 @app.command(epilog=examples("docent models verify qwen2.5-7b"))
 def verify(model: ModelId, json: JsonOption = False) -> None:
-    """Hash a model's file again and compare with what was imported."""
+    """Hash a model's file again and compare it with what was installed."""
     from appliance.cli.model_files.embedding_model import embedding_model
 
     if found := embedding_model(model):
@@ -75,21 +76,20 @@ def verify(model: ModelId, json: JsonOption = False) -> None:
     if json:
         print_json({"id": model, "ok": True, "sha256": digest})
     else:
-        print_text(f"{model}: sound, sha256 {digest}")
+        print_text(f"{model}: unchanged, sha256 {digest}")
 
 
 @app.command(
     epilog=examples("docent models remove qwen2.5-7b", "docent models remove qwen2.5-7b --version 3f9a1c20b7de")
 )
 def remove(model: ModelId, version: VersionOption = None, json: JsonOption = False) -> None:
-    """Delete an installed model, a damaged one too; a loaded one is unloaded first. Or one version of it."""
+    """Delete an installed model, or one version of it. A loaded one is unloaded first; a damaged one goes too."""
     from appliance.cli.model_files.embedding_model import embedding_model
     from models.errors import ModelInUse
 
     if embedding_model(model):
-        why = "it is the embedding model, without which nothing is found"
-        hint = "the setting `embedding.model` chooses another"
-        raise ModelInUse(f"removing the model {model}", f"{why}; it is built in and cannot be removed", hint)
+        why = "it is the embedding model, and search needs one"
+        raise ModelInUse(f"removing the model {model}", why, "to use another one, set `embedding.model`")
     if version is not None:
         version_commands.remove(model, version, json=json)
         return
@@ -115,25 +115,25 @@ def _unload_if_loaded(model_id: str) -> None:
 
 @app.command(epilog=examples("docent models load qwen2.5-7b"))
 def load(model: ModelId, json: JsonOption = False) -> None:
-    """Load a model now instead of at its first question."""
+    """Load a model now, before the first question needs it."""
     _act(model, "load", json)
 
 
 @app.command(epilog=examples("docent models unload qwen2.5-7b"))
 def unload(model: ModelId, json: JsonOption = False) -> None:
-    """Free the memory of a model that is not answering."""
+    """Unload a model that is not in use, and free its memory."""
     _act(model, "unload", json)
 
 
 @app.command(epilog=examples("docent models pin qwen2.5-7b"))
 def pin(model: ModelId, json: JsonOption = False) -> None:
-    """Keep a model loaded: it is never unloaded to make room."""
+    """Keep a model loaded: it is not unloaded when idle or to make room."""
     _act(model, "pin", json)
 
 
 @app.command(epilog=examples("docent models unpin qwen2.5-7b"))
 def unpin(model: ModelId, json: JsonOption = False) -> None:
-    """Let a pinned model be unloaded again."""
+    """Allow a pinned model to be unloaded again."""
     _act(model, "unpin", json)
 
 

@@ -1,4 +1,4 @@
-"""`docent search`: passages, best first, without an answer."""
+"""`docent search`: prints passages, best first, without an answer."""
 
 import textwrap
 from typing import Annotated
@@ -16,7 +16,7 @@ app = command_group()
 @app.command(epilog=examples("docent search 'maximum operating pressure'", "docent search -k 20 -c contracts notice"))
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Words or a question.")],
-    k: Annotated[int, typer.Option("-k", metavar="N", min=1, max=MAX_RESULTS, help="How many passages.")] = 5,
+    k: Annotated[int, typer.Option("-k", metavar="N", min=1, max=MAX_RESULTS, help="Number of passages.")] = 5,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -43,7 +43,7 @@ def _print_passage(rank: int, passage: Passage) -> None:
 
 
 def _without_headings(passage: Passage) -> str:
-    """The text on one line, without the headings that it begins with: the line above says them already."""
+    """The text on one line, without the headings at its beginning: the line above shows them already."""
     lines = [clean_line(line) for line in passage.text.splitlines()]
     said = {clean_line(part) for part in passage.heading}
     while len(lines) > 1 and lines[0] in said:

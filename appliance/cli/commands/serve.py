@@ -1,6 +1,6 @@
-"""`docent serve`: the service itself, in the foreground.
+"""`docent serve`: runs the service in the foreground.
 
-The service is loaded only when it runs: it brings every heavy library, and its help should not.
+The service is imported only when it runs, because it imports every heavy library and the help must stay fast.
 """
 
 from appliance.cli.shared.options import JsonOption, command_group, examples
@@ -15,11 +15,11 @@ app = command_group()
 def serve(json: JsonOption = False) -> None:
     """Run the service in the foreground until SIGTERM or Ctrl-C.
 
-    The home is $DOCENT_HOME, else the XDG folders; documents dropped into its library/ are read.
+    Its home is $DOCENT_HOME, or the XDG folders if that is not set. Documents put into its library/ are read.
     """
     from appliance.service import serve as run_service
 
     keep_few_heaps()
-    del json  # errors at the start are printed as JSON by the root command
+    del json  # the root command prints errors at the start as JSON
     places = find_places()
     run_service(places, load(places))

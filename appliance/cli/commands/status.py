@@ -1,4 +1,4 @@
-"""`docent status`: the service at a glance."""
+"""`docent status`: shows the state of the service, its documents and its models."""
 
 from appliance.cli.shared.options import JsonOption, command_group, connect, examples
 from appliance.cli.shared.output import counted, print_fields, print_model
@@ -10,7 +10,7 @@ app = command_group()
 
 @app.command(epilog=examples("docent status", "docent status --json | jq .queue"))
 def status(json: JsonOption = False) -> None:
-    """Show whether the service is ready, its documents by state, the models, and any change of the embedding model."""
+    """Show whether the service is ready, the documents by state, the models, and a change of embedding model."""
     with connect() as client:
         reply = client.status()
     if json:

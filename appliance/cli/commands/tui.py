@@ -1,6 +1,6 @@
-"""`docent tui`: hands over to the terminal user interface, which is a program of its own.
+"""`docent tui`: starts the terminal user interface, a program of its own.
 
-The process is replaced, so that the interface gets the terminal's signals and nobody waits in between.
+It replaces this process, so that the interface gets the terminal's signals and no parent waits for it.
 """
 
 import os
@@ -15,7 +15,7 @@ app = command_group()
 
 @app.command(epilog=examples("docent tui", "DOCENT_SOCKET=/run/docent/docent.sock docent tui"))
 def tui(json: JsonOption = False) -> None:
-    """Open the terminal user interface: ask, and watch the library."""
+    """Open the terminal user interface to ask questions and watch the library."""
     if json or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         why = "it has no JSON form" if json else "stdin, stdout and stderr must be a terminal"
         hint = "run `docent tui` in a terminal; scripts use `docent ask --json` and `docent status --json`"

@@ -1,4 +1,4 @@
-"""The embedding model as the commands see it that work on models without the service."""
+"""Finds the embedding model for the commands that work without the service."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from models.errors import InvalidModelFile
 
 
 def embedding_model(model_id: str) -> tuple[EmbedderManifest, Path] | None:
-    """The configured embedding model or the built-in one, and its folder, if this is its id.
+    """The configured or the built-in embedding model with its folder, if one of them has this id; else None.
 
     Raises:
         ConfigError: the configuration is not valid.
-        InvalidModelFile: its manifest is not.
+        InvalidModelFile: the model's manifest is not valid.
     """
     chosen = load(find_places()).embedding.model
     for folder in dict.fromkeys((Path(chosen) if chosen else BUILTIN, BUILTIN)):

@@ -1,7 +1,7 @@
-"""`docent models import`: a file, or a folder such as a USB stick, into the folder of models.
+"""`docent models import`: installs a file, or the models of a folder such as a USB stick.
 
-Rule: of a folder with several models none is taken unless one is named or all are asked for; what is left out is named
-with the reason. One that fails does not keep the others out, and the exit code tells.
+Rule: from a folder with several models nothing is installed without `--all`. Skipped files are listed with the reason.
+A model that fails does not stop the others; the exit code then is not 0.
 """
 
 import os
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from appliance.cli.model_files.installing import progress_bar, require_file, rescan
-from appliance.cli.model_files.model_folder import ReplaceOption, catalog, kept_before, told, view
+from appliance.cli.model_files.model_folder import ReplaceOption, catalog, find_model, kept_before, view
 from appliance.cli.shared.options import InstallIdOption, JsonOption, examples
-from appliance.cli.shared.output import amount, error_body, print_error, print_json, print_model, print_text
+from appliance.cli.shared.output import error_body, print_error, print_json, print_model, print_text
+from appliance.display.humanize import amount
 from appliance.display.path_names import display_name
 from appliance.errors import EXIT_FAILED, outcome
 from appliance.wire import Model
@@ -38,13 +39,13 @@ def import_model(
     replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Install GGUF models: checked, hashed and copied into the folder of models. Checksum files beside them count."""
+    """Install GGUF models: they are checked, also against checksum files beside them, hashed and copied."""
     if path.is_dir():
         _import_folder(path, model_id, every=every, replace=replace, json=json)
         return
     require_file(path)
     spec = _import_file(path, model_id, replace=replace, quiet=json)
-    model = told(rescan(), spec.id) or view(spec)
+    model = find_model(rescan(), spec.id) or view(spec)
     if json:
         print_model(model)
     else:
@@ -73,7 +74,7 @@ def _import_file(path: Path, model_id: str | None, *, replace: bool, quiet: bool
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a folder's models."""
+    """The results for a folder's models."""
 
     installed: "list[ModelSpec]" = field(default_factory=list)
     failed: list[tuple[Path, ModelError]] = field(default_factory=list)
@@ -91,7 +92,7 @@ def _import_folder(folder: Path, model_id: str | None, *, every: bool, replace: 
         except ModelError as error:
             done.failed.append((one.path, error))
     models = rescan()
-    shown = [told(models, spec.id) or view(spec) for spec in done.installed]
+    shown = [find_model(models, spec.id) or view(spec) for spec in done.installed]
     if json:
         print_json(_as_json(shown, done, skipped))
     else:
@@ -108,18 +109,19 @@ def _check_choice(
     *,
     every: bool,
 ) -> None:
-    """Raises InvalidModelFile without any model, FileNotChosen with several of which none is meant."""
+    """Raises InvalidModelFile if there is no model, FileNotChosen if there are several and none is chosen."""
     what = f"importing from {_shown(folder)}"
     if not found:
         listed = "".join(f"\n    {_shown(one.path)}: {one.why}" for one in skipped)
-        why = "none of its GGUF files can be used" if skipped else "it holds no GGUF file"
-        raise InvalidModelFile(what, f"{why}{listed}", "bring a language model in GGUF format")
+        why = "none of its GGUF files can be used" if skipped else "it contains no GGUF file"
+        raise InvalidModelFile(what, f"{why}{listed}", "choose a folder with a language model in GGUF format")
     if len(found) > 1 and (not every or model_id):
         listed = "".join(
             f"\n    {_shown(one.path)}  ({amount(one.header.file_bytes)}, {one.header.quantisation})" for one in found
         )
         why = "--id is for one model, and it" if every else "it"
-        raise FileNotChosen(what, f"{why} holds {len(found)}:{listed}", "name one of them, or import all with --all")
+        hint = "import one of them by its file's path, or all with --all and without --id"
+        raise FileNotChosen(what, f"{why} holds {len(found)}:{listed}", hint)
 
 
 def _as_json(models: list[Model], done: _Outcome, skipped: "tuple[SkippedFile, ...]") -> dict[str, Any]:
@@ -134,7 +136,7 @@ def _print_all(models: list[Model], done: _Outcome, skipped: "tuple[SkippedFile,
     for spec, model in zip(done.installed, models, strict=True):
         _print_installed(spec, model)
     for one in skipped:
-        print_text(f"left out {_shown(one.path)}: {one.why}")
+        print_text(f"skipped {_shown(one.path)}: {one.why}")
     for _, error in done.failed:
         print_error(error)
 
@@ -142,7 +144,7 @@ def _print_all(models: list[Model], done: _Outcome, skipped: "tuple[SkippedFile,
 def _print_installed(spec: "ModelSpec", model: Model) -> None:
     print_text(f"installed {model.id}: {model.architecture}, {model.quantisation or '?'}, {amount(model.size)}")
     if spec.template == "chatml":
-        print_text("It brings no chat template; ChatML is used.")
+        print_text("The file has no chat template; ChatML is used.")
     if kept := kept_before(spec):
         print_text(kept)
 

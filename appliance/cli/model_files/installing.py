@@ -1,4 +1,4 @@
-"""What the commands share that install files without the service: progress, and telling a service that runs."""
+"""Shared by the commands that install files without the service: file checks, progress, the rescan."""
 
 import os
 import stat
@@ -15,11 +15,11 @@ from appliance.wire import Model
 
 
 def require_file(file: Path) -> None:
-    """Raise unless this is a file that can be imported.
+    """Checks that `file` can be imported.
 
     Raises:
         NotFound: there is no such file.
-        DocentError: it is a folder, a pipe or a device.
+        DocentError: it is a folder, a pipe or a device, or cannot be looked at.
     """
     what = f"importing {display_name(os.fsencode(file))}"
     if not os.path.lexists(file):
@@ -27,11 +27,11 @@ def require_file(file: Path) -> None:
     try:
         require_regular(file, what)
     except OSError as error:
-        raise DocentError(what, error.strerror or str(error), "make the file readable for you") from None
+        raise DocentError(what, error.strerror or str(error), "give yourself the right to read the file") from None
 
 
 def require_regular(file: Path, what: str) -> None:
-    """Raise `DocentError` for what is no file: opening a pipe would wait for its writer for ever.
+    """Raises DocentError unless this is a regular file: opening a pipe would wait for its writer for ever.
 
     Raises:
         OSError: it cannot be looked at.
@@ -42,7 +42,10 @@ def require_regular(file: Path, what: str) -> None:
 
 @contextmanager
 def progress_bar(name: str, *, quiet: bool = False, rate: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A function that draws bytes done and bytes in all, on a terminal alone; with `rate` also how fast and how long."""
+    """Yields a function of bytes done and total bytes that draws a bar, on a terminal only.
+
+    With `rate` the bar also shows the speed and the time left.
+    """
     if quiet or not is_terminal():
         yield lambda _done, _total: None
         return
@@ -56,9 +59,9 @@ def progress_bar(name: str, *, quiet: bool = False, rate: bool = False) -> Itera
 
 
 def rescan() -> list[Model]:
-    """Tell a running service to look at the folders again; its models, or none where no service runs.
+    """Asks a running service to rescan the folders; returns its models, or none without a service.
 
-    The files are in place either way, so a service that refuses is told of and does not make the command fail.
+    The files are in place either way, so a refusal is reported and does not fail the command.
     """
     try:
         with connect() as client:

@@ -1,4 +1,4 @@
-"""What the commands share that work on the folder of models itself: the folder, a model as the API shows it, options."""
+"""Shared by the commands that work on the folder of models itself: the catalogue, API views, options."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def complete_version(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Versions of the model that was named before; silent where it is not known."""
+    """Versions of the model named earlier on the command line; none if it is unknown."""
     from models.errors import ModelError
 
     try:
@@ -32,30 +32,30 @@ VersionOption = Annotated[
     typer.Option(
         "--version",
         metavar="V",
-        help="Only this version of it, which is not the one that answers.",
+        help="Only this version, which must not be the one in use.",
         autocompletion=complete_version,
         callback=text_argument,
     ),
 ]
 ReplaceOption = Annotated[
-    bool, typer.Option("--replace", help="Answer with it under a name that is taken; the version before is kept.")
+    bool, typer.Option("--replace", help="If the name is taken, add this as its new version; the old one is kept.")
 ]
 
 
 def catalog() -> "Catalog":
-    """The folder of models as it is now."""
+    """Reads the folder of models."""
     from models.catalog.catalog import Catalog
 
     return Catalog(find_places().models)
 
 
-def told(models: list[Model], model_id: str) -> Model | None:
-    """The model among those that the service told of."""
+def find_model(models: list[Model], model_id: str) -> Model | None:
+    """The model with this id, or None."""
     return next((model for model in models if model.id == model_id), None)
 
 
 def view(spec: "ModelSpec | Problem") -> Model:
-    """A model of the folder as the API shows it where no service runs."""
+    """A model of the folder as the API would show it, for when no service runs."""
     from appliance.api.views.models import damaged_view, spec_view
     from models.catalog.catalog import Problem
 
@@ -63,13 +63,13 @@ def view(spec: "ModelSpec | Problem") -> Model:
 
 
 def kept_before(spec: "ModelSpec") -> str:
-    """A line about the versions that are kept beside the one that counts; empty without any."""
+    """A sentence about the older versions that are kept; empty without any."""
     others = [one for one in spec.versions if not one.current]
     if not others:
         return ""
     names = ", ".join(one.version for one in others)
     last = others[0].version
     return (
-        f"Kept beside it: {names}. `docent models use {spec.id} {last}` goes back, "
-        f"`docent models remove {spec.id} --version {last}` frees its room."
+        f"Older versions kept: {names}. `docent models use {spec.id} {last}` switches back, "
+        f"`docent models remove {spec.id} --version {last}` frees its disk space."
     )

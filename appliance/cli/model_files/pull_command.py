@@ -1,7 +1,7 @@
-"""`docent models pull` and `suggest`: models from a hub, and which of the recommended ones fit this machine.
+"""`docent models pull` and `suggest`: fetches models from a hub, and names recommended ones that fit this machine.
 
-Rule: the only commands that use the network, and only when a person runs them. The access token comes from a file, never
-from the command line, and is shown nowhere.
+Rule: `pull` is the only command that uses the network. The access token comes from a file, never from the command line,
+and is never shown.
 """
 
 import os
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from appliance.cli.model_files.installing import progress_bar, rescan
-from appliance.cli.model_files.model_folder import catalog, kept_before, told, view
+from appliance.cli.model_files.model_folder import catalog, find_model, kept_before, view
 from appliance.cli.shared.options import InstallIdOption, JsonOption, connect, examples, text_argument
-from appliance.cli.shared.output import amount, print_json, print_model, print_table, print_text
+from appliance.cli.shared.output import print_json, print_model, print_table, print_text
 from appliance.config.loading import load
 from appliance.config.places import find_places
+from appliance.display.humanize import amount
 from appliance.display.safe_text import clean_line
 from appliance.errors import ConfigError, DocentError
 
@@ -48,7 +49,7 @@ def pull(
         str,
         typer.Argument(
             metavar="REPO[:FILE]",
-            help="A repository of the hub and a file or quantisation in it, or a name that `suggest` shows.",
+            help="A repository on the hub with a file or quantisation in it, or a name that `suggest` shows.",
             autocompletion=complete_recommended,
             callback=text_argument,
         ),
@@ -56,14 +57,14 @@ def pull(
     model_id: InstallIdOption = None,
     revision: Annotated[
         str | None,
-        typer.Option(metavar="REV", help="A branch, tag or commit; else the newest.", callback=text_argument),
+        typer.Option(metavar="REV", help="A branch, tag or commit; default: the newest.", callback=text_argument),
     ] = None,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with an access token, for models that need one.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Fetch a GGUF model from a hub: resumed where it broke off, verified, installed as a new version of its name."""
+    """Fetch a GGUF model from a hub. An interrupted download is resumed; the file is verified, then installed."""
     from models.acquisition.hub import Hub
     from models.acquisition.pull import look_up
     from models.acquisition.pull import pull as fetch
@@ -76,7 +77,7 @@ def pull(
         checked_id(model_id)
     with Hub(settings.endpoint or os.environ.get("HF_ENDPOINT") or "", token) as hub:
         if not json:
-            print_text(f"asking {hub.endpoint} for {clean_line(repo)} …")
+            print_text(f"looking up {clean_line(repo)} on {hub.endpoint} …")
         wanted = look_up(hub, repo, file, revision=revision or "", model_id=chosen)
         if not json:
             _announce(hub, wanted)
@@ -84,9 +85,9 @@ def pull(
             try:
                 spec = fetch(hub, wanted, catalog(), progress)
             except KeyboardInterrupt:
-                print_text("stopped; what has come is kept, and the same command goes on from there", stderr=True)
+                print_text("stopped; the partial download is kept, and the same command resumes it", stderr=True)
                 raise
-    shown = told(rescan(), spec.id) or view(spec)
+    shown = find_model(rescan(), spec.id) or view(spec)
     if json:
         print_model(shown)
     else:
@@ -94,7 +95,7 @@ def pull(
 
 
 def _resolve(given: str, model_id: str | None) -> tuple[str, str, str]:
-    """Repository, file and id of what was asked for."""
+    """Repository, file and id that the argument stands for."""
     from models.acquisition.recommended import by_name
 
     name, _, file = given.removeprefix("https://huggingface.co/").rstrip("/").partition(":")
@@ -105,7 +106,7 @@ def _resolve(given: str, model_id: str | None) -> tuple[str, str, str]:
 
 
 def _announce(hub: "Hub", wanted: "PullRequest") -> None:
-    licence = wanted.repo.licence or "not told by its model card"
+    licence = wanted.repo.licence or "not stated on its model card"
     print_text(f"{wanted.repo.id}:{wanted.file.name} at {wanted.repo.commit[:8]} from {hub.endpoint}")
     print_text(f"{amount(wanted.file.size)}, licence: {licence}")
 
@@ -114,13 +115,13 @@ def _print_installed(spec: "ModelSpec") -> None:
     header = spec.header
     print_text(f"installed {spec.id}: {header.architecture}, {header.quantisation}, {amount(spec.size)}, verified")
     if spec.template == "chatml":
-        print_text("It brings no chat template; ChatML is used.")
+        print_text("The file has no chat template; ChatML is used.")
     if kept := kept_before(spec):
         print_text(kept)
 
 
 def _token(path: str | Path) -> str:
-    """The access token in this file; empty without a file. Raises ConfigError, which never shows the content."""
+    """The access token in this file; empty without a path. Raises ConfigError, which never shows the content."""
     if not path:
         return ""
     file = Path(path).expanduser()
@@ -128,7 +129,7 @@ def _token(path: str | Path) -> str:
     try:
         mode = file.stat().st_mode
         if not file.is_file() or file.stat().st_size > _MAX_TOKEN_FILE:
-            raise ConfigError(what, "it is not a small file", "write the access token alone into it")
+            raise ConfigError(what, "it is not a small file", "put the access token, and nothing else, into a file")
         token = file.read_text(encoding="ascii").strip()
     except UnicodeDecodeError:
         token, mode = "", 0
@@ -137,19 +138,20 @@ def _token(path: str | Path) -> str:
             what, error.strerror or str(error), "check --token-file, HF_TOKEN_PATH, `hub.token_file`"
         ) from None
     if not token or not token.isprintable() or " " in token:
-        raise ConfigError(what, "it does not hold an access token alone", "write the token into it, and nothing else")
+        raise ConfigError(what, "it is not just an access token", "put the access token, and nothing else, into it")
     if mode & 0o077:
-        print_text(f"others may read {clean_line(str(file))}; `chmod 600` it", stderr=True)
+        print_text(f"docent: other users may read {clean_line(str(file))}", stderr=True)
+        print_text(f"  → `chmod 600 {clean_line(str(file))}`", stderr=True)
     return token
 
 
 def suggest(
     context: Annotated[
-        int | None, typer.Option(min=256, max=1 << 20, metavar="N", help="Context in tokens; else as configured.")
+        int | None, typer.Option(min=256, max=1 << 20, metavar="N", help="Context in tokens; default: as configured.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Name the recommended models and which of them fit this machine."""
+    """List recommended models, and which of them fit this machine."""
     from models.acquisition.recommended import suggest as judge
 
     settings = load(find_places()).models
@@ -175,7 +177,7 @@ def _machine(configured: int) -> "Machine":
 
 
 def _service_budget() -> int:
-    """The running service's memory budget, which knows its own cgroup; 0 without one."""
+    """The memory budget in bytes of the running service, which knows its own cgroup's limit; 0 without a service."""
     try:
         with connect() as client:
             return client.memory().budget
@@ -231,10 +233,10 @@ def _print_suggestions(machine: "Machine", context: int, found: "tuple[Suggestio
     )
     columns = ("", "model", "size>", f"memory at {context:,}>", "speed (estimate)", "licence")
     print_table(columns, map(_row, found), notes=[one.why_not or one.model.note for one in found])
-    print_text("Sizes are approximate, speeds estimated from the memory's bandwidth, without a GPU.")
+    print_text("Sizes are approximate; speeds are estimated from the memory's bandwidth, without a GPU.")
     best = next((one.model for one in found if one.best), None)
     if best is None:
-        print_text("None of them fits. Raise `models.memory_bytes`, free some space, or use a smaller --context.")
+        print_text("None of them fits. Raise `models.memory_bytes`, free disk space, or use a smaller --context.")
         return
     print_text(f"Best for this machine: {best.id}\n  {'' if _may_write() else 'sudo '}docent models pull {best.id}")
 

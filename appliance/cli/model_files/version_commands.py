@@ -1,13 +1,14 @@
-"""`docent models versions` and `use`: several contents under one name, of which one answers."""
+"""`docent models versions` and `use`: a name may have several versions, of which one is in use."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from appliance.cli.model_files.installing import rescan
-from appliance.cli.model_files.model_folder import ModelId, catalog, complete_version, told, view
+from appliance.cli.model_files.model_folder import ModelId, catalog, complete_version, find_model, view
 from appliance.cli.shared.options import JsonOption, examples, text_argument
-from appliance.cli.shared.output import amount, print_json, print_model, print_table, print_text
+from appliance.cli.shared.output import print_json, print_model, print_table, print_text
+from appliance.display.humanize import amount
 
 if TYPE_CHECKING:
     from models.catalog.catalog import ModelVersion
@@ -17,7 +18,7 @@ USE_EXAMPLES = examples("docent models use qwen2.5-7b 3f9a1c20b7de", "docent mod
 
 
 def list_versions(model: ModelId, json: JsonOption = False) -> None:
-    """List the contents that are kept under a model's name, newest first."""
+    """List the versions of a model, newest first."""
     found = catalog().versions(model)
     if json:
         print_json({"id": model, "versions": [_as_json(one) for one in found]})
@@ -32,30 +33,30 @@ def use(
         str,
         typer.Argument(
             metavar="VERSION",
-            help="A version that `docent models versions` lists, or how its name begins.",
+            help="A version that `docent models versions` lists; its first characters are enough.",
             autocompletion=complete_version,
             callback=text_argument,
         ),
     ],
     json: JsonOption = False,
 ) -> None:
-    """Let another version of a model answer. Running answers end with the old one."""
+    """Switch a model to another version. Answers in progress finish with the old one."""
     spec = catalog().use_version(model, version)
-    shown = told(rescan(), spec.id) or view(spec)
+    shown = find_model(rescan(), spec.id) or view(spec)
     if json:
         print_model(shown)
     else:
-        print_text(f"{spec.id}: version {spec.version} answers now")
+        print_text(f"{spec.id}: version {spec.version} is now in use")
 
 
 def remove(model_id: str, version: str, *, json: bool) -> None:
-    """Delete one version's file."""
+    """Deletes one version's file."""
     gone = catalog().remove_version(model_id, version)
     rescan()
     if json:
         print_json(_as_json(gone))
     else:
-        print_text(f"removed the version {gone.version} of {model_id}, {amount(gone.size)}")
+        print_text(f"removed version {gone.version} of {model_id}, {amount(gone.size)}")
 
 
 def _as_json(one: "ModelVersion") -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Waiting for added files, with progress. Door: `waiting`."""
+"""Waits until added files are read, and shows progress. Door: `waiting`."""

@@ -1,7 +1,7 @@
-"""What became of the files that one command added, told from what was there before them.
+"""Tracks the files that one command added, by comparing each document with what it was before.
 
-A replaced document keeps its old state until the service has noticed the new file, so a state says something only once
-the document differs from what it was.
+A replaced document keeps its old state until the service notices the new file, so its state counts only once the
+document has changed.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,33 +12,33 @@ from appliance.client import Client
 from appliance.wire import Document
 
 _COUNT_SECONDS, _COUNT_SHARE = 1.0, 10.0
+"""Counting pauses for a second, or for ten times as long as it took: at most a tenth of the time. Chosen by eye."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The document of this path before it was added, if there was one."""
+    """The document at a path before the file was added, if there was one."""
 
     before: Document | None
 
     @classmethod
     def of(cls, client: Client, path: str) -> "Baseline":
-        """What the service knows of `path` now."""
+        """Asks the service for the document at `path`."""
         return cls(find_document(client, path))
 
     def outdated_by(self, document: Document) -> bool:
-        """Whether `document` is newer than this."""
+        """Whether `document` has another time or size than before, or is new."""
         return self.before is None or (document.modified, document.size) != (self.before.modified, self.before.size)
 
     def done_with(self, document: Document) -> bool:
-        """Whether what was added is indexed or has failed."""
+        """Whether the added file is indexed or has failed."""
         return document.state in ("indexed", "failed") and self.outdated_by(document)
 
 
 class Tally:
-    """How many of the files that one command added are done with.
+    """Counts how many of the files that one command added are finished.
 
-    The service has no question for just these: the list of their collection answers it, asked less often the longer it
-    takes.
+    The API has no query for just these files, so the whole collection is listed; the slower that is, the less often.
     """
 
     def __init__(self, collection: str, baselines: Mapping[str, Baseline], clock: Callable[[], float]) -> None:
@@ -50,15 +50,15 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """So many, when they were last counted."""
+        """The number finished at the last count."""
         return self.total - len(self._left)
 
     def finish(self, path: str) -> None:
-        """This one is done with."""
+        """Marks one file as finished."""
         self._left.pop(path, None)
 
     def count(self, client: Client) -> None:
-        """Look which others are, if it is time to."""
+        """Counts again, if a count is due."""
         began = self._clock()
         if self.total == 1 or began < self._next:
             return

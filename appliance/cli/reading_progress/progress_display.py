@@ -1,6 +1,6 @@
-"""What is seen while documents are being read: bars on a terminal, elsewhere a line now and then; both on stderr.
+"""Shows progress on stderr while documents are read: bars on a terminal, otherwise a line every ten seconds.
 
-The files that the command added are counted apart from the service's queue, in which others' may be as well.
+The files that the command added are counted separately from the service's queue, which may hold other users' files.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ LINE_SECONDS = 10.0
 
 
 class Display(Protocol):
-    """Shows how far the document of a path is, and all others with it."""
+    """Shows the progress of the document at `path` and of the whole queue."""
 
     def show(self, client: Client, path: str, document: Document | None, status: Status) -> None: ...
 
@@ -32,14 +32,14 @@ class Silent:
     """Shows nothing."""
 
     def show(self, client: Client, path: str, document: Document | None, status: Status) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 SILENT = Silent()
 
 
 class Lines:
-    """A line every ten seconds, where it differs from the one before."""
+    """Writes a line every ten seconds if it differs from the previous one."""
 
     def __init__(self, clock: Callable[[], float], tally: Tally, write: Callable[[str], None]) -> None:
         self._clock = clock
@@ -49,7 +49,7 @@ class Lines:
         self._last = ""
 
     def show(self, client: Client, path: str, document: Document | None, status: Status) -> None:
-        """Write the line, if it is due."""
+        """Writes the line, if one is due."""
         if self._clock() < self._next:
             return
         self._next = self._clock() + LINE_SECONDS
@@ -73,12 +73,12 @@ def _files(tally: Tally) -> str:
 
 
 def _queue_name(status: Status, tally: Tally) -> str:
-    """What the service's progress is of: the files that were added, or others' with them."""
+    """A label for the service's progress: only the added files are queued, or others with them."""
     return "in all" if status.queue <= tally.total - tally.done else "with all others in the queue"
 
 
 class Bars:
-    """A bar for each document that is being read, up to a few, one for the files added, and one for all that is queued."""
+    """Draws a bar for each of the first documents being read, one for the added files and one for the whole queue."""
 
     def __init__(self, bars: "Progress", tally: Tally) -> None:
         self._bars = bars
@@ -86,7 +86,7 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def show(self, client: Client, path: str, document: Document | None, status: Status) -> None:
-        """Draw them anew."""
+        """Redraws the bars."""
         reading = client.document_page(limit=MOST_BARS, state="indexing").documents
         wanted = {one.id: (clean_name(one.document), one.pages_done, one.pages, _pace_of(one)) for one in reading}
         if document is None or (document.state == "pending" and len(wanted) < MOST_BARS):
@@ -129,7 +129,7 @@ def _bars(tally: Tally) -> Iterator[Display]:
 
 
 def display(clock: Callable[[], float], tally: Tally, *, quiet: bool) -> AbstractContextManager[Display]:
-    """Bars on a terminal, lines elsewhere, nothing where it is to be quiet."""
+    """Bars on a terminal, otherwise lines; nothing if `quiet`."""
     if quiet:
         return nullcontext(SILENT)
     if is_terminal():

@@ -1,7 +1,7 @@
-"""Waiting until a document that was just added is indexed or has failed.
+"""Waits until a document that was just added is indexed or has failed.
 
-A final state counts only when the document differs from what it was before (`tally.Baseline`), or when the service has
-had nothing to do for some seconds, as after replacing a file by the same content.
+A final state counts only if the document differs from what it was before (`added_files.Baseline`), or if the service
+has had nothing to do for some seconds, as after replacing a file by the same content.
 """
 
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from appliance.errors import NotFound
 from appliance.wire import Document
 
 _POLL_SECONDS = 0.3
-_QUIET_SECONDS = 6.0
+_QUIET_SECONDS = 6.0  # longer than a file needs to settle (2 s by default). Chosen by eye.
 
 
 def is_empty(client: Client) -> bool:
-    """Whether there is no document at all that this user may see."""
+    """Whether this user can see no document at all."""
     return not any(client.status().documents.model_dump().values())
 
 
 def empty_library() -> str:
-    """What to do where there is no document."""
+    """Advice for a library without documents."""
     kinds = "PDFs, scans, pictures, e-books, Office files, web pages, texts"
     return f"The library is empty: put documents ({kinds}) into {find_places().library}, or use `docent add FILE`."
 
@@ -38,7 +38,7 @@ def wait_for(
     sleep: Callable[[float], None],
     display: Display = SILENT,
 ) -> Document:
-    """The document once it is indexed or has failed; `display` shows how far it is.
+    """Returns the document once it is indexed or has failed; `display` shows the progress.
 
     Raises:
         NotFound: the file left the library before it was read.

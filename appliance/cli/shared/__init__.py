@@ -1,1 +1,1 @@
-"""Options, output and words that all commands use. Door: `output`."""
+"""Options, output and document names that all commands share. Door: `output`."""

@@ -1,9 +1,9 @@
-"""Which document a name means: its path in the library as it is shown, the path of its file, its id, or a bare file name.
+"""Resolves a name to a document: its path in the library as shown, its file's path, its id, or a bare file name.
 
-They are tried in this order, and a bare name counts only where one document alone has it: nothing is ever guessed. Where
-it would do harm to mean another one, as the same command given twice might, it has to be named in full (`in_full`): a
-name without a slash is then a path in the library or an id, nothing else. What is not found is told with the names that
-come near.
+They are tried in this order. A bare file name counts only if exactly one document has it: nothing is guessed. Where the
+wrong document would do harm (`documents remove --yes` run twice), the document has to be named in full (`in_full`): a
+name without a slash is then a path in the library or an id, nothing else. The error for an unknown name lists similar
+ones.
 """
 
 import os
@@ -20,15 +20,15 @@ _MOST_NAMESAKES = 1000
 
 
 def find_document(client: Client, path: str) -> Document | None:
-    """The document of exactly this path, if there is one."""
+    """The document with exactly this path in the library, or None."""
     return next(iter(client.document_page(limit=1, document=shown_argument(path)).documents), None)
 
 
 def resolve(client: Client, name: str, *, in_full: bool = False) -> Document:
-    """The document of this name.
+    """The document that `name` means.
 
     Raises:
-        UnknownDocument: there is none, several have this file name, or one has it and it was to be named in full.
+        UnknownDocument: there is none, several have this file name, or `in_full` and only a file name fits.
     """
     bare = in_full and "/" not in name
     for path in dict.fromkeys((name, *(() if bare else _in_library(name, find_places().library)))):
@@ -43,7 +43,7 @@ def resolve(client: Client, name: str, *, in_full: bool = False) -> Document:
 
 
 def _in_library(name: str, library: Path) -> list[str]:
-    """The path in the library of a file that lies in it, with and without following links on the way there."""
+    """The paths in the library that a file's path may mean, with and without following links in its folders."""
     named = os.path.abspath(name)
     ways = (
         (named, os.path.abspath(library)),
@@ -67,5 +67,5 @@ def _by_file_name(client: Client, name: str, *, in_full: bool) -> Document:
     if same > 1:
         why = f"{same} documents have this file name"
     elif same:
-        why = "it is only a file's name; where nobody is asked, the path in the library or the id is needed"
+        why = "a file name alone is not enough with --yes; give the path in the library or the id"
     raise UnknownDocument(f"document {name!r}", why, f"{guess}`docent documents list` shows all names and ids")

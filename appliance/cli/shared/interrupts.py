@@ -1,9 +1,9 @@
-"""Ctrl-C that cannot be lost while the service is waited for.
+"""Makes Ctrl-C reliable while a command waits for the service.
 
-Python runs its handler between two bytecodes: a SIGINT that arrives just before a blocking read has been noted but not
-handled, and the read then waits for a byte that may never come; one that strikes inside a finaliser is swallowed. So
-the signal is also written to a pipe by the kernel's side of the interpreter, and a thread that reads it sends the
-signal to the main thread again, which ends the read, until the block is left.
+Python runs its signal handler between two bytecodes. A SIGINT that arrives just before a blocking read is noted but not
+handled, and the read then waits for a byte that may never come; one that arrives inside a finaliser is swallowed. So the
+interpreter also writes each signal to a pipe (`signal.set_wakeup_fd`). A thread reads the pipe and sends SIGINT to the
+main thread again, which ends the read, until the block is left.
 """
 
 import os
@@ -17,9 +17,9 @@ _AGAIN_SECONDS = 0.25
 
 @contextmanager
 def reliable_interrupts() -> Iterator[None]:
-    """In the block every SIGINT becomes a `KeyboardInterrupt` soon; elsewhere than in the main thread nothing changes.
+    """Turns every SIGINT in the block into a `KeyboardInterrupt` within about a quarter of a second.
 
-    A process whose SIGINT is ignored or handled otherwise keeps that.
+    Does nothing outside the main thread, or if SIGINT is ignored or has another handler.
     """
     if not _python_handles_it():
         yield
@@ -35,7 +35,7 @@ def reliable_interrupts() -> Iterator[None]:
     finally:
         left.set()
         signal.set_wakeup_fd(before)
-        os.close(writing)  # the thread reads the end of the pipe
+        os.close(writing)  # the thread then reads end of file and returns
         thread.join()
         os.close(reading)
 

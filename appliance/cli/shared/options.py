@@ -1,6 +1,6 @@
-"""What many commands share: options, the connection, completions.
+"""Options, arguments, completions and the connection that commands share.
 
-Completions ask the service and stay silent where it does not answer.
+Completions query the service and offer nothing if it does not answer.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the API
 
 
 def command_group() -> typer.Typer:
-    """A command's Typer: plain help, no completion options of its own."""
+    """A Typer with plain help and without completion options of its own."""
     return typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
@@ -30,43 +30,43 @@ def command_group() -> typer.Typer:
 
 
 def examples(*lines: str) -> str:
-    """An epilog with example calls that the help prints as they are."""
+    """A help epilog that lists these calls verbatim."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
 @contextmanager
 def connect() -> Iterator[Client]:
-    """The client of this user's service; Ctrl-C ends what it waits for."""
+    """Yields a client of this user's service; Ctrl-C interrupts its waits."""
     with reliable_interrupts(), Client(find_places().socket) as client:
         yield client
 
 
 def text_argument(value: str | None) -> str | None:
-    """The callback of an argument that is no name in the file system: it must be text."""
+    """Callback for an argument that is not a file name: requires valid text."""
     if value is not None and not is_text(value):
-        raise typer.BadParameter("it is not UTF-8; write it in UTF-8, as the locale should say")
+        raise typer.BadParameter("it is not UTF-8 text; set the terminal and its locale to UTF-8")
     return value
 
 
 def texts_argument(values: list[str] | None) -> list[str] | None:
-    """The same for an option that may be repeated."""
+    """`text_argument` for a repeatable option."""
     for value in values or []:
         text_argument(value)
     return values
 
 
 def name_argument(value: str | None) -> str | None:
-    """The callback of a document or collection: any bytes, in the form in which the service shows them."""
+    """Callback for a document's or collection's name: any bytes, converted to the form that the service shows."""
     return None if value is None else shown_argument(value)
 
 
 def name_arguments(values: list[str] | None) -> list[str]:
-    """The same for several."""
+    """`name_argument` for a list."""
     return [shown_argument(value) for value in values or ()]
 
 
 def is_text(value: str) -> bool:
-    """Whether it holds no bytes that the locale could not decode."""
+    """False if the value contains bytes that the locale could not decode."""
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
@@ -74,7 +74,7 @@ def checked_query(given: str, what: str, argument: str) -> str:
     """A question or query without the space around it.
 
     Raises:
-        BadParameter: it is empty, too long or no text.
+        BadParameter: it is empty, too long or not text.
     """
     text = given.strip()
     reason = ""
@@ -83,14 +83,14 @@ def checked_query(given: str, what: str, argument: str) -> str:
     elif not is_text(text):
         reason = f"the {what} is not UTF-8"
     elif len(text) > MAX_QUERY_CHARS:
-        reason = f"the {what} has {len(text):,} characters; at most {MAX_QUERY_CHARS:,} are read"
+        reason = f"the {what} has {len(text):,} characters; at most {MAX_QUERY_CHARS:,} are allowed"
     if reason:
         raise typer.BadParameter(reason, param_hint=argument)
     return text
 
 
 def complete_collection(incomplete: str) -> list[str]:
-    """Collections of the first page of documents."""
+    """Collections among the first 500 documents."""
     try:
         with connect() as client:
             documents = client.document_page(limit=500).documents
@@ -109,7 +109,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def complete_document(incomplete: str) -> list[str]:
-    """Paths of the first page of documents."""
+    """Paths of the first 500 documents."""
     try:
         with connect() as client:
             documents = client.document_page(limit=500).documents
@@ -132,5 +132,5 @@ CollectionOption = Annotated[
 
 
 InstallIdOption = Annotated[
-    str | None, typer.Option("--id", metavar="ID", help="Its id; else the file's name.", callback=text_argument)
+    str | None, typer.Option("--id", metavar="ID", help="Its id; default: the file's name.", callback=text_argument)
 ]

@@ -1,8 +1,8 @@
-"""What commands print: JSON, errors, tables, amounts.
+"""Prints JSON, errors, tables and running text.
 
-Text that comes from documents, file names or models is cleaned here and never read as markup. Without a terminal
-there is no colour and nothing is cut to a width, so that pipes see everything. The console's library is loaded only
-when something is printed with it: the root command needs this module but must start fast.
+Text from documents, file names and models is cleaned here and never read as markup. Without a terminal there is no
+colour and nothing is cut to a width, so that pipes see everything. `rich` is imported only by the functions that print
+with it: the root command needs this module and must start fast.
 """
 
 import json
@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
-from appliance.display.humanize import amount
 from appliance.display.path_names import shown_argument
 from appliance.display.safe_text import clean_line, clean_text, escape_json
 from appliance.errors import AnyDocentError, outcome
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "amount",
     "clean_name",
     "colours_wanted",
     "console",
@@ -41,19 +39,19 @@ __all__ = [
 ]
 
 _PIPE_WIDTH = 10_000
-_LEAST_TEXT, _MOST_TEXT = 40, 100
+_LEAST_TEXT, _MOST_TEXT = 40, 100  # cells; longer lines are hard to read. Chosen by eye, like the two below.
 _GAP = 2
 _LEAST_CUT_COLUMN = 12
 _NOT_IN_A_CELL = re.compile("[\n\t]+")
 
 
 def is_terminal() -> bool:
-    """Whether a person looks at stdout."""
+    """Whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console that takes text literally, without colour or cutting where no terminal is."""
+    """A console that prints text literally; without a terminal it neither colours nor cuts."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -62,22 +60,22 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def text_width() -> int:
-    """Cells for running text: the terminal's width, but no longer than is pleasant to read."""
+    """Width of running text in cells: the terminal's, within limits that are pleasant to read."""
     return max(_LEAST_TEXT, min(console().width - 1, _MOST_TEXT))
 
 
 def print_json(value: object) -> None:
-    """One JSON document, indented, with nothing in it that a terminal would obey."""
+    """Prints one indented JSON document; control characters are escaped."""
     _write(escape_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_model(model: "BaseModel") -> None:
-    """One of the API's objects as the API sends it."""
+    """Prints an API object as the API sends it."""
     print_json(model.model_dump(mode="json", by_alias=True))
 
 
 def print_text(text: str = "", *, stderr: bool = False) -> None:
-    """Foreign or own text, cleaned."""
+    """Prints text after removing control and escape sequences."""
     _write(clean_text(text), stderr=stderr)
 
 
@@ -87,18 +85,18 @@ def counted(number: int | None, noun: str) -> str:
 
 
 def clean_name(name: str) -> str:
-    """A document's name as it can be typed back: nothing left out, what a terminal would obey as escapes."""
+    """A document's name in a form that can be typed back: complete, with control characters as escapes."""
     return shown_argument(name)
 
 
 def error_body(error: AnyDocentError) -> dict[str, str]:
-    """The API's error object for an error of any tree."""
+    """The API's error object for an error of the service, of `models` or of `ingest`."""
     row = outcome(error)
     return {"message": str(error), "type": row.type, "code": row.code, "hint": error.hint}
 
 
 def print_error(error: AnyDocentError, *, as_json: bool = False) -> None:
-    """An error with its hint: text on stderr, or with `as_json` the API's object on stdout."""
+    """Prints an error with its hint as text on stderr, or with `as_json` as the API's object on stdout."""
     if as_json:
         print_json({"error": error_body(error)})
         return
@@ -108,10 +106,11 @@ def print_error(error: AnyDocentError, *, as_json: bool = False) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
-    """A table without frames; a column whose name ends in `>` is aligned right, one in `…` is cut in the middle of its
-    names where room is short: they differ at their ends more often than at their beginnings.
+    """Prints a table without frames.
 
-    `notes` has one text for each row, empty or shown below it, indented.
+    A column whose name ends in `>` is aligned right. One whose name ends in `…` is cut in the middle of its cells if
+    there is too little room: names differ at their ends more often than at their beginnings.
+    `notes` has one text per row; a text that is not empty is shown indented below its row.
     """
     from rich.table import Table
     from rich.text import Text
@@ -133,7 +132,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, notes:
 
 
 def cut_in_the_middle(text: str, room: int) -> str:
-    """At most so many cells of the terminal, with the beginning and more of the end of a longer text."""
+    """`text` in at most `room` terminal cells: the first third and the last two thirds of what fits."""
     from rich.cells import cell_len, set_cell_size
 
     if cell_len(text) <= room:
@@ -144,7 +143,7 @@ def cut_in_the_middle(text: str, room: int) -> str:
 
 
 def _room_for_cut_column(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> int:
-    """What the other columns leave of `width` for the one that may be cut."""
+    """The cells of `width` that the other columns leave for the one that may be cut."""
     from rich.cells import cell_len
 
     taken = 0
@@ -155,7 +154,7 @@ def _room_for_cut_column(columns: Sequence[str], cells: Sequence[Sequence[str]],
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
-    """Names and values, one pair a line; long values wrap under themselves."""
+    """Prints one name and value per line; long values wrap within their column."""
     from rich.table import Table
     from rich.text import Text
 
@@ -178,7 +177,7 @@ def _print_trimmed(renderable: Any, notes: Sequence[str] = ()) -> None:
 
 
 def indented(text: str, margin: str = "    ") -> str:
-    """Text on lines of its own below something: wrapped on a terminal, whole elsewhere."""
+    """Indents `text`; wraps it on a terminal, keeps it on one line elsewhere."""
     line = clean_line(text)
     return (
         textwrap.fill(line, text_width(), initial_indent=margin, subsequent_indent=margin)
@@ -198,5 +197,5 @@ def _write(text: str, *, stderr: bool = False) -> None:
 
 
 def colours_wanted() -> bool:
-    """Whether stdout takes colours: a terminal, and `NO_COLOR` not set."""
+    """Whether stdout is a terminal and `NO_COLOR` is not set."""
     return is_terminal() and not os.environ.get("NO_COLOR")

@@ -1,13 +1,13 @@
-"""Breaks text into lines between words while it is still being written. Pure.
+"""Wraps text between words while it is still arriving. Pure.
 
-A word is held back until its end is known, so what was given out never has to be taken back.
+A word is held back until its end is known, so text that was returned never has to be moved.
 """
 
 from appliance.display.safe_text import cell_width
 
 
 class WordWrap:
-    """Lines of at most `width` cells; longer words stand on a line of their own, unbroken."""
+    """Makes lines of at most `width` cells; a longer word gets a line of its own, unbroken."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -16,7 +16,7 @@ class WordWrap:
         self._word = ""
 
     def feed(self, text: str) -> str:
-        """What can be shown now that `text` has come."""
+        """Takes more text; returns what can be shown now."""
         shown = ""
         for character in text:
             if character == "\n":
@@ -30,7 +30,7 @@ class WordWrap:
         return shown
 
     def flush(self) -> str:
-        """The word held back; call it at the end."""
+        """Returns the word held back; call it at the end."""
         word, self._word = self._word, ""
         if not word:
             return ""

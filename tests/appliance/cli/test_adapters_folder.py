@@ -27,7 +27,7 @@ def test_a_peft_folder_is_imported_for_the_model_it_fits(run: Run, base: str, tm
         assert text in shown
 
 
-def test_another_content_needs_replace_and_becomes_the_version_that_counts(run: Run, base: str, tmp_path: Path) -> None:
+def test_other_content_needs_replace_and_becomes_the_version_in_use(run: Run, base: str, tmp_path: Path) -> None:
     first = run("adapters", "import", str(write_adapter(tmp_path / "legal.gguf")), "--json").json
     source = str(write_peft(tmp_path / "next", tensors(seed=9)))
     refused = run("adapters", "import", source, "--id", "legal")
@@ -48,13 +48,13 @@ def test_an_unknown_base_and_one_that_does_not_fit_are_refused(run: Run, base: s
     assert (refused.code, "layers.7" in refused.err) == (1, True)
 
 
-def test_an_adapter_that_came_before_its_model_is_told_so(run: Run, tmp_path: Path) -> None:
+def test_an_adapter_may_be_imported_before_its_model(run: Run, tmp_path: Path) -> None:
     done = run("adapters", "import", str(write_adapter(tmp_path / "legal.gguf")))
-    assert (done.code, "No model that it fits is installed yet." in done.out) == (0, True)
+    assert (done.code, "No installed model fits it yet." in done.out) == (0, True)
     assert run("adapters", "list", "--json").json["adapters"][0]["base"] is None
 
 
-def test_a_damaged_adapter_is_told_and_removed(run: Run, home: Path, base: str, tmp_path: Path) -> None:
+def test_a_damaged_adapter_is_listed_with_its_reason_and_can_be_removed(run: Run, home: Path, base: str, tmp_path: Path) -> None:
     run("adapters", "import", str(write_adapter(tmp_path / "legal.gguf")))
     (home / "adapters" / "legal" / "adapter.gguf").unlink()
     assert "legal: cannot be used: the file" in run("adapters", "list").out
@@ -63,6 +63,6 @@ def test_a_damaged_adapter_is_told_and_removed(run: Run, home: Path, base: str, 
     assert run("adapters", "remove", "legal").code == 4
 
 
-def test_a_folder_that_is_no_adapter_says_what_is_missing(run: Run, base: str, tmp_path: Path) -> None:
+def test_the_error_for_a_folder_without_an_adapter_says_what_is_missing(run: Run, base: str, tmp_path: Path) -> None:
     result = run("adapters", "import", str(tmp_path))
     assert (result.code, "adapter_config.json is missing" in result.err) == (1, True)

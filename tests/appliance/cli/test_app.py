@@ -1,4 +1,4 @@
-"""The root command: what there is, how fast it answers, how errors leave it."""
+"""The root command: its commands, its speed, and how it reports errors."""
 
 import importlib
 import pkgutil
@@ -12,21 +12,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from typer.core import TyperGroup
 
-import appliance.cli
+import appliance.cli.commands
 from appliance.cli.app import COMMANDS, LazyGroup, load_command
 from tests.appliance.cli.conftest import Run
 from tests.appliance.cli.reference import render
 from tests.fake_service import FakeService, serving
 
-SHARED = {
-    "app", "embedding", "interrupts", "output", "options", "files", "waiting", "wrapping", "checks", "temporary",
-    "importing", "model_folder", "named", "picture", "plain_help", "pulling", "tally", "versions", "watching",
-}  # fmt: skip
 
-
-def test_every_module_is_a_command_or_shared_by_commands() -> None:
-    modules = {module.name for module in pkgutil.iter_modules(appliance.cli.__path__)}
-    assert modules == set(COMMANDS) | SHARED
+def test_the_folder_of_commands_holds_exactly_the_listed_ones() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(appliance.cli.commands.__path__)}
+    assert modules == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -56,7 +51,7 @@ def test_help_lists_every_command(run: Run) -> None:
 
 
 def test_help_is_fast_and_loads_nothing_heavy() -> None:
-    """At most 0.3 s of Python time; a quarter of it is usual."""
+    """At most 0.3 s of Python time; a quarter of that is usual."""
     script = (
         "import sys, time\n"
         "from appliance.__main__ import main\n"
@@ -74,7 +69,7 @@ def test_a_client_command_loads_no_engine() -> None:
     script = (
         "import sys\n"
         "for name in ('add', 'ask', 'documents', 'models', 'search', 'status', 'tui'):\n"
-        "    __import__(f'appliance.cli.{name}')\n"
+        "    __import__(f'appliance.cli.commands.{name}')\n"
         "heavy = {'torch', 'onnxruntime', 'llama_cpp', 'pymupdf', 'textual', 'fastapi', 'gguf', 'numpy'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
@@ -94,7 +89,7 @@ def test_a_misuse_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     assert "--help`" in result.json["error"]["hint"]
 
 
-def test_a_wrong_value_is_told_in_plain_words(run: Run) -> None:
+def test_a_wrong_value_is_reported_in_plain_words(run: Run) -> None:
     error = "Invalid value for '--state': 'foo' is not one of 'pending', 'indexing', 'indexed', 'failed'."
     assert f"\nError: {error}\n" in run("documents", "list", "--state", "foo").err
     assert run("documents", "list", "--state", "foo", "--json").json["error"]["message"] == error
@@ -113,7 +108,7 @@ def test_output_that_cannot_be_written_is_one_line_on_stderr(home: Path, argumen
     assert (done.returncode, done.stderr) == (1, b"docent: writing the output: No space left on device\n")
 
 
-def test_a_mistyped_command_is_guessed(run: Run) -> None:
+def test_the_error_for_a_mistyped_command_suggests_the_right_one(run: Run) -> None:
     assert "Did you mean 'status'?" in run("statsu").err
 
 
@@ -167,7 +162,8 @@ def test_stubs_are_replaced_by_real_commands_when_resolved() -> None:
 
 def test_every_command_module_has_a_docstring() -> None:
     for name in sorted(COMMANDS):
-        assert (importlib.import_module(f"appliance.cli.{name}").__doc__ or "").startswith(f"`docent {name}`")
+        module = importlib.import_module(f"appliance.cli.commands.{name}")
+        assert (module.__doc__ or "").startswith(f"`docent {name}`")
 
 
 def test_a_reply_of_another_shape_is_an_error_and_no_traceback(run: Run, home: Path) -> None:
@@ -181,7 +177,7 @@ def test_a_reply_of_another_shape_is_an_error_and_no_traceback(run: Run, home: P
     assert "the service's reply is not understood" in result.err
 
 
-def test_the_documentation_of_the_commands_is_what_they_say() -> None:
-    """Made anew by `python -m tests.appliance.cli.reference > docs/commands.md`."""
+def test_the_commands_page_is_up_to_date() -> None:
+    """To update it: `python -m tests.appliance.cli.reference > docs/commands.md`."""
     documented = Path(__file__).parents[3] / "docs" / "commands.md"
     assert documented.read_text(encoding="utf-8") == render()

@@ -50,7 +50,7 @@ def test_a_search_as_json_is_the_apis(run: Run, service: FakeService) -> None:
     assert service.asked == [{"query": "filter", "k": 3, "collection": "x"}]
 
 
-def test_nothing_found_is_no_failure(run: Run, service: FakeService) -> None:
+def test_finding_nothing_is_not_a_failure(run: Run, service: FakeService) -> None:
     service.passages = []
     result = run("search", "filter")
     assert (result.code, result.out) == (0, "Nothing found.\n")
@@ -112,7 +112,7 @@ def test_an_answer_that_broke_off_says_why_and_ends_with_1(
     result = run("ask", "Q", *option)
     assert (result.code, result.err) == (1, "docent: the answer broke off: it crashed\n  → ask again\n")
     assert "Every 500 hours [1]." in result.out
-    assert "Begun by tiny in 0.5 s. It broke off." in result.out
+    assert "Started by tiny in 0.5 s. It broke off." in result.out
 
 
 def test_an_answer_that_broke_off_says_why_in_its_json(run: Run, service: FakeService) -> None:
@@ -147,7 +147,7 @@ def test_several_models_without_a_default_are_named(run: Run, service: FakeServi
     service.models = [gguf("big")]
     assert "--model" not in run("ask", "Q").out
     service.models.append(gguf("small"))
-    advice = "No model is the default: name one with --model (big, small) or set models.default."
+    advice = "No default model is set: name one with --model (big, small) or set models.default."
     assert run("ask", "Q").out.endswith(f"{advice}\n")
     assert advice not in run("ask", "Q", "--model", "big").out
 

@@ -58,7 +58,7 @@ def test_a_run_tells_speeds_waiting_times_memory_and_cpu_time(bench: Run) -> Non
     assert (found["runs_before"], found["regressions"]) == (0, [])
 
 
-def test_runs_are_remembered_and_one_that_is_much_worse_is_told(bench: Run, home: Path) -> None:
+def test_runs_are_recorded_and_a_much_worse_one_is_reported(bench: Run, home: Path) -> None:
     first: dict[str, Any] = bench("bench", "model", "noise", *SMALL, "--json").json
     kept = Record.model_validate(first)
     assert history(home).records() == [kept]
@@ -96,7 +96,7 @@ def test_without_a_service_a_run_ends_with_3_and_the_history_is_shown(run: Run) 
     assert run("bench", "history", "noise").code == 0
 
 
-def test_ctrl_c_ends_it_at_once_and_leaves_nothing_running_in_the_service(service: Live, home: Path) -> None:
+def test_ctrl_c_ends_a_benchmark_at_once_and_leaves_nothing_running_in_the_service(service: Live, home: Path) -> None:
     command = [
         sys.executable,
         "-m",

@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo")
 
 
-def test_it_answers_three_questions_from_the_right_pages_and_leaves_nothing(folder: Path) -> None:
+def test_the_demo_answers_three_questions_from_the_right_pages_and_leaves_nothing_behind(folder: Path) -> None:
     """Nothing at all: libraries that report on their use would leave an id in the temporary folder or the home."""
     process = demo(folder, "--json")
     out, err = process.communicate(timeout=110)
@@ -64,7 +64,7 @@ def test_it_answers_three_questions_from_the_right_pages_and_leaves_nothing(fold
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_leaves_nothing(folder: Path, number: signal.Signals) -> None:
+def test_an_interrupted_demo_leaves_nothing_behind(folder: Path, number: signal.Signals) -> None:
     process = demo(folder)
     deadline = time.monotonic() + 60
     while not services_below(folder):

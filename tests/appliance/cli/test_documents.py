@@ -81,12 +81,12 @@ def test_a_folder_stands_for_its_visible_pdfs(run: Run, service: FakeService, tm
     assert [entry["document"] for entry in added] == ["b.pdf", "a.PDF"]
 
 
-def test_what_a_folder_leaves_out_is_said(run: Run, service: FakeService, tmp_path: Path) -> None:
+def test_the_skipped_files_of_a_folder_are_named(run: Run, service: FakeService, tmp_path: Path) -> None:
     for name in ("a.pdf", "b.csv", "old.doc", "files.zip", ".hidden"):
         (tmp_path / name).write_bytes(b"%PDF-1.7")
     result = run("add", str(tmp_path))
     assert [line.split()[1] for line in result.out.splitlines()] == ["a.pdf", "b.csv"]
-    assert "left out files.zip, old.doc" in result.err
+    assert "skipped files.zip, old.doc" in result.err
 
 
 def test_two_files_of_one_name_are_refused_before_anything_is_sent(
@@ -147,7 +147,7 @@ def test_a_replaced_document_is_awaited_until_it_differs(home: Path, service: Fa
         assert wait_for(client, "a.pdf", baseline, clock, clock.sleep).pages == 11
 
 
-def test_a_document_replaced_by_itself_is_done_when_nothing_happens(home: Path, service: FakeService) -> None:
+def test_waiting_for_a_document_replaced_by_the_same_content_ends_when_the_service_is_idle(home: Path, service: FakeService) -> None:
     service.put(document("a.pdf"))
     with Client(home / "docent.sock") as client:
         clock = Clock()
@@ -260,7 +260,7 @@ def test_inside_the_library_a_document_is_named_from_where_one_is_and_links_are_
     assert run("documents", "show", str(tmp_path / "link/lab/lease.pdf"), "--json").json["document"] == "lab/lease.pdf"
 
 
-def test_the_path_in_the_library_goes_before_every_other_meaning(run: Run, service: FakeService) -> None:
+def test_a_path_in_the_library_takes_precedence_over_every_other_meaning(run: Run, service: FakeService) -> None:
     service.put(document("law/lease.pdf"))
     service.put(document("lease.pdf"))
     assert run("documents", "show", "lease.pdf", "--json").json["document"] == "lease.pdf"
@@ -275,17 +275,17 @@ def test_a_file_name_that_several_have_is_not_guessed(run: Run, service: FakeSer
     assert "did you mean a/lease.pdf or b/lease.pdf?" in result.err
 
 
-def test_removing_twice_without_being_asked_never_removes_anothers_file(run: Run, service: FakeService) -> None:
+def test_removing_twice_with_yes_never_removes_the_file_of_another_collection(run: Run, service: FakeService) -> None:
     service.put(document("report.pdf"))
     service.put(document("legal/report.pdf"))
     assert run("documents", "remove", "report.pdf", "--yes").code == 0
     again = run("documents", "remove", "report.pdf", "--yes")
     assert (again.code, service.actions) == (4, [("remove", "d-report.pdf")])
-    assert "it is only a file's name" in again.err
+    assert "a file name alone is not enough with --yes" in again.err
     assert "did you mean legal/report.pdf?" in again.err
 
 
-def test_inside_a_collection_a_bare_name_removes_nothing_there_without_being_asked(
+def test_with_yes_a_bare_name_inside_a_collections_folder_removes_nothing(
     run: Run, service: FakeService, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "library" / "legal").mkdir(parents=True)
@@ -295,7 +295,7 @@ def test_inside_a_collection_a_bare_name_removes_nothing_there_without_being_ask
     assert run("documents", "remove", "./report.pdf", "--yes").out == "removed legal/report.pdf\n"
 
 
-def test_a_bare_name_is_removed_by_whoever_is_asked_with_its_whole_path(
+def test_a_bare_name_is_removed_after_a_question_with_its_whole_path(
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import io
@@ -319,7 +319,7 @@ def test_what_is_named_in_full_is_removed_without_being_asked(
     ("name", "meant"),
     [("lese.pdf", "law/lease.pdf"), ("law/leese.pdf", "law/lease.pdf"), ("Reprot 2024.pdf", "Report 2024.pdf")],
 )
-def test_what_is_not_found_is_told_with_what_comes_near(run: Run, service: FakeService, name: str, meant: str) -> None:
+def test_the_error_for_an_unknown_name_suggests_similar_ones(run: Run, service: FakeService, name: str, meant: str) -> None:
     service.put(document("law/lease.pdf"))
     service.put(document("Report 2024.pdf"))
     result = run("documents", "show", name)
@@ -340,7 +340,7 @@ def test_remove_with_yes_deletes(run: Run, service: FakeService) -> None:
     assert service.actions == [("remove", "d-a.pdf")]
 
 
-def test_remove_asks_and_without_a_yes_deletes_nothing(
+def test_remove_asks_and_deletes_nothing_without_a_yes(
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import io

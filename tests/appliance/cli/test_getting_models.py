@@ -47,7 +47,7 @@ def test_the_json_of_a_pull_is_the_model_with_where_it_came_from(run: Run, hub: 
     assert hub.requests[0][1].endswith("/revision/main")
 
 
-def test_a_running_service_is_told(run: Run, hub: FakeHub, service: FakeService) -> None:
+def test_a_running_service_rescans_after_a_pull(run: Run, hub: FakeHub, service: FakeService) -> None:
     run("models", "pull", REPO)
     assert ("rescan", "") in service.actions
 
@@ -62,12 +62,12 @@ def test_a_choice_is_asked_for_with_all_sizes(run: Run, hub: FakeHub, source: Pa
 @pytest.mark.parametrize(
     ("model", "code"), [("nothing", 2), ("a/b/c", 2), (f"{REPO}:x.gguf", 4), ("clinic/none", 4), (f"{REPO}:Q2_K", 2), ("../x", 2)]
 )  # fmt: skip
-def test_what_is_not_there_is_told_with_a_hint(run: Run, hub: FakeHub, model: str, code: int) -> None:
+def test_a_model_that_does_not_exist_is_an_error_with_a_hint(run: Run, hub: FakeHub, model: str, code: int) -> None:
     done = run("models", "pull", model)
     assert (done.code, "→" in done.err) == (code, True)
 
 
-def test_without_a_hub_the_error_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_named_in_the_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     done = run("models", "pull", REPO, "--json")
     assert (done.code, done.json["error"]["code"]) == (1, "hub_unreachable")
@@ -120,7 +120,7 @@ def test_pulling_other_content_keeps_the_version_before(run: Run, hub: FakeHub, 
     old = run("models", "pull", REPO, "--id", "pump", "--json").json["version"]
     hub.files = {NAME: write_model(tmp_path / "n.gguf", seed=4).read_bytes()}
     done = run("models", "pull", REPO, "--id", "pump")
-    assert f"`docent models use pump {old}` goes back" in done.out
+    assert f"`docent models use pump {old}` switches back" in done.out
 
 
 def test_versions_are_listed_switched_and_removed(run: Run, source: Path) -> None:
@@ -159,7 +159,7 @@ def test_of_a_folder_with_several_models_one_must_be_chosen(run: Run, stick: Pat
     assert run("models", "import", str(stick), "--all", "--id", "x").code == 2
 
 
-def test_all_models_of_a_folder_are_imported_and_the_others_named(run: Run, stick: Path) -> None:
+def test_all_models_of_a_folder_are_imported_and_skipped_files_are_named(run: Run, stick: Path) -> None:
     done = run("models", "import", str(stick), "--all", "--json")
     assert (done.code, [model["id"] for model in done.json["models"]], done.json["failed"]) == (0, ["a", "b"], [])
     reasons = {Path(one["file"]).name: one["reason"] for one in done.json["skipped"]}
@@ -169,7 +169,7 @@ def test_all_models_of_a_folder_are_imported_and_the_others_named(run: Run, stic
     assert "pictures" in reasons["mmproj-x.gguf"]
 
 
-def test_one_model_that_fails_does_not_keep_the_others_out(run: Run, stick: Path) -> None:
+def test_a_model_that_fails_does_not_stop_the_others(run: Run, stick: Path) -> None:
     (stick / "a.gguf.sha256").write_text(f"{'0' * 64}  a.gguf\n")
     done = run("models", "import", str(stick), "--all", "--json")
     assert (done.code, [model["id"] for model in done.json["models"]]) == (1, ["b"])
@@ -179,7 +179,7 @@ def test_one_model_that_fails_does_not_keep_the_others_out(run: Run, stick: Path
 def test_the_only_model_of_a_folder_is_imported(run: Run, stick: Path) -> None:
     (stick / "a.gguf").unlink()
     done = run("models", "import", str(stick), "--id", "mine")
-    assert (done.code, "installed mine" in done.out, "left out" in done.out) == (0, True, True)
+    assert (done.code, "installed mine" in done.out, "skipped" in done.out) == (0, True, True)
 
 
 def test_a_folder_without_models_is_refused_with_what_is_there(run: Run, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_models_copied_from_another_docent_keep_their_names_and_origins(
     assert run("models", "import", str(spoiled), "--id", "three", "--json").json["error"]["code"] == "hash_mismatch"
 
 
-def test_suggest_marks_one_model_and_says_why_not_for_the_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suggest_marks_one_model_and_explains_why_others_do_not_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCENT_MODELS_MEMORY_BYTES", str(3_000_000_000))
     monkeypatch.setattr("models.acquisition.recommended.copy_rate", lambda: 5e9)
     reply = run("models", "suggest", "--json").json
@@ -240,10 +240,10 @@ def test_suggest_marks_one_model_and_says_why_not_for_the_others(run: Run, monke
     assert f"docent models pull {reply['best']}" in text
 
 
-def test_suggest_asks_a_running_service_for_its_budget(run: Run, service: FakeService) -> None:
+def test_suggest_uses_the_budget_of_a_running_service(run: Run, service: FakeService) -> None:
     assert run("models", "suggest", "--json").json["machine"]["memory"] == 8 << 30
 
 
-def test_a_suggestion_can_be_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suggest_says_so_if_no_model_fits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCENT_MODELS_MEMORY_BYTES", "1000000")
     assert "None of them fits" in run("models", "suggest").out

@@ -8,9 +8,9 @@ import pytest
 
 from appliance import wire
 from appliance.cli import doctor_checks
-from appliance.cli.shared.output import amount
 from appliance.config.places import Places, find_places
 from appliance.config.settings import SECTIONS, Settings
+from appliance.display.humanize import amount
 from tests.appliance.cli.conftest import Run
 from tests.fake_service import FakeService, document
 
@@ -47,14 +47,14 @@ def test_models_are_listed(run: Run, service: FakeService) -> None:
 
 
 @pytest.mark.parametrize("action", ["load", "unload", "pin", "unpin"])
-def test_models_are_acted_on(run: Run, service: FakeService, action: str) -> None:
+def test_an_action_on_a_model_prints_its_new_state(run: Run, service: FakeService, action: str) -> None:
     service.models = [model()]
     assert run("models", action, "qwen").code == 0
     assert service.actions == [(action, "qwen")]
     assert run("models", action, "nix").code == 4
 
 
-def test_a_file_that_is_no_model_is_refused_with_its_reason(run: Run, home: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused_with_the_reason(run: Run, home: Path, tmp_path: Path) -> None:
     path = tmp_path / "garbage.gguf"
     path.write_bytes(b"garbage" * 100)
     result = run("models", "import", str(path))
@@ -73,11 +73,11 @@ def test_a_file_that_is_no_model_is_refused_with_its_reason(run: Run, home: Path
         ("adapters", "import"),
     ],
 )
-def test_what_is_not_there_ends_with_4(run: Run, command: tuple[str, str]) -> None:
+def test_an_unknown_name_ends_with_4(run: Run, command: tuple[str, str]) -> None:
     assert run(*command, "nix").code == 4
 
 
-def test_no_adapters_is_no_failure(run: Run) -> None:
+def test_having_no_adapters_is_not_a_failure(run: Run) -> None:
     result = run("adapters", "list")
     assert (result.code, "No adapters." in result.out) == (0, True)
     assert run("adapters", "list", "--json").json == {"adapters": []}
@@ -132,7 +132,7 @@ def test_the_doctor_works_without_a_service(run: Run, home: Path) -> None:
     assert not any(entry["hint"] for entry in result.json["checks"] if entry["state"] == "ok")
 
 
-def test_the_doctor_is_content_with_a_service(run: Run, service: FakeService) -> None:
+def test_the_doctor_finds_no_fault_with_a_running_service(run: Run, service: FakeService) -> None:
     findings = run("doctor", "--json").json["checks"]
     assert next(entry["state"] for entry in findings if entry["check"] == "service") == "ok"
 
@@ -146,7 +146,7 @@ def test_text_recognition_that_is_switched_off_is_a_warning(
     assert "DOCENT_INGEST_OCR" in finding["hint"]
 
 
-def test_a_library_that_is_away_is_told(run: Run, service: FakeService) -> None:
+def test_a_library_that_is_not_available_is_reported(run: Run, service: FakeService) -> None:
     service.library_away = True
     finding = next(entry for entry in run("doctor", "--json").json["checks"] if entry["check"] == "library")
     assert finding["state"] == "error"
@@ -155,25 +155,26 @@ def test_a_library_that_is_away_is_told(run: Run, service: FakeService) -> None:
     assert run("status", "--json").json["library_away"] is True
     assert "remove --missing" in finding["hint"]
     assert run("documents", "remove").code == run("documents", "remove", "a.pdf", "--missing").code == 2
-    assert run("documents", "remove", "--missing", "--yes").out == "documents not in the library: 2, forgotten\n"
+    said = "forgot 2 documents that the library's folder does not hold\n"
+    assert run("documents", "remove", "--missing", "--yes").out == said
     assert service.actions == [("accept", "library")]
 
 
-def test_a_service_of_ones_own_is_not_started_by_systemd(run: Run) -> None:
+def test_the_hint_for_a_users_own_service_does_not_name_systemd(run: Run) -> None:
     assert run("status").err.endswith("  → start it: `docent serve`\n")
 
 
-def test_config_check_counts_what_is_set(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_check_counts_the_changed_settings(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("config", "check").out.endswith("and none is needed. All settings are the defaults.\n")
     (home / "docent.toml").write_text("[models]\ncontext = 4096\n")
     monkeypatch.setenv("DOCENT_SERVICE_LOG_LEVEL", "warning")
-    said = "is sound. Settings: 1 from the file, 1 from the environment; the others are the defaults.\n"
+    said = "is valid. Settings: 1 from the file, 1 from the environment; the others are the defaults.\n"
     assert run("config", "check").out.endswith(said)
     monkeypatch.setenv("DOCENT_BOGUS", "abc")
     assert run("config", "check").code == 2
 
 
-def test_the_doctor_prints_a_hint_with_what_is_not_well(run: Run, home: Path) -> None:
+def test_the_doctor_prints_a_hint_with_every_fault(run: Run, home: Path) -> None:
     (home / "docent.toml").write_text("[nix]\n")
     result = run("doctor")
     assert result.code == 1
@@ -199,7 +200,7 @@ def test_amounts_are_readable(size: int, words: str) -> None:
     assert amount(size) == words
 
 
-def test_json_output_is_one_document_a_terminal_does_not_obey(run: Run, service: FakeService) -> None:
+def test_json_output_is_one_document_without_control_characters(run: Run, service: FakeService) -> None:
     service.put(document("\x9b31m\u202e.pdf"))
     out = run("documents", "list", "--json").out
     assert json.loads(out)["documents"][0]["document"] == "\x9b31m\u202e.pdf"

@@ -72,7 +72,7 @@ def test_on_a_terminal_each_document_in_work_has_a_bar_and_all_have_one(home: Pa
         assert seen == [("b.pdf", 6, 30), ("added", 1, 3), ("in all", 50, 100)]
 
 
-def test_others_files_in_the_queue_are_not_counted_with_those_added(home: Path, service: FakeService) -> None:
+def test_other_users_files_in_the_queue_are_counted_separately(home: Path, service: FakeService) -> None:
     service.progress = HALF
     for name in ("x.pdf", "y.pdf", "z.pdf"):
         service.put(document(name, "pending", pages=None))
@@ -99,7 +99,7 @@ def test_the_list_of_a_long_collection_is_asked_for_less_often(home: Path, servi
         assert counted.done == 1
 
 
-def test_pages_that_could_not_be_read_are_told_in_the_list_and_the_status(run: Run, service: FakeService) -> None:
+def test_unreadable_pages_are_shown_in_the_list_and_the_status(run: Run, service: FakeService) -> None:
     assert "unread" not in run("status").out
     service.put(document("a.pdf", pages_skipped=2))
     service.put(document("b.pdf"))
@@ -112,7 +112,7 @@ def test_pages_that_could_not_be_read_are_told_in_the_list_and_the_status(run: R
     assert run("status", "--json").json["skipped"] == {"documents": 1, "pages": 2}
 
 
-def test_show_tells_how_a_document_was_read(run: Run, service: FakeService) -> None:
+def test_show_says_how_a_document_was_read(run: Run, service: FakeService) -> None:
     reading = wire.Reading(
         sha256="ab" * 32, extractor=3, chunker=2, template=1, complete=True, author="A.\x1b[31m Writer", language="de",
         sources=wire.Sources(text=8, ocr=1, skipped=1), tables=12, warnings=["page 3 could not be read"],
@@ -120,7 +120,7 @@ def test_show_tells_how_a_document_was_read(run: Run, service: FakeService) -> N
     service.put(document("a.pdf", reading=reading))
     out = run("documents", "show", "a.pdf").out
     for line in (
-        "read        8 by their text, 1 by text recognition, 1 not readable",
+        "read        8 from their text, 1 by text recognition, 1 unreadable",
         "warning     page 3 could not be read",
         "tables      12 rows",
         "author      A. Writer",
@@ -141,7 +141,7 @@ def test_a_page_is_drawn_into_a_file(run: Run, service: FakeService, tmp_path: P
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_page_as_json_says_where_it_lies(run: Run, service: FakeService, tmp_path: Path) -> None:
+def test_the_json_of_a_saved_page_names_its_file(run: Run, service: FakeService, tmp_path: Path) -> None:
     service.put(document("a.pdf"))
     file = tmp_path / "page.png"
     drawn = run("documents", "show", "a.pdf", "--page", "4", "--png", str(file), "--dpi", "100", "--json").json
@@ -162,7 +162,7 @@ def test_a_file_is_overwritten_only_by_force(run: Run, service: FakeService, tmp
     assert file.read_bytes() == service.page
 
 
-def test_a_file_that_cannot_be_written_is_told_of(run: Run, service: FakeService, tmp_path: Path) -> None:
+def test_an_unwritable_file_is_an_error(run: Run, service: FakeService, tmp_path: Path) -> None:
     service.put(document("a.pdf"))
     result = run("documents", "show", "a.pdf", "--page", "4", "--png", str(tmp_path / "no" / "page.png"))
     assert result.code == 1

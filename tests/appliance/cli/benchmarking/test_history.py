@@ -41,7 +41,7 @@ def test_runs_at_the_same_time_do_not_mix(tmp_path: Path) -> None:
     assert {one.reading.tokens_per_second for one in History(path).records()} == {float(at) for at in range(1, 21)}
 
 
-def test_a_place_that_cannot_be_written_is_told_with_a_hint(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_an_error_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DocentError, match="file/bench") as caught:
         History(tmp_path / "file" / "bench.jsonl").append(record())

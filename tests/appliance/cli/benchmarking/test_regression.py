@@ -9,7 +9,7 @@ from appliance.cli.benchmarking.regression import margin, regressions
 from tests.appliance.cli.benchmarking.builders import record
 
 
-def test_a_slower_run_is_told_with_every_figure_that_is_worse() -> None:
+def test_a_slower_run_is_reported_with_every_figure_that_is_worse() -> None:
     found = {one.figure for one in regressions(record(80), [record(100), record(101), record(99)])}
     assert found == {
         "prompt tokens/s", "first token, s", "first token with a known start, s", "answer tokens/s at 1 client"

@@ -23,12 +23,12 @@ def test_an_answer_without_text_counts_until_its_end_and_has_no_rate() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(min_value=1, max_value=8), st.floats(min_value=0.01, max_value=10))
-def test_clients_that_run_beside_each_other_add_up(clients: int, first: float) -> None:
+def test_throughputs_of_simultaneous_clients_add_up(clients: int, first: float) -> None:
     alone = throughput([sample(first=first)])
     assert throughput([sample(first=first) for _ in range(clients)]) == pytest.approx(clients * alone)
 
 
-def test_clients_that_wait_for_each_other_do_not() -> None:
+def test_throughputs_of_clients_that_wait_for_each_other_do_not_add_up() -> None:
     assert throughput([sample(sent=0.0), sample(sent=2.0)]) == pytest.approx(throughput([sample()]))
 
 
@@ -37,7 +37,7 @@ def test_reading_prompts_is_left_out_of_what_an_answer_costs() -> None:
     assert found.cpu_seconds_per_1000 == pytest.approx(1000 * (3.1 - 2 * 100 * 0.01) / 22)
 
 
-def test_what_the_model_says_of_its_reading_goes_before_what_was_seen_from_outside() -> None:
+def test_the_models_own_reading_time_takes_precedence_over_the_time_seen_from_outside() -> None:
     told = Sample(0.0, (2.0,), 2.0, prompt_tokens=100, answer_tokens=1, prefill_s=0.5)
     assert reading([told], [told], None).tokens_per_second == 200.0
     assert reading([sample(first=2.0)], [told], None).tokens_per_second == 50.0

@@ -1,1 +1,4 @@
-"""Textual application; knows `appliance.client` and `appliance.wire`, nothing else; `python -m tui`."""
+"""The terminal user interface, a Textual application: `python -m tui`.
+
+Rule: of the rest of Docent it imports only `appliance.client`, `appliance.wire` and `appliance.display`. Door: `app`.
+"""

@@ -8,7 +8,7 @@ from tui.app import DocentApp
 
 
 def main() -> int:
-    """Run the interface until it is left; returns the exit code."""
+    """Runs the interface until the user quits; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tui", description="Docent's terminal user interface.")
     parser.add_argument("--socket", type=Path, required=True, help="the service's Unix socket")
     app = DocentApp(parser.parse_args().socket)

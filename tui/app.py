@@ -1,6 +1,6 @@
 """The application: two screens, one feed, one state.
 
-The feed's messages arrive here, change the state, and the screens are told by a signal; nothing else changes it.
+The feed's messages arrive here and change the state, then a signal makes the screens redraw. Nothing else changes it.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ from tui.screens.ask import AskScreen
 from tui.screens.library import LibraryScreen
 from tui.state import State, StateMessage
 
-_WIDE = 120
+_WIDE = 120  # cells; from here on the citations stand beside the answer
 
 
 class DocentApp(App[None]):
@@ -58,14 +58,14 @@ class DocentApp(App[None]):
         await self._client.close()
 
     async def action_ask(self) -> None:
-        """The question, from wherever one is."""
+        """Goes to the question from any screen."""
         await self.switch_mode("ask")
         while not isinstance(self.screen, AskScreen):
             await self.pop_screen()
         self.screen.action_to_question()
 
     def action_toggle_mode(self) -> None:
-        """The other screen."""
+        """Switches to the other screen."""
         self.switch_mode("library" if self.current_mode == "ask" else "ask")
 
     def on_service_found(self, message: ServiceFound) -> None:

@@ -1,7 +1,7 @@
-"""Follows the service and tells the application; the only thing here that decides when to try again.
+"""Follows the service and posts its changes to the application. Only this file decides when to retry.
 
-The event stream begins with the status once it is subscribed, so what is loaded after that first event misses nothing.
-Where there is no event stream, or it ends, everything is loaded anew every few seconds: polling is the same loop.
+The first event is the status, sent once the stream is subscribed; so what is loaded after it misses nothing. Without an
+event stream, or when it ends, everything is loaded again after a few seconds: polling is the same loop.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 async def follow(client: AsyncClient, post: Post, sleep: Sleep = asyncio.sleep) -> None:
-    """Post messages until cancelled."""
+    """Posts messages until cancelled."""
     while True:
         try:
             post(await _everything(client))
@@ -44,17 +44,17 @@ async def _everything(client: AsyncClient) -> ServiceFound:
 
 
 async def _stream(client: AsyncClient, post: Post) -> None:
-    """Post each event, and everything once more after the first."""
+    """Posts each event, and everything again after the first one."""
     first = True
     async with aclosing(client.events()) as events:
         async for event in events:
             if first:
                 post(await _everything(client))
                 first = False
-            await _tell(client, event, post)
+            await _post_event(client, event, post)
 
 
-async def _tell(client: AsyncClient, event: wire.Event, post: Post) -> None:
+async def _post_event(client: AsyncClient, event: wire.Event, post: Post) -> None:
     if event.status:
         post(StatusChanged(event.status))
     if event.document:

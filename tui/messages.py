@@ -1,7 +1,7 @@
-"""The vocabulary: what the feed tells the application, and what screens and widgets tell each other.
+"""The messages: from the feed to the application, and between screens and widgets.
 
-Messages that carry a state replace an older one of the same thing that was not handled yet, so that a flood of events
-costs no more than the newest of each.
+A message that carries a state replaces an older one about the same thing that is still unhandled (`can_replace`), so
+that a flood of events costs no more than the newest of each.
 """
 
 from textual.message import Message
@@ -10,7 +10,7 @@ from appliance import wire
 
 
 class ServiceFound(Message):
-    """The service answered; carries all that the screens show at first."""
+    """The service answered; carries everything that the screens show at first."""
 
     def __init__(self, status: wire.Status, documents: list[wire.Document], models: list[wire.Model]) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class ServiceFound(Message):
 
 
 class ServiceLost(Message):
-    """The service does not answer, and why; the feed tries again by itself."""
+    """The service does not answer; carries the reason. The feed retries on its own."""
 
     def __init__(self, why: str, hint: str) -> None:
         super().__init__()
@@ -28,36 +28,36 @@ class ServiceLost(Message):
         self.hint = hint
 
     def can_replace(self, message: Message) -> bool:
-        """The newest reason counts."""
+        """Replaces an older reason."""
         return isinstance(message, ServiceLost)
 
 
 class StatusChanged(Message):
-    """The service at a glance."""
+    """The service's status changed."""
 
     def __init__(self, status: wire.Status) -> None:
         super().__init__()
         self.status = status
 
     def can_replace(self, message: Message) -> bool:
-        """The newest status counts."""
+        """Replaces an older status."""
         return isinstance(message, StatusChanged)
 
 
 class DocumentChanged(Message):
-    """A document is new or has another state or progress."""
+    """A document is new, or its state or progress changed."""
 
     def __init__(self, document: wire.Document) -> None:
         super().__init__()
         self.document = document
 
     def can_replace(self, message: Message) -> bool:
-        """The newest state of a document counts."""
+        """Replaces an older state of the same document."""
         return isinstance(message, DocumentChanged) and message.document.id == self.document.id
 
 
 class DocumentRemoved(Message):
-    """A document is gone."""
+    """A document was removed."""
 
     def __init__(self, document_id: str) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class DocumentRemoved(Message):
 
 
 class ModelsChanged(Message):
-    """The installed models, as they are now."""
+    """The installed models changed; carries all of them."""
 
     def __init__(self, models: list[wire.Model]) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class ModelsChanged(Message):
 
 
 class QuestionAsked(Message):
-    """The user asked something."""
+    """The user submitted a question."""
 
     def __init__(self, question: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class QuestionAsked(Message):
 
 
 class CitationChosen(Message):
-    """The user wants to see where a citation stands."""
+    """The user opened a citation; `index` counts from 0."""
 
     def __init__(self, index: int) -> None:
         super().__init__()

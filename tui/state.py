@@ -1,4 +1,4 @@
-"""What the application knows of the service: one object, told by the feed's messages, read by the screens."""
+"""What the application knows of the service: one object, changed by the feed's messages and read by the screens."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ StateMessage = DocumentChanged | DocumentRemoved | ModelsChanged | ServiceFound 
 
 @dataclass
 class State:
-    """Only touched on the application's event loop; `trouble` is (why, hint) while nobody answers."""
+    """Only touched on the application's event loop. `trouble` is (why, hint) while the service does not answer."""
 
     status: wire.Status | None = None
     trouble: tuple[str, str] | None = None
@@ -25,7 +25,7 @@ class State:
     models: list[wire.Model] = field(default_factory=list)
 
     def take(self, message: StateMessage) -> None:
-        """Bring the state up to date."""
+        """Applies a message to the state."""
         match message:
             case ServiceFound():
                 self.status, self.models, self.trouble = message.status, message.models, None

@@ -1,1 +1,1 @@
-"""One file per screen."""
+"""The screens, one per file. Door: `ask`."""

@@ -1,4 +1,4 @@
-"""Ask: a question, its answer as it is written, the citations under it."""
+"""The Ask screen: a question, its answer as it is written, and the citations."""
 
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -28,11 +28,11 @@ _DEFAULT, _EXTRACTIVE = "", "extractive"
 
 
 class AskScreen(ServiceScreen):
-    """One question at a time; a new one ends the one before it."""
+    """One question at a time; a new one cancels the one before it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop"),
-        # before the input's copying and the application's advice on quitting; only while an answer is written
+        # takes precedence over copying in the input and over the advice on quitting; only while an answer is written
         Binding("ctrl+c", "stop", show=False, priority=True),
     ]
 
@@ -77,7 +77,7 @@ class AskScreen(ServiceScreen):
 
     @on(Select.Changed, "#model")
     def _model_chosen(self, event: Select.Changed) -> None:
-        """Somebody chose it, rather than the list of models having changed: on with the question."""
+        """Moves on to the question if the user chose the model; a changed list of models triggers this too."""
         if event.select.has_focus:
             self.action_to_question()
 
@@ -97,7 +97,7 @@ class AskScreen(ServiceScreen):
                 async for event in events:
                     self._take(event)
         except DocentError as error:
-            view.tell(f"No answer: {error}\n{error.hint}")
+            view.set_byline(f"No answer: {error}\n{error.hint}")
         self._answering = False
         self.refresh_bindings()
 
@@ -108,10 +108,10 @@ class AskScreen(ServiceScreen):
                 self._passages = event.passages
                 number = len(event.passages)
                 reading = f"Reading {number} {'passage' if number == 1 else 'passages'} …"
-                view.tell(reading if event.passages else "Nothing fits.")
+                view.set_byline(reading if event.passages else "No passage fits.")
             case wire.TokenEvent():
                 if not view.text:
-                    view.tell(_writing(self._passages))
+                    view.set_byline(_writing(self._passages))
                 view.append(event.text)
             case wire.ErrorEvent():
                 self.notify(clean_line(event.error.message), title="The answer broke off", severity="error")
@@ -133,28 +133,28 @@ class AskScreen(ServiceScreen):
         self.app.push_screen(CitationScreen(self._citations, self._passages, index))
 
     def action_stop(self) -> None:
-        """End the running answer; the connection closes, so the service stops too."""
+        """Stops the running answer; this closes the connection, so the service stops too."""
         self.workers.cancel_group(self, _ANSWER)
         self._answering = False
-        self.query_one(AnswerView).tell("Stopped.")
+        self.query_one(AnswerView).set_byline("Stopped.")
         self.refresh_bindings()
 
     def action_to_citations(self) -> None:
-        """From the question to the citations."""
+        """Moves the focus to the citations."""
         citations = self.query_one(CitationList)
         citations.highlighted = citations.highlighted or 0
         self.set_focus(citations)
 
     def action_open_citation(self) -> None:
-        """Open the citation last looked at, or the first."""
+        """Opens the highlighted citation, or the first."""
         self._open(self.query_one(CitationList).highlighted or 0)
 
     def action_to_question(self) -> None:
-        """Back to the question."""
+        """Moves the focus to the question."""
         self.set_focus(self.query_one(QuestionInput))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer a key only where it does something."""
+        """Offers a key only while it does something."""
         if action in ("to_citations", "open_citation"):
             return bool(self._citations)
         return self._answering if action == "stop" else True
@@ -165,7 +165,7 @@ def _writing(passages: list[wire.Passage]) -> str:
 
 
 def indexing(status: wire.Status) -> str:
-    """What answers may lack as yet; empty with nothing to be read."""
+    """A warning that answers may be incomplete; empty if no document is being read."""
     if status.progress is None:
         return ""
     number = status.documents.indexing + status.documents.pending
@@ -174,7 +174,7 @@ def indexing(status: wire.Status) -> str:
 
 
 def byline(answer: wire.Answer) -> str:
-    """Who answered and how long it took."""
+    """Which model answered, how long it took, and any reservation about the answer."""
     seconds = answer.timings.get("total")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     quoted = answer.model == _EXTRACTIVE

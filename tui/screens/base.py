@@ -1,4 +1,4 @@
-"""What every full screen has: the state, word of its changes, the status line and the keys' footer."""
+"""The parts of every full screen: the state, its changes, the status line, and the footer with the keys."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -25,11 +25,11 @@ class ServiceScreen(Screen[None]):
 
     @abstractmethod
     def body(self) -> Iterable[Widget]:
-        """The widgets above the status line."""
+        """Yields the widgets above the status line."""
 
     @abstractmethod
     def state_changed(self) -> None:
-        """Show the state anew; called after every change of it."""
+        """Redraws; called after every change of the state."""
 
     def compose(self) -> ComposeResult:
         yield from self.body()

@@ -1,4 +1,4 @@
-"""A citation opened: the passage it stands in, with the quoted words marked."""
+"""Shows a citation: its passage, with the quoted words marked."""
 
 import shlex
 from typing import ClassVar
@@ -16,7 +16,7 @@ from appliance.display.safe_text import clean_line, clean_text
 
 
 class CitationScreen(ModalScreen[None]):
-    """One citation at a time; the arrow keys go through all of an answer's."""
+    """Shows one citation at a time; the arrow keys go through all of an answer's citations."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "dismiss", "Close", key_display="esc"),
@@ -44,12 +44,12 @@ class CitationScreen(ModalScreen[None]):
         self._show()
 
     def action_step(self, step: int) -> None:
-        """Go to the next or previous citation, round and round."""
+        """Goes to the next or previous citation, and from the last to the first."""
         self._index = (self._index + step) % len(self._citations)
         self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the others only where there are some."""
+        """Offers next and previous only if there are several citations."""
         return action != "step" or len(self._citations) > 1
 
     def _show(self) -> None:
@@ -76,13 +76,13 @@ def _note(citation: wire.Citation) -> Content:
 
 
 def command_to_see(citation: wire.Citation) -> str:
-    """The command that draws the cited page with the passage marked."""
+    """The shell command that draws the cited page with the passage marked."""
     name = shlex.quote(clean_line(citation.document))
     return f"docent documents show {name} --page {citation.page} --chunk {citation.chunk_id} --png page.png"
 
 
 def marked_passage(citation: wire.Citation, passage: wire.Passage | None) -> Content:
-    """The passage with the quote marked; the quote alone where the passage is unknown or does not hold it."""
+    """The passage with the quote marked; the quote first if the passage does not contain it, alone without a passage."""
     quote = clean_text(citation.quote)
     if passage is None:
         return Content(quote).stylize("reverse")

@@ -1,4 +1,4 @@
-"""A question that must be answered before something is lost."""
+"""Asks before something is deleted."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from textual.widgets import Footer, Static
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """Yes or no; anything but `y` is no."""
+    """Yes or no; only `y` means yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),
@@ -29,5 +29,5 @@ class ConfirmScreen(ModalScreen[bool]):
         yield Footer()
 
     def action_answer(self, answer: bool) -> None:
-        """Close with the answer."""
+        """Closes the screen with this answer."""
         self.dismiss(answer)

@@ -1,4 +1,4 @@
-"""Library: every document with its state and progress, live; why one failed; retry and delete."""
+"""The Library screen: every document with its state and progress, live; why one failed; retry and delete."""
 
 from collections.abc import Callable, Iterable
 from typing import ClassVar
@@ -23,20 +23,20 @@ _BAR_WIDTH = 20
 _GAP = "   "
 
 
-def _wants_attention(document: wire.Document) -> bool:
+def _needs_attention(document: wire.Document) -> bool:
     return document.state == "failed" or document.pages_skipped > 0
 
 
-_IN_WORK = 2
+_IN_PROGRESS = 2
 _FILTERS: tuple[tuple[str, Callable[[wire.Document], bool]], ...] = (
     ("all", lambda _: True),
-    ("failed or with unread pages", _wants_attention),
-    ("in work", lambda document: document.state in ("pending", "indexing")),
+    ("failed or with unread pages", _needs_attention),
+    ("in progress", lambda document: document.state in ("pending", "indexing")),
 )
 
 
 class LibraryScreen(ServiceScreen):
-    """The table, and the document under the cursor in full."""
+    """The table of documents, and the details of the one under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "Retry"),
@@ -61,7 +61,7 @@ class LibraryScreen(ServiceScreen):
         self._stale = True
 
     def on_resize(self, _: Resize) -> None:
-        self._stale = True  # the title says what there is room for
+        self._stale = True  # the title depends on the width
 
     def _draw(self) -> None:
         if not self._stale:
@@ -71,7 +71,7 @@ class LibraryScreen(ServiceScreen):
         documents = [document for document in self.state.documents.values() if chosen(document)]
         line = self.query_one("#library-title", Static)
         line.update(title(name, len(documents), self.state.status, line.content_size.width))
-        self.query_one(DocumentTable).show(documents, by_state=self._filter == _IN_WORK)
+        self.query_one(DocumentTable).show(documents, by_state=self._filter == _IN_PROGRESS)
         self._show_detail()
 
     @on(DataTable.RowHighlighted)
@@ -81,20 +81,20 @@ class LibraryScreen(ServiceScreen):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer retry only where something could not be read, and delete where there is something."""
+        """Offers retry only for a document that needs it, and delete only if there is a document."""
         if action not in ("retry", "remove") or not self.is_mounted:
             return True
         document = self.query_one(DocumentTable).selected
-        return document is not None and (action == "remove" or _wants_attention(document))
+        return document is not None and (action == "remove" or _needs_attention(document))
 
     def action_filter(self) -> None:
-        """All, those that could not be read or not wholly, those in work."""
+        """Switches to the next filter: all, failed or with unread pages, in progress."""
         self._filter = (self._filter + 1) % len(_FILTERS)
         self._stale = True
 
     @work(group="retry")
     async def action_retry(self) -> None:
-        """Read the document under the cursor again."""
+        """Asks the service to read the document under the cursor again."""
         document = self.query_one(DocumentTable).selected
         if document:
             try:
@@ -104,7 +104,7 @@ class LibraryScreen(ServiceScreen):
 
     @work(group="remove")
     async def action_remove(self) -> None:
-        """Delete the document under the cursor, if the user confirms."""
+        """Deletes the document under the cursor, if the user confirms."""
         document = self.query_one(DocumentTable).selected
         if document is None:
             return
@@ -120,9 +120,9 @@ class LibraryScreen(ServiceScreen):
 
 
 def title(filtered: str, number: int, status: wire.Status | None, width: int) -> Content:
-    """What is listed; while something is read, how all that is queued gets on, else what could not be read.
+    """The filter and the count; then the queue's progress while documents are read, otherwise the unreadable pages.
 
-    Of `width` cells the time left gets its part first, then the bar, then the speed.
+    `width` is in cells. The time left has priority, then the bar, then the speed.
     """
     listed = Content(f"Library: {filtered} ({number:,})").stylize("bold")
     if status is None:
@@ -145,7 +145,7 @@ def _bar(progress: wire.Progress) -> Content:
 
 
 def detail(document: wire.Document) -> Content:
-    """Path and title; how its reading gets on; what could not be read, why and what to do."""
+    """Path, title and progress; what could not be read, why, and what to do."""
     lines = [Content(clean_line(document.document)).stylize("bold")]
     if pace := document_pace(document):
         lines.append(Content(f"{document.pages_done:,} of {document.pages:,} pages, {pace}").stylize("$text-accent"))
@@ -154,7 +154,7 @@ def detail(document: wire.Document) -> Content:
     if document.reason:
         lines.append(Content(clean_line(document.reason)).stylize("$text-error"))
     if unread := unread_pages(document.pages_skipped):
-        why = f"`docent documents show {document.id}` says why; r reads it again"
+        why = f"`docent documents show {document.id}` says why; press r to read it again"
         lines.append(Content(f"{unread}: {why}").stylize("$text-warning"))
     if document.hint:
         lines.append(Content(f"→ {clean_line(document.hint)}"))
@@ -163,5 +163,5 @@ def detail(document: wire.Document) -> Content:
 
 def _nothing(chosen: int) -> str:
     if chosen:
-        return "None. f shows others."
+        return "No such documents. Press f for another filter."
     return "No documents yet. Copy files into the library folder, or use `docent add FILE`."

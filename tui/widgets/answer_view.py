@@ -1,4 +1,4 @@
-"""The answer as it is written: plain text, its citation markers made visible."""
+"""The answer as it is written: plain text with highlighted citation markers."""
 
 import re
 
@@ -15,7 +15,7 @@ _WELCOME = "Type a question and press Enter. The answer cites its pages; Enter o
 
 
 class AnswerView(VerticalScroll):
-    """Question and answer; grows token by token and follows its end until the reader scrolls up."""
+    """Question and answer. Grows token by token and follows the end until the user scrolls up."""
 
     can_focus = True
 
@@ -35,25 +35,25 @@ class AnswerView(VerticalScroll):
         self.set_interval(_REFRESH_SECONDS, self._draw)
 
     def begin(self, question: str) -> None:
-        """A new question; nothing is known of its answer yet."""
+        """Shows a new question without an answer."""
         self._following = True
         self._text = ""
         self.query_one("#question", Static).update(Content(clean_text(question)))
-        self.tell("Searching …")
+        self.set_byline("Searching …")
         self._draw()
 
     def append(self, text: str) -> None:
-        """A further piece of the answer."""
+        """Adds a piece of the answer."""
         self._text += text
 
     def finish(self, text: str, byline: str) -> None:
-        """The whole checked answer, and who gave it."""
+        """Shows the whole checked answer and which model gave it."""
         self._text = text
-        self.tell(byline)
+        self.set_byline(byline)
         self._draw()
 
-    def tell(self, line: str) -> None:
-        """What is going on, under the answer."""
+    def set_byline(self, line: str) -> None:
+        """Sets the line under the answer."""
         self.query_one("#byline", Static).update(Content(clean_text(line)))
 
     @property
@@ -62,7 +62,7 @@ class AnswerView(VerticalScroll):
         return clean_text(self._text)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Scrolling up is the reader's doing: nothing here does it."""
+        """Stops following on a scroll upwards: only the user scrolls up."""
         super().watch_scroll_y(old_value, new_value)
         if new_value < old_value and self._text:
             self._following = False
@@ -79,7 +79,7 @@ class AnswerView(VerticalScroll):
 
 
 def with_markers(text: str) -> Content:
-    """`text` with its citation markers emphasised."""
+    """`text` with its citation markers highlighted."""
     content = Content(text)
     for match in _MARKER.finditer(text):
         content = content.stylize("bold $text-accent", match.start(), match.end())

@@ -1,4 +1,4 @@
-"""The citations under an answer; Enter on one opens it."""
+"""The citations of an answer; Enter opens one."""
 
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ class CitationList(OptionList):
     ]
 
     def show(self, citations: list[wire.Citation]) -> None:
-        """Replace what is listed."""
+        """Replaces the listed citations."""
         self.clear_options()
         before = [None, *citations]
         self.add_options([
@@ -40,7 +40,7 @@ def _place(citation: wire.Citation | None) -> tuple[str, str, int] | None:
 
 
 def citation_line(citation: wire.Citation, *, continued: bool = False) -> Content:
-    """Marker, document and page on one line, the quote on the next; the quote alone below one of the same place."""
+    """Marker, document and page on one line, the quote on the next; if `continued`, only the quote."""
     doubt = Content("" if citation.supported else "  not clearly supported").stylize("$text-warning")
     place = Content(f" {clean_line(citation.document)}, page {citation.page}")
     marker = Content(citation.marker).stylize("bold $text-accent")

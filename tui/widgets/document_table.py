@@ -1,7 +1,7 @@
-"""The documents as a table: state, progress bars, and as many columns as there is room for.
+"""The documents as a table with states, progress bars, and as many columns as fit.
 
-It is told the documents it should show and changes only the cells that differ, so a thousand documents and one that
-makes progress cost one cell. Narrow terminals get fewer columns; the document's name takes what the others leave.
+Only cells that differ are updated: progress of one among a thousand documents costs one cell. Narrow terminals get
+fewer columns; the document's name takes the width that the others leave.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ _LEAST_NAME, _CELL_PADDING, _SCROLLBAR = 16, 2, 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, its cell, and the terminal width from which it is shown."""
+    """A column, the function that makes its cell, and the terminal width in cells from which it is shown."""
 
     key: str
     width: int
@@ -33,7 +33,7 @@ class Column:
 
 
 def progress_bar(document: wire.Document) -> Text:
-    """Pages, with a bar while they are being read, and how many could not be."""
+    """The number of pages and of unread ones; a bar while they are being read."""
     if document.pages is None:
         return Text("")
     if document.state != "indexing":
@@ -64,7 +64,7 @@ COLUMNS = (
 
 
 class DocumentTable(DataTable[Text]):
-    """Rows by document id, sorted by path, or by state before that."""
+    """Rows keyed by document id, sorted by path, or by state and then path."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("home", "scroll_top", "First", show=False),
@@ -88,9 +88,11 @@ class DocumentTable(DataTable[Text]):
             self._rebuild()
 
     def show(self, documents: Iterable[wire.Document], *, by_state: bool = False) -> None:
-        """Make the rows those of `documents`; with `by_state`, what is being indexed before what is pending."""
+        """Makes the rows those of `documents`; `by_state` puts documents being indexed before pending ones."""
         wanted = {document.id: document for document in documents}
-        order = ("State", "Document") if by_state else ("Document",)  # the states' names stand in the wanted order
+        order = (
+            ("State", "Document") if by_state else ("Document",)
+        )  # alphabetical order of the states is the right one
         moved, self._order = order != self._order, order
         if not self._columns_shown or (wanted == self._shown and not moved):
             self._shown = wanted

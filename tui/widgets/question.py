@@ -1,7 +1,7 @@
-"""Where the question is typed.
+"""The input for the question.
 
-Up brings earlier ones back, Down goes on to the citations, Enter without a question opens one of them: keys that come
-faster than the focus moves must not be lost.
+Up recalls earlier questions, Down moves on to the citations, and Enter without a question opens a citation: keys that
+arrive before the focus has moved must not be lost.
 """
 
 from typing import ClassVar
@@ -14,7 +14,7 @@ from tui.messages import QuestionAsked
 
 
 class QuestionInput(Input):
-    """An input that remembers what was asked in this session."""
+    """An input that remembers the questions of this session."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "onward", "Citations", key_display="↓"),
@@ -38,19 +38,19 @@ class QuestionInput(Input):
             await self.run_action("screen.open_citation")
 
     def action_earlier(self) -> None:
-        """The question before."""
+        """Recalls the question before."""
         if self._position > 0:
             self._go(self._position - 1)
 
     async def action_onward(self) -> None:
-        """The question after; from the newest to the citations."""
+        """Recalls the question after; from the newest it moves to the citations."""
         if self._position < len(self._asked):
             self._go(self._position + 1)
         else:
             await self.run_action("screen.to_citations")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the citations only where there are some."""
+        """Offers the citations only if there are some."""
         if action == "onward":
             return self._position < len(self._asked) or self.screen.check_action("to_citations", ())
         return True

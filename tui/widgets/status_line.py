@@ -1,4 +1,4 @@
-"""One line that says how the service is doing, and why where it does not answer."""
+"""One line with the service's status, or the reason why it does not answer."""
 
 from textual.content import Content
 from textual.widgets import Static
@@ -8,10 +8,10 @@ from appliance.display.safe_text import clean_line
 
 
 class StatusLine(Static):
-    """Ready, documents by state, models; or the reason and the hint."""
+    """Ready or starting, documents by state, models; or the reason and the hint."""
 
     def show_status(self, status: wire.Status) -> None:
-        """What a service that answers says of itself."""
+        """Shows the status of a service that answers."""
         counts = status.documents
         parts = [f"{counts.indexed} indexed"]
         parts += [
@@ -27,6 +27,6 @@ class StatusLine(Static):
         self.update(Content.assemble(mark, f"  {', '.join(parts)}  ·  {models}"))
 
     def show_trouble(self, why: str, hint: str) -> None:
-        """Why nobody answers."""
+        """Shows why the service does not answer."""
         self.add_class("-lost")
-        self.update(Content.assemble("○ ", clean_line(why), f"\n  {clean_line(hint)} (trying again)"))
+        self.update(Content.assemble("○ ", clean_line(why), f"\n  {clean_line(hint)} (retrying)"))

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Sets Docent up: in this checkout for a demonstration or the tests, or on this machine as a service.
-# Everything is installed into virtual environments of its own; a second run finds what the first one left and is quick.
+# Everything goes into virtual environments of its own. A second run reuses what the first one installed.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -37,7 +37,7 @@ fail() {
   exit 1
 }
 
-# ---------------------------------------------------------------------------------------------- what must be there
+# ------------------------------------------------------------------------------------------------- prerequisites
 
 suitable_python() { # the first Python that is new enough and can make virtual environments
   local candidate
@@ -50,7 +50,7 @@ suitable_python() { # the first Python that is new enough and can make virtual e
   return 1
 }
 
-python_packages() { # the Debian packages that give a suitable Python
+python_packages() { # the Debian packages with a suitable Python
   local newest
   if apt-cache show python3 2>/dev/null | grep -qE '^Version: 3\.([0-9]|10)\.'; then
     newest=$(apt-cache pkgnames python3. 2>/dev/null | grep -xE 'python3\.1[1-9]' | sort -V | tail -1)
@@ -62,7 +62,7 @@ python_packages() { # the Debian packages that give a suitable Python
 
 has_compiler() { command -v "${CXX:-c++}" >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null; }
 
-# llama.cpp is the one library that comes as source; pip keeps what it has compiled
+# llama.cpp is the only library that comes as source; pip caches the compiled wheel
 compiled_llama() { # PYTHON: the wheel's path, if there is one
   local folder
   for folder in ${PIP_FIND_LINKS:-}; do
@@ -71,26 +71,26 @@ compiled_llama() { # PYTHON: the wheel's path, if there is one
   "$1" -m pip cache list --format=abspath llama_cpp_python 2>/dev/null | grep -m1 '\.whl$'
 }
 
-require() { # NEEDS_COMPILER: sets PYTHON; installs or names what is missing
+require() { # NEEDS_COMPILER: sets PYTHON; as root installs what is missing, otherwise names it
   local missing
   find_missing "$1"
   [ ${#missing[@]} -gt 0 ] || return 0
-  command -v apt-get >/dev/null || fail "missing: ${missing[*]} (as Debian calls them)" \
+  command -v apt-get >/dev/null || fail "missing: ${missing[*]} (Debian's package names)" \
     "Install Python $MINIMUM or newer with venv, and a C++ compiler, then run this again."
   if [ "$(id -u)" -ne 0 ]; then
     fail "missing: ${missing[*]}" "Run this, then ./install.sh again:" "sudo apt-get install -y ${missing[*]}"
   fi
-  apt-get update -qq >/dev/null || true # without network the lists from before may do
+  apt-get update -qq >/dev/null || true # without a network the old package lists may be enough
   find_missing "$1"
   say "Installing ${missing[*]} ..."
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
     fail "apt-get could not install ${missing[*]}" "Check the network and /etc/apt/sources.list, or install them by hand."
   find_missing "$1"
   [ ${#missing[@]} -eq 0 ] || fail "still missing after installing: ${missing[*]}" \
-    "Name a Python $MINIMUM or newer with DOCENT_PYTHON=/path/to/python3, a compiler with CXX=/path/to/c++."
+    "Set DOCENT_PYTHON=/path/to/python3 ($MINIMUM or newer), or CXX=/path/to/c++ for the compiler."
 }
 
-require_for_llama() { # a compiler too, unless llama.cpp is there compiled
+require_for_llama() { # needs a compiler too, unless pip has llama.cpp compiled already
   if PYTHON=$(suitable_python) && compiled_llama "$PYTHON" >/dev/null; then require no; else require yes; fi
 }
 
@@ -100,35 +100,35 @@ find_missing() { # NEEDS_COMPILER: sets PYTHON, and the caller's `missing`
   if [ "$1" = yes ] && ! has_compiler; then missing+=(g++); fi
 }
 
-has_text_recognition() { # for scanned pages: Tesseract's library, and its data for English
+has_text_recognition() { # for scanned pages: Tesseract's library and its English data
   compgen -G '/usr/lib/*/libtesseract.so.[45]' >/dev/null && compgen -G '/usr/share/tesseract-ocr/*/tessdata/eng.traineddata' >/dev/null
 }
 
-want_text_recognition() { # Docent lives without it, so it is asked for and not insisted on
+want_text_recognition() { # optional: Docent works without it, so a failure is only reported
   has_text_recognition && return
-  local by_hand="Scanned pages are skipped until text recognition is there: sudo apt-get install -y tesseract-ocr"
+  local by_hand="Scanned pages are skipped until text recognition is installed: sudo apt-get install -y tesseract-ocr"
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then say "$by_hand"; return; fi
   say "Installing tesseract-ocr ..."
-  apt-get update -qq >/dev/null 2>&1 || true # without network the lists from before may do
+  apt-get update -qq >/dev/null 2>&1 || true # without a network the old package lists may be enough
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tesseract-ocr >/dev/null || say "$by_hand"
 }
 
-# --------------------------------------------------------------------------------------- running pip where one can see
+# ------------------------------------------------------------------------------------------- pip, with its progress
 
-patiently() { # LOG COMMAND...: run it quietly, say now and then that it goes on, explain a failure
+patiently() { # LOG COMMAND...: runs it with its output in the log, reports every 30 s that it continues, explains a failure
   local log=$1 pid started=$SECONDS next=30 compiling=
   shift
   setsid "$@" >"$log" 2>&1 9<&- & # a process group of its own, so that compilers end with it
   pid=$!
-  trap 'kill -- "-$pid" 2>/dev/null; say "Interrupted; run it again to go on."; exit 130' INT TERM HUP
+  trap 'kill -- "-$pid" 2>/dev/null; say "Interrupted; run it again to continue."; exit 130' INT TERM HUP
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
     if [ -z "$compiling" ] && grep -q 'Building wheel for llama-cpp-python' "$log"; then
       compiling=yes
-      say "Compiling llama.cpp: about five minutes on two cores, and only this once ..."
+      say "Compiling llama.cpp, this once: about five minutes on two cores ..."
     fi
     if [ $((SECONDS - started)) -ge $next ]; then
-      say "  ... still at it after $next s"
+      say "  ... still working after $next s"
       next=$((next + 30))
     fi
   done
@@ -136,46 +136,46 @@ patiently() { # LOG COMMAND...: run it quietly, say now and then that it goes on
   wait "$pid" || explain "$log"
 }
 
-explain() { # LOG: say in plain words why pip failed
+explain() { # LOG: says in plain words why pip failed, and exits
   local hint="The whole log: $1"
   if grep -qiE 'no space left|disk quota' "$1"; then
     fail "the disk is full" "Docent needs about 1.5 GB for its environment; free some space and run this again." "$hint"
   elif grep -qiE 'name resolution|NewConnectionError|Network is unreachable|Connection refused|ConnectTimeout|ReadTimeout|connection broken|from versions: none|ProxyError|Could not fetch URL' "$1"; then
-    fail "the Python packages could not be downloaded: no network, or no way to the package index" \
-      "Check the connection (behind a proxy set https_proxy) and run this again: it goes on where it stopped." \
+    fail "the Python packages could not be downloaded: no network, or the package index cannot be reached" \
+      "Check the connection (behind a proxy, set https_proxy) and run this again: it continues where it stopped." \
       "Without a network, put the wheels into a folder and set PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER." "$hint"
   elif grep -qiE 'CMAKE_CXX_COMPILER|No CMAKE_C_COMPILER|could not find any.*compiler|Failed building wheel for llama' "$1"; then
     tail -n 15 "$1" >&2
-    fail "llama.cpp could not be compiled" "Is a C++ compiler there? sudo apt-get install -y g++ libc6-dev" "$hint"
+    fail "llama.cpp could not be compiled" "Is a C++ compiler installed? sudo apt-get install -y g++ libc6-dev" "$hint"
   fi
   tail -n 15 "$1" >&2
   fail "pip failed" "$hint"
 }
 
-pip_in() { # VENV ARGUMENTS...: pip install, in words that fit a log
+pip_in() { # VENV ARGUMENTS...: pip install, with its output in the log of that environment
   local venv=$1
   shift
   patiently "$venv/install.log" env PIP_ROOT_USER_ACTION=ignore "$venv/bin/python" -m pip install \
     --disable-pip-version-check --no-input "$@"
 }
 
-one_at_a_time() { # two runs in one checkout would write over each other
+one_at_a_time() { # two runs in one checkout would overwrite each other's files
   exec 9<"$HERE/install.sh"
-  flock -n 9 || { say "Another install.sh is at work here; waiting for it ..."; flock 9; }
+  flock -n 9 || { say "Another install.sh is running here; waiting for it ..."; flock 9; }
 }
 
 # ----------------------------------------------------------------------------------------------- the checkout's .venv
 
-fingerprint() { # PYTHON: what the environment depends on
+fingerprint() { # PYTHON: a hash of what the environment depends on
   { "$1" -c 'import sys; print(sys.version_info[:2], sys.prefix)'; sha256sum <"$HERE/pyproject.toml"; } | sha256sum | cut -c1-32
 }
 
-has_working_venv() { # also not one that was copied or moved here, or whose Python is gone
+has_working_venv() { # false for one that was copied or moved here, or whose Python no longer exists
   "$VENV/bin/python" -c "import pip, sys; sys.exit(sys.version_info < (${MINIMUM/./, }))" 2>/dev/null &&
     grep -qF "$VENV/bin/python" "$VENV/bin/pip"
 }
 
-set_up() { # EXTRA...: .venv with the package, editable, and these extras. The stamp is written last.
+set_up() { # EXTRA...: makes .venv with the package, editable, and these extras. Writes the stamp last.
   local stamp=$VENV/docent-setup key='' done_extras='' wanted
   one_at_a_time
   want_text_recognition
@@ -210,7 +210,7 @@ run_tests() {
   while [ $# -gt 0 ]; do case $1 in
     --train) extras+=(train); shift ;;
     --) shift; break ;;
-    *) fail "unknown argument: $1" "What pytest is to get goes after --: ./install.sh test -- -k NAME" ;;
+    *) fail "unknown argument: $1" "Put arguments for pytest after --: ./install.sh test -- -k NAME" ;;
   esac; done
   set_up "${extras[@]}"
   cd "$HERE"
@@ -227,7 +227,7 @@ check() { say "== $*"; "$@"; }
 
 # ------------------------------------------------------------------------------------------------------- the service
 
-release_name() { # of what would be installed: the packages' content and the Python
+release_name() { # a hash of what would be installed: the packages' content and the Python
   (
     cd "$HERE"
     find "${PACKAGES[@]}" docs README.md LICENSE pyproject.toml -type f -not -path '*/__pycache__/*' -print0 |
@@ -236,7 +236,7 @@ release_name() { # of what would be installed: the packages' content and the Pyt
   ) | sha256sum | cut -c1-12
 }
 
-build_release() { # FOLDER: an environment of its own, complete or not there
+build_release() { # FOLDER: makes an environment there; the file `complete` is written last
   local release=$1 source
   source=$(mktemp -d)
   (cd "$HERE" && cp -R "${PACKAGES[@]}" README.md LICENSE pyproject.toml "$source/")
@@ -251,7 +251,7 @@ build_release() { # FOLDER: an environment of its own, complete or not there
   touch "$release/complete"
 }
 
-borrow_wheel() { # compiled before by the user who calls sudo: no need to compile it again
+borrow_wheel() { # reuses the llama.cpp that the user who calls sudo has compiled before
   local wheel
   compiled_llama "$PYTHON" >/dev/null && return
   if [ -n "${SUDO_USER:-}" ] && [ -x "$VENV/bin/python" ]; then
@@ -265,11 +265,11 @@ borrow_wheel() { # compiled before by the user who calls sudo: no need to compil
   require yes
 }
 
-put() { # FILE TARGET: install it where it differs, and remember that something changed
+put() { # FILE TARGET: installs it if it differs, and notes the change
   cmp -s "$1" "$2" || { install -D -m 644 "$1" "$2"; CHANGED=yes; }
 }
 
-point() { # LINK TARGET: likewise, in one step
+point() { # LINK TARGET: points the link there in one step if it differs, and notes the change
   [ "$(readlink "$1" || true)" != "$2" ] || return 0
   mkdir -p "${1%/*}"
   ln -sfn "$2" "$1.new"
@@ -279,8 +279,8 @@ point() { # LINK TARGET: likewise, in one step
 
 install_service() {
   local release
-  [ -d /run/systemd/system ] || fail "this machine is not run by systemd" \
-    "Run Docent by hand instead: ./install.sh demo sets it up, .venv/bin/docent serve starts it."
+  [ -d /run/systemd/system ] || fail "this machine does not run systemd" \
+    "Run Docent without it: ./install.sh demo sets it up, .venv/bin/docent serve starts it."
   umask 022
   one_at_a_time
   require no
@@ -295,15 +295,15 @@ install_service() {
   point "$LINK" "$PREFIX/current/bin/docent"
   start_service
   find "$PREFIX/releases" -mindepth 1 -maxdepth 1 -not -path "$release" -exec rm -rf {} +
-  [ "$CHANGED" = yes ] || say "Nothing to do: this version is installed."
+  [ "$CHANGED" = yes ] || say "Nothing to do: this version is already installed."
   next_steps
 }
 
-put_files() { # units, users and places; settings only where there are none
+put_files() { # units, users and folders; settings only if there are none
   put "$HERE/systemd/docent.sysusers" /etc/sysusers.d/docent.conf
   put "$HERE/systemd/docent.tmpfiles" /etc/tmpfiles.d/docent.conf
   put "$HERE/systemd/docent.service" /etc/systemd/system/docent.service
-  # the ways to remote providers: only there for who enables one
+  # units for remote providers: installed, but not enabled
   put "$HERE/systemd/docent-egress@.socket" /etc/systemd/system/docent-egress@.socket
   put "$HERE/systemd/docent-egress@.service" /etc/systemd/system/docent-egress@.service
   [ -e "$CONFIG/docent.toml" ] || put "$HERE/systemd/docent.toml" "$CONFIG/docent.toml"
@@ -311,7 +311,7 @@ put_files() { # units, users and places; settings only where there are none
   systemd-tmpfiles --create /etc/tmpfiles.d/docent.conf
 }
 
-start_service() { # systemctl returns when the service has said that it is ready
+start_service() { # systemctl returns when the service has reported that it is ready
   systemctl daemon-reload
   systemctl -q enable docent.service
   systemctl reset-failed docent.service 2>/dev/null || true
@@ -319,7 +319,7 @@ start_service() { # systemctl returns when the service has said that it is ready
     say "Starting the service ..."
     timeout "$SECONDS_TO_START" systemctl restart docent.service || {
       journalctl -u docent -n 20 --no-pager -o cat >&2 || true
-      fail "the service does not start" "Its messages are above; all of them: journalctl -u docent"
+      fail "the service does not start" "Its last messages are above. See all of them: journalctl -u docent"
     }
   fi
 }
@@ -327,12 +327,12 @@ start_service() { # systemctl returns when the service has said that it is ready
 next_steps() {
   local user=${SUDO_USER:-USER}
   cat <<EOF
-Docent runs.
-  Who may use it     members of the group docent:  sudo usermod -aG docent $user   (then log in again)
-  Who administers    root, and who is in the group docent-admin as well
-  Documents          drop PDFs into $STATE/library; a folder in it is a collection
+Docent is running.
+  Users              members of the group docent:  sudo usermod -aG docent $user   (then log in again)
+  Administrators     root and members of the group docent-admin
+  Documents          put files into $STATE/library; a folder in it is a collection
   Ask                docent ask "..."    or    docent tui
-  Settings           $CONFIG/docent.toml, then: systemctl restart docent
+  Settings           $CONFIG/docent.toml, then: sudo systemctl restart docent
 EOF
 }
 
@@ -349,15 +349,15 @@ uninstall() {
 Docent is removed. Kept:
   $STATE     documents, index and models
   $CONFIG         settings
-  the user docent and the groups docent and docent-admin, who own them
-To remove these too:
+  the user docent and the groups docent and docent-admin, which own them
+To remove these too, as root:
   rm -rf $STATE $CONFIG; userdel docent; groupdel docent-admin
 EOF
 }
 
 need_root() {
   [ "$(id -u)" -eq 0 ] || fail "$1 needs root" "Run: sudo ./install.sh${2:+ $2}" \
-    "For a look without installing anything: ./install.sh demo"
+    "To try it without installing a service: ./install.sh demo"
 }
 
 main() {

@@ -1,4 +1,4 @@
-"""The documents are true: every command, option, route and setting is in them, and every path they name exists."""
+"""The documentation is complete and true: it has every command, option, route and setting, and its paths exist."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""install.sh, run for real on a checkout in miniature: its package needs nothing, so pip works without a network."""
+"""Runs install.sh on a miniature checkout, whose package has no dependencies, so pip works without a network."""
 
 import os
 import shutil
@@ -113,7 +113,7 @@ def test_changed_requirements_are_installed_and_the_extras_of_an_earlier_run_sta
     assert set_up("dev") == ""
 
 
-def test_without_a_network_it_says_so_and_what_to_do(run: Run, checkout: Path) -> None:
+def test_a_missing_network_is_reported_with_what_to_do(run: Run, checkout: Path) -> None:
     (checkout / "pyproject.toml").write_text(PYPROJECT.format(requires='"nowhere-to-be-found"'))
     failed = run("demo", PIP_NO_INDEX="0", PIP_INDEX_URL="http://127.0.0.1:9/simple")
     assert failed.returncode == 1
@@ -121,7 +121,7 @@ def test_without_a_network_it_says_so_and_what_to_do(run: Run, checkout: Path) -
     assert "run this again" in failed.stderr
 
 
-def test_interrupted_it_stops_what_it_started(checkout: Path) -> None:
+def test_an_interruption_stops_every_started_process(checkout: Path) -> None:
     slow = checkout / "slow"
     slow.touch()
     script = subprocess.Popen(
@@ -138,7 +138,7 @@ def test_interrupted_it_stops_what_it_started(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("tools", "missing"), [([], "python3 python3-venv g++"), (["python3"], "g++")], ids=["no Python", "no compiler"]
 )
-def test_what_is_missing_is_named_with_the_command_that_installs_it(
+def test_missing_packages_are_named_with_the_command_that_installs_them(
     tools: list[str], missing: str, run: Run, tmp_path: Path
 ) -> None:
     script = tmp_path / "a checkout" / "install.sh"
@@ -151,7 +151,7 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(
     assert f"sudo apt-get install -y {missing}\n" in failed.stderr
 
 
-def test_installing_the_service_needs_root_and_says_what_goes_without(run: Run, tmp_path: Path) -> None:
+def test_installing_the_service_needs_root_and_names_the_way_without(run: Run, tmp_path: Path) -> None:
     failed = run(PATH=str(bare_path(tmp_path / "bin", [])))
     assert failed.returncode == 1
     assert "sudo ./install.sh" in failed.stderr
@@ -166,7 +166,7 @@ def test_help_names_every_command_and_an_unknown_one_is_a_usage_error(run: Run) 
 
 
 def bare_path(folder: Path, tools: list[str]) -> Path:
-    """A folder for $PATH on a machine that has only the basics, and where nobody is root."""
+    """A folder for $PATH with only the basic tools, and an `id` that never reports root."""
     folder.mkdir()
     basics = "bash cat cut dirname env flock grep head mkdir paste read rm sed setsid sha256sum sleep sort tail tr"
     for tool in basics.split():

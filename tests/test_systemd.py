@@ -62,7 +62,7 @@ def directives() -> dict[str, list[str]]:
         ("the index is nobody else's", "UMask", "0077"),
     ],
 )
-def test_the_unit_keeps_what_the_design_promises(why: str, directive: str, value: str) -> None:
+def test_the_unit_contains_what_the_design_promises(why: str, directive: str, value: str) -> None:
     assert directives()[directive] == [value], why
 
 
@@ -99,7 +99,7 @@ def test_the_settings_file_names_existing_keys_with_their_defaults() -> None:
 
 
 class Container:
-    """A booted container; commands run in it as root unless told otherwise."""
+    """A booted container; commands in it run as root by default."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -187,7 +187,7 @@ def container(tmp_path: Path) -> Iterator[Container]:
 
 @pytest.mark.root
 @pytest.mark.timeout(600)
-def test_installed_it_serves_its_group_and_nobody_else_and_survives_being_killed(container: Container) -> None:
+def test_the_installed_service_serves_only_its_group_and_survives_being_killed(container: Container) -> None:
     install(container)
     container.do("useradd", "--create-home", "--groups", "docent", "nurse")
     container.do("useradd", "--create-home", "visitor")

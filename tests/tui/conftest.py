@@ -1,4 +1,4 @@
-"""A fake service on a real socket, and the interface to it."""
+"""A fake service on a real socket, and an interface connected to it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tui.app import DocentApp
 
 @pytest.fixture
 def socket() -> Iterator[Path]:
-    """A path short enough for a socket, whatever the temporary folder of the test is."""
+    """A path that is short enough for a socket, however long that of the test's temporary folder is."""
     with tempfile.TemporaryDirectory(prefix="docent-", dir="/tmp") as folder:
         yield Path(folder) / "s"
 

@@ -1,4 +1,4 @@
-"""What the tests of the interface share."""
+"""Helpers that drive the interface with keys."""
 
 from collections.abc import Callable
 from typing import Any

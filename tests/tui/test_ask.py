@@ -34,7 +34,7 @@ async def test_a_question_is_answered_and_its_citation_opens(
     assert service.asked == [{"question": "How often?", "adapters": [], "stop": [], "stream": True}]
 
 
-async def test_while_documents_are_read_the_page_says_that_answers_may_be_incomplete(
+async def test_while_documents_are_read_the_screen_says_that_answers_may_be_incomplete(
     app: DocentApp, service: FakeService
 ) -> None:
     async with app.run_test() as pilot:
@@ -55,7 +55,7 @@ def test_the_quote_is_marked_within_its_passage() -> None:
     assert [marked.plain[span.start : span.end] for span in marked.spans] == ["Change the filter every 500 hours"]
 
 
-def test_a_quote_that_its_passage_does_not_hold_is_shown_above_it() -> None:
+def test_a_quote_that_is_not_in_its_passage_is_shown_above_it() -> None:
     marked = marked_passage(citation("Other words"), passage("The passage."))
     assert marked.plain == "Other words\n\nThe passage."
 
@@ -98,7 +98,7 @@ async def test_a_single_citation_offers_no_next(app: DocentApp, service: FakeSer
             await pilot.press("escape")
 
 
-async def test_quotes_of_one_place_stand_under_its_marker(app: DocentApp, service: FakeService) -> None:
+async def test_quotes_of_one_page_share_its_marker(app: DocentApp, service: FakeService) -> None:
     service.citations = [citation("one"), citation("two"), citation("three", "[2]", page=4)]
     async with app.run_test() as pilot:
         await pilot.press(*keys("Why?"), "enter")
@@ -108,14 +108,14 @@ async def test_quotes_of_one_place_stand_under_its_marker(app: DocentApp, servic
         assert lines == ["[1] manual.pdf, page 3\n    “one”", "    “two”", "[2] manual.pdf, page 4\n    “three”"]
 
 
-async def test_a_models_answer_without_a_citation_is_doubted(app: DocentApp, service: FakeService) -> None:
+async def test_a_models_answer_without_a_citation_carries_a_warning(app: DocentApp, service: FakeService) -> None:
     service.answered_by, service.citations = "tiny", []
     async with app.run_test() as pilot:
         await pilot.press(*keys("Why?"), "enter")
         await until(pilot, lambda: "cites no page: check it yourself" in shown(pilot, "#byline"))
 
 
-async def test_leaving_cancels_the_running_answer(app: DocentApp, service: FakeService) -> None:
+async def test_quitting_cancels_the_running_answer(app: DocentApp, service: FakeService) -> None:
     service.hold.clear()
     async with app.run_test() as pilot:
         await pilot.press(*keys("Why?"), "enter")
@@ -124,7 +124,7 @@ async def test_leaving_cancels_the_running_answer(app: DocentApp, service: FakeS
     assert service.cancelled.wait(5)
 
 
-async def test_a_new_question_ends_the_one_before_it(app: DocentApp, service: FakeService) -> None:
+async def test_a_new_question_cancels_the_one_before_it(app: DocentApp, service: FakeService) -> None:
     service.hold.clear()
     async with app.run_test() as pilot:
         await pilot.press(*keys("One"), "enter")
@@ -180,7 +180,7 @@ async def test_the_chosen_model_answers(app: DocentApp, service: FakeService) ->
     assert service.asked[0]["model"] == "qwen"
 
 
-async def test_up_brings_an_earlier_question_back(app: DocentApp, service: FakeService) -> None:
+async def test_up_recalls_an_earlier_question(app: DocentApp, service: FakeService) -> None:
     async with app.run_test() as pilot:
         await pilot.press(*keys("One"), "enter", *keys("Two"), "enter", "up", "up", "enter")
         await until(pilot, lambda: len(service.asked) == 3 or shown(pilot, "#question") == "One")
@@ -200,9 +200,7 @@ async def test_a_long_answer_is_followed_until_the_reader_scrolls_up(app: Docent
         assert view.scroll_y <= place
 
 
-async def test_enter_without_a_question_opens_a_citation_and_without_one_does_nothing(
-    app: DocentApp, service: FakeService
-) -> None:
+async def test_enter_without_a_question_opens_a_citation_if_there_is_one(app: DocentApp, service: FakeService) -> None:
     async with app.run_test() as pilot:
         await pilot.press("enter")
         assert not isinstance(app.screen, CitationScreen)
@@ -212,7 +210,7 @@ async def test_enter_without_a_question_opens_a_citation_and_without_one_does_no
         await until(pilot, lambda: isinstance(app.screen, CitationScreen))
 
 
-async def test_f2_leads_back_to_the_question_from_anywhere(app: DocentApp, service: FakeService) -> None:
+async def test_f2_returns_to_the_question_from_any_screen(app: DocentApp, service: FakeService) -> None:
     async with app.run_test() as pilot:
         question = app.screen.query_one("#input")
         await pilot.press("tab")

@@ -1,4 +1,4 @@
-"""What the interface does while the service is away, and when it comes back."""
+"""The interface while the service is not running, and when it returns."""
 
 from pathlib import Path
 

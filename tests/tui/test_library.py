@@ -70,7 +70,7 @@ async def test_the_time_left_is_not_cut_off(
         assert len(shown(pilot, "#library-title")) <= width - 2
 
 
-async def test_in_work_what_is_being_indexed_comes_first(app: DocentApp, service: FakeService) -> None:
+async def test_documents_being_indexed_come_first_among_those_in_progress(app: DocentApp, service: FakeService) -> None:
     for name, state in (("a.pdf", "pending"), ("b.pdf", "indexing"), ("c.pdf", "pending"), ("d.pdf", "indexed")):
         service.put(document(name, state))
     async with app.run_test() as pilot:
@@ -87,9 +87,7 @@ async def test_in_work_what_is_being_indexed_comes_first(app: DocentApp, service
         assert [row[0] for row in await rows(pilot, 4)] == ["a.pdf", "b.pdf", "c.pdf", "d.pdf"]
 
 
-async def test_unreadable_pages_are_shown_and_can_be_retried(
-    app: DocentApp, service: FakeService
-) -> None:
+async def test_unreadable_pages_are_shown_and_can_be_retried(app: DocentApp, service: FakeService) -> None:
     service.put(document("a.pdf"))
     service.put(document("scan.pdf", pages_skipped=2))
     async with app.run_test() as pilot:
@@ -151,7 +149,7 @@ async def test_delete_confirmed_removes_the_document(app: DocentApp, service: Fa
     assert service.actions == [("remove", "d-b.pdf")]
 
 
-async def test_the_filter_shows_failed_ones_alone(app: DocentApp, service: FakeService) -> None:
+async def test_the_filter_shows_only_failed_documents(app: DocentApp, service: FakeService) -> None:
     service.put(document("a.pdf"))
     service.put(document("b.pdf", "failed"))
     async with app.run_test() as pilot:
@@ -189,7 +187,7 @@ async def test_an_empty_library_says_what_to_do(app: DocentApp, service: FakeSer
 
 
 async def rows(pilot: Pilot[Any], number: int) -> list[list[str]]:
-    """The library's rows once there are so many."""
+    """The library's rows, once there are `number` of them."""
     if not pilot.app.screen.query(DocumentTable):
         await pilot.press("f3")
     await until(pilot, lambda: table(pilot).row_count == number and shown(pilot, "#document-detail"))

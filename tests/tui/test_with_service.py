@@ -12,7 +12,9 @@ from tui.widgets.document_table import DocumentTable
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])
-async def test_asked_answered_and_the_citation_opened_on_its_page(answering: Live, size: tuple[int, int]) -> None:
+async def test_a_question_is_answered_and_its_citation_opens_on_its_page(
+    answering: Live, size: tuple[int, int]
+) -> None:
     app = DocentApp(answering.places.socket)
     async with app.run_test(size=size) as pilot:
         await pilot.press(*keys("At what pressure does the relief valve open?"), "enter")

@@ -15,7 +15,7 @@ from tests.fake_service import FakeService, serving
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command left behind."""
+    """Exit code, stdout and stderr of a command."""
 
     code: int
     out: str
@@ -61,7 +61,7 @@ def service(home: Path) -> Iterator[FakeService]:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """The HTTP library forgets its socket where it cannot connect (httpcore2, `connect_unix_socket`)."""
+    """The HTTP library leaks its socket if it cannot connect (httpcore2, `connect_unix_socket`)."""
     item.add_marker(
         pytest.mark.filterwarnings(
             "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"

@@ -1,4 +1,4 @@
-"""Renders `docs/commands.md` from the commands themselves: `python -m tests.appliance.cli.reference > docs/commands.md`."""
+"""Renders `docs/commands.md` from the commands' help: `python -m tests.appliance.cli.reference > docs/commands.md`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from appliance.cli.app import COMMANDS, load_command
 _INTRODUCTION = """\
 # The `docent` command
 
-Every command takes `--json` and then prints one JSON document on stdout: the API's own objects, or, where it failed,
+With `--json`, every command prints one JSON document on stdout: the API's objects, or after a failure
 `{"error": {"message", "type", "code", "hint"}}`. Without it, errors go to stderr as text with a hint.
 
 | exit code | meaning |
@@ -22,8 +22,8 @@ Every command takes `--json` and then prints one JSON document on stdout: the AP
 | 5 | refused |
 | 130 | interrupted |
 
-`docent --install-completion` installs completion for the current shell: commands, options, and where a service answers
-its models, collections and documents. Colours are off where there is no terminal or `NO_COLOR` is set.
+`docent --install-completion` installs completion for the current shell: commands, options, and, if a service answers, its
+models, collections and documents. Colours are off without a terminal, or if `NO_COLOR` is set.
 """
 
 

@@ -1,4 +1,4 @@
-"""`docent adapters import, list, remove`: what works on the folder of adapters, with or without a service."""
+"""`docent adapters import, list, remove`: work on the folder of adapters, with or without a service."""
 
 from pathlib import Path
 
@@ -54,7 +54,9 @@ def test_an_adapter_may_be_imported_before_its_model(run: Run, tmp_path: Path) -
     assert run("adapters", "list", "--json").json["adapters"][0]["base"] is None
 
 
-def test_a_damaged_adapter_is_listed_with_its_reason_and_can_be_removed(run: Run, home: Path, base: str, tmp_path: Path) -> None:
+def test_a_damaged_adapter_is_listed_with_its_reason_and_can_be_removed(
+    run: Run, home: Path, base: str, tmp_path: Path
+) -> None:
     run("adapters", "import", str(write_adapter(tmp_path / "legal.gguf")))
     (home / "adapters" / "legal" / "adapter.gguf").unlink()
     assert "legal: cannot be used: the file" in run("adapters", "list").out

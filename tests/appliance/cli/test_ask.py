@@ -124,7 +124,7 @@ def test_an_answer_that_broke_off_says_why_in_its_json(run: Run, service: FakeSe
     }  # fmt: skip
 
 
-def test_a_models_answer_without_a_citation_is_doubted(run: Run, service: FakeService) -> None:
+def test_a_models_answer_without_a_citation_carries_a_warning(run: Run, service: FakeService) -> None:
     service.answered_by, service.citations = "tiny", []
     assert "Answered by tiny in 0.5 s. This answer cites no page: check it yourself." in run("ask", "Q").out
     service.answered_by = "extractive"

@@ -23,7 +23,7 @@ PERCENTILES = {"p50", "p95", "p99"}
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Live]:
-    """A service with a tiny model that is called noise."""
+    """A service with a tiny model named noise."""
     with short_home() as home, live_service(Path(home)) as live:
         Catalog(live.places.models).import_gguf(write_model(Path(home) / "noise.gguf", shape=Shape(context=4096)))
         live.client.rescan_models()

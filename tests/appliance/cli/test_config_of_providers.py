@@ -1,4 +1,4 @@
-"""`docent config` and the tables with free names: shown as TOML that can be read again, checked with what they name."""
+"""`docent config` and the tables with free names: shown as TOML that can be read again; the names in them are checked."""
 
 import tomllib
 from pathlib import Path

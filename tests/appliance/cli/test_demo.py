@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_demo_answers_three_questions_from_the_right_pages_and_leaves_nothing_behind(folder: Path) -> None:
-    """Nothing at all: libraries that report on their use would leave an id in the temporary folder or the home."""
+    """Not one file: libraries that report on their use would leave an id in the temporary folder or the home."""
     process = demo(folder, "--json")
     out, err = process.communicate(timeout=110)
     assert process.returncode == 0, err

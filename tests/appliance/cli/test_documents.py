@@ -147,7 +147,9 @@ def test_a_replaced_document_is_awaited_until_it_differs(home: Path, service: Fa
         assert wait_for(client, "a.pdf", baseline, clock, clock.sleep).pages == 11
 
 
-def test_waiting_for_a_document_replaced_by_the_same_content_ends_when_the_service_is_idle(home: Path, service: FakeService) -> None:
+def test_waiting_for_a_document_replaced_by_the_same_content_ends_when_the_service_is_idle(
+    home: Path, service: FakeService
+) -> None:
     service.put(document("a.pdf"))
     with Client(home / "docent.sock") as client:
         clock = Clock()
@@ -319,7 +321,9 @@ def test_what_is_named_in_full_is_removed_without_being_asked(
     ("name", "meant"),
     [("lese.pdf", "law/lease.pdf"), ("law/leese.pdf", "law/lease.pdf"), ("Reprot 2024.pdf", "Report 2024.pdf")],
 )
-def test_the_error_for_an_unknown_name_suggests_similar_ones(run: Run, service: FakeService, name: str, meant: str) -> None:
+def test_the_error_for_an_unknown_name_suggests_similar_ones(
+    run: Run, service: FakeService, name: str, meant: str
+) -> None:
     service.put(document("law/lease.pdf"))
     service.put(document("Report 2024.pdf"))
     result = run("documents", "show", name)

@@ -140,7 +140,7 @@ def test_versions_are_listed_switched_and_removed(run: Run, source: Path) -> Non
 
 @pytest.fixture
 def stick(tmp_path: Path) -> Path:
-    """A folder as people carry it about."""
+    """A folder with models and other files, like a USB stick."""
     folder = tmp_path / "stick"
     (folder / "models" / "deep").mkdir(parents=True)
     write_model(folder / "a.gguf", seed=1)

@@ -1,4 +1,4 @@
-"""`docent models import, verify, remove`: what works on the folder of models without a service."""
+"""`docent models import, verify, remove`: work on the folder of models without a service."""
 
 import shutil
 from pathlib import Path

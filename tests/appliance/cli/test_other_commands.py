@@ -1,4 +1,4 @@
-"""Status, memory, models, configuration, doctor and the door to the terminal interface."""
+"""Status, memory, models, configuration, doctor, and the start of the terminal interface."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""What is printed fits the terminal and loses nothing that tells things apart."""
+"""Printed tables fit the terminal and keep the parts of names that differ."""
 
 import pytest
 from rich.cells import cell_len

@@ -34,7 +34,7 @@ def test_without_work_no_word_of_it(run: Run, service: FakeService) -> None:
 
 
 def tally(*paths: str) -> Tally:
-    """Of files that were not there before; counted each time, which takes no time."""
+    """Counts files that were not there before; every call counts, since counting takes no time."""
     ticks = (second for second in count(step=100.0) for _ in range(2))
     return Tally("", dict.fromkeys(paths, Baseline(None)), lambda: next(ticks))
 

@@ -1,4 +1,4 @@
-"""Lines broken while the text is still being written."""
+"""Wrapping text while it is still arriving."""
 
 from hypothesis import given
 from hypothesis import strategies as st

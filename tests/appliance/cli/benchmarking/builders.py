@@ -8,13 +8,13 @@ from appliance.cli.benchmarking.samples import Sample
 
 
 def sample(sent: float = 0.0, first: float = 1.0, tokens: int = 11, gap: float = 0.1, prompt: int = 100) -> Sample:
-    """A request whose answer comes token by token."""
+    """A request whose answer arrives token by token."""
     arrivals = tuple(sent + first + gap * at for at in range(tokens))
     return Sample(sent, arrivals, arrivals[-1], prompt_tokens=prompt, answer_tokens=tokens)
 
 
 def record(speed: float = 100.0, *, sha256: str = "a", machine: str = "m", clients: Sequence[int] = (1,)) -> Record:
-    """A run in which everything goes at `speed`."""
+    """A run with all figures scaled by `speed`."""
     spread = percentiles([1 / speed])
     assert spread is not None
     return Record(

@@ -1,4 +1,4 @@
-"""The driver, against a service that answers at once and notes what it was sent."""
+"""The measurement, against a service that answers at once and records its requests."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""From single requests to what is said of them all."""
+"""Summaries of single requests."""
 
 import pytest
 from hypothesis import given, settings

@@ -21,7 +21,7 @@ from tui.messages import (
     StatusChanged,
 )
 
-RETRY_SECONDS = 2.0
+RETRY_SECONDS = 2.0  # chosen by eye
 Post = Callable[[Message], object]
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -22,7 +22,7 @@ from appliance.client import Client
 from appliance.config.places import MAX_SOCKET_PATH, Places, find_places
 from appliance.errors import DocentError
 
-_START_SECONDS = 60.0
+_START_SECONDS = 60.0  # chosen by eye, like the next two
 _STOP_SECONDS = 15.0
 _LOG_LINES = 30
 _AGAIN_SECONDS = 0.25

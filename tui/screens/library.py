@@ -18,7 +18,7 @@ from tui.screens.base import ServiceScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.widgets.document_table import DocumentTable
 
-_REFRESH_SECONDS = 0.2
+_REFRESH_SECONDS = 0.2  # chosen by eye
 _BAR_WIDTH = 20
 _GAP = "   "
 

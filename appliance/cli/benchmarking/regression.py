@@ -16,6 +16,7 @@ from appliance.cli.benchmarking.figures import relative_spread
 from appliance.cli.benchmarking.record import Record
 
 LOOKED_BACK: Final = 10
+MEMORY_FIGURE: Final = "memory, bytes"
 _LEAST_MARGIN, _MARGIN_OF_FEW, _FEW, _SPREADS = 0.10, 0.25, 3, 3.0
 
 
@@ -77,7 +78,7 @@ def headline(record: Record) -> Mapping[str, Figure]:
         "first token, s": reading.first_token.p50,
         "first token with a known start, s": reading.cached_first_token.p50,
         "CPU s per 1,000 prompt tokens": reading.cpu_seconds_per_1000,
-        "memory, bytes": record.memory.measured,
+        MEMORY_FIGURE: record.memory.measured,
     }
     for one in record.answering:
         at = f"{one.clients} client{'s' if one.clients > 1 else ''}"

@@ -20,7 +20,7 @@ from appliance.cli.benchmarking.history import History, history_path, machine
 from appliance.cli.benchmarking.measure import Bench, Measured
 from appliance.cli.benchmarking.prompts import PromptMaker
 from appliance.cli.benchmarking.record import Answering, BenchSettings, Record
-from appliance.cli.benchmarking.regression import Regression, regressions
+from appliance.cli.benchmarking.regression import MEMORY_FIGURE, Regression, regressions
 from appliance.cli.shared.options import JsonOption, command_group, complete_model, examples, text_argument
 from appliance.cli.shared.output import console, print_error, print_fields, print_json, print_table, print_text
 from appliance.client import AsyncClient
@@ -76,8 +76,8 @@ def bench_model(
     """
     counts = _client_counts(clients)
     settings = BenchSettings(prompt_tokens=prompt_tokens, answer_tokens=answer_tokens, clients=counts, rounds=rounds)
-    with _status_line(quiet=json) as tell:
-        record = asyncio.run(_measure(model, settings, tell))
+    with _status_line(quiet=json) as report:
+        record = asyncio.run(_measure(model, settings, report))
     history = History(history_path())
     worse, runs = _compared(history, record)
     if json:
@@ -89,12 +89,12 @@ def bench_model(
     _show_regressions(worse, runs)
 
 
-async def _measure(model_id: str, settings: BenchSettings, tell: Callable[[str], None]) -> Record:
+async def _measure(model_id: str, settings: BenchSettings, report: Callable[[str], None]) -> Record:
     async with AsyncClient(find_places().socket) as client:
         model = _chosen(model_id, await client.models())
         version = (await client.status()).version
         prompts = PromptMaker(os.urandom(8).hex())
-        bench = Bench(client, model.id, settings, prompts, clock=time.perf_counter, tell=tell)
+        bench = Bench(client, model.id, settings, prompts, clock=time.perf_counter, report=report)
         return _record(model, version, settings, await bench.run())
 
 
@@ -222,9 +222,12 @@ def _show_regressions(worse: Sequence[Regression], runs: int) -> None:
     elif not worse:
         print_text(f"No figure is worse than the median of {runs} earlier run{'s' if runs > 1 else ''}.")
     for one in worse:
+        name, now, before = one.figure, f"{one.now:.4g}", f"{one.before:.4g}"
+        if name == MEMORY_FIGURE:
+            name, now, before = "memory", amount(one.now), amount(one.before)
         print_text(
-            f"Worse than before: {one.figure}: {one.now:.4g}; the median of {one.runs} earlier "
-            f"run{'s' if one.runs > 1 else ''} is {one.before:.4g} (tolerance {one.margin:.0%})"
+            f"Worse than before: {name}: {now}; the median of {one.runs} earlier "
+            f"run{'s' if one.runs > 1 else ''} is {before} (tolerance {one.margin:.0%})"
         )
 
 

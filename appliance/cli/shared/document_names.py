@@ -15,8 +15,8 @@ from appliance.display.path_names import shown_argument
 from appliance.errors import EXIT_NOT_FOUND, ApiError, UnknownDocument, outcome
 from appliance.wire import Document
 
-_MOST_GUESSES = 3
-_MOST_NAMESAKES = 1000
+_MOST_GUESSES = 3  # in one error message
+_MOST_NAMESAKES = 1000  # the service's largest page of documents
 
 
 def find_document(client: Client, path: str) -> Document | None:

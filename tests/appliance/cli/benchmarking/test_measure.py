@@ -52,7 +52,7 @@ def run(service: Notes, clients: tuple[int, ...] = (1, 4)) -> Measured:
     settings = BenchSettings(prompt_tokens=100, answer_tokens=5, clients=clients, rounds=2)
     ticks = count()
     bench = Bench(
-        service, "m", settings, PromptMaker("run"), clock=lambda: float(next(ticks)), tell=lambda _: None
+        service, "m", settings, PromptMaker("run"), clock=lambda: float(next(ticks)), report=lambda _: None
     )  # fmt: skip
     return asyncio.run(bench.run())
 

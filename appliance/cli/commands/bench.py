@@ -65,14 +65,16 @@ def bench_model(
     clients: Annotated[
         str, typer.Option(metavar="N,…", help="Numbers of simultaneous clients, measured one after another.")
     ] = "1,4,8",
-    prompt_tokens: Annotated[int, typer.Option(metavar="N", min=16, help="Approximate length of a prompt.")] = 512,
-    answer_tokens: Annotated[int, typer.Option(metavar="N", min=2, help="Longest answer.")] = 64,
+    prompt_tokens: Annotated[
+        int, typer.Option(metavar="N", min=16, help="Approximate prompt length, in tokens.")
+    ] = 512,
+    answer_tokens: Annotated[int, typer.Option(metavar="N", min=2, help="Longest answer, in tokens.")] = 64,
     rounds: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Repetitions of each measurement.")] = 3,
     json: JsonOption = False,
 ) -> None:
     """Measure a model: reading and answering speed, waiting times, memory and CPU time.
 
-    The run is recorded, and every figure that is worse than the median of earlier comparable runs is reported.
+    The run is recorded, and every figure that is clearly worse than in earlier comparable runs is reported.
     """
     counts = _client_counts(clients)
     settings = BenchSettings(prompt_tokens=prompt_tokens, answer_tokens=answer_tokens, clients=counts, rounds=rounds)

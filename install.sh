@@ -125,7 +125,7 @@ patiently() { # LOG COMMAND...: runs it with its output in the log, reports ever
     sleep 0.2
     if [ -z "$compiling" ] && grep -q 'Building wheel for llama-cpp-python' "$log"; then
       compiling=yes
-      say "Compiling llama.cpp, this once: about five minutes on two cores ..."
+      say "Compiling llama.cpp, this once: 5 to 15 minutes on two cores ..."
     fi
     if [ $((SECONDS - started)) -ge $next ]; then
       say "  ... still working after $next s"
@@ -152,11 +152,15 @@ explain() { # LOG: says in plain words why pip failed, and exits
   fail "pip failed" "$hint"
 }
 
+# llama.cpp is compiled without Intel's AMX. g++ 12 (Debian 12) miscompiles the set-up of AMX's registers, so a quantised
+# model would kill its process (SIGILL) on processors that have them. -U works where -mno-amx-int8 would come too early.
+WITHOUT_AMX=-U__AMX_INT8__
+
 pip_in() { # VENV ARGUMENTS...: pip install, with its output in the log of that environment
   local venv=$1
   shift
-  patiently "$venv/install.log" env PIP_ROOT_USER_ACTION=ignore "$venv/bin/python" -m pip install \
-    --disable-pip-version-check --no-input "$@"
+  patiently "$venv/install.log" env PIP_ROOT_USER_ACTION=ignore CFLAGS="${CFLAGS:-} $WITHOUT_AMX" \
+    CXXFLAGS="${CXXFLAGS:-} $WITHOUT_AMX" "$venv/bin/python" -m pip install --disable-pip-version-check --no-input "$@"
 }
 
 one_at_a_time() { # two runs in one checkout would overwrite each other's files

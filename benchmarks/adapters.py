@@ -24,9 +24,9 @@ import gguf
 import llama_cpp
 
 from models.child_process.child import Child
-from models.child_process.messages import AdapterUse, Finished, Generate, Raw, path_text
+from models.child_process.messages import AdapterUse, Finished, Generate, path_text
 from models.child_process.spawner import Spawner
-from models.types import LoadSettings, Sampling
+from models.types import GenerationRequest, LoadSettings, Sampling
 from models.worker.engine import Engine
 from models.worker.scheduling.batcher import Batcher, Job
 from models.worker.scheduling.output import Output
@@ -132,9 +132,10 @@ async def requests(
 
 async def _request(child: Child, use: AdapterUse, start: str) -> float:
     """One token for a prompt that no other shares its start with."""
-    prompt = Raw(text=f"{start}, and what it says is as long as that of the others")
+    prompt = f"{start}, and what it says is as long as that of the others"
+    request = GenerationRequest(prompt=prompt, max_tokens=1)
     began = time.perf_counter()
-    channel = child.send(lambda number: Generate(id=number, prompt=prompt, max_tokens=1, adapters=(use,)))
+    channel = child.send(lambda number: Generate(id=number, request=request, adapters=(use,)))
     while not isinstance(await channel.next(), Finished):
         pass
     return time.perf_counter() - began

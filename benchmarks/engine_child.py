@@ -15,7 +15,7 @@ from benchmarks.engine_plan import PLAN, Setup
 from models.child_process.child import Child
 from models.child_process.messages import Count, Finished, Generate, Raw
 from models.child_process.spawner import Spawner
-from models.types import LoadSettings
+from models.types import GenerationRequest, LoadSettings
 
 
 class Bench:
@@ -43,9 +43,8 @@ class Bench:
         return list(ends)
 
     async def _one(self, text: str, answer: int) -> Finished:
-        channel = self._child.send(
-            lambda number: Generate(id=number, prompt=Raw(text=text), max_tokens=answer, speculate=False)
-        )
+        request = GenerationRequest(prompt=text, max_tokens=answer, speculate=False)
+        channel = self._child.send(lambda number: Generate(id=number, request=request))
         while True:
             event = await channel.next()
             if isinstance(event, Finished):

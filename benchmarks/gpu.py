@@ -17,7 +17,7 @@ from typing import Final
 
 from models.catalog.catalog import ModelSpec
 from models.child_process.child import Child
-from models.child_process.messages import Finished, Generate, Raw
+from models.child_process.messages import Finished, Generate
 from models.child_process.spawner import Spawner
 from models.formats.gguf_header import read_header
 from models.hardware.gpus import Devices
@@ -25,7 +25,7 @@ from models.hardware.ram import RAM, default_budget
 from models.memory.estimator import Estimator
 from models.memory.measurements import Measurements
 from models.memory.need import Need
-from models.types import LoadSettings
+from models.types import GenerationRequest, LoadSettings
 
 PROMPT: Final = 512
 ANSWER: Final = 128
@@ -97,8 +97,8 @@ async def _measured(
 
 
 async def _answer(child: Child) -> Finished:
-    text = " the" * PROMPT
-    channel = child.send(lambda number: Generate(id=number, prompt=Raw(text=text), max_tokens=ANSWER, speculate=False))
+    request = GenerationRequest(prompt=" the" * PROMPT, max_tokens=ANSWER, speculate=False)
+    channel = child.send(lambda number: Generate(id=number, request=request))
     while not isinstance(event := await channel.next(), Finished):
         assert event.type != "refused", event
     return event

@@ -22,6 +22,7 @@ from models.adapters.catalog import AdapterCatalog
 from models.catalog.catalog import Catalog
 from models.errors import ModelError
 from models.residency.manager import Manager, ModelDefaults
+from models.types import GenerationRequest
 from tests.gguf_builder import Shape, write_model
 
 _CONTEXT = 32_768
@@ -51,7 +52,7 @@ async def overcommit(root: Path, group: Group) -> dict[str, object]:
             if state.state == "loaded":
                 await manager.unload(state.spec.id)
         async with manager.lease("a") as lease:
-            pieces = [piece async for piece in lease.generate(prompt="the pump is", max_tokens=3)]
+            pieces = [piece async for piece in lease.generate(GenerationRequest(prompt="the pump is", max_tokens=3))]
         after = me.memory_info().rss
     return {
         "killed": group.kills,

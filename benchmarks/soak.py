@@ -35,7 +35,7 @@ from models.errors import ModelError
 from models.hardware.ram import default_budget, measure
 from models.residency.decision_log import Decision
 from models.residency.manager import Manager, ModelDefaults
-from models.types import AdapterRef, ChatMessage, Sampling
+from models.types import AdapterRef, ChatMessage, GenerationRequest, Sampling
 from tests.gguf_builder import Shape, write_adapter, write_model
 
 MODELS = tuple(f"m{number}" for number in range(6))
@@ -174,7 +174,9 @@ class _Run:
         prompt = ChatMessage(role="user", content="is the pump open? " * self._random.randint(1, 20))
         length = self._random.randint(1, 40)
         async with self._manager.lease(model, adapters) as lease:
-            generation = lease.generate(messages=[prompt], max_tokens=length, sampling=Sampling(temperature=1.0))
+            generation = lease.generate(
+                GenerationRequest(messages=[prompt], max_tokens=length, sampling=Sampling(temperature=1.0))
+            )
             async with generation:
                 pieces = [piece async for piece in generation]
         if not pieces:

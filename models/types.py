@@ -106,6 +106,28 @@ TemplateSource = Literal["gguf", "chatml", "configured"]
 GREEDY: Final = Sampling()
 
 
+class GenerationRequest(Value):
+    """What one answer is made from: chat `messages` or a raw `prompt`; control tokens in either are plain text.
+
+    Without `max_tokens` the answer may fill the context. At most one of `grammar` (GBNF) and `json_schema` (a schema's
+    text) is given. `logprobs` is the number of likeliest tokens reported beside each chosen one, 0 to MOST_LOGPROBS.
+    `overflow`: a chat that does not fit is refused, or loses its oldest turns, but never its system messages nor its
+    last turn. `speculate` allows drafted tokens. KV of another `scope` is never used.
+    """
+
+    messages: tuple[ChatMessage, ...] = ()
+    prompt: UserText | None = None
+    max_tokens: int | None = None
+    sampling: Sampling = GREEDY
+    stop: tuple[UserText, ...] = ()
+    grammar: UserText | None = None
+    json_schema: UserText | None = None
+    logprobs: int | None = None
+    overflow: Literal["refuse", "drop_oldest"] = "refuse"
+    speculate: bool = True
+    scope: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class TextPiece:
     """The next text of an answer, in whole characters. Empty only if it carries `logprobs` of tokens without text."""

@@ -9,7 +9,7 @@ from appliance import wire
 from appliance.answering.markers import MarkerFilter
 from appliance.answering.packing import pack
 from appliance.store.rows import PassageRow
-from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece
+from models.types import AdapterRef, ChatMessage, FinalPiece, GenerationRequest, Sampling, TextPiece
 
 
 class Generating(Protocol):
@@ -30,15 +30,7 @@ class Leased(Protocol):
 
     async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int: ...
 
-    def generate(
-        self,
-        *,
-        messages: Sequence[ChatMessage],
-        max_tokens: int | None,
-        sampling: Sampling,
-        stop: Sequence[str],
-        scope: str,
-    ) -> Generating: ...
+    def generate(self, request: GenerationRequest) -> Generating: ...
 
 
 class Leases(Protocol):
@@ -86,13 +78,14 @@ async def generate(job: Job, manager: Leases) -> AsyncGenerator[str | End, None]
             count_chat=lease.count_chat_tokens,
         )
         markers = MarkerFilter(packed.passages)
-        pieces = lease.generate(
+        request = GenerationRequest(
             messages=packed.messages,
             max_tokens=packed.max_tokens,
             sampling=job.sampling,
             stop=job.stop,
             scope=job.scope,
         )
+        pieces = lease.generate(request)
         try:
             async for piece in pieces:
                 if isinstance(piece, TextPiece):

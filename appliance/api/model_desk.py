@@ -6,7 +6,7 @@ Names: a GGUF model's id, `MODEL:ADAPTER`, and the embedding model's own. Unknow
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -18,13 +18,12 @@ from appliance.embedding.loaded_models import Embedder
 from appliance.errors import InvalidRequest
 from ingest.types import Vector
 from models.errors import UnknownModel
-from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece, TokenLogprob
+from models.types import AdapterRef, FinalPiece, GenerationRequest, TextPiece, TokenLogprob
 
 if TYPE_CHECKING:
     from models.providers.registry import Providers
     from models.residency.manager import Manager
 
-DEFAULT_TEMPERATURE = 0.8
 _EMBEDDING = "embedding"
 
 
@@ -35,27 +34,6 @@ class Embedders(Protocol):
     def current(self) -> Embedder: ...
     def all(self) -> Sequence[Embedder]: ...
     def lease(self) -> AbstractContextManager[Embedder]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class GenerateRequest:
-    """A bare generation: from chat messages, or from a raw prompt.
-
-    `left_open` names the fields of the sampling that the caller did not choose: a model's own settings fill them.
-    What was read for another `scope` is not used for it.
-    """
-
-    messages: tuple[ChatMessage, ...] = ()
-    prompt: str | None = None
-    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=DEFAULT_TEMPERATURE))
-    stop: tuple[str, ...] = ()
-    max_tokens: int | None = None
-    grammar: str | None = None
-    json_schema: str | None = None
-    logprobs: int | None = None
-    overflow: Literal["refuse", "drop_oldest"] = "refuse"
-    left_open: frozenset[str] = frozenset()
-    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +155,15 @@ class ModelDesk:
         return ["docent", "extractive", *models, *(f"docent:{model}" for model in models), self._embedder.name]
 
     async def generate(
-        self, model_id: str, adapters: Sequence[wire.AdapterUse], request: GenerateRequest
+        self,
+        model_id: str,
+        adapters: Sequence[wire.AdapterUse],
+        request: GenerationRequest,
+        left_open: Collection[str] = (),
     ) -> AsyncGenerator[Generated, None]:
         """Text from the bare model; the last piece carries the finish reason. Closing it cancels the generation.
+
+        The model's own settings fill the fields of the sampling that `left_open` names: those the client did not set.
 
         Raises:
             UnknownModel, UnknownAdapter: refused by name, never replaced.
@@ -191,19 +175,9 @@ class ModelDesk:
             )
         started, first = time.monotonic(), 0.0
         uses = [AdapterRef(adapter.id, adapter.scale) for adapter in adapters]
+        sampling = self.manager.defaults.sampling(model_id, request.sampling, left_open)
         async with self._providers.lease(model_id, uses) as lease:
-            generation = lease.generate(
-                messages=request.messages or None,
-                prompt=request.prompt,
-                sampling=self.manager.defaults.sampling(model_id, request.sampling, request.left_open),
-                stop=request.stop,
-                max_tokens=request.max_tokens,
-                grammar=request.grammar,
-                json_schema=request.json_schema,
-                logprobs=request.logprobs,
-                overflow=request.overflow,
-                scope=request.scope,
-            )
+            generation = lease.generate(request.model_copy(update={"sampling": sampling}))
             async with generation:
                 async for piece in generation:
                     first = first or time.monotonic() - started

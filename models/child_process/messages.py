@@ -13,10 +13,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from models.types import (
-    MOST_LOGPROBS,
     ChatMessage,
+    GenerationRequest,
     LoadSettings,
-    Sampling,
     TemplateSource,
     TokenLogprob,
     Usage,
@@ -71,26 +70,18 @@ class Load(Value):
 
 
 class Generate(Value):
-    """Asks for one answer.
-
-    `grammar` is GBNF, `json_schema` the text of a JSON schema: at most one of them. `logprobs` is the number of likeliest
-    tokens to report beside each chosen one. `overflow` decides about a chat that does not fit: it is refused, or loses its
-    oldest turns, but never its system messages or its last turn. KV of another `scope` is never used.
-    """
+    """Asks for one answer, with these adapters."""
 
     type: Literal["generate"] = "generate"
     id: int
-    prompt: Prompt
-    max_tokens: int | None = Field(default=None, ge=1)
-    sampling: Sampling = Sampling()
-    stop: tuple[UserText, ...] = ()
+    request: GenerationRequest
     adapters: tuple[AdapterUse, ...] = ()
-    grammar: UserText | None = None
-    json_schema: UserText | None = None
-    logprobs: int | None = Field(default=None, ge=0, le=MOST_LOGPROBS)
-    overflow: Literal["refuse", "drop_oldest"] = "refuse"
-    speculate: bool = True
-    scope: str = ""
+
+    @property
+    def prompt(self) -> Prompt:
+        if self.request.prompt is not None:
+            return Raw(text=self.request.prompt)
+        return Chat(messages=self.request.messages)
 
 
 class Count(Value):

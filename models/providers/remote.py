@@ -16,9 +16,10 @@ from typing import Self
 from models.errors import ContextOverflow, InvalidPrompt, ModelError, NotSupported, ProviderFailed, ProviderOpen
 from models.providers.circuit_breaker import Breaker, Permit
 from models.providers.interface import Delta, Job, ProviderSpec, Upstream
-from models.providers.request_checks import clean, schema_of
+from models.providers.request_checks import schema_of
 from models.providers.token_gauge import TokenGauge
-from models.types import GREEDY, ChatMessage, FinalPiece, Piece, Sampling, TextPiece, Usage
+from models.residency.lease import check_request
+from models.types import ChatMessage, FinalPiece, GenerationRequest, Piece, TextPiece, Usage
 
 _log = logging.getLogger(__name__)
 _MAX_TEXT = 4 << 20
@@ -133,44 +134,26 @@ class RemoteLease:
         """Tokens of a whole chat, estimated likewise."""
         return self._provider.gauge.messages(one.content for one in messages)
 
-    def generate(
-        self,
-        *,
-        messages: Sequence[ChatMessage] | None = None,
-        prompt: str | None = None,
-        max_tokens: int | None = None,
-        sampling: Sampling = GREEDY,
-        stop: Sequence[str] = (),
-        grammar: str | None = None,
-        json_schema: str | None = None,
-        logprobs: int | None = None,
-        overflow: str = "refuse",
-        speculate: bool = True,
-        scope: str = "",
-    ) -> "RemoteGeneration":
-        """Begin an answer, as `Lease.generate`. Raises InvalidPrompt, and NotSupported for what only a model here can.
+    def generate(self, request: GenerationRequest) -> "RemoteGeneration":
+        """Begin an answer. Raises InvalidPrompt, and NotSupported for what only a local model can do.
 
-        `speculate` and `scope` are the other end's own affair.
+        `speculate` and `scope` have no effect: the server decides for itself.
         """
         what = f"answering with the provider {self.model_id}"
-        if (messages is None) == (prompt is None) or messages == ():
-            raise InvalidPrompt(what, "it needs either messages or a prompt", "give one of them")
-        if max_tokens is not None and max_tokens < 1:
-            raise InvalidPrompt(what, f"max_tokens is {max_tokens}", "ask for at least one token")
+        check_request(request, what)
         for name, asked in (
-            ("a grammar", grammar is not None),
-            ("logprobs", logprobs is not None),
-            ("a bias on tokens", bool(sampling.logit_bias)),
+            ("a grammar", request.grammar is not None),
+            ("logprobs", request.logprobs is not None),
+            ("a bias on tokens", bool(request.sampling.logit_bias)),
         ):
             if asked:
                 raise NotSupported(what, f"{name} cannot be asked of a provider", "ask a model on this machine")
-        if overflow != "refuse":
+        if request.overflow != "refuse":
             raise NotSupported(
                 what, "a provider drops no turns of a chat", "send fewer, or ask a model on this machine"
             )
-        schema = None if json_schema is None else schema_of(json_schema, what)
-        text = None if prompt is None else clean(prompt)
-        job = Job(sampling, tuple(messages or ()), text, max_tokens, tuple(map(clean, stop)), schema)
+        schema = None if request.json_schema is None else schema_of(request.json_schema, what)
+        job = Job(request.sampling, request.messages, request.prompt, request.max_tokens, request.stop, schema)
         generation = RemoteGeneration(self._provider, job, self.context, self._call)
         self._generations.append(generation)
         return generation

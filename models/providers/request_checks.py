@@ -18,7 +18,7 @@ _DEEPEST = 100
 _HINT = "send a JSON schema: an object, with finite numbers and not nested without end"
 
 
-def clean(text: str) -> str:
+def _clean(text: str) -> str:
     """Half a surrogate pair becomes a question mark, as for a model on this machine."""
     return text.encode("utf-8", "replace").decode()
 
@@ -27,7 +27,7 @@ def schema_of(text: str, what: str) -> Schema:
     """The JSON schema that a text is. Raises InvalidPrompt if it is none, or could not be written again."""
     try:
         read = json.loads(text, parse_constant=_no_number)
-        schema = json.loads(clean(json.dumps(read, ensure_ascii=False, allow_nan=False)))
+        schema = json.loads(_clean(json.dumps(read, ensure_ascii=False, allow_nan=False)))
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidPrompt(what, f"the JSON schema cannot be read: {why}", _HINT) from error

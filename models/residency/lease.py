@@ -6,7 +6,7 @@ Rule: a generation that is closed, or whose lease ends, is cancelled in the chil
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from models import errors
 from models.adapters.catalog import AdapterSpec
@@ -29,16 +29,7 @@ from models.child_process.messages import (
     path_text,
 )
 from models.errors import InvalidPrompt, ModelBusy
-from models.types import (
-    GREEDY,
-    MOST_LOGPROBS,
-    ChatMessage,
-    FinalPiece,
-    Piece,
-    Sampling,
-    TemplateSource,
-    TextPiece,
-)
+from models.types import MOST_LOGPROBS, ChatMessage, FinalPiece, GenerationRequest, Piece, TemplateSource, TextPiece
 
 _KINDS: Final = {
     "ContextOverflow": errors.ContextOverflow,
@@ -155,57 +146,22 @@ class Lease:
 
     async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Tokens of the whole prompt made from these. Raises InvalidPrompt, ModelCrashed, ModelBusy."""
-        return await self._count(_chat(messages))
+        if not messages:
+            raise InvalidPrompt("answering a prompt", "there are no messages", "give at least one")
+        return await self._count(Chat(messages=tuple(messages)))
 
-    def generate(
-        self,
-        *,
-        messages: Sequence[ChatMessage] | None = None,
-        prompt: str | None = None,
-        max_tokens: int | None = None,
-        sampling: Sampling = GREEDY,
-        stop: Sequence[str] = (),
-        grammar: str | None = None,
-        json_schema: str | None = None,
-        logprobs: int | None = None,
-        overflow: Literal["refuse", "drop_oldest"] = "refuse",
-        speculate: bool = True,
-        scope: str = "",
-    ) -> Generation:
-        """Begin an answer to `messages`, or a continuation of `prompt`; control tokens in either are plain text.
+    def generate(self, request: GenerationRequest) -> Generation:
+        """Begin an answer. Each generation counts against the queue.
 
-        Without `max_tokens` it may fill the context. `grammar` is GBNF, `json_schema` the text of a schema, `logprobs`
-        how many of the likeliest tokens to tell of for each, `overflow` what happens to messages that do not fit. What
-        was read for another `scope` is not used. Each generation counts against the queue. Raises InvalidPrompt,
-        ModelBusy, ModelCrashed; the rest is raised by the generation.
+        Raises InvalidPrompt, ModelBusy, ModelCrashed; the rest is raised by the generation.
         """
         what = f"answering with the model {self.model_id}"
-        if (messages is None) == (prompt is None):
-            raise InvalidPrompt(what, "it needs either messages or a prompt", "give one of them")
-        if max_tokens is not None and max_tokens < 1:
-            raise InvalidPrompt(what, f"max_tokens is {max_tokens}", "ask for at least one token")
-        if logprobs is not None and not 0 <= logprobs <= MOST_LOGPROBS:
-            raise InvalidPrompt(what, f"logprobs is {logprobs}", f"ask for 0 to {MOST_LOGPROBS}")
-        made: Prompt = Raw(text=prompt) if prompt is not None else _chat(messages or ())
+        check_request(request, what)
+        if request.logprobs is not None and not 0 <= request.logprobs <= MOST_LOGPROBS:
+            raise InvalidPrompt(what, f"logprobs is {request.logprobs}", f"ask for 0 to {MOST_LOGPROBS}")
         if self._child.open_requests >= self._queue:
             raise ModelBusy(what, f"{self._child.open_requests} requests are waiting already", "try again in a while")
-        channel = self._send(
-            what,
-            lambda request_id: Generate(
-                id=request_id,
-                prompt=made,
-                max_tokens=max_tokens,
-                sampling=sampling,
-                stop=tuple(stop),
-                adapters=self._adapters,
-                grammar=grammar,
-                json_schema=json_schema,
-                logprobs=logprobs,
-                overflow=overflow,
-                speculate=speculate,
-                scope=scope,
-            ),
-        )
+        channel = self._send(what, lambda number: Generate(id=number, request=request, adapters=self._adapters))
         generation = Generation(channel, what, self._wait_s)
         self._generations.append(generation)
         return generation
@@ -237,10 +193,12 @@ class Lease:
             raise InvalidPrompt(what, str(error), "shorten the prompt") from error
 
 
-def _chat(messages: Sequence[ChatMessage]) -> Chat:
-    if not messages:
-        raise InvalidPrompt("answering a prompt", "there are no messages", "give at least one")
-    return Chat(messages=tuple(messages))
+def check_request(request: GenerationRequest, what: str) -> None:
+    """Raises InvalidPrompt for a request that no model, local or remote, can answer."""
+    if bool(request.messages) == (request.prompt is not None):
+        raise InvalidPrompt(what, "it needs either messages or a prompt", "give one of them")
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise InvalidPrompt(what, f"max_tokens is {request.max_tokens}", "ask for at least one token")
 
 
 def _refusal(refused: Refused) -> errors.ModelError:

@@ -176,27 +176,28 @@ class Worker:
         self._engine.adapters.drop(request.adapters, self._batcher.adapters)
         return Trimmed(id=request.id, adapters=self._engine.adapters.held, cache=self._batcher.kv.states.held)
 
-    def _answer(self, request: Generate | Count) -> None:
-        if isinstance(request, Count):
-            self._channel.send(Counted(id=request.id, tokens=len(self._prompts.tokens(request.prompt))))
+    def _answer(self, message: Generate | Count) -> None:
+        if isinstance(message, Count):
+            self._channel.send(Counted(id=message.id, tokens=len(self._prompts.tokens(message.prompt))))
             return
-        for use in request.adapters:
+        request = message.request
+        for use in message.adapters:
             self._engine.adapters.load(use)
         guide = self._guides.guide(request.grammar, request.json_schema)
         if request.overflow == "refuse":
-            tokens, dropped = self._prompts.checked(request.prompt), 0
+            tokens, dropped = self._prompts.checked(message.prompt), 0
         else:
-            tokens, dropped = self._prompts.fitted(request.prompt, request.max_tokens)
+            tokens, dropped = self._prompts.fitted(message.prompt, request.max_tokens)
         room = self._engine.context - len(tokens)
         sampler = self._engine.sampler(request.sampling, prompt=tokens, guide=guide, logprobs=request.logprobs)
         self._batcher.submit(
             Job(
-                id=request.id,
+                id=message.id,
                 tokens=tokens,
                 max_tokens=min(request.max_tokens or room, room),
                 sampler=sampler,
-                output=Output(request.id, request.stop),
-                adapters=tuple((use.key, use.scale) for use in request.adapters),
+                output=Output(message.id, request.stop),
+                adapters=tuple((use.key, use.scale) for use in message.adapters),
                 speculate=request.speculate,
                 scope=request.scope,
                 dropped=dropped,

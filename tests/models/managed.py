@@ -12,10 +12,10 @@ from models.adapters.catalog import AdapterCatalog
 from models.catalog.catalog import Catalog
 from models.residency.lease import Generation, Lease
 from models.residency.manager import Manager, ModelDefaults
-from models.types import ChatMessage, FinalPiece, Sampling, TextPiece
+from models.types import ChatMessage, FinalPiece, GenerationRequest, Sampling, TextPiece
 from tests.gguf_builder import Shape, write_adapter, write_model
 
-HELLO = [ChatMessage(role="user", content="is the pump open?")]
+HELLO = (ChatMessage(role="user", content="is the pump open?"),)
 LOOPING = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 WARM = Sampling(temperature=1.0, seed=1)  # greedy random weights may end at once
 MEASURED = "measurements.json"
@@ -65,7 +65,7 @@ async def collect(generation: Generation) -> tuple[str, FinalPiece]:
 
 
 async def text_of(lease: Lease, prompt: str = "the pump is") -> str:
-    return (await collect(lease.generate(prompt=prompt, max_tokens=12)))[0]
+    return (await collect(lease.generate(GenerationRequest(prompt=prompt, max_tokens=12))))[0]
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

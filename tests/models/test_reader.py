@@ -19,7 +19,7 @@ from models.adapters.catalog import AdapterCatalog
 from models.catalog.catalog import Catalog
 from models.residency.lease import Lease
 from models.residency.manager import ModelDefaults
-from models.types import AdapterRef, TextPiece
+from models.types import AdapterRef, GenerationRequest, TextPiece
 from tests.assets.reader import ADAPTER, READER, VOCABULARY, said
 from tests.assets.reader_questions import Asked, evaluation
 from tests.assets.reader_world import FORM, NOT_FOUND, RULES, Example, World, held_out
@@ -52,7 +52,7 @@ async def answers(lease: Lease, examples: Sequence[Example]) -> list[str]:
     """Greedy answers to all of them, as many at once as the engine takes."""
 
     async def answer(example: Example) -> str:
-        pieces = lease.generate(messages=said(example), max_tokens=LONGEST_ANSWER)
+        pieces = lease.generate(GenerationRequest(messages=said(example), max_tokens=LONGEST_ANSWER))
         return "".join([piece.text async for piece in pieces if isinstance(piece, TextPiece)])
 
     return list(await asyncio.gather(*map(answer, examples)))

@@ -11,7 +11,7 @@ from appliance import wire
 from appliance.api.context import Context
 from appliance.api.errors import error_body
 from appliance.api.model_desk import Generated
-from appliance.api.openai.requests import Body, bare_requests, wants_logprobs, wants_usage
+from appliance.api.openai.requests import Body, bare_requests, left_open, wants_logprobs, wants_usage
 from appliance.api.openai.shapes import Json, Logprobs, Shape, Target
 from appliance.api.streaming import ClosingStream, first_of, side_by_side, sse_objects, while_connected
 from appliance.errors import ANY_DOCENT_ERROR
@@ -27,7 +27,8 @@ async def bare_completion(
     """Reply with the completion of the model itself, without documents."""
     assert target.model is not None
     requests = bare_requests(body, str(peer.uid))
-    generated = side_by_side([parts.models.generate(target.model, target.adapters, one) for one in requests])
+    unset = left_open(body)
+    generated = side_by_side([parts.models.generate(target.model, target.adapters, one, unset) for one in requests])
     if body.stream:
         source = _chunks(shape, body, await first_of(request, generated))
         return ClosingStream(sse_objects(source), "text/event-stream")

@@ -11,12 +11,12 @@ from pydantic import ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from appliance import wire
-from appliance.api.model_desk import DEFAULT_TEMPERATURE, GenerateRequest
 from appliance.api.openai.shapes import Target
 from appliance.errors import InvalidRequest
 from appliance.wire import openai
-from models.types import ChatMessage, Sampling
+from models.types import ChatMessage, GenerationRequest, Sampling
 
+_DEFAULT_TEMPERATURE: Final = 0.8
 _TOOLS: Final = "there are no tools here; request JSON with response_format instead"
 _OWN: Final = "it belongs to another server; see docs/api.md for the fields that are"
 REFUSED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
@@ -123,17 +123,22 @@ def wants_logprobs(body: Body) -> int | None:
     return (body.top_logprobs or 0) if body.logprobs else None
 
 
-def bare_requests(body: Body, scope: str = "") -> list[GenerateRequest]:
+def bare_requests(body: Body, scope: str = "") -> list[GenerationRequest]:
     """Build one generation for each of the `n` choices; each choice adds 1 to the seed. Raises InvalidRequest."""
     return [_bare_request(body, index, scope) for index in range(body.n)]
 
 
-def _bare_request(body: Body, index: int, scope: str) -> GenerateRequest:
+def left_open(body: Body) -> set[str]:
+    """The fields of the sampling that the client did not set."""
+    return set(Sampling.model_fields) - body.model_fields_set
+
+
+def _bare_request(body: Body, index: int, scope: str) -> GenerationRequest:
     requested = {
         name: value for name in _AS_REQUESTED & body.model_fields_set if (value := getattr(body, name)) is not None
     }
     sampling = Sampling(
-        temperature=DEFAULT_TEMPERATURE if body.temperature is None else body.temperature,
+        temperature=_DEFAULT_TEMPERATURE if body.temperature is None else body.temperature,
         logit_bias=tuple((int(token), bias) for token, bias in body.logit_bias.items()),
         seed=None if body.seed is None else (body.seed + index) % 2**32,
         **requested,
@@ -141,11 +146,10 @@ def _bare_request(body: Body, index: int, scope: str) -> GenerateRequest:
     messages: tuple[ChatMessage, ...] = ()
     if isinstance(body, ChatBody):
         messages = tuple(ChatMessage(role=_role(message), content=message.text()) for message in body.messages)
-    return GenerateRequest(
+    return GenerationRequest(
         messages=messages,
         prompt=one_prompt(body) if isinstance(body, CompletionBody) else None,
         sampling=sampling,
-        left_open=frozenset(set(Sampling.model_fields) - body.model_fields_set),
         stop=_stops(body),
         max_tokens=max_tokens(body),
         grammar=body.grammar,

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance import wire
-from appliance.answering.answerer import Answerer
-from appliance.answering.answerer import ModelLeases as Answering
+from appliance.answering.answerer import Answerer, ModelLeases
 from appliance.answering.extractive import NOT_FOUND
 from appliance.config.settings import AnswerSettings, ModelSettings, Settings
 from appliance.retrieval.search import Retriever
@@ -33,7 +32,7 @@ from models.errors import (
 )
 from models.providers.registry import Providers
 from models.residency.manager import Manager, ModelDefaults
-from models.types import AdapterRef, ChatMessage, FinalPiece, Sampling, TextPiece, Usage
+from models.types import AdapterRef, ChatMessage, FinalPiece, GenerationRequest, TextPiece, Usage
 from tests.appliance.lending import OneModel
 from tests.gguf_builder import Shape, write_model
 
@@ -87,16 +86,8 @@ class Script:
     async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return sum(len(one.content.split()) for one in messages)
 
-    def generate(
-        self,
-        *,
-        messages: Sequence[ChatMessage],
-        max_tokens: int | None,
-        sampling: Sampling,
-        stop: Sequence[str] = (),
-        scope: str = "",
-    ) -> "Saying":
-        self.prompts.append(messages)
+    def generate(self, request: GenerationRequest) -> "Saying":
+        self.prompts.append(request.messages)
         return Saying(self)
 
 
@@ -160,7 +151,7 @@ def ask(reports: Store, embedder: Embedder):  # type: ignore[no-untyped-def]
     retriever = Retriever(reports, OneModel(embedder))
 
     async def run(  # type: ignore[no-untyped-def]
-        manager: Manager | Answering | None = None,
+        manager: Manager | ModelLeases | None = None,
         question: str = QUESTION,
         fallback: Sequence[str] = (),
         **asked: object,

@@ -8,10 +8,10 @@ import psutil
 import pytest
 
 from models.child_process.child import Child
-from models.child_process.messages import Generate, Raw
+from models.child_process.messages import Generate
 from models.child_process.spawner import Spawner
 from models.errors import ModelCrashed, ModelLoadFailed
-from models.types import LoadSettings
+from models.types import GenerationRequest, LoadSettings
 
 SETTINGS = LoadSettings(context=64)
 
@@ -71,7 +71,7 @@ async def test_a_death_by_an_illegal_instruction_says_to_compile_llama_cpp_again
 async def test_a_flood_of_events_ends_the_child_and_not_the_service_s_memory() -> None:
     with Spawner() as spawner:
         child = await start(spawner, "floods")
-        channel = child.send(lambda request_id: Generate(id=request_id, prompt=Raw(text="x")))
+        channel = child.send(lambda request_id: Generate(id=request_id, request=GenerationRequest(prompt="x")))
         seen = []
 
         async def read() -> None:
@@ -89,7 +89,7 @@ async def test_a_flood_of_events_ends_the_child_and_not_the_service_s_memory() -
 async def test_an_event_that_does_not_answer_the_request_ends_the_child_and_is_reported(mode: str) -> None:
     with Spawner() as spawner:
         child = await start(spawner, mode)
-        channel = child.send(lambda request_id: Generate(id=request_id, prompt=Raw(text="x")))
+        channel = child.send(lambda request_id: Generate(id=request_id, request=GenerationRequest(prompt="x")))
         with pytest.raises(ModelCrashed, match="does not answer the request"):
             await asyncio.wait_for(channel.next(), 20)
         await child.stop()

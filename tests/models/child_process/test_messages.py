@@ -7,23 +7,20 @@ import pytest
 from models.child_process.messages import (
     HEADER_BYTES,
     MAX_FRAME,
-    Chat,
     Generate,
     ProtocolError,
-    Raw,
     Text,
     decode_event,
     decode_request,
     encode,
     frame_length,
 )
-from models.types import ChatMessage, TokenLogprob
+from models.types import ChatMessage, GenerationRequest, TokenLogprob
 
 
 def test_a_message_arrives_as_it_was_sent() -> None:
-    message = Generate(
-        id=3, prompt=Chat(messages=(ChatMessage(role="user", content="☃\0"),)), max_tokens=5, stop=("a",)
-    )
+    chat = (ChatMessage(role="user", content="☃\0"),)
+    message = Generate(id=3, request=GenerationRequest(messages=chat, max_tokens=5, stop=("a",)))
     frame = encode(message)
     assert frame_length(frame[:HEADER_BYTES]) == len(frame) - HEADER_BYTES
     assert decode_request(frame[HEADER_BYTES:]) == message
@@ -53,7 +50,7 @@ def test_an_event_is_not_a_request() -> None:
 
 def test_frames_over_the_limit_are_neither_sent_nor_awaited() -> None:
     with pytest.raises(ProtocolError):
-        encode(Generate(id=1, prompt=Raw(text="x" * MAX_FRAME)))
+        encode(Generate(id=1, request=GenerationRequest(prompt="x" * MAX_FRAME)))
     with pytest.raises(ProtocolError):
         frame_length(struct.pack(">I", MAX_FRAME + 1))
 

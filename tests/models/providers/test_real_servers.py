@@ -11,7 +11,7 @@ from models.errors import ContextOverflow, ProviderFailed
 from models.providers.interface import ProviderKind, ProviderSpec
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
-from models.types import ChatMessage, FinalPiece, Sampling, TextPiece
+from models.types import ChatMessage, FinalPiece, GenerationRequest, Sampling, TextPiece
 from tests.gguf_builder import Shape, write_model
 from tests.live import short_home
 from tests.models.providers.servers import KEY, ollama_server, openai_server
@@ -42,7 +42,7 @@ async def remote_at(sockets: dict[str, Path], kind: ProviderKind, **more: Any) -
 
 
 async def said(remote: Remote, **asked: Any) -> tuple[str, FinalPiece]:
-    async with remote.lease() as lease, lease.generate(**asked) as generation:
+    async with remote.lease() as lease, lease.generate(GenerationRequest(**asked)) as generation:
         pieces = [piece async for piece in generation]
     *texts, end = pieces
     assert isinstance(end, FinalPiece)
@@ -103,7 +103,7 @@ async def test_the_estimate_of_tokens_is_not_below_the_real_count_on_english_tex
     async with remote_at(sockets, "ollama") as remote, remote.lease() as lease:
         text = "the answer of the question is the page of the pump " * 8
         estimate = await lease.count_chat_tokens([ChatMessage(role="user", content=text)])
-        async with lease.generate(prompt=text, max_tokens=1) as generation:
+        async with lease.generate(GenerationRequest(prompt=text, max_tokens=1)) as generation:
             end = [piece async for piece in generation][-1]
         assert isinstance(end, FinalPiece)
         assert estimate >= end.usage.prompt_tokens

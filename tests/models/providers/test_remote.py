@@ -14,7 +14,7 @@ from models.errors import ContextOverflow, InvalidPrompt, ModelBusy, NotSupporte
 from models.providers.interface import BreakerLimits, ProviderKind, ProviderSpec, Timeouts
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
-from models.types import ChatMessage, FinalPiece, Piece, Sampling, TextPiece, Usage
+from models.types import ChatMessage, FinalPiece, GenerationRequest, Piece, Sampling, TextPiece, Usage
 from tests.models.providers.scripted import MODELS, SHOW, Scripted, chunk, ndjson, serving, sse, step, whole, word
 
 HELLO = (ChatMessage(role="user", content="Hello"),)
@@ -45,7 +45,7 @@ async def provider(
 
 async def say(remote: Remote, **more: Any) -> list[Piece]:
     async with remote.lease() as lease:
-        return [piece async for piece in lease.generate(messages=HELLO, **more)]
+        return [piece async for piece in lease.generate(GenerationRequest(messages=HELLO, **more))]
 
 
 async def test_an_openai_stream_becomes_text_and_its_end(folder: Path) -> None:
@@ -209,7 +209,7 @@ async def test_a_reader_who_leaves_ends_the_request_at_the_other_end(folder: Pat
     far = script(sse(word("Good"), ends=False), hangs=True)
     async with provider(folder, far) as remote:
         async with remote.lease() as lease:
-            generation = lease.generate(messages=HELLO)
+            generation = lease.generate(GenerationRequest(messages=HELLO))
             assert await anext(generation) == TextPiece("Good")
             assert not far.left.is_set()
         await asyncio.wait_for(far.left.wait(), 5)
@@ -258,7 +258,6 @@ async def test_what_the_caller_did_wrong_is_not_held_against_the_provider(folder
 @pytest.mark.parametrize(
     ("wrong", "kind"),
     [
-        ({"messages": None}, InvalidPrompt),
         ({"messages": ()}, InvalidPrompt),
         ({"prompt": "and a prompt"}, InvalidPrompt),
         ({"max_tokens": 0}, InvalidPrompt),
@@ -273,7 +272,7 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
     far = script(b"")
     async with provider(folder, far) as remote, remote.lease() as lease:
         with pytest.raises(kind):
-            lease.generate(**{"messages": HELLO, **wrong})
+            lease.generate(GenerationRequest(**{"messages": HELLO, **wrong}))
     assert [path for path, _, _ in far.seen] == ["/v1/models"]
 
 
@@ -301,7 +300,9 @@ async def test_half_characters_in_a_request_are_sent_as_question_marks(folder: P
     far.replies["/v1/completions"] = far.replies["/v1/chat/completions"]
     far.replies["/api/generate"] = far.replies["/api/chat"]
     async with provider(folder, far, kind) as remote, remote.lease() as lease:
-        asked = lease.generate(prompt="a\ud800", stop=["\udfff"], json_schema='{"enum": ["\\ud800", "é"]}')
+        asked = lease.generate(
+            GenerationRequest(prompt="a\ud800", stop=["\udfff"], json_schema='{"enum": ["\\ud800", "é"]}')
+        )
         assert await anext(asked) == TextPiece("Good")
     _, _, body = far.seen[-1]
     assert body["prompt"] == "a?"

@@ -9,7 +9,7 @@ from models.errors import ContextOverflow, ModelLoadFailed, NotSupported
 from models.providers.interface import ProviderSpec
 from models.providers.registry import upstream_of
 from models.providers.remote import Remote
-from models.types import ChatMessage, FinalPiece, Piece, Sampling, TextPiece
+from models.types import ChatMessage, FinalPiece, GenerationRequest, Piece, Sampling, TextPiece
 
 pytestmark = pytest.mark.train
 WORDS = ("the", "a", "of", "answer", "question", "page", "pump", "valve", "is", "are", "not", "bar", "open", "closed")
@@ -42,7 +42,7 @@ def remote(folder: Path) -> Remote:
 
 
 async def said(provider: Remote, **asked: Any) -> list[Piece]:
-    async with provider.lease() as lease, lease.generate(**asked) as generation:
+    async with provider.lease() as lease, lease.generate(GenerationRequest(**asked)) as generation:
         return [piece async for piece in generation]
 
 
@@ -85,7 +85,7 @@ async def test_what_it_cannot_do_is_refused_and_a_penalty_counts_without_chance_
 async def test_leaving_it_stops_the_generation(model: Path) -> None:
     dev = remote(model)
     async with dev.lease() as lease:
-        generation = lease.generate(messages=CHAT, max_tokens=60)
+        generation = lease.generate(GenerationRequest(messages=CHAT, max_tokens=60))
         assert isinstance(await anext(generation), TextPiece)
     assert (await said(dev, messages=CHAT, max_tokens=2))[-1]
 

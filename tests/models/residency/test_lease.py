@@ -14,7 +14,7 @@ from models.errors import ContextOverflow, InvalidPrompt
 from models.residency.lease import Generation, Lease
 from models.residency.manager import Manager
 from models.residency.options import ModelDefaults
-from models.types import ChatMessage, FinalPiece, Sampling, TextPiece, TokenLogprob
+from models.types import ChatMessage, FinalPiece, GenerationRequest, Sampling, TextPiece, TokenLogprob
 from tests.gguf_builder import Shape, write_model
 from tests.models.worker.grammar.malformed import MALFORMED
 
@@ -75,7 +75,9 @@ def test_noise_keeps_to_a_schema_at_any_temperature(with_lease: Use) -> None:
         for seed in range(12):
             sampling = Sampling(temperature=seed / 4, seed=seed, top_k=seed % 3 * 20)
             text, _, end = await whole(
-                lease.generate(prompt=PUMP, sampling=sampling, json_schema=json.dumps(SCHEMA), max_tokens=400)
+                lease.generate(
+                    GenerationRequest(prompt=PUMP, sampling=sampling, json_schema=json.dumps(SCHEMA), max_tokens=400)
+                )
             )
             made = json.loads(text)
             assert end.finish_reason == "stop"
@@ -89,7 +91,7 @@ def test_noise_keeps_to_a_schema_at_any_temperature(with_lease: Use) -> None:
 def test_a_grammar_ends_the_answer_and_can_demand_any_character(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
         text, logprobs, end = await whole(
-            lease.generate(prompt=PUMP, grammar='root ::= "é€" [a-c]{3} "漢😀"', logprobs=2)
+            lease.generate(GenerationRequest(prompt=PUMP, grammar='root ::= "é€" [a-c]{3} "漢😀"', logprobs=2))
         )
         assert (text[:2], text[5:], len(text)) == ("é€", "漢😀", 7)
         assert end.finish_reason == "stop"
@@ -115,9 +117,9 @@ def test_a_grammar_that_would_end_or_hang_the_process_harms_its_caller_alone(
     with_lease: Use, grammar: str, why: str
 ) -> None:
     async def use(lease: Lease) -> None:
-        beside = asyncio.create_task(whole(lease.generate(prompt=PUMP, max_tokens=40)))
+        beside = asyncio.create_task(whole(lease.generate(GenerationRequest(prompt=PUMP, max_tokens=40))))
         with pytest.raises(InvalidPrompt, match=why):
-            await whole(lease.generate(prompt=PUMP, grammar=grammar, max_tokens=100))
+            await whole(lease.generate(GenerationRequest(prompt=PUMP, grammar=grammar, max_tokens=100)))
         assert (await beside)[2].usage.completion_tokens >= 1
 
     with_lease(use)
@@ -137,18 +139,18 @@ def test_a_grammar_that_would_end_or_hang_the_process_harms_its_caller_alone(
 def test_a_schema_that_cannot_be_kept_is_refused_and_says_why(with_lease: Use, schema: object, why: str) -> None:
     async def use(lease: Lease) -> None:
         with pytest.raises(InvalidPrompt, match=why):
-            await whole(lease.generate(prompt=PUMP, json_schema=json.dumps(schema)))
+            await whole(lease.generate(GenerationRequest(prompt=PUMP, json_schema=json.dumps(schema))))
 
     with_lease(use)
 
 
 def test_no_schema_ends_the_process_that_answers_others(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
-        beside = lease.generate(prompt=PUMP, max_tokens=470, sampling=FAVOURS_A)
+        beside = lease.generate(GenerationRequest(prompt=PUMP, max_tokens=470, sampling=FAVOURS_A))
         await anext(beside)
         for schema in MALFORMED.values():
             with pytest.raises(InvalidPrompt):
-                await whole(lease.generate(prompt=PUMP, json_schema=schema, max_tokens=1))
+                await whole(lease.generate(GenerationRequest(prompt=PUMP, json_schema=schema, max_tokens=1)))
         assert (await whole(beside))[2].usage.completion_tokens == 470
 
     with_lease(use)
@@ -156,7 +158,7 @@ def test_no_schema_ends_the_process_that_answers_others(with_lease: Use) -> None
 
 def test_logprobs_are_those_of_the_model_and_the_greedy_choice_is_the_likeliest(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
-        text, logprobs, end = await whole(lease.generate(prompt=PUMP, max_tokens=20, logprobs=5))
+        text, logprobs, end = await whole(lease.generate(GenerationRequest(prompt=PUMP, max_tokens=20, logprobs=5)))
         assert len(logprobs) == end.usage.completion_tokens
         assert b"".join(one.data.encode("latin-1") for one in logprobs).decode("utf-8", "replace") == text
         for one in logprobs:
@@ -164,7 +166,7 @@ def test_logprobs_are_those_of_the_model_and_the_greedy_choice_is_the_likeliest(
             assert one.top[0] == (one.data, one.logprob)
             assert sorted((chance for _, chance in one.top), reverse=True) == [chance for _, chance in one.top]
             assert sum(math.exp(chance) for _, chance in one.top) <= 1.0
-        plain, none, _ = await whole(lease.generate(prompt=PUMP, max_tokens=20))
+        plain, none, _ = await whole(lease.generate(GenerationRequest(prompt=PUMP, max_tokens=20)))
         assert (plain, none) == (text, [])
 
     with_lease(use)
@@ -172,15 +174,19 @@ def test_logprobs_are_those_of_the_model_and_the_greedy_choice_is_the_likeliest(
 
 def test_a_bias_and_a_penalty_change_what_is_said(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
-        plain, _, _ = await whole(lease.generate(prompt=PUMP, max_tokens=24))
+        plain, _, _ = await whole(lease.generate(GenerationRequest(prompt=PUMP, max_tokens=24)))
         penalised, _, _ = await whole(
-            lease.generate(prompt=PUMP, max_tokens=24, sampling=Sampling(repeat_penalty=10.0, frequency_penalty=2.0))
+            lease.generate(
+                GenerationRequest(
+                    prompt=PUMP, max_tokens=24, sampling=Sampling(repeat_penalty=10.0, frequency_penalty=2.0)
+                )
+            )
         )
         assert plain != penalised
-        forced, _, _ = await whole(lease.generate(prompt=PUMP, max_tokens=5, sampling=FAVOURS_A))
+        forced, _, _ = await whole(lease.generate(GenerationRequest(prompt=PUMP, max_tokens=5, sampling=FAVOURS_A)))
         assert forced == "AAAAA"
         with pytest.raises(InvalidPrompt, match="logit_bias names the token 99999"):
-            await whole(lease.generate(prompt=PUMP, sampling=Sampling(logit_bias=((99999, 1.0),))))
+            await whole(lease.generate(GenerationRequest(prompt=PUMP, sampling=Sampling(logit_bias=((99999, 1.0),)))))
 
     with_lease(use)
 
@@ -191,7 +197,9 @@ def test_a_penalty_knows_the_end_of_the_prompt(with_lease: Use) -> None:
         ends = {"pump": "A", "pump A": "B"}  # a space, then the letter
         for prompt, first in ends.items():
             sampling = Sampling(repeat_penalty=10.0, logit_bias=tuple((_of(token), bias) for token, bias in biased))
-            assert (await whole(lease.generate(prompt=prompt, max_tokens=1, sampling=sampling)))[0] == first
+            assert (await whole(lease.generate(GenerationRequest(prompt=prompt, max_tokens=1, sampling=sampling))))[
+                0
+            ] == first
 
     with_lease(use)
 
@@ -206,12 +214,12 @@ def test_a_long_chat_loses_its_oldest_turns_if_allowed_and_never_the_system(with
         return ChatMessage(role=role, content=text)
 
     turns = [message for at in range(40) for message in (say("user", f"the pump {at}"), say("assistant", "open"))]
-    chat = [say("system", "a"), *turns, say("user", "the valve")]
+    chat = (say("system", "a"), *turns, say("user", "the valve"))
 
     async def use(lease: Lease) -> None:
         with pytest.raises(ContextOverflow, match="the model's context has room for 512"):
-            await whole(lease.generate(messages=chat))
-        _, _, end = await whole(lease.generate(messages=chat, overflow="drop_oldest", max_tokens=20))
+            await whole(lease.generate(GenerationRequest(messages=chat)))
+        _, _, end = await whole(lease.generate(GenerationRequest(messages=chat, overflow="drop_oldest", max_tokens=20)))
         assert end.dropped > 0
         assert end.dropped % 2 == 0
         kept = [chat[0], *chat[1 + end.dropped :]]
@@ -219,6 +227,8 @@ def test_a_long_chat_loses_its_oldest_turns_if_allowed_and_never_the_system(with
         more = [chat[0], *chat[1 + end.dropped - 2 :]]
         assert await lease.count_chat_tokens(more) > 512 - 20
         with pytest.raises(ContextOverflow):
-            await whole(lease.generate(messages=[say("user", "the pump " * 600)], overflow="drop_oldest"))
+            await whole(
+                lease.generate(GenerationRequest(messages=(say("user", "the pump " * 600),), overflow="drop_oldest"))
+            )
 
     with_lease(use)

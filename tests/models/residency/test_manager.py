@@ -24,7 +24,7 @@ from models.errors import (
     UnknownModel,
 )
 from models.residency.manager import Manager, ModelDefaults, ModelState
-from models.types import AdapterRef
+from models.types import AdapterRef, GenerationRequest
 from tests.gguf_builder import write_adapter, write_model
 from tests.models.managed import FAST, HELLO, WARM, Clock, collect, managed, need, states, text_of, until
 
@@ -34,7 +34,7 @@ async def test_a_leased_model_counts_and_answers_in_a_stream_with_exact_usage(ho
         assert (lease.model_id, lease.context, lease.template) == ("a", 512, "chatml")
         assert await lease.count_tokens("the pump") == 2
         count = await lease.count_chat_tokens(HELLO)
-        text, final = await collect(lease.generate(messages=HELLO, max_tokens=7, sampling=WARM))
+        text, final = await collect(lease.generate(GenerationRequest(messages=HELLO, max_tokens=7, sampling=WARM)))
         assert text
         assert (final.usage.prompt_tokens, final.finish_reason) == (count, "length")
         assert final.usage.completion_tokens == 7
@@ -50,7 +50,7 @@ async def test_many_answers_run_at_once_and_are_what_each_would_be_alone(home: P
 async def test_a_closed_answer_is_cancelled_in_the_child(home: Path) -> None:
     one = ModelDefaults(context=4096, threads=1, parallel=1)
     async with managed(home, one) as manager, manager.lease("a") as lease:
-        generation = lease.generate(messages=HELLO, sampling=WARM)
+        generation = lease.generate(GenerationRequest(messages=HELLO, sampling=WARM))
         await anext(generation)
         await generation.aclose()
         with pytest.raises(StopAsyncIteration):
@@ -62,7 +62,7 @@ async def test_a_closed_answer_is_cancelled_in_the_child(home: Path) -> None:
 async def test_the_end_of_a_lease_cancels_its_answers(home: Path) -> None:
     async with managed(home) as manager:
         async with manager.lease("a") as lease:
-            generation = lease.generate(messages=HELLO, sampling=WARM)
+            generation = lease.generate(GenerationRequest(messages=HELLO, sampling=WARM))
             await anext(generation)
         assert [piece async for piece in generation] == []
         assert manager.state("a").leases == 0
@@ -71,19 +71,19 @@ async def test_the_end_of_a_lease_cancels_its_answers(home: Path) -> None:
 async def test_requests_that_cannot_be_answered_are_refused_and_others_go_on(home: Path) -> None:
     async with managed(home) as manager, manager.lease("a") as lease:
         with pytest.raises(ContextOverflow, match="512") as caught:
-            await collect(lease.generate(prompt="the " * 600))
+            await collect(lease.generate(GenerationRequest(prompt="the " * 600)))
         assert "larger context" in caught.value.hint
         for wrong in (0, -1):
             with pytest.raises(InvalidPrompt, match="max_tokens"):
-                lease.generate(prompt="the", max_tokens=wrong)
+                lease.generate(GenerationRequest(prompt="the", max_tokens=wrong))
         with pytest.raises(ContextOverflow, match="characters"):
-            await collect(lease.generate(prompt="the " * 100_000))
+            await collect(lease.generate(GenerationRequest(prompt="the " * 100_000)))
         with pytest.raises(InvalidPrompt, match="limit"):
-            lease.generate(prompt="the " * 5_000_000)
+            lease.generate(GenerationRequest(prompt="the " * 5_000_000))
         with pytest.raises(InvalidPrompt):
-            lease.generate()
+            lease.generate(GenerationRequest())
         with pytest.raises(InvalidPrompt):
-            lease.generate(messages=[])
+            lease.generate(GenerationRequest(messages=[]))
         assert await text_of(lease)
 
 
@@ -91,7 +91,7 @@ async def test_where_the_model_itself_has_no_more_context_no_larger_one_is_advis
     all_of_it = ModelDefaults(context=100_000, threads=1, wait_s=30.0)
     async with managed(home, all_of_it) as manager, manager.lease("a") as lease:
         with pytest.raises(ContextOverflow, match="4096") as caught:
-            await collect(lease.generate(prompt="the " * 5000))
+            await collect(lease.generate(GenerationRequest(prompt="the " * 5000)))
         assert "larger" not in caught.value.hint
 
 
@@ -140,14 +140,14 @@ async def test_unknown_models_are_refused_by_name(home: Path) -> None:
 async def test_a_child_killed_in_mid_answer_is_an_error_and_the_next_lease_works(home: Path) -> None:
     async with managed(home) as manager:
         async with manager.lease("a") as lease:
-            generation = lease.generate(messages=HELLO, sampling=WARM)
+            generation = lease.generate(GenerationRequest(messages=HELLO, sampling=WARM))
             await anext(generation)
             os.kill(manager.state("a").pid or 0, signal.SIGKILL)
             with pytest.raises(ModelCrashed, match="killed by signal 9"):
                 async for _ in generation:
                     pass
             with pytest.raises(ModelCrashed):
-                lease.generate(messages=HELLO)
+                lease.generate(GenerationRequest(messages=HELLO))
         assert states(manager)["a"] == "failed"
         async with manager.lease("a") as lease:
             assert await text_of(lease)
@@ -168,7 +168,7 @@ async def test_a_child_that_stops_answering_is_ended(home: Path) -> None:
     watchful = ModelDefaults(context=512, watch_s=0.05)
     async with managed(home, watchful, clock=clock) as manager, manager.lease("a") as lease:
         os.kill(manager.state("a").pid or 0, signal.SIGSTOP)
-        generation = lease.generate(messages=HELLO)
+        generation = lease.generate(GenerationRequest(messages=HELLO))
         clock.now += FAST.stall_s + 1
         with pytest.raises(ModelCrashed, match="stopped responding"):
             await anext(generation)
@@ -290,9 +290,9 @@ async def test_the_queue_for_models_has_an_end(home: Path) -> None:
         results = await asyncio.gather(*loads, return_exceptions=True)
         assert sum(isinstance(result, ModelBusy) for result in results) == 1
         async with manager.lease("a") as lease:
-            running = [lease.generate(messages=HELLO) for _ in range(2)]
+            running = [lease.generate(GenerationRequest(messages=HELLO)) for _ in range(2)]
             with pytest.raises(ModelBusy, match="waiting already"):
-                lease.generate(messages=HELLO)
+                lease.generate(GenerationRequest(messages=HELLO))
             assert len(running) == 2
 
 
@@ -302,7 +302,7 @@ async def test_a_turn_that_does_not_come_is_model_busy(home: Path) -> None:
         async with manager.lease("a", wait_s=0.05) as hasty:
             os.kill(state.pid or 0, signal.SIGSTOP)
             with pytest.raises(ModelBusy, match="turn did not come"):
-                await anext(hasty.generate(messages=HELLO))
+                await anext(hasty.generate(GenerationRequest(messages=HELLO)))
 
 
 async def test_a_model_in_use_cannot_be_unloaded_and_an_idle_one_frees_its_memory(home: Path) -> None:
@@ -358,7 +358,7 @@ async def test_closing_ends_all_children_quickly_and_tells_who_waits(home: Path)
 
     async def endless(manager: Manager) -> None:
         async with manager.lease("a") as lease:
-            await collect(lease.generate(messages=HELLO, sampling=WARM))
+            await collect(lease.generate(GenerationRequest(messages=HELLO, sampling=WARM)))
 
     async with managed(home, ModelDefaults(context=4096)) as manager:
         await manager.load("a")

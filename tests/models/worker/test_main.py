@@ -22,6 +22,7 @@ from pathlib import Path
 from models.adapters.catalog import AdapterCatalog
 from models.catalog.catalog import Catalog
 from models.residency.manager import Manager, ModelDefaults
+from models.types import GenerationRequest
 
 async def main():
     home = Path(sys.argv[1])
@@ -29,7 +30,7 @@ async def main():
     async with Manager(Catalog(home / "models"), AdapterCatalog(home / "adapters"), budget_bytes=1 << 30,
                        defaults=settings) as manager:
         async with manager.lease("m") as lease:
-            generation = lease.generate(prompt="the pump " * 1500)
+            generation = lease.generate(GenerationRequest(prompt="the pump " * 1500))
             print(manager.state("m").pid, flush=True)
             await asyncio.sleep(1000)
 

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from models.child_process.messages import Cancel, Count, Event, Generate, Raw, Request, Text, path_text
-from models.types import LoadSettings, Sampling
+from models.types import GenerationRequest, LoadSettings, Sampling
 from models.worker.engine import Engine
 from models.worker.main import RequestChannel, Worker
 from models.worker.prompting.prompt_builder import PromptBuilder
@@ -59,7 +59,9 @@ def played(engine: Engine, *requests: Request, cost_s: float = 1.0) -> Script:
 
 
 def generate(number: int) -> Generate:
-    return Generate(id=number, prompt=PUMP, max_tokens=12, sampling=LETTERS, speculate=False)
+    return Generate(
+        id=number, request=GenerationRequest(prompt=PUMP.text, max_tokens=12, sampling=LETTERS, speculate=False)
+    )
 
 
 def kinds(script: Script) -> str:

@@ -9,7 +9,7 @@ when others are done waits for them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
@@ -20,20 +20,39 @@ Devices = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds memory now, in bytes by device: reserved or measured, whichever is more.
+class HolderKey:
+    """Names one holder of memory: a reservation, the `load`-th load of a model, or a `part` of that load.
 
-    `idle` if it may leave at once; `idle_s` is for how long nobody has used it, `reload_s` what bringing it back takes.
-    `part_of` names the holder that an adapter or a prompt cache belongs to: when that one leaves, so does this.
+    Loads count from 1 and no number is used twice; 0 is a reservation. A part is `cache` or the hash of an adapter.
     """
 
-    id: str
+    model: str
+    load: int = 0
+    part: str = ""
+
+    def __str__(self) -> str:
+        return self.model + (f"@{self.load}" if self.load else "") + (f"/{self.part}" if self.part else "")
+
+    @property
+    def owner(self) -> "HolderKey":
+        """The load that a part belongs to; of anything else, itself."""
+        return replace(self, part="")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What holds memory now, in bytes by device: reserved or measured, whichever is more.
+
+    `idle`: it may be evicted at once. `idle_s` is the time since its last use, `reload_s` the time to load it again.
+    A part (an adapter or a prompt cache) is evicted together with its owner.
+    """
+
+    key: HolderKey
     devices: Devices
     idle: bool
     pinned: bool = False
     idle_s: float = 0.0
     reload_s: float = 1.0
-    part_of: str = ""
 
     @property
     def loss(self) -> float:
@@ -45,14 +64,14 @@ class Holder:
 class Proceed:
     """Let these leave, then take the memory; `victims` may be empty."""
 
-    victims: tuple[str, ...] = ()
+    victims: tuple[HolderKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Would fit once these are idle and have left."""
 
-    busy: tuple[str, ...]
+    busy: tuple[HolderKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +79,7 @@ class Never:
     """Cannot fit, however long one waits: `room` is what the pinned ones leave of each device's limit."""
 
     room: Devices
-    pinned: tuple[str, ...]
+    pinned: tuple[HolderKey, ...]
 
 
 Plan = Proceed | Wait | Never
@@ -71,16 +90,16 @@ def plan(limits: Devices, holders: Sequence[Holder], wanted: Devices) -> Plan:
     stays = [one for one in holders if one.pinned and _touches(one, wanted)]
     room = {device: limits.get(device, 0) - _on(stays, device) for device in wanted}
     if any(size > room[device] for device, size in wanted.items()):
-        return Never(room, tuple(one.id for one in stays))
+        return Never(room, tuple(one.key for one in stays))
     missing = {device: size + _on(holders, device) - limits.get(device, 0) for device, size in wanted.items()}
     missing = {device: size for device, size in missing.items() if size > 0}
     if not missing:
         return Proceed()
     movable = [one for one in holders if not one.pinned and _touches(one, missing)]
     if (chosen := _victims([one for one in movable if one.idle], missing)) is not None:
-        return Proceed(tuple(one.id for one in chosen))
+        return Proceed(tuple(one.key for one in chosen))
     busy = [one for one in _victims(movable, missing) or movable if not one.idle]
-    return Wait(tuple(one.id for one in busy))
+    return Wait(tuple(one.key for one in busy))
 
 
 def _victims(candidates: Sequence[Holder], missing: Devices) -> list[Holder] | None:
@@ -88,16 +107,16 @@ def _victims(candidates: Sequence[Holder], missing: Devices) -> list[Holder] | N
 
     None if all of them together do not free enough.
     """
-    parts = [one for one in candidates if one.part_of]
-    models = [one for one in candidates if not one.part_of]
+    parts = [one for one in candidates if one.key.part]
+    models = [one for one in candidates if not one.key.part]
     if (chosen := _cheapest(parts, missing)) is not None:
         return chosen
     leaving = _cheapest(models, _less(missing, parts))
     if leaving is None:
         return None
-    gone = {one.id for one in leaving}
-    with_them = [one for one in parts if one.part_of in gone]
-    left = [one for one in parts if one.part_of not in gone]
+    gone = {one.key for one in leaving}
+    with_them = [one for one in parts if one.key.owner in gone]
+    left = [one for one in parts if one.key.owner not in gone]
     return [*(_cheapest(left, _less(missing, [*leaving, *with_them])) or []), *leaving]
 
 

@@ -193,7 +193,7 @@ class Admission:
         """A lease on a loaded model, if no older request needs it gone, and there is room for the adapters."""
         missing = [spec for spec in wish.adapters if spec.sha256 not in resident.adapters]
         ticket.devices = _sum(resident.adapter_devices(spec.size) for spec in missing)
-        ticket.protected = {resident.key, *(f"{resident.key}/{spec.sha256}" for spec in wish.adapters)}
+        ticket.protected = {resident.key, *(resident.part_key(spec.sha256) for spec in wish.adapters)}
         if missing:
             self._join(ticket, None)
             if not await self._has_room(ticket, wish.what, _no_hints) or not resident.usable:
@@ -263,7 +263,7 @@ class Admission:
         for tried in (roomy, lean):
             need = self._loader.need(spec, tried)
             decision = self._residency.plan(need.devices, ticket.protected)
-            if isinstance(decision, Proceed) and (tried is lean or all("/" in key for key in decision.victims)):
+            if isinstance(decision, Proceed) and (tried is lean or all(key.part for key in decision.victims)):
                 break
         else:  # there is no room for both contents
             ticket.protected = set()
@@ -280,7 +280,7 @@ class Admission:
             self._wait_in_line(ticket, "others wait for memory already")
             return False
         if isinstance(decision, Wait):
-            busy = ", ".join(sorted({key.partition("@")[0] for key in decision.busy}))
+            busy = ", ".join(sorted({key.model for key in decision.busy}))
             self._wait_in_line(ticket, f"for {busy} to be idle")
             return False
         if decision.victims:

@@ -12,7 +12,7 @@ from models.child_process.child import Child
 from models.child_process.messages import Trim, Trimmed
 from models.errors import ModelCrashed, ModelError
 from models.hardware.ram import RAM, Measured
-from models.memory.budget import Proceed
+from models.memory.budget import HolderKey, Proceed
 from models.memory.need import Part
 from models.residency.decision_log import Kind
 from models.residency.resident import Resident
@@ -49,25 +49,23 @@ class Evictor:
             self._residency.failures[resident.spec.id] = error.why
         self._residency.changed(resident.spec)
 
-    async def evict(self, victims: Sequence[str], why: str, *, cause: str = "") -> None:
+    async def evict(self, victims: Sequence[HolderKey], why: str, *, cause: str = "") -> None:
         """Let these holders go, and return when their memory is back. Goes on even if the caller gives up."""
         work = asyncio.create_task(self._evict(victims, why, cause), name="evict")
         self._evictions.add(work)
         work.add_done_callback(self._evictions.discard)
         await asyncio.shield(work)
 
-    async def _evict(self, victims: Sequence[str], why: str, cause: str) -> None:
+    async def _evict(self, victims: Sequence[HolderKey], why: str, cause: str) -> None:
         stops = []
-        trims: dict[str, list[str]] = {}
+        trims: dict[HolderKey, list[str]] = {}
         for victim in victims:
-            key, _, part = victim.partition("/")
-            if part:
-                trims.setdefault(key, []).append(part)
-            elif (resident := self._residency.by_key(key)) is not None and resident.idle:
+            if victim.part:
+                trims.setdefault(victim.owner, []).append(victim.part)
+            elif (resident := self._residency.by_key(victim)) is not None and resident.idle:
                 self._mark(resident, why, "evicted", cause)
                 stops.append(self.stop(resident, why))
-        gone = {victim for victim in victims if "/" not in victim}
-        chosen = [(self._residency.by_key(key), parts) for key, parts in trims.items() if key not in gone]
+        chosen = [(self._residency.by_key(owner), parts) for owner, parts in trims.items() if owner not in victims]
         trimming = [self.trim(one, parts, why, cause=cause) for one, parts in chosen if one is not None]
         results = await asyncio.gather(*stops, *trimming, return_exceptions=True)  # each is to come to its end
         self._residency.notify()

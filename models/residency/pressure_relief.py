@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from models.hardware.psi import PressureReading
 from models.hardware.ram import RAM
-from models.memory.budget import Holder
+from models.memory.budget import Holder, HolderKey
 from models.residency.state import ResidencyState
 
 _SOME: Final = 20.0
@@ -23,7 +23,7 @@ _STEP_S: Final = 10.0
 class Trimmer(Protocol):
     """What is needed to let models go."""
 
-    async def evict(self, victims: list[str], why: str) -> None: ...
+    async def evict(self, victims: list[HolderKey], why: str) -> None: ...
 
 
 class PressureRelief:
@@ -56,7 +56,7 @@ class PressureRelief:
         if self._short and not loading and now >= self._next:
             self._next = now + _STEP_S
             if (least := least_missed(residency.holders())) is not None:
-                await trimmer.evict([least.id], "memory is short")
+                await trimmer.evict([least.key], "memory is short")
 
     def _enter(self, residency: ResidencyState, found: PressureReading) -> None:
         self._short = True
@@ -67,4 +67,4 @@ class PressureRelief:
 def least_missed(holders: list[Holder]) -> Holder | None:
     """What may leave and is in main memory: a cache or an adapter before any model."""
     found = [one for one in holders if one.idle and not one.pinned and one.devices.get(RAM, 0) > 0]
-    return min(found, key=lambda one: (not one.part_of, one.loss), default=None)
+    return min(found, key=lambda one: (not one.key.part, one.loss), default=None)

@@ -26,7 +26,7 @@ def too_large(
     residency: ResidencyState, what: str, ticket: Ticket, never: Never, smaller: Sequence[str]
 ) -> ModelTooLarge:
     """It can never fit; `smaller` says what would."""
-    names = sorted({key.partition("@")[0] for key in never.pinned})
+    names = sorted({key.model for key in never.pinned})
     stays = f", of which what stays loaded ({', '.join(names)}) leaves" if names else ""
     texts = []
     for device, size in ticket.devices.items():

@@ -11,7 +11,7 @@ from models.catalog.catalog import ModelSpec
 from models.child_process.child import Child
 from models.errors import ModelError
 from models.hardware.ram import RAM, Measured, cpu_seconds
-from models.memory.budget import Holder
+from models.memory.budget import Holder, HolderKey
 from models.memory.need import Need, Part, PartName, Source, total
 from models.types import LoadSettings
 
@@ -82,9 +82,13 @@ class Resident:
     error: ModelError | None = None
 
     @property
-    def key(self) -> str:
+    def key(self) -> HolderKey:
         """Unlike the model's id this is never used again."""
-        return f"{self.spec.id}@{self.number}"
+        return HolderKey(self.spec.id, self.number)
+
+    def part_key(self, part: str) -> HolderKey:
+        """The key of its `cache`, or of an adapter by its hash."""
+        return HolderKey(self.spec.id, self.number, part)
 
     @property
     def usable(self) -> bool:
@@ -159,15 +163,14 @@ class Resident:
         trims = self.usable and now >= self.trims_again_at
         if cache := self.of("cache"):
             idle = trims and "cache" not in self.trimming
-            yield Holder(f"{self.key}/cache", cache, idle, idle_s=idle_s, reload_s=_CACHE_S, part_of=self.key)
+            yield Holder(self.part_key("cache"), cache, idle, idle_s=idle_s, reload_s=_CACHE_S)
         for sha256, adapter in self.adapters.items():
             yield Holder(
-                f"{self.key}/{sha256}",
+                self.part_key(sha256),
                 adapter.devices,
                 trims and adapter.leases == 0 and sha256 not in self.trimming,
                 idle_s=max(0.0, now - adapter.last_used),
                 reload_s=_ADAPTER_S,
-                part_of=self.key,
             )
 
     def _reload_s(self) -> float:

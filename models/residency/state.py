@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from models.catalog.catalog import Catalog, ModelSpec
 from models.hardware.ram import Measured
-from models.memory.budget import Holder, Plan, Proceed, Wait, plan
+from models.memory.budget import Holder, HolderKey, Plan, Proceed, Wait, plan
 from models.residency.decision_log import Decision, DecisionLog
 from models.residency.options import STANDARD, ModelDefaults
 from models.residency.pins import Pins
@@ -66,7 +66,7 @@ class ResidencyState:
         found = (one for one in self.of(spec.id) if one.spec.content != spec.content and one.usable)
         return next(found, None)
 
-    def by_key(self, key: str) -> Resident | None:
+    def by_key(self, key: HolderKey) -> Resident | None:
         return next((one for one in self.residents if one.key == key), None)
 
     def add(self, resident: Resident) -> None:
@@ -90,29 +90,28 @@ class ResidencyState:
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
-    def holders(self, protected: Collection[str] = ()) -> list[Holder]:
+    def holders(self, protected: Collection[HolderKey] = ()) -> list[Holder]:
         """Who holds memory of the budget now; the `protected` are made out to be pinned."""
-        found = [Holder(one.id, one.devices, idle=False, pinned=True) for one in self.held.values()]
+        found = [Holder(HolderKey(one.id), one.devices, idle=False, pinned=True) for one in self.held.values()]
         now = self.clock()
         for resident in self.residents:
             pinned = resident.spec.id in self.pins and not resident.stale
             found += resident.holders(now, pinned=pinned)
-        return [replace(one, pinned=True) if one.id in protected else one for one in found]
+        return [replace(one, pinned=True) if one.key in protected else one for one in found]
 
-    def plan(self, wanted: Mapping[str, int], protected: Collection[str] = ()) -> Plan:
+    def plan(self, wanted: Mapping[str, int], protected: Collection[HolderKey] = ()) -> Plan:
         """How this can be had. What is leaving already is waited for, before anything else has to leave."""
         holders = self.holders(protected)
         leaving = [one for one in holders if self._leaves(one)]
         decision = plan(self.limits, [one for one in holders if one not in leaving], wanted)
         if decision == Proceed() and plan(self.limits, holders, wanted) != decision:
-            return Wait(tuple(one.id for one in leaving))
+            return Wait(tuple(one.key for one in leaving))
         return decision
 
     def _leaves(self, holder: Holder) -> bool:
         """Whether it was told to go, or goes with what it is a part of."""
-        key, _, part = holder.id.partition("/")
-        resident = self.by_key(key)
-        return resident is not None and (resident.leaving or part in resident.trimming)
+        resident = self.by_key(holder.key.owner)
+        return resident is not None and (resident.leaving or holder.key.part in resident.trimming)
 
     def used(self) -> dict[str, int]:
         """Bytes held on each device."""

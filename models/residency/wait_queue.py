@@ -8,6 +8,7 @@ import itertools
 from bisect import insort
 from dataclasses import dataclass, field
 
+from models.memory.budget import HolderKey
 from models.residency.resident import Resident
 
 _numbers = itertools.count(1)
@@ -20,7 +21,7 @@ class Ticket:
     number: int = field(default_factory=lambda: next(_numbers))
     model: str = field(default="", compare=False)
     devices: dict[str, int] = field(default_factory=dict, compare=False)
-    protected: set[str] = field(default_factory=set, compare=False)  # holders that must not leave for it
+    protected: set[HolderKey] = field(default_factory=set, compare=False)  # holders that must not leave for it
     joined: Resident | None = field(default=None, compare=False)  # the load that it waits for
     told: bool = field(default=False, compare=False)
 

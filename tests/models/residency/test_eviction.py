@@ -27,7 +27,7 @@ async def test_an_adapter_that_two_ask_to_leave_is_given_back_once(home: Path) -
         async with manager.lease("a", [AdapterRef("polite")]) as lease:
             await text_of(lease)
         (resident,) = manager._residency.residents
-        (part,) = (f"{resident.key}/{key}" for key in resident.adapters)
+        (part,) = (resident.part_key(key) for key in resident.adapters)
         await asyncio.gather(*(manager._evictor.evict([part], "for a test") for _ in range(2)))
         assert resident.adapters == {}
         assert kinds(manager).count("trimmed") == 1
@@ -39,13 +39,13 @@ async def test_what_is_being_given_back_is_waited_for_and_not_asked_for_again(ho
             await text_of(lease)
         (resident,) = manager._residency.residents
         os.kill(resident.child.pid if resident.child else 0, signal.SIGSTOP)
-        (part,) = (f"{resident.key}/{key}" for key in resident.adapters)
+        (part,) = (resident.part_key(key) for key in resident.adapters)
         first = asyncio.create_task(manager._evictor.evict([part], "for a test"))
         await until(lambda: resident.child is not None and resident.child.open_requests > 0)
-        assert not next(one for one in manager.holders() if one.id == part).idle
+        assert not next(one for one in manager.holders() if one.key == part).idle
         os.kill(resident.child.pid if resident.child else 0, signal.SIGCONT)
         await first
-        assert part not in {one.id for one in manager.holders()}
+        assert part not in {one.key for one in manager.holders()}
 
 
 async def test_what_leaves_already_is_waited_for_and_nothing_more_leaves_beside_it(home: Path) -> None:
@@ -66,7 +66,7 @@ async def test_a_cache_that_its_child_may_fill_later_goes_on_counting(
     async with managed(home, CACHING) as manager:
         await manager.load("a")
         (resident,) = manager._residency.residents
-        await manager._evictor.evict([f"{resident.key}/cache"], "for a test")
+        await manager._evictor.evict([resident.part_key("cache")], "for a test")
         before = manager.report().used[RAM]
         monkeypatch.setattr(eviction, "_TRIM_S", 0.05)
         os.kill(resident.child.pid if resident.child else 0, signal.SIGSTOP)
@@ -78,7 +78,7 @@ async def test_while_anybody_waits_for_memory_no_cache_takes_it(home: Path) -> N
     async with managed(home, CACHING) as manager:
         await manager.load("a")
         (resident,) = manager._residency.residents
-        await manager._evictor.evict([f"{resident.key}/cache"], "for a test")
+        await manager._evictor.evict([resident.part_key("cache")], "for a test")
         manager.budget_bytes = manager.report().used[RAM] + CACHING.cache_bytes + manager.need("b").ram // 2
         async with manager.lease("a"):
             waiting = asyncio.create_task(manager.load("b"))

@@ -26,7 +26,7 @@ def test_model_cache_and_adapters_are_holders_of_their_own_and_add_up_to_what_is
     model, cache, adapter = one.holders(now=10.0, pinned=True)
     assert (model.devices, cache.devices) == ({"ram": 80, "gpu0": 150}, {"ram": 20})
     assert (model.pinned, cache.pinned, adapter.idle, adapter.idle_s) == (True, False, False, 5.0)
-    assert cache.part_of == adapter.part_of == model.id
+    assert cache.key.owner == adapter.key.owner == model.key
     assert one.reserved() == {"ram": 110, "gpu0": 180}
 
 

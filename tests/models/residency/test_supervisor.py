@@ -20,7 +20,7 @@ async def test_a_stalled_child_is_ended_while_the_watch_waits_for_an_answer(
         await manager.load("a")
         (resident,) = manager._residency.residents
         assert resident.child is not None
-        await manager._evictor.evict([f"{resident.key}/cache"], "for a test")
+        await manager._evictor.evict([resident.part_key("cache")], "for a test")
         monkeypatch.setattr(eviction, "_TRIM_S", 60.0)
         os.kill(resident.child.pid, signal.SIGSTOP)
         clock.now += 1

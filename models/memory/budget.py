@@ -44,7 +44,7 @@ class Holder:
     """What holds memory now, in bytes by device: reserved or measured, whichever is more.
 
     `idle`: it may be evicted at once. `idle_s` is the time since its last use, `reload_s` the time to load it again.
-    A part (an adapter or a prompt cache) is evicted together with its owner.
+    A part (an adapter or a prompt cache) is evicted together with its owner. `leaving`: its eviction has begun.
     """
 
     key: HolderKey
@@ -53,6 +53,7 @@ class Holder:
     pinned: bool = False
     idle_s: float = 0.0
     reload_s: float = 1.0
+    leaving: bool = False
 
     @property
     def loss(self) -> float:

@@ -17,16 +17,14 @@ from typing import Final
 
 from models.adapters.catalog import AdapterSpec
 from models.catalog.catalog import ModelSpec
-from models.memory.budget import Never, Proceed, Wait
-from models.memory.estimator import Estimator
-from models.memory.need import Need
+from models.memory.budget import Never, Plan, Proceed, Wait
+from models.memory.load_planner import LoadPlanner, MemoryPlan
 from models.residency import refusals
 from models.residency.eviction import Evictor
 from models.residency.loader import Loader
 from models.residency.resident import Resident, ResidentAdapter
 from models.residency.state import Reservation, ResidencyState
 from models.residency.wait_queue import Ticket
-from models.types import LoadSettings
 
 _TURN_S: Final = 1.0
 _TURN_LOADS: Final = 2.0
@@ -55,15 +53,15 @@ class Admission:
     def __init__(
         self,
         residency: ResidencyState,
+        planner: LoadPlanner,
         loader: Loader,
         evictor: Evictor,
-        estimator: Estimator,
         begin_swap: Callable[[ModelSpec], None],
     ) -> None:
         self._residency = residency
+        self._planner = planner
         self._loader = loader
         self._evictor = evictor
-        self._estimator = estimator
         self._begin_swap = begin_swap
         self._waiting = 0
 
@@ -168,7 +166,7 @@ class Admission:
     async def _until_room(self, ticket: Ticket, what: str) -> None:
         while not self._residency.closing:
             wakeup = self._residency.wakeup
-            if await self._has_room(ticket, what, _no_hints):
+            if await self._has_room(ticket, what):
                 return
             await wakeup.wait()
         raise refusals.stopping(what)
@@ -196,7 +194,7 @@ class Admission:
         ticket.protected = {resident.key, *(resident.part_key(spec.sha256) for spec in wish.adapters)}
         if missing:
             self._join(ticket, None)
-            if not await self._has_room(ticket, wish.what, _no_hints) or not resident.usable:
+            if not await self._has_room(ticket, wish.what) or not resident.usable:
                 return None
         elif self._older_needs(resident, ticket):
             self._join(ticket, None)  # or the older one would wait for us
@@ -215,7 +213,7 @@ class Admission:
         first = self._residency.line.first
         if first is None or first >= ticket or not first.devices or self._has_turn(resident):
             return False
-        match self._residency.plan(first.devices, first.protected):
+        match self._residency.ledger().plan(first.devices, first.protected):
             case Proceed(victims):
                 return resident.key in victims
             case Wait(busy):
@@ -232,15 +230,17 @@ class Admission:
         self._join(ticket, None)
         if self._residency.line.behind(ticket):
             return
-        settings, need = await self._chosen(wish, ticket)
+        plan = await self._plan(wish.spec)
+        ticket.devices, ticket.protected = dict(plan.need.devices), set(plan.protected)
 
         def hints(room: Mapping[str, int]) -> list[str]:
-            return self._estimator.smaller(wish.spec, settings, room)
+            return self._planner.smaller(wish.spec, plan.settings, room)
 
-        ready = await self._has_room(ticket, wish.what, hints)
+        ready = await self._makes_room(ticket, wish.what, plan.decision, hints)
         if not ready or self._residency.closing or not self._counts(wish.spec) or self._residency.current(wish.spec):
             return
-        resident = Resident(wish.spec, settings, need.parts, need.source, self._residency.clock())
+        need = plan.need
+        resident = Resident(wish.spec, plan.settings, need.parts, need.source, self._residency.clock())
         self._residency.line.leave(ticket)
         self._join(ticket, resident)
         self._residency.journal.note("reserved", wish.spec.id, f"as its {need.source} tells", devices=need.devices)
@@ -251,28 +251,23 @@ class Admission:
         """Whether it is still what its name points to; else whoever rescans wakes us to look again."""
         return self._residency.catalog.get(spec.id).content == spec.content
 
-    async def _chosen(self, wish: ModelRequest, ticket: Ticket) -> tuple[LoadSettings, Need]:
-        """How to load it: on GPUs as far as it fits, and with a prompt cache if that costs no other model its place."""
-        spec, defaults = wish.spec, self._residency.defaults
+    async def _plan(self, spec: ModelSpec) -> MemoryPlan:
+        defaults = self._residency.defaults
         settings = defaults.settings(spec.id)
-        if defaults.automatic_layers(spec.id) and len(self._residency.limits) > 1:
-            settings = await self._estimator.placed(spec, settings, self._residency.obtainable())
+        if defaults.automatic_layers(spec.id):
+            settings = await self._planner.placed(spec, settings, self._residency.ledger())
         older = self._residency.older(spec)
-        ticket.protected = {older.key} if older is not None else set()
-        roomy, lean = settings, settings.model_copy(update={"cache_bytes": 0})
-        for tried in (roomy, lean):
-            need = self._loader.need(spec, tried)
-            decision = self._residency.plan(need.devices, ticket.protected)
-            if isinstance(decision, Proceed) and (tried is lean or all(key.part for key in decision.victims)):
-                break
-        else:  # there is no room for both contents
-            ticket.protected = set()
-        ticket.devices = dict(need.devices)
-        return tried, need
+        return self._planner.choose(spec, settings, self._residency.ledger(), older.key if older is not None else None)
 
-    async def _has_room(self, ticket: Ticket, what: str, hints: Callable[[Mapping[str, int]], list[str]]) -> bool:
-        """Whether the ticket may take what it wants now; as the first in the line it makes room. Raises ModelTooLarge."""
-        decision = self._residency.plan(ticket.devices, ticket.protected)
+    async def _has_room(self, ticket: Ticket, what: str) -> bool:
+        """As `_makes_room`, for what the ticket wants now."""
+        decision = self._residency.ledger().plan(ticket.devices, ticket.protected)
+        return await self._makes_room(ticket, what, decision, lambda _: [])
+
+    async def _makes_room(
+        self, ticket: Ticket, what: str, decision: Plan, hints: Callable[[Mapping[str, int]], list[str]]
+    ) -> bool:
+        """True if the ticket may take its memory now. The first in the queue evicts for it. Raises ModelTooLarge."""
         if isinstance(decision, Never):
             raise refusals.too_large(self._residency, what, ticket, decision, hints(decision.room))
         self._residency.line.stand(ticket)
@@ -293,10 +288,6 @@ class Admission:
         if not ticket.told:
             ticket.told = True
             self._residency.journal.note("waited", ticket.model, why, devices=ticket.devices)
-
-
-def _no_hints(_room: Mapping[str, int]) -> list[str]:
-    return []
 
 
 def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -130,7 +130,7 @@ class Evictor:
         size = resident.settings.cache_bytes
         if self._residency.line.first is not None or not size or resident.of("cache") or not resident.usable:
             return
-        if self._residency.plan({RAM: size}) == Proceed():
+        if self._residency.ledger().plan({RAM: size}) == Proceed():
             resident.parts = (*resident.parts, Part("cache", RAM, size))
             await self.ask(resident, cache=size)
 
@@ -162,7 +162,7 @@ class Evictor:
 
     async def relieve(self, why: str) -> bool:
         """If a device holds more than its limit, let idle ones go until it does not; whether it is within now."""
-        decision = self._residency.plan(dict.fromkeys(self._residency.limits, 0))
+        decision = self._residency.ledger().plan(dict.fromkeys(self._residency.limits, 0))
         if isinstance(decision, Proceed) and decision.victims:
             await self.evict(decision.victims, why)
         return isinstance(decision, Proceed)

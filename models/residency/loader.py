@@ -8,40 +8,35 @@ task of its own, so a caller who gives up does not break it for others.
 import asyncio
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Final
 
 from models.catalog.catalog import ModelSpec
 from models.child_process.child import Child
 from models.child_process.spawner import Spawner
 from models.errors import ModelCrashed, ModelError, ModelLoadFailed
-from models.hardware.ram import RAM
 from models.memory.budget import Proceed
 from models.memory.estimator import Estimator
-from models.memory.need import Need, Part
+from models.memory.load_planner import LoadPlanner
 from models.residency.eviction import Evictor
 from models.residency.resident import Resident
 from models.residency.state import ResidencyState
-from models.types import LoadSettings
-
-_GROWTH_BYTES: Final = 4 << 20  # six small models in a soak of 500 operations grew by 0.4 to 2.9 MB
 
 
 class Loader:
     """Turns reservations into running children."""
 
-    def __init__(self, residency: ResidencyState, evictor: Evictor, estimator: Estimator, spawner: Spawner) -> None:
+    def __init__(
+        self,
+        residency: ResidencyState,
+        evictor: Evictor,
+        estimator: Estimator,
+        planner: LoadPlanner,
+        spawner: Spawner,
+    ) -> None:
         self._residency = residency
         self._evictor = evictor
         self._estimator = estimator
+        self._planner = planner
         self._spawner = spawner
-        self._proven: dict[tuple[object, LoadSettings], Need] = {}
-
-    def need(self, spec: ModelSpec, settings: LoadSettings) -> Need:
-        """What it needs, as well as that is known without doing anything."""
-        quick = self._estimator.quick(spec, settings)
-        known = self._proven.get((spec.content, settings), quick) if quick.source == "header" else quick
-        return _with_growth(known)
 
     def begin(self, resident: Resident) -> None:
         """Start to load what was reserved; afterwards it has either a child or an error, or it is given up."""
@@ -73,12 +68,10 @@ class Loader:
     async def _prove(self, resident: Resident) -> bool:
         """Reserve what a dry run says instead of the header's estimate; False if there is no room for the difference."""
         spec, settings = resident.spec, resident.settings
-        known = await self._estimator.refine(spec, settings)
-        self._proven[spec.content, settings] = known
-        need = _with_growth(known)
+        need = await self._planner.prove(spec, settings)
         more = _more(need.devices, resident.reserved())
         if more:
-            decision = self._residency.plan(more, {resident.key})
+            decision = self._residency.ledger().plan(more, {resident.key})
             if not isinstance(decision, Proceed) or decision.victims:
                 why = f"its {need.source} tells that it needs more than the {resident.source} said; it looks for room again"
                 self._residency.journal.note("waited", spec.id, why, devices=more)
@@ -130,16 +123,6 @@ class Loader:
             await asyncio.to_thread(self._residency.catalog.check_unchanged, spec, going_on)
         finally:
             given_up.set()
-
-
-def _with_growth(need: Need) -> Need:
-    """With room for what a process gathers while it answers, before that was seen and remembered."""
-    more = Part("process", RAM, _GROWTH_BYTES + sum(part.bytes for part in need.parts if _is_own(part)))
-    return replace(need, parts=(*(part for part in need.parts if not _is_own(part)), more))
-
-
-def _is_own(part: Part) -> bool:
-    return part.name == "process" and part.device == RAM
 
 
 def _more(wanted: Mapping[str, int], reserved: Mapping[str, int]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from models.hardware.psi import PressureProbe, PressureReading
 from models.hardware.ram import RAM, Measured, measure
 from models.memory.budget import Holder
 from models.memory.estimator import Estimator
+from models.memory.load_planner import LoadPlanner
 from models.memory.measurements import Measurements
 from models.memory.need import Need
 from models.residency.admission import Admission, ModelRequest
@@ -79,9 +80,10 @@ class Manager:
         )
         estimator = Estimator(self._spawner, self._measurements, self._devices, clock=clock)
         self._evictor = Evictor(self._residency)
-        self._loader = Loader(self._residency, self._evictor, estimator, self._spawner)
+        self._planner = LoadPlanner(estimator)
+        self._loader = Loader(self._residency, self._evictor, estimator, self._planner, self._spawner)
         self._background = BackgroundLoads(self._residency, self._load)
-        self._admission = Admission(self._residency, self._loader, self._evictor, estimator, self._background.swap)
+        self._admission = Admission(self._residency, self._planner, self._loader, self._evictor, self._background.swap)
         self._pressure = PressureRelief(pressure or PressureProbe())
         self._watch = Supervisor(
             self._residency, self._evictor, self._background, estimator, self._devices, self._pressure
@@ -242,18 +244,18 @@ class Manager:
 
     def need(self, model_id: str) -> Need:
         """What loading it would reserve, as well as that is known without doing anything. Raises UnknownModel."""
-        return self._loader.need(self.catalog.get(model_id), self._defaults.settings(model_id))
+        return self._planner.need(self.catalog.get(model_id), self._defaults.settings(model_id))
 
     def holders(self) -> tuple[Holder, ...]:
         """Who holds memory of the budget now, caches and adapters apart."""
-        return tuple(self._residency.holders())
+        return self._residency.ledger().holders
 
     def report(self) -> MemoryReport:
         """The budget, who holds what, and what was decided lately."""
         journal, reading = self._residency.journal, self._pressure.reading
         return MemoryReport(
             limits=dict(self._residency.limits),
-            used=self._residency.used(),
+            used=self._residency.ledger().used(),
             holders=holder_reports(self._residency),
             decisions=journal.newest(),
             last_eviction=journal.last("evicted"),

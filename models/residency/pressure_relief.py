@@ -7,7 +7,7 @@ than `_CALM` per cent; after each step the kernel's ten-second average gets time
 being loaded the waiting is our own doing, and nothing is done.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from models.hardware.psi import PressureReading
@@ -55,7 +55,7 @@ class PressureRelief:
         now = residency.clock()
         if self._short and not loading and now >= self._next:
             self._next = now + _STEP_S
-            if (least := least_missed(residency.holders())) is not None:
+            if (least := least_missed(residency.ledger().holders)) is not None:
                 await trimmer.evict([least.key], "memory is short")
 
     def _enter(self, residency: ResidencyState, found: PressureReading) -> None:
@@ -64,7 +64,7 @@ class PressureRelief:
         residency.journal.note("pressure", "", why)
 
 
-def least_missed(holders: list[Holder]) -> Holder | None:
+def least_missed(holders: Iterable[Holder]) -> Holder | None:
     """What may leave and is in main memory: a cache or an adapter before any model."""
     found = [one for one in holders if one.idle and not one.pinned and one.devices.get(RAM, 0) > 0]
     return min(found, key=lambda one: (not one.key.part, one.loss), default=None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -159,19 +159,20 @@ class Resident:
         for device, size in self.grown.items():
             whole[device] = whole.get(device, 0) + size
         idle_s = max(0.0, now - self.last_used)
-        yield Holder(self.key, whole, idle=self.idle, pinned=pinned, idle_s=idle_s, reload_s=self._reload_s())
-        trims = self.usable and now >= self.trims_again_at
+        yield Holder(self.key, whole, self.idle, pinned, idle_s, self._reload_s(), self.leaving)
         if cache := self.of("cache"):
-            idle = trims and "cache" not in self.trimming
-            yield Holder(self.part_key("cache"), cache, idle, idle_s=idle_s, reload_s=_CACHE_S)
+            yield self._part_holder("cache", cache, now, idle_s, _CACHE_S)
         for sha256, adapter in self.adapters.items():
-            yield Holder(
-                self.part_key(sha256),
-                adapter.devices,
-                trims and adapter.leases == 0 and sha256 not in self.trimming,
-                idle_s=max(0.0, now - adapter.last_used),
-                reload_s=_ADAPTER_S,
-            )
+            idle_s = max(0.0, now - adapter.last_used)
+            yield self._part_holder(sha256, adapter.devices, now, idle_s, _ADAPTER_S, leases=adapter.leases)
+
+    def _part_holder(
+        self, part: str, devices: Mapping[str, int], now: float, idle_s: float, reload_s: float, *, leases: int = 0
+    ) -> Holder:
+        trimming = part in self.trimming
+        idle = self.usable and now >= self.trims_again_at and not leases and not trimming
+        leaving = self.leaving or trimming
+        return Holder(self.part_key(part), devices, idle, idle_s=idle_s, reload_s=reload_s, leaving=leaving)
 
     def _reload_s(self) -> float:
         if self.child is not None:

@@ -5,12 +5,13 @@ Rule: it decides nothing and waits for nobody. Only touched by the event loop's 
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from models.catalog.catalog import Catalog, ModelSpec
 from models.hardware.ram import Measured
-from models.memory.budget import Holder, HolderKey, Plan, Proceed, Wait, plan
+from models.memory.budget import Holder, HolderKey
+from models.memory.ledger import Ledger
 from models.residency.decision_log import Decision, DecisionLog
 from models.residency.options import STANDARD, ModelDefaults
 from models.residency.pins import Pins
@@ -90,45 +91,14 @@ class ResidencyState:
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
-    def holders(self, protected: Collection[HolderKey] = ()) -> list[Holder]:
-        """Who holds memory of the budget now; the `protected` are made out to be pinned."""
-        found = [Holder(HolderKey(one.id), one.devices, idle=False, pinned=True) for one in self.held.values()]
+    def ledger(self) -> Ledger:
+        """What holds memory of the budget now, and the limits."""
+        holders = [Holder(HolderKey(one.id), one.devices, idle=False, pinned=True) for one in self.held.values()]
         now = self.clock()
         for resident in self.residents:
             pinned = resident.spec.id in self.pins and not resident.stale
-            found += resident.holders(now, pinned=pinned)
-        return [replace(one, pinned=True) if one.key in protected else one for one in found]
-
-    def plan(self, wanted: Mapping[str, int], protected: Collection[HolderKey] = ()) -> Plan:
-        """How this can be had. What is leaving already is waited for, before anything else has to leave."""
-        holders = self.holders(protected)
-        leaving = [one for one in holders if self._leaves(one)]
-        decision = plan(self.limits, [one for one in holders if one not in leaving], wanted)
-        if decision == Proceed() and plan(self.limits, holders, wanted) != decision:
-            return Wait(tuple(one.key for one in leaving))
-        return decision
-
-    def _leaves(self, holder: Holder) -> bool:
-        """Whether it was told to go, or goes with what it is a part of."""
-        resident = self.by_key(holder.key.owner)
-        return resident is not None and (resident.leaving or holder.key.part in resident.trimming)
-
-    def used(self) -> dict[str, int]:
-        """Bytes held on each device."""
-        sums = dict.fromkeys(self.limits, 0)
-        for holder in self.holders():
-            for device, size in holder.devices.items():
-                sums[device] = sums.get(device, 0) + size
-        return sums
-
-    def obtainable(self) -> dict[str, int]:
-        """What could be had on each device without waiting: its limit less what is pinned or in use."""
-        room = dict(self.limits)
-        for holder in self.holders():
-            if holder.pinned or not holder.idle:
-                for device, size in holder.devices.items():
-                    room[device] = room.get(device, 0) - size
-        return {device: max(0, size) for device, size in room.items()}
+            holders += resident.holders(now, pinned=pinned)
+        return Ledger(dict(self.limits), tuple(holders))
 
     # -- looking ------------------------------------------------------------------------------------------------------
 

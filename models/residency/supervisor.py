@@ -109,7 +109,7 @@ class Supervisor:
             await self._estimator.remember(resident.spec, resident.settings, alone)
 
     def _on_gpus(self) -> dict[str, int]:
-        return {device: size for device, size in self._residency.used().items() if device != RAM}
+        return {device: size for device, size in self._residency.ledger().used().items() if device != RAM}
 
     async def _wake(self) -> None:
         """What did not give back in time what it was asked for may be asked again from now on."""

@@ -55,8 +55,8 @@ async def test_what_leaves_already_is_waited_for_and_nothing_more_leaves_beside_
         manager.budget_bytes = manager.report().used[RAM]
         first, second = manager._residency.residents
         first.leaving = True
-        assert manager._residency.plan({RAM: first.bytes}) == Wait((first.key,))
-        assert manager._residency.plan({RAM: first.bytes + second.bytes}) == Proceed((second.key,))
+        assert manager._residency.ledger().plan({RAM: first.bytes}) == Wait((first.key,))
+        assert manager._residency.ledger().plan({RAM: first.bytes + second.bytes}) == Proceed((second.key,))
         first.leaving = False
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from models.formats.gguf_header import GgufHeader
 from models.hardware.ram import RAM
 from models.memory.layer_placement import fitting_layers
-from models.memory.need import Need
+from models.memory.need import Need, amount
 from models.types import KvType, LoadSettings
 
 NeedOf = Callable[[LoadSettings], Need]
@@ -34,7 +34,7 @@ def smaller_settings(
         for option in options:
             need = need_of(option)
             if _fits(need, limits):
-                return f"{_words(settings, option)} needs {_bytes(need, limits)}"
+                return f"{_words(settings, option)} needs {_amounts(need)}"
         return None
 
     kinds = (_contexts(header, settings), _kv_types(settings), _batches(settings), _layers(header, settings, limits))
@@ -84,7 +84,7 @@ def _quantisation(header: GgufHeader, need: Need, limits: Mapping[str, int]) -> 
     if not over or room * 8 < header.parameters * _LEAST_BITS or set(need.devices) != {RAM}:
         return None
     size = room * header.weight_bytes // max(weights, 1)
-    return f"a smaller quantisation of at most {size} bytes ({size * 8 / header.parameters:.1f} bits a weight) fits"
+    return f"a smaller quantisation of at most {amount(size)} ({size * 8 / header.parameters:.1f} bits a weight) fits"
 
 
 def _fits(need: Need, limits: Mapping[str, int]) -> bool:
@@ -99,6 +99,6 @@ def _words(before: LoadSettings, after: LoadSettings) -> str:
     return " with ".join(changed)
 
 
-def _bytes(need: Need, limits: Mapping[str, int]) -> str:
-    told = [f"{size} bytes" + ("" if device == RAM else f" on {device}") for device, size in need.devices.items()]
-    return " and ".join(told)
+def _amounts(need: Need) -> str:
+    sizes = [amount(size) + ("" if device == RAM else f" on {device}") for device, size in need.devices.items()]
+    return " and ".join(sizes)

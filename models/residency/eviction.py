@@ -13,7 +13,7 @@ from models.child_process.messages import Trim, Trimmed
 from models.errors import ModelCrashed, ModelError
 from models.hardware.ram import RAM, Measured
 from models.memory.budget import HolderKey, Proceed
-from models.memory.need import Part
+from models.memory.need import Part, amount
 from models.residency.decision_log import Kind
 from models.residency.resident import Resident
 from models.residency.state import ResidencyState
@@ -155,7 +155,7 @@ class Evictor:
         """What its process uses now. If that is more than was reserved it counts so, and others make room for it."""
         if not resident.note_measured(found):
             return False
-        why = f"its process holds {sum(resident.grown.values())} bytes more than was reserved"
+        why = f"its process holds {amount(sum(resident.grown.values()))} more than was reserved"
         self._residency.journal.note("grew", resident.spec.id, why, devices=resident.grown)
         await self.relieve(f"{resident.spec.id} holds more than was reserved")
         return True

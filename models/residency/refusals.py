@@ -5,6 +5,7 @@ from typing import Final
 
 from models.errors import ModelBusy, ModelTooLarge
 from models.memory.budget import Never
+from models.memory.need import amount
 from models.residency.state import ResidencyState
 from models.residency.wait_queue import Ticket
 
@@ -33,8 +34,8 @@ def too_large(
         room, limit = never.room[device], residency.limits.get(device, 0)
         if size > room:
             memory = "memory" if device == "ram" else f"memory on {device}"
-            left = f"{stays} {room}" if stays else ""
-            texts.append(f"it needs about {size} bytes of {memory}, and the budget is {limit}{left}")
+            left = f"{stays} {amount(room)}" if stays else ""
+            texts.append(f"it needs about {amount(size)} of {memory}, and the budget is {amount(limit)}{left}")
     why = "; ".join(texts)
     hint = f"this would fit: {'; '.join(smaller)}" if smaller else _NOTHING_SMALLER
     if any(name in residency.pins for name in names):

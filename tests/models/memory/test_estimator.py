@@ -18,6 +18,7 @@ from models.hardware.ram import RAM, Measured
 from models.memory.estimate import estimate
 from models.memory.estimator import Estimator
 from models.memory.measurements import Measurements
+from models.memory.need import amount
 from models.memory.repacking import repacked_here
 from models.types import KV_BYTES, LoadSettings
 from tests.gguf_builder import Shape, write_model
@@ -125,7 +126,7 @@ async def test_what_would_fit_is_named_with_its_bytes_and_does_fit(tmp_path: Pat
         words = one.smaller(spec, wish, limits)
         assert [line.split(" needs ")[0] for line in words[:2]] == ["context 8192", "kv_type q4_0"]
         smaller = wish.model_copy(update={"context": 8192})
-        assert f"{one.quick(spec, smaller).ram} bytes" in words[0]
+        assert amount(one.quick(spec, smaller).ram) in words[0]
         assert one.quick(spec, smaller).ram <= limits[RAM]
         assert one.quick(spec, wish.model_copy(update={"context": 16_384})).ram > limits[RAM]
 

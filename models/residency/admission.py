@@ -1,12 +1,13 @@
-"""Who may use a model, or take memory, and when: the look that every request takes whenever something has changed.
+"""Grants models and memory. Each waiting request tries again whenever something has changed: choose, then evict, wait
+or refuse, then load.
 
-Rules, which keep anybody from starving and any two from waiting for each other:
-- Only the first in the line takes memory. It waits until enough models are idle, and while it waits no younger request
-  is given a model that has to leave for it, but for a turn: the first moments after a load, in which it serves all who
-  wait for it. Otherwise requests for two models in alternation would each cost a load.
-- Nobody holds anything while waiting: a model and the adapters it is to be used with are had at once or not at all.
-- What can never fit is refused before it stands in the line. Every wait has a deadline, and the line an end.
-- Whoever waits asks for a model by its name: the content that counts is looked up at every look.
+Rules, against starvation and deadlock:
+- Only the first in the queue takes memory. It waits until enough models are idle. Meanwhile no younger request gets a
+  lease on a model that will be evicted for it, except during a turn: the first moments after a load, in which the model
+  serves all requests that wait for it. Otherwise alternating requests for two models would each cost a load.
+- A waiting request holds nothing: a model and its adapters are granted together or not at all.
+- What can never fit is refused before it is queued. Every wait has a deadline, and the queue a limit.
+- A request waits for a model by name: the current version is looked up at every attempt.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from models.adapters.catalog import AdapterSpec
 from models.catalog.catalog import ModelSpec
 from models.memory.budget import Never, Plan, Proceed, Wait
 from models.memory.load_planner import LoadPlanner, MemoryPlan
+from models.memory.need import Source
 from models.residency import refusals
 from models.residency.eviction import Evictor
 from models.residency.loader import Loader
@@ -26,8 +28,14 @@ from models.residency.resident import Resident, ResidentAdapter
 from models.residency.state import Reservation, ResidencyState
 from models.residency.wait_queue import Ticket
 
+# A turn lasts as long as two loads, at least a second and at most a quarter of the longest wait; chosen by eye.
 _TURN_S: Final = 1.0
 _TURN_LOADS: Final = 2.0
+_KNOWN_FROM: Final[Mapping[Source, str]] = {
+    "header": "as estimated from its header",
+    "dry run": "as a dry run shows",
+    "measured": "as measured before",
+}
 
 
 def _any(_: ModelSpec) -> bool:
@@ -36,7 +44,7 @@ def _any(_: ModelSpec) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A model to be had. `serve_old`: whether this earlier content of it will do while the new one is being loaded."""
+    """A model with these adapters. `serve_old` accepts an earlier version of it while the new one is being loaded."""
 
     spec: ModelSpec
     adapters: tuple[AdapterSpec, ...] = ()
@@ -48,7 +56,7 @@ class ModelRequest:
 
 
 class Admission:
-    """Grants models and memory."""
+    """Decides which request gets a model or memory, and when."""
 
     def __init__(
         self,
@@ -67,28 +75,28 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a model or for memory."""
+        """The number of requests that wait for a model or for memory."""
         return self._waiting
 
-    async def acquire(self, wish: ModelRequest, wait_s: float) -> Resident:
-        """The loaded model with one more lease and the adapters' memory reserved; `release` it afterwards.
+    async def acquire(self, request: ModelRequest, wait_s: float) -> Resident:
+        """Lease the loaded model and reserve its adapters' memory; `release` it afterwards.
 
-        Raises ModelTooLarge, ModelLoadFailed, UnknownModel if it is removed meanwhile, or ModelBusy if it cannot be had
-        within `wait_s` seconds.
+        Raises ModelTooLarge, ModelLoadFailed, UnknownModel if it is removed meanwhile, or ModelBusy if it is not
+        available within `wait_s` seconds.
         """
-        ticket = Ticket(model=wish.spec.id)
-        with self._queued(wish.what, wish.spec.id, ticket):
+        ticket = Ticket(model=request.spec.id)
+        with self._queued(request.what, request.spec.id, ticket):
             try:
                 async with asyncio.timeout(wait_s):
-                    return await self._until_granted(wish, ticket)
+                    return await self._until_granted(request, ticket)
             except TimeoutError:
                 loading = ticket.joined is not None
                 why = f"it {'was not loaded' if loading else 'did not come free'} within {wait_s:g} s"
                 hint = "try again in a while, or unload other models"
-                raise refusals.busy(self._residency, wish.what, wish.spec.id, why, hint) from None
+                raise refusals.busy(self._residency, request.what, request.spec.id, why, hint) from None
 
     def release(self, resident: Resident, adapters: tuple[AdapterSpec, ...] = ()) -> None:
-        """Give back what `acquire` gave."""
+        """End a lease that `acquire` granted."""
         resident.leases -= 1
         now = resident.last_used = self._residency.clock()
         for spec in adapters:
@@ -98,24 +106,26 @@ class Admission:
         self._residency.notify()
 
     @contextlib.asynccontextmanager
-    async def room(self, holder: Reservation, wait_s: float) -> AsyncIterator[None]:
-        """Memory for something that is no language model, for the block. Raises ModelTooLarge, ModelBusy."""
-        what = f"reserving memory for {holder.id}"
-        ticket = Ticket(model=holder.id, devices=dict(holder.devices))
-        with self._queued(what, holder.id, ticket):
+    async def room(self, reservation: Reservation, wait_s: float) -> AsyncIterator[None]:
+        """Reserve memory for something other than a language model, for the block. Raises ModelTooLarge, ModelBusy."""
+        what = f"reserving memory for {reservation.id}"
+        ticket = Ticket(model=reservation.id, devices=dict(reservation.devices))
+        with self._queued(what, reservation.id, ticket):
             try:
                 async with asyncio.timeout(wait_s):
                     await self._until_room(ticket, what)
             except TimeoutError:
                 why = f"no memory came free within {wait_s:g} s"
                 hint = "try again in a while, or unload models"
-                raise refusals.busy(self._residency, what, holder.id, why, hint) from None
-            self._residency.held[holder.id] = holder
-        self._residency.journal.note("reserved", holder.id, f"for {holder.kind}", devices=holder.devices)
+                raise refusals.busy(self._residency, what, reservation.id, why, hint) from None
+            self._residency.reservations[reservation.id] = reservation
+        self._residency.decisions.note(
+            "reserved", reservation.id, f"for {reservation.kind}", devices=reservation.devices
+        )
         try:
             yield
         finally:
-            self._residency.held.pop(holder.id, None)
+            self._residency.reservations.pop(reservation.id, None)
             self._residency.notify()
 
     # -- waiting ------------------------------------------------------------------------------------------------------
@@ -123,7 +133,7 @@ class Admission:
     @contextlib.contextmanager
     def _queued(self, what: str, model_id: str, ticket: Ticket) -> Iterator[None]:
         if self._waiting >= self._residency.defaults.queue:
-            why = f"{self._waiting} requests wait for a model already"
+            why = f"{self._waiting} requests are already waiting for a model"
             raise refusals.busy(self._residency, what, model_id, why, "try again in a while")
         self._waiting += 1
         try:
@@ -131,36 +141,36 @@ class Admission:
         finally:
             self._waiting -= 1
             self._join(ticket, None)
-            self._leave_line(ticket)
+            self._leave_queue(ticket)
 
-    async def _until_granted(self, wish: ModelRequest, ticket: Ticket) -> Resident:
+    async def _until_granted(self, request: ModelRequest, ticket: Ticket) -> Resident:
         while True:
             wakeup = self._residency.wakeup
-            spec = self._residency.catalog.get(wish.spec.id)  # it may be another content by now
+            spec = self._residency.catalog.get(request.spec.id)  # it may be another version by now
             failed = ticket.joined
             if failed is not None and failed.error is not None and failed.spec.content == spec.content:
                 raise failed.error
-            if (granted := await self._look(replace(wish, spec=spec), ticket)) is not None:
+            if (granted := await self._try_to_grant(replace(request, spec=spec), ticket)) is not None:
                 return granted
             if self._residency.closing:
-                raise refusals.stopping(wish.what)
+                raise refusals.stopping(request.what)
             await wakeup.wait()
 
-    async def _look(self, wish: ModelRequest, ticket: Ticket) -> Resident | None:
-        """Take what is to be had now, or bring it nearer; None to look again after the next change."""
+    async def _try_to_grant(self, request: ModelRequest, ticket: Ticket) -> Resident | None:
+        """Take the model if it is available, or start what makes it available; None to try again at the next change."""
         if self._residency.closing:
             return None
-        current, older = self._residency.current(wish.spec), self._residency.older(wish.spec)
+        current, older = self._residency.current(request.spec), self._residency.older(request.spec)
         if current is not None and current.usable:
-            return await self._use(current, wish, ticket)
-        if older is not None and wish.serve_old(older.spec):
-            self._begin_swap(wish.spec)
-            return await self._use(older, wish, ticket)
+            return await self._use(current, request, ticket)
+        if older is not None and request.serve_old(older.spec):
+            self._begin_swap(request.spec)
+            return await self._use(older, request, ticket)
         if current is None:
-            await self._start(wish, ticket)
+            await self._start(request, ticket)
             return None
         self._join(ticket, current)
-        self._leave_line(ticket)
+        self._leave_queue(ticket)
         return None
 
     async def _until_room(self, ticket: Ticket, what: str) -> None:
@@ -172,7 +182,7 @@ class Admission:
         raise refusals.stopping(what)
 
     def _join(self, ticket: Ticket, resident: Resident | None) -> None:
-        """Wait for this load, or for none any more."""
+        """Wait for this load; None ends the wait."""
         if ticket.joined is not resident:
             before, ticket.joined = ticket.joined, resident
             if resident is not None:
@@ -181,36 +191,36 @@ class Admission:
                 before.waiters -= 1
                 self._residency.notify()  # it may be idle now
 
-    def _leave_line(self, ticket: Ticket) -> None:
-        if self._residency.line.leave(ticket):
-            self._residency.notify()  # another is the first now
+    def _leave_queue(self, ticket: Ticket) -> None:
+        if self._residency.queue.leave(ticket):
+            self._residency.notify()  # another ticket is the first now
 
     # -- taking -------------------------------------------------------------------------------------------------------
 
-    async def _use(self, resident: Resident, wish: ModelRequest, ticket: Ticket) -> Resident | None:
-        """A lease on a loaded model, if no older request needs it gone, and there is room for the adapters."""
-        missing = [spec for spec in wish.adapters if spec.sha256 not in resident.adapters]
+    async def _use(self, resident: Resident, request: ModelRequest, ticket: Ticket) -> Resident | None:
+        """Lease a loaded model, unless it is to be evicted for an older request or its adapters do not fit."""
+        missing = [spec for spec in request.adapters if spec.sha256 not in resident.adapters]
         ticket.devices = _sum(resident.adapter_devices(spec.size) for spec in missing)
-        ticket.protected = {resident.key, *(resident.part_key(spec.sha256) for spec in wish.adapters)}
+        ticket.protected = {resident.key, *(resident.part_key(spec.sha256) for spec in request.adapters)}
         if missing:
             self._join(ticket, None)
-            if not await self._has_room(ticket, wish.what) or not resident.usable:
+            if not await self._has_room(ticket, request.what) or not resident.usable:
                 return None
         elif self._older_needs(resident, ticket):
-            self._join(ticket, None)  # or the older one would wait for us
-            self._wait_in_line(ticket, "an older request needs the memory that it holds")
+            self._join(ticket, None)  # or the older request would wait for this one
+            self._wait_in_queue(ticket, "an older request needs its memory")
             return None
         now = self._residency.clock()
         for spec in missing:
             resident.adapters[spec.sha256] = ResidentAdapter(spec, resident.adapter_devices(spec.size), now)
-        for spec in wish.adapters:
+        for spec in request.adapters:
             resident.adapters[spec.sha256].leases += 1
         resident.leases += 1
         return resident
 
     def _older_needs(self, resident: Resident, ticket: Ticket) -> bool:
-        """Whether the first in the line is older and waits for this model to leave."""
-        first = self._residency.line.first
+        """Whether the first in the queue is older and waits for this model to be evicted."""
+        first = self._residency.queue.first
         if first is None or first >= ticket or not first.devices or self._has_turn(resident):
             return False
         match self._residency.ledger().plan(first.devices, first.protected):
@@ -225,30 +235,35 @@ class Admission:
         turn = min(max(_TURN_S, _TURN_LOADS * resident.child.loaded.seconds), self._residency.defaults.wait_s / 4)
         return self._residency.clock() - resident.loaded_at < turn
 
-    async def _start(self, wish: ModelRequest, ticket: Ticket) -> None:
-        """Reserve memory for a load and begin it, if it is this ticket's turn and there is room."""
+    async def _start(self, request: ModelRequest, ticket: Ticket) -> None:
+        """Reserve memory for a load and begin it, if the ticket is the first in the queue and the model fits."""
         self._join(ticket, None)
-        if self._residency.line.behind(ticket):
+        if self._residency.queue.behind(ticket):
             return
-        plan = await self._plan(wish.spec)
+        plan = await self._plan(request.spec)
         ticket.devices, ticket.protected = dict(plan.need.devices), set(plan.protected)
 
         def hints(room: Mapping[str, int]) -> list[str]:
-            return self._planner.smaller(wish.spec, plan.settings, room)
+            return self._planner.smaller(request.spec, plan.settings, room)
 
-        ready = await self._makes_room(ticket, wish.what, plan.decision, hints)
-        if not ready or self._residency.closing or not self._counts(wish.spec) or self._residency.current(wish.spec):
+        ready = await self._makes_room(ticket, request.what, plan.decision, hints)
+        if (
+            not ready
+            or self._residency.closing
+            or not self._is_current(request.spec)
+            or self._residency.current(request.spec)
+        ):
             return
         need = plan.need
-        resident = Resident(wish.spec, plan.settings, need.parts, need.source, self._residency.clock())
-        self._residency.line.leave(ticket)
+        resident = Resident(request.spec, plan.settings, need.parts, need.source, self._residency.clock())
+        self._residency.queue.leave(ticket)
         self._join(ticket, resident)
-        self._residency.journal.note("reserved", wish.spec.id, f"as its {need.source} tells", devices=need.devices)
+        self._residency.decisions.note("reserved", request.spec.id, _KNOWN_FROM[need.source], devices=need.devices)
         self._residency.add(resident)
         self._loader.begin(resident)
 
-    def _counts(self, spec: ModelSpec) -> bool:
-        """Whether it is still what its name points to; else whoever rescans wakes us to look again."""
+    def _is_current(self, spec: ModelSpec) -> bool:
+        """Whether this is still the current version; a rescan wakes us if not."""
         return self._residency.catalog.get(spec.id).content == spec.content
 
     async def _plan(self, spec: ModelSpec) -> MemoryPlan:
@@ -270,24 +285,24 @@ class Admission:
         """True if the ticket may take its memory now. The first in the queue evicts for it. Raises ModelTooLarge."""
         if isinstance(decision, Never):
             raise refusals.too_large(self._residency, what, ticket, decision, hints(decision.room))
-        self._residency.line.stand(ticket)
-        if self._residency.line.first is not ticket:
-            self._wait_in_line(ticket, "others wait for memory already")
+        self._residency.queue.join(ticket)
+        if self._residency.queue.first is not ticket:
+            self._wait_in_queue(ticket, "others are already waiting for memory")
             return False
         if isinstance(decision, Wait):
             busy = ", ".join(sorted({key.model for key in decision.busy}))
-            self._wait_in_line(ticket, f"for {busy} to be idle")
+            self._wait_in_queue(ticket, f"for {busy} to be idle")
             return False
         if decision.victims:
             await self._evictor.evict(decision.victims, f"to make room for {ticket.model}", cause=ticket.model)
             return False
         return True
 
-    def _wait_in_line(self, ticket: Ticket, why: str) -> None:
-        self._residency.line.stand(ticket)
-        if not ticket.told:
-            ticket.told = True
-            self._residency.journal.note("waited", ticket.model, why, devices=ticket.devices)
+    def _wait_in_queue(self, ticket: Ticket, why: str) -> None:
+        self._residency.queue.join(ticket)
+        if not ticket.logged:
+            ticket.logged = True
+            self._residency.decisions.note("waited", ticket.model, why, devices=ticket.devices)
 
 
 def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -1,7 +1,7 @@
-"""Loads that nobody waits for: of pinned models and others at the start, and of a model's new content beside the old.
+"""Loads models that no request waits for: pinned and preloaded ones at the start, and new versions beside the old.
 
-Rule: a failure is noted, never raised; what failed for one content is not tried again before somebody asks for it. What
-only found no room in time is tried again after a while.
+Rule: a failure is recorded, never raised. A content that failed to load is retried only when a request asks for it, or
+after a rescan; one that only timed out waiting for memory is retried after a while.
 """
 
 import asyncio
@@ -13,28 +13,28 @@ from models.catalog.catalog import ModelSpec
 from models.errors import ModelBusy, ModelError
 from models.residency.state import ResidencyState
 
-_BUSY_S: Final = 10.0
+_BUSY_S: Final = 10.0  # before a load that found no memory in time is retried; chosen by eye
 
 Load = Callable[[ModelSpec], Awaitable[None]]
 
 
 class BackgroundLoads:
-    """Runs `load`, which raises ModelError, for models in tasks of its own."""
+    """Runs `load`, which may raise ModelError, in a task for each model."""
 
     def __init__(self, residency: ResidencyState, load: Load) -> None:
         self._residency = residency
         self._load = load
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._not_before: dict[object, float] = {}  # by content; for ever if its load has failed
+        self._not_before: dict[object, float] = {}  # by content; for ever if its load failed
         self._first: asyncio.Task[None] | None = None
 
     def swap(self, spec: ModelSpec) -> None:
-        """Begin to load this content beside an earlier one, unless that is under way or has failed."""
+        """Begin to load this content beside an earlier one, unless it is being loaded or has failed."""
         if self._residency.clock() >= self._not_before.get(spec.content, 0.0):
             self.begin(spec)
 
     def begin(self, spec: ModelSpec) -> None:
-        """Load it, unless that is under way."""
+        """Begin to load it, unless it is being loaded."""
         if spec.id not in self._tasks and not self._residency.closing:
             task = asyncio.create_task(self._try(spec), name=f"background load {spec.id}")
             self._tasks[spec.id] = task
@@ -45,11 +45,11 @@ class BackgroundLoads:
         self._first = asyncio.create_task(self._preload(tuple(model_ids)), name="preload")
 
     def forget_failures(self) -> None:
-        """The folder of models was looked at again: what failed may do now."""
+        """Allow retries of what failed: after a rescan it may load."""
         self._not_before.clear()
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel all loads in progress."""
         tasks = [*self._tasks.values(), *([self._first] if self._first else [])]
         for task in tasks:
             task.cancel()
@@ -76,4 +76,4 @@ class BackgroundLoads:
     def _note(self, model_id: str, error: ModelError) -> None:
         if not self._residency.closing:
             self._residency.failures.setdefault(model_id, str(error))
-            self._residency.journal.note("failed", model_id, f"{error}; {error.hint}")
+            self._residency.decisions.note("failed", model_id, f"{error}; {error.hint}")

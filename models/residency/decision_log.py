@@ -1,6 +1,6 @@
-"""What the manager of models decided, and why: the newest of it, in order, for people who want to know.
+"""Records what the manager decided and why, for administrators. Keeps the newest decisions, in order.
 
-Rule: every reservation, eviction, refusal, wait and death is one `Decision`; nothing reads them to decide anything.
+Rule: every reservation, eviction, refusal, wait and death is one `Decision`; no code reads them to decide anything.
 """
 
 import logging
@@ -17,17 +17,17 @@ Kind = Literal[
     "reserved",  # memory was set aside for a load
     "loaded",
     "failed",  # a load, a preload or a swap
-    "waited",  # a request has to wait for room
-    "refused",  # a request can never be met, or was not in time
+    "waited",  # a request has to wait for memory
+    "refused",  # a request can never be met, or timed out
     "evicted",  # unloaded to make room, or because memory is short
-    "unloaded",  # asked for, idle for long, or its file is gone
-    "trimmed",  # adapters or prompt caches were given back
+    "unloaded",  # on request, after long idleness, or because its file is gone
+    "trimmed",  # adapters or a prompt cache were freed
     "grew",  # a process holds more than was reserved for it
     "died",
-    "pressure",  # memory became short, or is not any more
+    "pressure",  # memory became short, or is no longer
     "pinned",
     "unpinned",
-    "swapped",  # another content of the same model took over
+    "swapped",  # a new version of the same model took over
 ]
 _LEVELS: Final[Mapping[Kind, int]] = {
     "loaded": logging.INFO,
@@ -43,7 +43,7 @@ _LEVELS: Final[Mapping[Kind, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One of them. `time` is in seconds since 1970, `devices` the bytes it is about, `cause` the model it is done for."""
+    """One decision. `time` is in seconds since 1970, `devices` the bytes concerned, `cause` the model it is for."""
 
     number: int
     time: float
@@ -57,8 +57,10 @@ class Decision:
 class DecisionLog:
     """The newest decisions, oldest first. Only touched by the event loop's thread."""
 
-    def __init__(self, tell: Callable[[Decision], None] = lambda _: None, now: Callable[[], float] = time.time) -> None:
-        self._tell = tell
+    def __init__(
+        self, publish: Callable[[Decision], None] = lambda _: None, now: Callable[[], float] = time.time
+    ) -> None:
+        self._publish = publish
         self._now = now
         self._kept: deque[Decision] = deque(maxlen=_KEPT)
         self._number = 0
@@ -66,25 +68,25 @@ class DecisionLog:
     def note(
         self, kind: Kind, model: str, why: str, *, cause: str = "", devices: Mapping[str, int] | None = None
     ) -> Decision:
-        """Keep it, log it and tell whoever listens."""
+        """Record, log and publish a decision."""
         self._number += 1
         made = Decision(self._number, self._now(), kind, model, why, cause, dict(devices or {}))
         self._kept.append(made)
         _log.log(_LEVELS.get(kind, logging.DEBUG), "%s", sentence(made))
-        self._tell(made)
+        self._publish(made)
         return made
 
     def newest(self, count: int = _KEPT) -> tuple[Decision, ...]:
-        """At most `count` of them, oldest first."""
+        """The last `count` decisions, oldest first."""
         return tuple(self._kept)[-count:] if count else ()
 
     def last(self, *kinds: Kind) -> Decision | None:
-        """The newest of these kinds."""
+        """The newest decision of these kinds."""
         return next((one for one in reversed(self._kept) if one.kind in kinds), None)
 
 
 def sentence(decision: Decision) -> str:
-    """A decision as the log tells it."""
+    """A decision as a line of the log."""
     model, why = f"the model {decision.model}", decision.why
     match decision.kind:
         case "loaded":

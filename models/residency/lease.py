@@ -1,6 +1,6 @@
-"""What one may do with a loaded model while holding it: count tokens and generate.
+"""Uses a loaded model while it is leased: counts tokens and generates.
 
-Rule: a generation that is closed, or whose lease ends, is cancelled in the child; nothing is ever spliced or retried.
+Rule: a generation that is closed, or whose lease ends, is cancelled in the child; no answer is ever spliced or retried.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _KINDS: Final = {
 
 
 class Generation(AsyncIterator[Piece]):
-    """One answer as it is made. Close it, or use it as an async context manager, to cancel what is left of it."""
+    """One answer as a stream of pieces. Close it, or use it as an async context manager, to cancel the rest."""
 
     def __init__(self, channel: Channel, what: str, wait_s: float) -> None:
         self._channel = channel
@@ -50,7 +50,7 @@ class Generation(AsyncIterator[Piece]):
         self.dropped = 0
 
     async def __anext__(self) -> Piece:
-        """Raises ModelCrashed, ContextOverflow, InvalidPrompt, InvalidModelFile, and ModelBusy if no turn came."""
+        """Raises ModelCrashed, ContextOverflow, InvalidPrompt, InvalidModelFile, and ModelBusy after too long a wait."""
         while not self._over:
             match await self._event():
                 case Started() as started:
@@ -76,11 +76,11 @@ class Generation(AsyncIterator[Piece]):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Cancel what is left."""
+        """Cancel the rest of the answer."""
         self.cancel()
 
     def cancel(self) -> None:
-        """As `aclose`, for callers that cannot wait."""
+        """As `aclose`, for callers that cannot await."""
         self._over = True
         self._channel.close()
 
@@ -107,7 +107,7 @@ class Generation(AsyncIterator[Piece]):
 
 
 class Lease:
-    """A loaded model, held. `context` is the most tokens of prompt and answer together."""
+    """A loaded model that is not unloaded while it is leased. `context` is the most tokens of prompt and answer."""
 
     def __init__(
         self,
@@ -141,11 +141,11 @@ class Lease:
         return self._child.loaded.template
 
     async def count_tokens(self, text: str) -> int:
-        """Tokens of a plain text, as part of a message. Raises ModelCrashed, ModelBusy."""
+        """The tokens of a plain text, as part of a message. Raises ModelCrashed, ModelBusy."""
         return await self._count(Raw(text=text, bos=False))
 
     async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int:
-        """Tokens of the whole prompt made from these. Raises InvalidPrompt, ModelCrashed, ModelBusy."""
+        """The tokens of the whole prompt made from these. Raises InvalidPrompt, ModelCrashed, ModelBusy."""
         if not messages:
             raise InvalidPrompt("answering a prompt", "there are no messages", "give at least one")
         return await self._count(Chat(messages=tuple(messages)))
@@ -167,7 +167,7 @@ class Lease:
         return generation
 
     def close(self) -> None:
-        """Cancel what is still being generated."""
+        """Cancel all running generations."""
         for generation in self._generations:
             generation.cancel()
 

@@ -1,8 +1,8 @@
-"""One load: the file is checked, its need is proven by a dry run, a child is started, what it uses is remembered.
+"""Loads a model: checks the file, proves its need by a dry run, starts a child, remembers what it uses.
 
-Rules: the memory is reserved before it begins, and a need that turns out larger is reserved before the child is
-started; if that does not fit, the load is given up without an error and those who wait for it look again. A load is a
-task of its own, so a caller who gives up does not break it for others.
+Rules: memory is reserved before the load begins, and a need that proves larger is reserved before the child is started.
+If that does not fit, the load is dropped without an error and the requests that wait for it try again. A load is a task
+of its own, so a caller that is cancelled does not break it for others.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Loader:
         self._spawner = spawner
 
     def begin(self, resident: Resident) -> None:
-        """Start to load what was reserved; afterwards it has either a child or an error, or it is given up."""
+        """Start to load what was reserved. In the end it has a child or an error, or it is dropped."""
         resident.task = asyncio.create_task(self._load(resident), name=f"load {resident.spec.id}")
 
     async def _load(self, resident: Resident) -> None:
@@ -66,15 +66,15 @@ class Loader:
             self._residency.changed(spec)
 
     async def _prove(self, resident: Resident) -> bool:
-        """Reserve what a dry run says instead of the header's estimate; False if there is no room for the difference."""
+        """Reserve what a dry run reports instead of the header's estimate; False if the difference does not fit."""
         spec, settings = resident.spec, resident.settings
         need = await self._planner.prove(spec, settings)
         more = _more(need.devices, resident.reserved())
         if more:
             decision = self._residency.ledger().plan(more, {resident.key})
             if not isinstance(decision, Proceed) or decision.victims:
-                why = f"its {need.source} tells that it needs more than the {resident.source} said; it looks for room again"
-                self._residency.journal.note("waited", spec.id, why, devices=more)
+                why = f"it needs more ({need.source}) than was reserved ({resident.source}); it waits for memory again"
+                self._residency.decisions.note("waited", spec.id, why, devices=more)
                 return False
         resident.reserve(need)
         self._residency.notify()  # it may be less than was reserved
@@ -87,7 +87,7 @@ class Loader:
         self._residency.failures[spec.id] = str(resident.error)
         self._residency.drop(resident)
         if not self._residency.closing:
-            self._residency.journal.note("failed", spec.id, str(resident.error))
+            self._residency.decisions.note("failed", spec.id, str(resident.error))
 
     def _ready(self, resident: Resident, child: Child) -> None:
         spec = resident.spec
@@ -96,14 +96,14 @@ class Loader:
         resident.last_used = resident.loaded_at = self._residency.clock()
         self._residency.failures.pop(spec.id, None)
         why = f"in {child.loaded.seconds:.1f} s, process {child.pid}"
-        self._residency.journal.note("loaded", spec.id, why, devices=resident.reserved())
+        self._residency.decisions.note("loaded", spec.id, why, devices=resident.reserved())
         if not child.alive:
             self._evictor.on_death(resident, ModelCrashed(f"loading the model {spec.id}", "its process has ended"))
         if any(one is not resident for one in self._residency.of(spec.id)):
-            self._residency.journal.note("swapped", spec.id, "another content of it answers from now on")
+            self._residency.decisions.note("swapped", spec.id, "its new version answers from now on")
 
     async def _remember(self, resident: Resident) -> None:
-        """What it uses now, with no adapter and no earlier prompt in it."""
+        """Measure it while it holds no adapter and no earlier prompt."""
         if resident.child is None or not resident.child.alive:
             return
         found = await asyncio.to_thread(self._residency.measure, resident.child.pid)
@@ -112,20 +112,20 @@ class Loader:
             await self._estimator.remember(resident.spec, resident.settings, found)
 
     async def _check_file(self, spec: ModelSpec) -> None:
-        """Raises ModelLoadFailed if the file is not what was imported. Hashing it stops when the load is cancelled."""
-        given_up = threading.Event()
+        """Raises ModelLoadFailed if the file is not what was imported. Hashing stops when the load is cancelled."""
+        cancelled = threading.Event()
 
-        def going_on(_done: int, _total: int) -> None:
-            if given_up.is_set():
+        def on_progress(_done: int, _total: int) -> None:
+            if cancelled.is_set():
                 raise ModelLoadFailed(f"loading the model {spec.id}", "it was interrupted", "try again")
 
         try:
-            await asyncio.to_thread(self._residency.catalog.check_unchanged, spec, going_on)
+            await asyncio.to_thread(self._residency.catalog.check_unchanged, spec, on_progress)
         finally:
-            given_up.set()
+            cancelled.set()
 
 
 def _more(wanted: Mapping[str, int], reserved: Mapping[str, int]) -> dict[str, int]:
-    """By how much it is more on each device."""
+    """The bytes by which `wanted` exceeds `reserved`, on each device where it does."""
     over = {device: size - reserved.get(device, 0) for device, size in wanted.items()}
     return {device: size for device, size in over.items() if size > 0}

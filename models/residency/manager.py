@@ -1,7 +1,7 @@
-"""Which models are in memory, and who may use them: the face of `acquiring`, `loading`, `leaving` and `watching`.
+"""Leases, loads and unloads models: the entrance to `admission`, `loader`, `eviction` and `supervisor`.
 
-Rules: a model is used through a lease and never unloaded while one is out. Memory is reserved before a child is started
-(see `budget`). Everything belongs to the event loop's thread; what blocks runs in threads.
+Rules: a model is used through a lease and never unloaded while it is leased. Memory is reserved before a child is
+started (see `memory.budget`). Everything belongs to the event loop's thread; what blocks runs in other threads.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ __all__ = ["Manager", "ModelDefaults", "ModelState"]
 class Manager:
     """Loads, shares and unloads models within a budget. An async context manager.
 
-    `state` is the folder for what is remembered over restarts: pins, and what loads were seen to need.
+    `state` is the folder for what survives restarts: pins and measured needs.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class Manager:
         self._background = BackgroundLoads(self._residency, self._load)
         self._admission = Admission(self._residency, self._planner, self._loader, self._evictor, self._background.swap)
         self._pressure = PressureRelief(pressure or PressureProbe())
-        self._watch = Supervisor(
+        self._supervisor = Supervisor(
             self._residency, self._evictor, self._background, estimator, self._devices, self._pressure
         )
-        self._watching: asyncio.Task[None] | None = None
+        self._supervision: asyncio.Task[None] | None = None
         self._fits: set[tuple[str, str]] = set()
 
     async def __aenter__(self) -> Self:
-        self._watching = asyncio.create_task(self._watch.forever(), name="models watch")
+        self._supervision = asyncio.create_task(self._supervisor.run(), name="models supervisor")
         self._background.preload(dict.fromkeys((*sorted(self._residency.pins.ids), *self._defaults.preload)))
         return self
 
@@ -102,14 +102,16 @@ class Manager:
         await self.close()
 
     async def close(self) -> None:
-        """End all children. Whoever still holds a lease gets ModelCrashed."""
+        """End all children. Leases still held raise ModelCrashed."""
         self._residency.closing = True
         self._residency.notify()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        if self._supervision is not None:
+            self._supervision.cancel()
+            await asyncio.wait([self._supervision])
         await self._background.close()
-        await asyncio.gather(*(self._evictor.stop(resident, "the end") for resident in list(self._residency.residents)))
+        await asyncio.gather(
+            *(self._evictor.stop(resident, "the service is stopping") for resident in list(self._residency.residents))
+        )
         await asyncio.to_thread(self._spawner.close)
         await asyncio.to_thread(self._measurements.save)
 
@@ -119,11 +121,11 @@ class Manager:
     async def lease(
         self, model_id: str, adapters: Sequence[AdapterRef] = (), *, wait_s: float | None = None
     ) -> AsyncIterator[Lease]:
-        """The model, loaded if need be, held for the block.
+        """Lease the model for the block; loads it if necessary.
 
-        Raises UnknownModel, UnknownAdapter, InvalidPrompt (an adapter given twice), InvalidModelFile (one of another
-        base), ModelTooLarge, ModelLoadFailed, and ModelBusy if it cannot be had within `wait_s` seconds (by default as
-        configured).
+        Raises UnknownModel, UnknownAdapter, InvalidPrompt (an adapter given twice), InvalidModelFile (an adapter of
+        another base), ModelTooLarge, ModelLoadFailed, and ModelBusy if it is not available within `wait_s` seconds (by
+        default as configured).
         """
         spec = self.catalog.get(model_id)
         chosen = [(self.adapters.get(ref.id), ref.scale) for ref in adapters]
@@ -131,10 +133,10 @@ class Manager:
         _refuse_twice(spec, used)
         await self._check_fit(used, spec)
         wait = self._defaults.wait_s if wait_s is None else wait_s
-        wish = ModelRequest(spec, used, serve_old=lambda older: self._known_to_fit(used, older))
-        resident = await self._admission.acquire(wish, wait)
+        request = ModelRequest(spec, used, serve_old=lambda older: self._known_to_fit(used, older))
+        resident = await self._admission.acquire(request, wait)
         try:
-            if not self._known_to_fit(used, resident.spec):  # another content took over while this waited
+            if not self._known_to_fit(used, resident.spec):  # a new version took over while this waited
                 await self._check_fit(used, resident.spec)
             assert resident.child is not None
             with contextlib.closing(
@@ -143,34 +145,35 @@ class Manager:
                 yield lease
         finally:
             self._admission.release(resident, used)
-            await self._leave_if_replaced(resident)
+            await self._unload_if_stale(resident)
 
     @contextlib.asynccontextmanager
     async def room(
         self, holder_id: str, kind: str, devices: Mapping[str, int], *, wait_s: float | None = None
     ) -> AsyncIterator[None]:
-        """Memory of the budget for something else, such as training, for the block: waited for and evicted for as for
-        a model. Raises ModelTooLarge, ModelBusy.
+        """Reserve memory of the budget for something else, such as training, for the block.
+
+        Waits and evicts as for a model. Raises ModelTooLarge, ModelBusy.
         """
         wait = self._defaults.wait_s if wait_s is None else wait_s
         async with self._admission.room(Reservation(holder_id, kind, dict(devices)), wait):
             yield
 
     def hold(self, holder_id: str, size: int, why_not: str, *, kind: str = "other") -> None:
-        """Count `size` bytes of the budget as held for good by something else, such as the embedding model.
+        """Reserve `size` bytes of the budget permanently for something else, such as the embedding model.
 
-        `why_not` is for whoever asks for a language model of this id.
+        `why_not` is the reason in the error when this id is used as a language model.
         """
-        self._residency.held[holder_id] = Reservation(holder_id, kind, {RAM: size})
+        self._residency.reservations[holder_id] = Reservation(holder_id, kind, {RAM: size})
         self.catalog.others[holder_id] = why_not
 
     def let_go(self, holder_id: str) -> None:
-        """Count what `hold` counted under this id no longer."""
-        self._residency.held.pop(holder_id, None)
+        """End what `hold` reserved under this id."""
+        self._residency.reservations.pop(holder_id, None)
         self.catalog.others.pop(holder_id, None)
 
     async def load(self, model_id: str) -> ModelState:
-        """Have the model in memory, with what its file holds now. Raises as `lease` does."""
+        """Load the current version of the model. Raises as `lease` does."""
         await self._load(self.catalog.get(model_id))
         return self.state(model_id)
 
@@ -181,21 +184,21 @@ class Manager:
         loads = self._residency.of(model_id)
         if busy := [one for one in loads if not one.idle and not one.leaving]:
             doing = "answering" if busy[0].child else "loading"
-            raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "try again when it is done")
+            raise ModelInUse(f"unloading the model {spec.id}", f"it is {doing}", "try again when it has finished")
         for resident in loads:
-            await self._evictor.stop(resident, "asked for")
+            await self._evictor.stop(resident, "on request")
         return self.state(model_id)
 
     async def remove(self, model_id: str) -> None:
-        """Unload it and delete it from the disk. Raises UnknownModel, ModelInUse, ModelBusy, ModelError."""
+        """Unload the model and delete it from the disk. Raises UnknownModel, ModelInUse, ModelBusy, ModelError."""
         await self.unload(model_id)
         await asyncio.to_thread(self._residency.pins.set, model_id, pinned=False)
         await asyncio.to_thread(self.catalog.remove, model_id)
 
     async def pin(self, model_id: str) -> ModelState:
-        """Never unload it to make room or for idleness, and load it now and at every start.
+        """Keep the model in memory: load it now and at every start, and never evict it.
 
-        Returns before it is loaded. Raises UnknownModel, or ModelError if that cannot be remembered.
+        Returns before it is loaded. Raises UnknownModel, or ModelError if the pin cannot be saved.
         """
         state = await self._set_pinned(model_id, pinned=True)
         if state.state != "loaded":
@@ -203,21 +206,23 @@ class Manager:
         return state
 
     async def unpin(self, model_id: str) -> ModelState:
-        """Raises UnknownModel, ModelError."""
+        """Allow the model to be evicted again. Raises UnknownModel, ModelError."""
         return await self._set_pinned(model_id, pinned=False)
 
     async def rescan(self) -> None:
-        """Look at the folders again. A model whose file is gone is unloaded as soon as it is idle; one whose file is
-        another is loaded anew, and the old content answers until then.
+        """Rescan the folders of models and adapters.
+
+        A model whose file is gone is unloaded as soon as it is idle. One whose file has changed is loaded again, and
+        the old version answers until then.
         """
         await asyncio.to_thread(self.catalog.rescan)
         await asyncio.to_thread(self.adapters.rescan)
         self._residency.failures.clear()
         self._background.forget_failures()
-        await self._watch.replace_stale()
+        await self._supervisor.replace_stale()
         self._residency.notify()
 
-    # -- looking ------------------------------------------------------------------------------------------------------
+    # -- views --------------------------------------------------------------------------------------------------------
 
     @property
     def defaults(self) -> ModelDefaults:
@@ -226,7 +231,7 @@ class Manager:
 
     @property
     def budget_bytes(self) -> int:
-        """Of main memory."""
+        """The budget of main memory."""
         return self._residency.limits[RAM]
 
     @budget_bytes.setter
@@ -243,48 +248,48 @@ class Manager:
         return self._residency.state(self.catalog.get(model_id))
 
     def need(self, model_id: str) -> Need:
-        """What loading it would reserve, as well as that is known without doing anything. Raises UnknownModel."""
+        """What loading it would reserve, as far as is known without a dry run. Raises UnknownModel."""
         return self._planner.need(self.catalog.get(model_id), self._defaults.settings(model_id))
 
     def holders(self) -> tuple[Holder, ...]:
-        """Who holds memory of the budget now, caches and adapters apart."""
+        """What holds memory of the budget now; caches and adapters are holders of their own."""
         return self._residency.ledger().holders
 
     def report(self) -> MemoryReport:
-        """The budget, who holds what, and what was decided lately."""
-        journal, reading = self._residency.journal, self._pressure.reading
+        """The budget, its holders and the latest decisions."""
+        ledger, decisions, reading = self._residency.ledger(), self._residency.decisions, self._pressure.reading
         return MemoryReport(
-            limits=dict(self._residency.limits),
-            used=self._residency.ledger().used(),
+            limits=ledger.limits,
+            used=ledger.used(),
             holders=holder_reports(self._residency),
-            decisions=journal.newest(),
-            last_eviction=journal.last("evicted"),
+            decisions=decisions.newest(),
+            last_eviction=decisions.last("evicted"),
             waiting=self._admission.waiting,
             pressure=reading.some if reading else None,
             short=self._pressure.short,
         )
 
     async def measure(self) -> None:
-        """Measure the memory of all loaded models anew."""
-        await self._watch.measure()
+        """Measure the memory of all loaded models."""
+        await self._supervisor.measure()
 
     async def evict_idle(self) -> None:
-        """Unload what has been idle for longer than configured."""
+        """Unload models that have been idle for longer than configured."""
         await self._evictor.evict_idle()
 
-    async def ease(self) -> None:
-        """Look whether memory is short, and let something idle go if it is."""
-        await self._watch.ease()
+    async def relieve_pressure(self) -> None:
+        """Evict one cache, adapter or idle model if memory is short."""
+        await self._supervisor.relieve_pressure()
 
-    # -- small things -------------------------------------------------------------------------------------------------
+    # -- internals ----------------------------------------------------------------------------------------------------
 
     async def _load(self, spec: ModelSpec) -> None:
-        """Have what its file holds now in memory; an earlier content ends when nobody uses it."""
+        """Load the current version; an earlier one is unloaded as soon as it is idle."""
         resident = await self._admission.acquire(ModelRequest(spec, serve_old=lambda _: False), self._defaults.wait_s)
         self._admission.release(resident)
         await self._evictor.stop_stale()
 
-    async def _leave_if_replaced(self, resident: Resident) -> None:
+    async def _unload_if_stale(self, resident: Resident) -> None:
         if resident.idle and resident.stale:
             await self._evictor.stop_stale()
 
@@ -296,13 +301,13 @@ class Manager:
                 self._fits.add((adapter.sha256, base.sha256))
 
     def _known_to_fit(self, adapters: Sequence[AdapterSpec], base: ModelSpec) -> bool:
-        """Without a look at files: that of an earlier content may be gone."""
+        """Reads no files: that of an earlier version may be gone."""
         return all((adapter.sha256, base.sha256) in self._fits for adapter in adapters)
 
     async def _set_pinned(self, model_id: str, *, pinned: bool) -> ModelState:
         spec = self.catalog.get(model_id)
         await asyncio.to_thread(self._residency.pins.set, model_id, pinned=pinned)
-        self._residency.journal.note("pinned" if pinned else "unpinned", model_id, "asked for")
+        self._residency.decisions.note("pinned" if pinned else "unpinned", model_id, "on request")
         self._residency.changed(spec)
         return self._residency.state(spec)
 
@@ -312,10 +317,8 @@ class Manager:
 
 
 def _refuse_twice(spec: ModelSpec, adapters: Sequence[AdapterSpec]) -> None:
-    """Two strengths of one content: neither adding them nor choosing one is what was asked for, for certain."""
+    """Raises InvalidPrompt for two strengths of one adapter: it is unclear whether their sum or one of them is meant."""
     contents = [adapter.sha256 for adapter in adapters]
     if twice := [adapter.id for adapter in adapters if contents.count(adapter.sha256) > 1]:
         why = f"the same adapter is given twice: {', '.join(twice)}"
-        raise InvalidPrompt(
-            f"using the model {spec.id}", why, "name each adapter once, with the strength it shall have"
-        )
+        raise InvalidPrompt(f"using the model {spec.id}", why, "name each adapter once, with the strength you want")

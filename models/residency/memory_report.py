@@ -1,4 +1,4 @@
-"""What is in memory, told to people. Values only."""
+"""The memory report for administrators: the budget and everything that holds some of it. Values only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from models.residency.state import Reservation, ResidencyState
 
 @dataclass(frozen=True, slots=True)
 class AdapterReport:
-    """An adapter that a model's process may hold."""
+    """An adapter that a model's process may hold; `bytes` over all devices."""
 
     id: str
     bytes: int
@@ -22,7 +22,7 @@ class AdapterReport:
 
 @dataclass(frozen=True, slots=True)
 class HolderReport:
-    """Who holds what. `parts` are what was predicted, from `source`; `used` is what the process was last seen to use."""
+    """One holder, in bytes. `parts` are predicted, from `source`; `used` is what the process was last measured to use."""
 
     id: str
     kind: str
@@ -41,13 +41,16 @@ class HolderReport:
 
     @property
     def cpu_seconds(self) -> float | None:
-        """CPU time that its process has used until now."""
+        """CPU time its process has used so far; None without a process."""
         return None if self.pid is None else cpu_seconds(self.pid)
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryReport:
-    """The budget and who holds it. `pressure` is the per cent of time that processes waited for memory; None: not told."""
+    """The budget and its holders, in bytes. `pressure` is the per cent of time that processes waited for memory.
+
+    It is None where the kernel reports none. `waiting` counts requests; while `short`, idle models are evicted.
+    """
 
     limits: Mapping[str, int]
     used: Mapping[str, int]
@@ -60,12 +63,15 @@ class MemoryReport:
 
 
 def holder_reports(residency: ResidencyState) -> tuple[HolderReport, ...]:
-    """Other holders first, then loads in the order they began."""
-    return (*map(_of_held, residency.held.values()), *(_of_load(residency, one) for one in residency.residents))
+    """Reservations first, then loads in the order they began."""
+    return (
+        *map(_of_reservation, residency.reservations.values()),
+        *(_of_load(residency, one) for one in residency.residents),
+    )
 
 
-def _of_held(held: Reservation) -> HolderReport:
-    return HolderReport(held.id, held.kind, held.devices, predicted=sum(held.devices.values()), pinned=True)
+def _of_reservation(one: Reservation) -> HolderReport:
+    return HolderReport(one.id, one.kind, one.devices, predicted=sum(one.devices.values()), pinned=True)
 
 
 def _of_load(residency: ResidencyState, one: Resident) -> HolderReport:

@@ -1,4 +1,4 @@
-"""How models are loaded and how long anything may take: for all of them, and for one in particular. Values only."""
+"""How models are loaded, and the time limits: for all models, and overridden for one. Values only."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ AUTOMATIC: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """What is different for one model; None: as for all. `template` is a chat template's text, `idle_s` 0: never.
+    """Overrides for one model; None takes the default. `template` is a chat template's text, `idle_s` 0 never unloads.
 
-    `sampling` are the fields of `Sampling` that a request which leaves them open gets.
+    `sampling` has values for the fields of `Sampling` that a request leaves open.
     """
 
     context: int | None = None
@@ -35,9 +35,9 @@ _AS_FOR_ALL: Final = ModelOptions()
 class ModelDefaults:
     """How all models are loaded; times in seconds, sizes in bytes.
 
-    `idle_s` None or 0: never unloaded. `batch`: on CPUs 128 tokens are read as fast as 512, in a quarter of the memory,
-    and a new or cancelled request waits a quarter of the time. `gpu_layers` AUTOMATIC: as many as fit. `cache_bytes` is
-    for KV of earlier prompts in each child; it is left out where it would keep a model from fitting.
+    `idle_s` None or 0 never unloads. `batch`: CPUs process 128 tokens at a time as fast as 512, in a quarter of the
+    memory, and a new or cancelled request waits a quarter of the time. `gpu_layers` AUTOMATIC takes as many as fit.
+    `cache_bytes` is for the KV of earlier prompts in each child; it is 0 where it would keep a model from fitting.
     """
 
     context: int = 4096
@@ -59,11 +59,11 @@ class ModelDefaults:
     models: Mapping[str, ModelOptions] = field(default_factory=dict)
 
     def of(self, model_id: str) -> ModelOptions:
-        """What is different for this model."""
+        """The overrides for this model."""
         return self.models.get(model_id, _AS_FOR_ALL)
 
     def settings(self, model_id: str = "") -> LoadSettings:
-        """What a child is told. Layers on a GPU are left to be placed where that is automatic."""
+        """The settings to load it with. Where GPU layers are automatic they are 0 here, to be placed later."""
         own = self.of(model_id)
         layers = self.gpu_layers if own.gpu_layers is None else own.gpu_layers
         return LoadSettings(
@@ -79,17 +79,17 @@ class ModelDefaults:
         )
 
     def automatic_layers(self, model_id: str) -> bool:
-        """Whether as many layers as fit are to be on a GPU."""
+        """Whether as many layers as fit go on GPUs."""
         own = self.of(model_id).gpu_layers
         return (self.gpu_layers if own is None else own) < 0
 
     def idle_of(self, model_id: str) -> float | None:
-        """After how many idle seconds it is unloaded; None or 0: never."""
+        """The idle seconds after which it is unloaded; None or 0 is never."""
         own = self.of(model_id).idle_s
         return self.idle_s if own is None else own
 
     def sampling(self, model_id: str, asked: Sampling, left_open: Collection[str]) -> Sampling:
-        """What was asked for, and for the fields that were left open what is configured for the model."""
+        """`asked`, with the model's configured values in the fields that were left open."""
         own = {key: value for key, value in self.of(model_id).sampling.items() if key in left_open}
         return Sampling.model_validate(asked.model_dump(exclude_unset=True) | own) if own else asked
 

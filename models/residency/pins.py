@@ -1,6 +1,6 @@
-"""Which models stay in memory whatever happens: remembered in a small file, so that a restart keeps them.
+"""The models that are never evicted, kept in a small file over restarts.
 
-Rule: the file is replaced whole, after it has reached the disk; one that cannot be read counts as empty and is told of.
+Rule: the file is replaced whole, after it has reached the disk; one that cannot be read counts as empty and is logged.
 """
 
 import json
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Pins:
-    """A set of model ids. Without a path they are forgotten at the end."""
+    """A set of model ids. Without a path they are kept in memory only."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
@@ -30,7 +30,7 @@ class Pins:
         return self._ids
 
     def set(self, model_id: str, *, pinned: bool) -> None:
-        """Blocks while it writes; from any thread. Raises ModelError if the disk refuses, and is unchanged then."""
+        """Pin or unpin. Blocks while it writes; from any thread. Raises ModelError, unchanged, if writing fails."""
         with self._one_at_a_time:
             self._set(model_id, pinned=pinned)
 
@@ -43,7 +43,7 @@ class Pins:
             except OSError as error:
                 what = f"{'pinning' if pinned else 'unpinning'} the model {model_id}"
                 why = f"{self._path} could not be written: {error.strerror}"
-                raise ModelError(what, why, "free some space, or let the service write there") from error
+                raise ModelError(what, why, "free some disk space, or give the service write access") from error
         self._ids = changed
 
 
@@ -53,6 +53,6 @@ def _read(path: Path) -> frozenset[str]:
     except FileNotFoundError:
         return frozenset()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        _log.warning("%s does not tell which models are pinned: %r; pin them again", path, error)
+        _log.warning("the list of pinned models %s cannot be read: %r; pin the models again", path, error)
         return frozenset()
     return frozenset(one for one in ids if isinstance(one, str)) if isinstance(ids, list) else frozenset()

@@ -1,4 +1,4 @@
-"""Why somebody gets no model and no memory, in words with numbers, and noted in the journal."""
+"""The errors of refused requests, in words with numbers. Each refusal is in the decision log."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,20 +13,20 @@ _NOTHING_SMALLER: Final = "give it a smaller context, import a smaller quantisat
 
 
 def busy(residency: ResidencyState, what: str, model_id: str, why: str, hint: str) -> ModelBusy:
-    """It did not come free in time, or too many wait already."""
-    residency.journal.note("refused", model_id, why)
+    """The model did not come free in time, or too many requests wait already."""
+    residency.decisions.note("refused", model_id, why)
     return ModelBusy(what, why, hint)
 
 
 def stopping(what: str) -> ModelBusy:
-    """Nothing begins any more."""
-    return ModelBusy(what, "the service is stopping", "try again when it runs")
+    """The service is stopping and starts no new work."""
+    return ModelBusy(what, "the service is stopping", "try again when it has started again")
 
 
 def too_large(
     residency: ResidencyState, what: str, ticket: Ticket, never: Never, smaller: Sequence[str]
 ) -> ModelTooLarge:
-    """It can never fit; `smaller` says what would."""
+    """The model can never fit; `smaller` lists settings that would."""
     names = sorted({key.model for key in never.pinned})
     stays = f", of which what stays loaded ({', '.join(names)}) leaves" if names else ""
     texts = []
@@ -40,5 +40,5 @@ def too_large(
     hint = f"this would fit: {'; '.join(smaller)}" if smaller else _NOTHING_SMALLER
     if any(name in residency.pins for name in names):
         hint += "; or unpin a model"
-    residency.journal.note("refused", ticket.model, why, devices=ticket.devices)
+    residency.decisions.note("refused", ticket.model, why, devices=ticket.devices)
     return ModelTooLarge(what, why, hint)

@@ -1,4 +1,4 @@
-"""One load of a model, from its reservation to its end, with the adapters it has taken in; and how models are shown."""
+"""One load of a model, from its reservation to its end, with its adapters; and a model's state as users see it."""
 
 import asyncio
 import itertools
@@ -18,13 +18,14 @@ from models.types import LoadSettings
 StateName = Literal["installed", "loading", "loaded", "failed"]
 
 _numbers = itertools.count(1)
-_READ_BYTES_PER_S: Final = 500e6  # of a model whose load was not timed yet
-_ADAPTER_S, _CACHE_S = 0.05, 1.0  # to have them again
+# How long reloading takes, where no load was timed; chosen by eye.
+_READ_BYTES_PER_S: Final = 500e6
+_ADAPTER_S, _CACHE_S = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """One installed model as it is now; `predicted` and `measured` are bytes, while it is loading or loaded."""
+    """One installed model as users see it; `predicted` and `measured` are bytes, while it is loading or loaded."""
 
     spec: ModelSpec
     state: StateName
@@ -38,13 +39,13 @@ class ModelState:
 
     @property
     def cpu_seconds(self) -> float | None:
-        """CPU time that its process has used until now."""
+        """CPU time its process has used so far; None without a process."""
         return None if self.pid is None else cpu_seconds(self.pid)
 
 
 @dataclass(slots=True)
 class ResidentAdapter:
-    """An adapter that a child holds, or may be about to take in."""
+    """An adapter that a child holds or is about to load. `devices` are bytes on each."""
 
     spec: AdapterSpec
     devices: dict[str, int]
@@ -56,9 +57,10 @@ class ResidentAdapter:
 class Resident:
     """One load. Only touched by the event loop's thread.
 
-    `waiters` are requests that wait for it to be loaded: it is not idle before they had their turn. `stale`: the model's
-    file is gone or another by now. `grown` is what the process holds beyond what was reserved, by device. `trimming`:
-    `cache` or the hashes of adapters that its child was asked to give back and has not yet.
+    `waiters` are the requests that wait for it to be loaded: it is not idle before they have used it. `leaving`: its
+    eviction has begun. `stale`: the model's file is gone or has changed. `grown` are the bytes on each device that the
+    process holds beyond its reservation. `trimming` has `cache` or the hashes of adapters that the child has been asked
+    to free and has not freed yet.
     """
 
     spec: ModelSpec
@@ -83,7 +85,7 @@ class Resident:
 
     @property
     def key(self) -> HolderKey:
-        """Unlike the model's id this is never used again."""
+        """Unlike the model's id it is never used again."""
         return HolderKey(self.spec.id, self.number)
 
     def part_key(self, part: str) -> HolderKey:
@@ -100,7 +102,7 @@ class Resident:
 
     @property
     def predicted(self) -> int:
-        """Bytes reserved, with those for caches and adapters."""
+        """Bytes reserved, caches and adapters included."""
         return sum(self.reserved().values())
 
     @property
@@ -109,14 +111,14 @@ class Resident:
 
     @property
     def used(self) -> int | None:
-        """Bytes that the process was last seen to use; of the file's pages those that count as weights."""
+        """Bytes the process used when last measured; of the file's pages only those that count as weights."""
         if self.measured is None:
             return None
         mapped = min(self.measured.mapped, sum(self.of("mapped").values()))
         return self.measured.private + mapped + sum(self.measured.gpus.values())
 
     def reserved(self) -> dict[str, int]:
-        """Bytes set aside on each device."""
+        """Bytes reserved on each device."""
         sums = total(self.parts)
         for adapter in self.adapters.values():
             for device, size in adapter.devices.items():
@@ -124,7 +126,7 @@ class Resident:
         return sums
 
     def reserve(self, need: Need) -> None:
-        """What it needs is known better now."""
+        """Replace the reservation by a better known need."""
         self.parts, self.source = need.parts, need.source
 
     def of(self, name: PartName) -> dict[str, int]:
@@ -132,11 +134,11 @@ class Resident:
         return total(part for part in self.parts if part.name == name)
 
     def without(self, name: PartName) -> None:
-        """This part has been given back."""
+        """Drop a part that has been freed."""
         self.parts = tuple(part for part in self.parts if part.name != name)
 
     def note_measured(self, found: Measured) -> bool:
-        """What the process uses now; whether it has outgrown its reservation by more than before."""
+        """Record what the process uses; True if it exceeds the reservation by more than before."""
         self.measured = found
         reserved = self.reserved()
         private = {RAM: reserved.get(RAM, 0) - self.of("mapped").get(RAM, 0)}
@@ -146,7 +148,7 @@ class Resident:
         return any(size > before.get(device, 0) for device, size in self.grown.items())
 
     def adapter_devices(self, size: int) -> dict[str, int]:
-        """Where an adapter of `size` bytes lies: as the weights it changes do."""
+        """The bytes on each device of an adapter of `size` bytes: it is placed as the weights it changes."""
         weights = total(part for part in self.parts if part.name in ("weights", "mapped"))
         whole = sum(weights.values())
         if not whole:
@@ -154,7 +156,7 @@ class Resident:
         return {device: -(-size * share // whole) for device, share in weights.items() if share}
 
     def holders(self, now: float, *, pinned: bool) -> Iterator[Holder]:
-        """The model, its prompt cache and its adapters, as the budget sees them."""
+        """The model, its prompt cache and its adapters, as holders of the budget."""
         whole = total(part for part in self.parts if part.name != "cache")
         for device, size in self.grown.items():
             whole[device] = whole.get(device, 0) + size

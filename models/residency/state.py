@@ -1,6 +1,6 @@
-"""Who is in memory, as all parts of the manager share it: loads, other holders, pins, failures, the budget's limits.
+"""The state that all parts of the manager share: loads, reservations, pins, failures, the budget's limits.
 
-Rule: it decides nothing and waits for nobody. Only touched by the event loop's thread; `wakeup` wakes those who wait.
+Rule: holds state only; admission and eviction decide. Only touched by the event loop's thread.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from models.residency.wait_queue import WaitQueue
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Memory held by what is no language model, for good or until it is given back."""
+    """Memory held by something other than a language model. `devices` are bytes on each."""
 
     id: str
     kind: str
@@ -30,7 +30,7 @@ class Reservation:
 
 @dataclass(slots=True)
 class ResidencyState:
-    """The state of the manager."""
+    """Loads, reservations and what bounds them. `limits` are bytes on each device; `wakeup` is set at every change."""
 
     catalog: Catalog
     limits: dict[str, int]
@@ -41,24 +41,24 @@ class ResidencyState:
     on_change: Callable[[ModelState], None] = lambda _: None
     on_decision: Callable[[Decision], None] = lambda _: None
     residents: list[Resident] = field(default_factory=list)
-    line: WaitQueue = field(default_factory=WaitQueue)
-    held: dict[str, Reservation] = field(default_factory=dict)
+    queue: WaitQueue = field(default_factory=WaitQueue)
+    reservations: dict[str, Reservation] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     closing: bool = False
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
-    journal: DecisionLog = field(init=False)
+    decisions: DecisionLog = field(init=False)
 
     def __post_init__(self) -> None:
-        self.journal = DecisionLog(lambda decision: self.on_decision(decision))
+        self.decisions = DecisionLog(lambda decision: self.on_decision(decision))
 
     # -- loads --------------------------------------------------------------------------------------------------------
 
     def of(self, model_id: str) -> list[Resident]:
-        """All loads of a model: more than one while another content of it takes over."""
+        """All loads of a model: more than one while a new version of its file takes over."""
         return [one for one in self.residents if one.spec.id == model_id]
 
     def current(self, spec: ModelSpec) -> Resident | None:
-        """The load of exactly this content, done or under way."""
+        """The load of exactly this content, finished or in progress."""
         found = (one for one in self.of(spec.id) if one.spec.content == spec.content and not one.leaving)
         return next(found, None)
 
@@ -76,7 +76,7 @@ class ResidencyState:
         self.changed(resident.spec)
 
     def drop(self, resident: Resident) -> bool:
-        """Whether it was there."""
+        """Remove it; False if it was gone already."""
         try:
             self.residents.remove(resident)
         except ValueError:
@@ -84,7 +84,7 @@ class ResidencyState:
         return True
 
     def mark_stale(self) -> None:
-        """Compare what is loaded with what the folder of models holds now."""
+        """Mark the loads whose file is gone, or has another content by now."""
         current = {spec.id: spec.content for spec in self.catalog.list()}
         for one in self.residents:
             one.stale = current.get(one.spec.id) != one.spec.content
@@ -92,18 +92,20 @@ class ResidencyState:
     # -- memory -------------------------------------------------------------------------------------------------------
 
     def ledger(self) -> Ledger:
-        """What holds memory of the budget now, and the limits."""
-        holders = [Holder(HolderKey(one.id), one.devices, idle=False, pinned=True) for one in self.held.values()]
+        """A snapshot of what holds memory of the budget, and of the limits."""
+        holders = [
+            Holder(HolderKey(one.id), one.devices, idle=False, pinned=True) for one in self.reservations.values()
+        ]
         now = self.clock()
         for resident in self.residents:
             pinned = resident.spec.id in self.pins and not resident.stale
             holders += resident.holders(now, pinned=pinned)
         return Ledger(dict(self.limits), tuple(holders))
 
-    # -- looking ------------------------------------------------------------------------------------------------------
+    # -- views --------------------------------------------------------------------------------------------------------
 
     def state(self, spec: ModelSpec) -> ModelState:
-        """A model as it is shown: of two loads of it, the one that answers."""
+        """The state of a model as users see it. Of two loads of it, the one that answers counts."""
         loads = sorted(self.of(spec.id), key=lambda one: (one.usable, one.number))
         shown = loads[-1] if loads else None
         child = shown.child if shown else None
@@ -122,11 +124,11 @@ class ResidencyState:
         )
 
     def changed(self, spec: ModelSpec) -> None:
-        """Tell whoever watches, and wake who waits."""
+        """Publish the model's state, and wake all waiting requests."""
         self.notify()
         self.on_change(self.state(spec))
 
     def notify(self) -> None:
-        """Wake everyone who waits, to look again."""
+        """Wake all waiting requests, so that each tries again."""
         wakeup, self.wakeup = self.wakeup, asyncio.Event()
         wakeup.set()

@@ -1,7 +1,7 @@
-"""What is looked after while models are loaded: stalls, idleness, files that changed, growth, memory that gets short.
+"""Periodic checks while models are loaded: stalls, idleness, changed files, growth, memory pressure.
 
-Rules: every look survives its errors. Stalled children are looked for in a task of its own, as the other looks wait for
-children to answer and to end.
+Rules: a check that fails is logged and runs again. Stalled children are checked in a task of their own, because the
+other checks wait for children to answer and to end.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Looks at everything again and again."""
+    """Runs all checks every `watch_s` seconds."""
 
     def __init__(
         self,
@@ -41,30 +41,30 @@ class Supervisor:
         self._pressure = pressure
         self._measured_at = residency.clock()
 
-    async def forever(self) -> None:
+    async def run(self) -> None:
         """Until cancelled."""
         await asyncio.gather(
-            self._again_and_again(self._kill_stalled),
-            self._again_and_again(
+            self._repeat(self._kill_stalled),
+            self._repeat(
                 self._evictor.evict_idle,
                 self.replace_stale,
-                self._measure_now_and_then,
-                self.ease,
-                self._wake,
+                self._measure_if_due,
+                self.relieve_pressure,
+                self._retry_trims,
             ),
         )
 
-    async def _again_and_again(self, *looks: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, *checks: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(self._residency.defaults.watch_s)
-            for look in looks:
-                await self._try(look)
+            for check in checks:
+                await self._try(check)
 
-    async def _try(self, look: Callable[[], Awaitable[None]]) -> None:
+    async def _try(self, check: Callable[[], Awaitable[None]]) -> None:
         try:
-            await look()
-        except Exception:  # noqa: BLE001 - the watch must survive; it is logged
-            _log.exception("watching over the loaded models failed; it goes on")
+            await check()
+        except Exception:  # noqa: BLE001 - the supervisor must survive; it is logged
+            _log.exception("a periodic check of the loaded models failed; it runs again")
 
     async def _kill_stalled(self) -> None:
         for resident in self._residency.residents:
@@ -72,7 +72,7 @@ class Supervisor:
                 resident.child.kill_stalled()
 
     async def replace_stale(self) -> None:
-        """Unload what is gone from the disk, and begin to load what is another content now."""
+        """Unload models whose file is gone, and begin to load the new version of those whose file has changed."""
         await self._evictor.stop_stale()
         installed = {spec.id: spec for spec in self._residency.catalog.list()}
         for resident in self._residency.residents:
@@ -80,7 +80,7 @@ class Supervisor:
             if resident.stale and resident.usable and spec is not None and self._residency.current(spec) is None:
                 self._background.swap(spec)
 
-    async def _measure_now_and_then(self) -> None:
+    async def _measure_if_due(self) -> None:
         now = self._residency.clock()
         if now - self._measured_at >= self._residency.defaults.measure_s:
             self._measured_at = now
@@ -89,37 +89,38 @@ class Supervisor:
                 await self._evictor.restore_caches()
 
     async def measure(self) -> None:
-        """Measure all children; what has outgrown its reservation counts as it is, and others make room for it."""
-        found = [await self._measured(resident) for resident in list(self._residency.residents)]
-        await asyncio.gather(*(self._learn(resident, seen) for resident, seen in filter(None, found)))
+        """Measure all children. One that has outgrown its reservation counts as measured; others are evicted for it."""
+        grown = [await self._grown(resident) for resident in list(self._residency.residents)]
+        await asyncio.gather(*(self._remember(resident, seen) for resident, seen in filter(None, grown)))
         self._residency.limits.update(await asyncio.to_thread(self._devices.budgets, ours=self._on_gpus()))
-        self._residency.notify()  # there may be more room than before
+        self._residency.notify()  # there may be more memory than before
 
-    async def _measured(self, resident: Resident) -> tuple[Resident, Measured] | None:
-        """What its process uses, if that is news."""
+    async def _grown(self, resident: Resident) -> tuple[Resident, Measured] | None:
+        """What its process uses, if that is more than before."""
         if resident.child is None or not resident.child.alive:
             return None
         found = await asyncio.to_thread(self._residency.measure, resident.child.pid)
         grew = found is not None and await self._evictor.note_measured(resident, found)
         return (resident, found) if found is not None and grew else None
 
-    async def _learn(self, resident: Resident, found: Measured) -> None:
-        if (beside := await self._evictor.ask(resident)) is not None:
+    async def _remember(self, resident: Resident, found: Measured) -> None:
+        """The model's own use, without its adapters and cached prompts."""
+        if (beside := await self._evictor.request_trim(resident)) is not None:
             alone = replace(found, private=max(0, found.private - beside.adapters - beside.cache))
             await self._estimator.remember(resident.spec, resident.settings, alone)
 
     def _on_gpus(self) -> dict[str, int]:
         return {device: size for device, size in self._residency.ledger().used().items() if device != RAM}
 
-    async def _wake(self) -> None:
-        """What did not give back in time what it was asked for may be asked again from now on."""
+    async def _retry_trims(self) -> None:
+        """Allow another trim of children that did not answer the last one in time."""
         due = [one for one in self._residency.residents if 0 < one.trims_again_at <= self._residency.clock()]
         for one in due:
             one.trims_again_at = 0.0
         if due:
             self._residency.notify()
 
-    async def ease(self) -> None:
-        """Where memory is short, let caches and idle models go, one look at a time."""
+    async def relieve_pressure(self) -> None:
+        """Where memory is short, evict one cache, adapter or idle model."""
         loading = any(one.child is None for one in self._residency.residents)
-        await self._pressure.look(self._residency, self._evictor, loading=loading)
+        await self._pressure.check(self._residency, self._evictor, loading=loading)

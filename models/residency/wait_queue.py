@@ -1,7 +1,7 @@
-"""Who waits for memory, first come first served. Only touched by the event loop's thread.
+"""The FIFO of requests that wait for memory. Only touched by the event loop's thread.
 
-Rule: a ticket keeps its number for as long as its caller waits, also while it is out of the line because its model is
-being loaded; whoever comes back stands where they stood. Only the first in the line may take memory.
+Rule: a ticket keeps its number while its request waits. It leaves the queue while its model is being loaded; when it
+rejoins, it takes its old place. Only the first in the queue may take memory.
 """
 
 import itertools
@@ -16,18 +16,18 @@ _numbers = itertools.count(1)
 
 @dataclass(slots=True, order=True)
 class Ticket:
-    """One request's place. `devices` is what it wants now; `told` whether its waiting was noted."""
+    """One request's place in the queue. `devices` are the bytes it needs now on each."""
 
     number: int = field(default_factory=lambda: next(_numbers))
     model: str = field(default="", compare=False)
     devices: dict[str, int] = field(default_factory=dict, compare=False)
-    protected: set[HolderKey] = field(default_factory=set, compare=False)  # holders that must not leave for it
-    joined: Resident | None = field(default=None, compare=False)  # the load that it waits for
-    told: bool = field(default=False, compare=False)
+    protected: set[HolderKey] = field(default_factory=set, compare=False)  # holders that are not evicted for it
+    joined: Resident | None = field(default=None, compare=False)  # the load it waits for
+    logged: bool = field(default=False, compare=False)  # its wait is in the decision log
 
 
 class WaitQueue:
-    """The tickets that wait for memory."""
+    """Tickets in the order of their numbers."""
 
     def __init__(self) -> None:
         self._tickets: list[Ticket] = []
@@ -39,17 +39,17 @@ class WaitQueue:
     def first(self) -> Ticket | None:
         return self._tickets[0] if self._tickets else None
 
-    def stand(self, ticket: Ticket) -> None:
-        """Be in the line, at the place of its number."""
+    def join(self, ticket: Ticket) -> None:
+        """Put it in the place of its number, unless it is queued already."""
         if ticket not in self._tickets:
             insort(self._tickets, ticket)
 
     def behind(self, ticket: Ticket) -> bool:
-        """Whether it stands in the line with others before it."""
+        """Whether it is queued and not the first."""
         return ticket in self._tickets and self._tickets[0] is not ticket
 
     def leave(self, ticket: Ticket) -> bool:
-        """Whether it stood there."""
+        """Take it out; False if it was not queued."""
         try:
             self._tickets.remove(ticket)
         except ValueError:

@@ -34,21 +34,21 @@ async def test_idle_models_leave_one_after_another_until_memory_is_no_longer_sho
             clock.now += 5
             await manager.load("b")
             now[0] = PressureReading(40.0)
-            await manager.ease()
+            await manager.relieve_pressure()
             assert states(manager) | {"a": "installed", "b": "loaded", "c": "loaded"} == states(manager)
-            await manager.ease()
+            await manager.relieve_pressure()
             assert states(manager)["b"] == "loaded", "the first step gets time to show its effect"
             now[0], clock.now = PressureReading(10.0), clock.now + 11
-            await manager.ease()
+            await manager.relieve_pressure()
             assert states(manager)["b"] == "installed", "it is still short until it is calm"
             clock.now += 11
-            await manager.ease()
+            await manager.relieve_pressure()
             assert states(manager)["c"] == "loaded", "one in use never leaves"
         now[0] = PressureReading(1.0)
-        await manager.ease()
+        await manager.relieve_pressure()
         clock.now += 11
         now[0] = PressureReading(10.0)
-        await manager.ease()
+        await manager.relieve_pressure()
         assert states(manager)["c"] == "loaded"
         assert kinds(manager).count("pressure") == 2
         assert manager.report().last_eviction is not None
@@ -60,8 +60,8 @@ async def test_being_throttled_counts_as_short_and_no_reading_as_nothing(home: P
         await manager.load("a")
         for reading in (None, PressureReading(0.0, throttled=3), PressureReading(0.0, throttled=3)):
             now[0] = reading
-            await manager.ease()
+            await manager.relieve_pressure()
             assert states(manager)["a"] == "loaded"
         now[0] = PressureReading(0.0, throttled=4)
-        await manager.ease()
+        await manager.relieve_pressure()
         assert states(manager)["a"] == "installed"

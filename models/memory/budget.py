@@ -1,11 +1,11 @@
-"""What has to happen before memory may be taken. Pure.
+"""Decides what has to be evicted or waited for before memory may be taken. Pure.
 
-Rules: memory is reserved before anything is loaded, so the sum of all holders never exceeds a device's limit. What can
-be made again at once (adapters, prompt caches) leaves before any model. Among models the loss is weighed: the seconds
-that bringing one back takes, divided by the seconds since it was used, for what was used long ago is not likely to be
-wanted soon. The victims are the set with the smallest sum of losses that frees enough, and so never more than needed:
-the exact one among up to `EXACT` candidates, a greedy one among more. What can never fit is refused at once; what fits
-when others are done waits for them.
+Rules: memory is reserved before anything is loaded, so the sum of all holders never exceeds a device's limit. What is
+quickly restored (adapters, prompt caches) is evicted before any model. Among models the loss is weighed: the seconds that
+reloading takes, divided by the seconds since the last use, because what was used long ago is unlikely to be needed soon.
+The victims are the set with the smallest sum of losses that frees enough, and so never more than needed: the exact one
+among up to `EXACT` candidates, a greedy one among more. What can never fit is refused at once; what fits once others are
+idle waits for them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,9 @@ from itertools import combinations
 from typing import Final
 
 EXACT: Final = 10
-_RECENT_S: Final = 10.0  # what was used just now is not worth infinitely more than what was used a moment ago
+_RECENT_S: Final = (
+    10.0  # added to the idle time, or what was used just now would be worth infinitely more than a moment later
+)
 
 Devices = Mapping[str, int]
 
@@ -57,27 +59,27 @@ class Holder:
 
     @property
     def loss(self) -> float:
-        """What its leaving is likely to cost."""
+        """The likely cost of evicting it: seconds to reload for each second of idleness."""
         return self.reload_s / (self.idle_s + _RECENT_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Proceed:
-    """Let these leave, then take the memory; `victims` may be empty."""
+    """Evict the victims, if any, then take the memory."""
 
     victims: tuple[HolderKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Would fit once these are idle and have left."""
+    """It fits once these are idle and evicted."""
 
     busy: tuple[HolderKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """Cannot fit, however long one waits: `room` is what the pinned ones leave of each device's limit."""
+    """It can never fit: `room` is what the pinned holders leave of each device's limit."""
 
     room: Devices
     pinned: tuple[HolderKey, ...]
@@ -87,7 +89,7 @@ Plan = Proceed | Wait | Never
 
 
 def plan(limits: Devices, holders: Sequence[Holder], wanted: Devices) -> Plan:
-    """How `wanted` bytes can be had on each device named in it. A device without a limit has none to give."""
+    """How the `wanted` bytes of each device can be freed. A device without a limit has no memory."""
     stays = [one for one in holders if one.pinned and _touches(one, wanted)]
     room = {device: limits.get(device, 0) - _on(stays, device) for device in wanted}
     if any(size > room[device] for device, size in wanted.items()):
@@ -104,9 +106,9 @@ def plan(limits: Devices, holders: Sequence[Holder], wanted: Devices) -> Plan:
 
 
 def _victims(candidates: Sequence[Holder], missing: Devices) -> list[Holder] | None:
-    """Those that leave: small things alone if they suffice, else the models whose loss is least, and what is still needed.
+    """What to evict: parts alone if they suffice, else the models with the least loss and the parts still needed.
 
-    None if all of them together do not free enough.
+    None if all candidates together do not free enough.
     """
     parts = [one for one in candidates if one.key.part]
     models = [one for one in candidates if not one.key.part]
@@ -122,7 +124,7 @@ def _victims(candidates: Sequence[Holder], missing: Devices) -> list[Holder] | N
 
 
 def _cheapest(candidates: Sequence[Holder], missing: Devices) -> list[Holder] | None:
-    """The set with the least loss that frees what is missing; None if there is none."""
+    """The set with the least loss that frees the missing bytes; None if there is none."""
     if not missing:
         return []
     useful = [one for one in candidates if _touches(one, missing)]
@@ -132,14 +134,14 @@ def _cheapest(candidates: Sequence[Holder], missing: Devices) -> list[Holder] | 
 
 
 def _exact(candidates: Sequence[Holder], missing: Devices) -> list[Holder]:
-    """By looking at all sets; of two as cheap the one that frees less."""
+    """The best of all sets; of two with equal loss the one that frees less."""
     sets = (chosen for count in range(1, len(candidates) + 1) for chosen in combinations(candidates, count))
     enough = (chosen for chosen in sets if not _less(missing, chosen))
     return list(min(enough, key=lambda chosen: (sum(one.loss for one in chosen), _size(chosen))))
 
 
 def _greedy(candidates: Sequence[Holder], missing: Devices) -> list[Holder]:
-    """One after another by loss for each useful byte; then those that the others make needless stay."""
+    """One after another by loss for each useful byte; then drops those that the others make needless."""
     chosen: list[Holder] = []
     left = [*candidates]
     while still := _less(missing, chosen):
@@ -154,12 +156,12 @@ def _greedy(candidates: Sequence[Holder], missing: Devices) -> list[Holder]:
 
 
 def _useful(one: Holder, missing: Devices) -> float:
-    """The share of what is missing that it frees."""
+    """The share of the missing bytes that it frees, summed over the devices."""
     return sum(min(one.devices.get(device, 0), size) / size for device, size in missing.items())
 
 
 def _less(missing: Devices, gone: Iterable[Holder]) -> dict[str, int]:
-    """What is still missing when these have left."""
+    """The bytes still missing when these are evicted."""
     leaving = [*gone]
     rest = {device: size - _on(leaving, device) for device, size in missing.items()}
     return {device: size for device, size in rest.items() if size > 0}

@@ -1,7 +1,7 @@
-"""llama.cpp's own account of a load, made in a throw-away child that allocates nothing.
+"""Gets llama.cpp's own account of a load from a throw-away child, which allocates no model memory.
 
-Rule: the child is trusted with nothing. It gets one request, may send one report of limited length, has a deadline, and
-is killed and waited for whatever happens.
+Rule: the child is not trusted. It gets one request, may send one report of limited length, has a deadline, and is always
+killed and waited for.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ _END_S: Final = 2.0
 
 
 class DryRunFailed(Exception):
-    """It gave no account; the text says why."""
+    """The dry run gave no report; the text says why."""
 
 
 async def dry_run(
     path: Path, settings: LoadSettings, spawner: Spawner, *, deadline_s: float = 30.0, module: str = MODULE
 ) -> Report:
-    """What loading the file with these settings would take; has `sizes`. Raises DryRunFailed."""
+    """A report with `sizes` of what loading the file with these settings would take. Raises DryRunFailed."""
     try:
         process = await spawner.spawn(module)
     except OSError as error:
@@ -36,7 +36,7 @@ async def dry_run(
     except TimeoutError:
         raise DryRunFailed(f"it gave no answer within {deadline_s:g} s") from None
     except ProtocolError as error:
-        raise DryRunFailed(f"its process sent nonsense: {error}") from error
+        raise DryRunFailed(f"its process sent an invalid report: {error}") from error
     except (OSError, EOFError) as error:
         raise DryRunFailed(await _last_words(process)) from error
     finally:
@@ -65,7 +65,7 @@ async def _last_words(process: Process) -> str:
 
 async def _end(process: Process) -> int | None:
     process.kill()
-    with contextlib.suppress(TimeoutError):  # in uninterruptible sleep: the kernel ends it when it can
+    with contextlib.suppress(TimeoutError):  # in uninterruptible sleep: the kernel ends it later
         async with asyncio.timeout(_END_S):
             return await process.ended()
     return None

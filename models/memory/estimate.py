@@ -1,7 +1,7 @@
-"""What a load needs: from the model's header and the settings alone, with llama.cpp's own sizes, or as measured. Pure.
+"""Computes what a load needs: from the header and settings alone, with llama.cpp's sizes, or as measured. Pure.
 
-Rule: all ways give the same parts, so that they can be compared. Weights are placed from the header in either case,
-because a dry run tells only which layer goes to which device, not how much that is.
+Rule: all three give the same parts, so that they can be compared. Weights are always placed from the header, because a
+dry run reports only which layer goes to which device, not how many bytes that is.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,15 +22,15 @@ _MIB: Final = 1024 * 1024
 _PROCESS_BYTES: Final = 33 * _MIB
 _BYTES_PER_TOKEN: Final = {"gpt2": 310}  # byte-pair merges
 _BYTES_PER_OTHER_TOKEN: Final = 165
-_DECODE_BYTES: Final = 1 * _MIB  # what answering adds to a process: working memory of its threads
-_LATER: Final[tuple[PartName, ...]] = ("cache", "adapters")  # what a child takes only with use
+_DECODE_BYTES: Final = 1 * _MIB  # what answering adds to a process: its threads' working memory
+_LATER: Final[tuple[PartName, ...]] = ("cache", "adapters")  # what a child allocates only in use
 _GPU_BYTES: Final = 400 * _MIB  # a CUDA context with its kernels, on each GPU that is used
 
 
 def estimate(header: GgufHeader, settings: LoadSettings, repacked: frozenset[str], devices: Sequence[str] = ()) -> Need:
-    """The first and quickest of the three steps. `repacked`: types of weights that this CPU's llama.cpp rearranges.
+    """The first and quickest step: from the header. `repacked` are the weight types that llama.cpp rearranges here.
 
-    `devices` has one for each layer, the output as the last; all in RAM if it is empty.
+    `devices` names the device of each layer, the output last; all are in RAM if it is empty.
     """
     places = list(devices) or [RAM] * (header.layers + 1)
     parts = [
@@ -43,16 +43,16 @@ def estimate(header: GgufHeader, settings: LoadSettings, repacked: frozenset[str
 
 
 def from_dry_run(header: GgufHeader, settings: LoadSettings, report: Report, repacked: frozenset[str]) -> Need:
-    """The second step: `report` has sizes."""
+    """The second step: with the sizes of a dry run, which `report` must have."""
     sizes = report.sizes
     assert sizes is not None
     places = [device_of(name) for name in sizes.layers]
-    told = sum(sizes.output.values())
+    output = sum(sizes.output.values())
     parts = [
         *_weights(header, places, _really_repacked(header, sizes, repacked)),
         *(Part("kv", device_of(name), size) for name, size in (*sizes.kv.items(), *sizes.state.items())),
         *(Part("compute", device_of(name), size) for name, size in sizes.compute.items()),
-        Part("compute", RAM, max(told, settings.outputs * header.vocab_size * 4)),  # it grows up to this
+        Part("compute", RAM, max(output, settings.outputs * header.vocab_size * 4)),  # it grows up to this
     ]
     return Need(
         _summed([*parts, *_constant(settings, places), Part("process", RAM, report.process or _process(header))]),
@@ -61,13 +61,13 @@ def from_dry_run(header: GgufHeader, settings: LoadSettings, report: Report, rep
 
 
 def device_of(name: str) -> str:
-    """Our name for a device or a buffer of llama.cpp: `gpu0` for `CUDA0`; host memory that a GPU can read is RAM."""
+    """The device of one of llama.cpp's buffers: `gpu0` for `CUDA0`; host memory that a GPU can read is `ram`."""
     digits = name[len(name.rstrip("0123456789")) :]
     return f"gpu{digits}" if digits and not name.startswith("CPU") else RAM
 
 
 def layer_bytes(header: GgufHeader, settings: LoadSettings) -> list[int]:
-    """What each layer would take on a GPU, weights and KV; the output as the last."""
+    """Bytes of weights and KV that each layer would take on a GPU, the output last."""
     sizes = [0] * (header.layers + 1)
     for group in header.weights:
         if group.layer != INPUT:
@@ -79,16 +79,16 @@ def layer_bytes(header: GgufHeader, settings: LoadSettings) -> list[int]:
 
 
 def gpu_overhead(header: GgufHeader, settings: LoadSettings) -> int:
-    """What a GPU needs beside its layers."""
+    """Bytes that each GPU in use needs beside its layers."""
     return _GPU_BYTES + _compute(header, settings)
 
 
 def with_measured(need: Need, measured: Measured) -> Need:
-    """The third step: what a loaded child was seen to use, told apart as in `need`.
+    """The third step: what a loaded child was measured to use, split into the parts of `need`.
 
-    Weights, KV and buffers are as large as llama.cpp says, so what was seen corrects the process's own part. Buffers in
-    main memory count from the moment they are touched, so until a whole batch was decoded up to all of `compute` may be
-    missing from what was seen: as far as `need` has expected it, it is added.
+    Weights, KV and buffers are as large as llama.cpp says, so the measurement corrects the process's own part. Buffers in
+    main memory count from when they are touched. Until a whole batch has been decoded, up to all of `compute` may be
+    missing from the measurement; it is added, up to what `need` expected.
     """
     later = sum(part.bytes for part in need.parts if part.device == RAM and part.name in _LATER)
     expected = need.private - later
@@ -103,7 +103,7 @@ def with_measured(need: Need, measured: Measured) -> Need:
 
 
 def _corrected(parts: list[Part], name: PartName, device: str, now: int, wanted: int) -> tuple[list[Part], int]:
-    """Change one part so that the device's sum becomes what is wanted, or as near as it gets; and the new sum."""
+    """Change one part so that the device's sum becomes `wanted`, or as near as possible; also returns the new sum."""
     before = sum(part.bytes for part in parts if (part.name, part.device) == (name, device))
     after = max(0, before + wanted - now)
     kept = [part for part in parts if (part.name, part.device) != (name, device)]
@@ -124,7 +124,7 @@ def _weights(header: GgufHeader, places: Sequence[str], repacked: frozenset[str]
 
 
 def _tied(header: GgufHeader) -> int:
-    """The embeddings' size if they are the output's weights too: what a second copy of them takes."""
+    """Bytes of a second copy of the embeddings where they are the output's weights too; else 0."""
     if any(group.matrix and group.layer == header.layers for group in header.weights):
         return 0
     return sum(group.size for group in header.weights if group.layer == INPUT and group.matrix)
@@ -135,10 +135,10 @@ def _rearranged(group: Weights, repacked: frozenset[str]) -> bool:
 
 
 def _really_repacked(header: GgufHeader, sizes: Sizes, expected: frozenset[str]) -> frozenset[str]:
-    """The types that were rearranged. The log does not name them, only how many tensors were left as they are."""
+    """The types that were rearranged. The log does not name them; it counts the tensors that were left as they are."""
     if not sizes.repacks:
         return frozenset()
-    if any(device_of(name) != RAM for name in sizes.layers):  # the count is of another wish for each device
+    if any(device_of(name) != RAM for name in sizes.layers):  # each device has a count of its own
         return expected
     present = sorted({group.type for group in header.weights if group.matrix})
     guesses = [
@@ -149,7 +149,7 @@ def _really_repacked(header: GgufHeader, sizes: Sizes, expected: frozenset[str])
 
 
 def _left(header: GgufHeader, repacked: frozenset[str]) -> int:
-    """How many tensors stay as they are when these types are rearranged."""
+    """The number of tensors that are left as they are when these types are rearranged."""
     left = [group for group in header.weights if group.layer == INPUT or not _rearranged(group, repacked)]
     tied = _tied(header) and any(_rearranged(group, repacked) for group in header.weights if group.layer == INPUT)
     return sum(group.tensors for group in left) + (0 if tied or not _tied(header) else 1)
@@ -172,7 +172,7 @@ def _cache_sizes(header: GgufHeader, settings: LoadSettings) -> list[int]:
 
 
 def _compute(header: GgufHeader, settings: LoadSettings) -> int:
-    """Either the feed-forward network's or the output's values are the most that live at once, and the masks."""
+    """The most values alive at once, those of the feed-forward network or of the output, plus the masks."""
     batch, width = _batch(settings), header.embedding_length
     inside = batch * 4 * (4 * header.feed_forward_length + width)
     output = settings.outputs * header.vocab_size * 4 + batch * 4 * 2 * width
@@ -187,7 +187,7 @@ def _process(header: GgufHeader) -> int:
 
 
 def _constant(settings: LoadSettings, places: Iterable[str]) -> list[Part]:
-    """What neither header nor dry run tell."""
+    """The parts that neither the header nor a dry run shows."""
     gpus = sorted(set(places) - {RAM})
     return [
         Part("cache", RAM, settings.cache_bytes),

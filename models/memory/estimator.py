@@ -1,8 +1,8 @@
-"""What a load needs, known ever better: from the header, from a dry run, from what it was seen to use.
+"""Predicts what a load needs, ever better: from the header, from a dry run, from measurements.
 
-Rule: what is known is kept under the file's content, the settings that matter, the version of llama.cpp and the kind of
-CPU, so that nothing has to be found out twice and nothing is believed of another machine. Belongs to the event loop's
-thread; `quick` and `smaller` look at nothing but memory.
+Rule: results are kept by the file's content, the settings that matter, the version of llama.cpp and the CPU's kind, so
+that nothing is computed twice and nothing is reused from another machine. Belongs to the event loop's thread; `quick`
+and `smaller` do no I/O.
 """
 
 import asyncio
@@ -31,12 +31,13 @@ from models.memory.smaller_settings import smaller_settings
 from models.types import LoadSettings
 
 _log = logging.getLogger(__name__)
-_TRIES: Final = 4
-_VAIN_S: Final = 300.0
+# Chosen by eye.
+_TRIES: Final = 4  # dry runs to find the layers that fit on the GPUs
+_FAILED_S: Final = 300.0  # before a dry run that failed is repeated
 
 
 class Estimator:
-    """Predicts the memory of loads, and learns from them."""
+    """Predicts the memory of loads, and learns from measurements."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class Estimator:
         repacked: frozenset[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`deadline_s` for a dry run, which is the Python module `module`."""
+        """`deadline_s` limits a dry run, which runs the Python module `module`."""
         self._spawner = spawner
         self._measurements = measurements
         self._devices = devices
@@ -59,32 +60,32 @@ class Estimator:
         self._one_at_a_time = asyncio.Lock()
         self._offload: bool | None = None
         self._clock = clock
-        self._in_vain: dict[str, float] = {}  # when a dry run failed
+        self._failed_at: dict[str, float] = {}  # by key: when a dry run failed
 
     def quick(self, spec: ModelSpec, settings: LoadSettings) -> Need:
-        """The best that is known without doing anything: remembered, else from a dry run, else from the header."""
+        """The best known need: measured, else from an earlier dry run, else from the header. Starts nothing."""
         known = self._measurements.get(self._key(spec, settings))
         return _with_cache(known, settings) if known else self._from_header(spec, settings)
 
     async def refine(self, spec: ModelSpec, settings: LoadSettings) -> Need:
         """As `quick`, after a dry run in a throw-away child if nothing better than the header is known.
 
-        If the dry run fails, the header's estimate it is for some minutes, as `source` and the log tell.
+        If the dry run fails, the header's estimate is used for some minutes; `source` and the log say so.
         """
         key = self._key(spec, settings)
         async with self._one_at_a_time:
-            if self._measurements.get(key) or self._clock() - self._in_vain.get(key, -_VAIN_S) < _VAIN_S:
+            if self._measurements.get(key) or self._clock() - self._failed_at.get(key, -_FAILED_S) < _FAILED_S:
                 return self.quick(spec, settings)
             report = await self._dry_run(spec, settings)
             if report is None:
-                self._in_vain[key] = self._clock()
+                self._failed_at[key] = self._clock()
                 return self.quick(spec, settings)
         self._measurements.put(key, from_dry_run(spec.header, settings, report, self._repacked))
         await asyncio.to_thread(self._measurements.save)
         return self.quick(spec, settings)
 
     async def remember(self, spec: ModelSpec, settings: LoadSettings, measured: Measured) -> Need:
-        """Keep what a loaded child really uses, without adapters and cached prompts; the most ever seen counts."""
+        """Keep what a loaded child uses without adapters and cached prompts; the largest measurement counts."""
         key = self._key(spec, settings)
         before = self._measurements.get(key) or self._from_header(spec, settings)
         after = with_measured(before, measured)
@@ -95,7 +96,7 @@ class Estimator:
         return _with_cache(after, settings)
 
     async def placed(self, spec: ModelSpec, settings: LoadSettings, limits: Mapping[str, int]) -> LoadSettings:
-        """`settings` with as many GPU layers as fit into `limits` (free bytes by device); 0 without a usable GPU."""
+        """`settings` with as many GPU layers as fit into `limits` (free bytes on each device); 0 without a usable GPU."""
         none = settings.model_copy(update={"gpu_layers": 0})
         layers = fitting_layers(spec.header, settings, limits)
         if not layers or not await self._can_offload(spec, none):
@@ -110,10 +111,10 @@ class Estimator:
         return none
 
     def smaller(self, spec: ModelSpec, settings: LoadSettings, limits: Mapping[str, int]) -> list[str]:
-        """What would fit into `limits` (bytes by device) instead, in words with numbers; empty if nothing would."""
+        """What would fit into `limits` (bytes on each device) instead, in words with numbers; empty if nothing would."""
         return smaller_settings(spec.header, settings, limits, lambda option: self.quick(spec, option))
 
-    # -- how it is known ----------------------------------------------------------------------------------------------
+    # -- sources ------------------------------------------------------------------------------------------------------
 
     def _from_header(self, spec: ModelSpec, settings: LoadSettings) -> Need:
         layers = spec.header.layers + 1
@@ -125,13 +126,15 @@ class Estimator:
         try:
             report = await dry_run(spec.path, settings, self._spawner, deadline_s=self._deadline_s, module=self._module)
         except DryRunFailed as error:
-            _log.warning("what %s needs is known from its header only; the dry run failed: %s", spec.id, error)
+            _log.warning(
+                "the memory %s needs is estimated from its header only, because the dry run failed: %s", spec.id, error
+            )
             return None
         self._offload = report.offload
         return report
 
     async def _can_offload(self, spec: ModelSpec, settings: LoadSettings) -> bool:
-        """Whether the installed llama.cpp can use a GPU at all; any dry run tells."""
+        """Whether the installed llama.cpp can use a GPU at all; any dry run reports it."""
         if self._offload is None:
             await self._dry_run(spec, settings)
         return bool(self._offload)
@@ -144,7 +147,7 @@ class Estimator:
 
 
 def _with_cache(need: Need, settings: LoadSettings) -> Need:
-    """The same with this much for cached prompts, which matters to nothing else."""
+    """The need with the settings' bytes for cached prompts, which no other part depends on."""
     parts = tuple(part for part in need.parts if part.name != "cache")
     wanted = (Part("cache", RAM, settings.cache_bytes),) if settings.cache_bytes else ()
     return replace(need, parts=(*parts, *wanted))

@@ -1,8 +1,7 @@
-"""How many layers fit on which GPU. Pure.
+"""Computes how many layers fit on which GPU. Pure.
 
-llama.cpp fills the GPUs from the last layer backwards: of L layers and the output, `gpu_layers` N means the output and the
-last N - 1 layers; several GPUs share them in the proportion of their free memory. This follows it, so that a prediction
-by device means what will happen.
+llama.cpp fills the GPUs from the last layer backwards: `gpu_layers` N means the output and the last N - 1 layers; several
+GPUs share them in proportion to their free memory. This follows llama.cpp, so that a prediction by device comes true.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from models.types import LoadSettings
 
 
 def fitting_layers(header: GgufHeader, settings: LoadSettings, limits: Mapping[str, int]) -> int:
-    """The most layers, the output counted as one, so that no GPU gets more than its limit (bytes by device)."""
+    """The most layers, counting the output as one, that keep each GPU within its limit in bytes."""
     sizes = layer_bytes(header, settings)
     overhead = gpu_overhead(header, settings)
     free = {device: limit for device, limit in sorted(limits.items()) if device != RAM and limit > 0}
@@ -25,7 +24,7 @@ def fitting_layers(header: GgufHeader, settings: LoadSettings, limits: Mapping[s
 
 
 def devices_of_layers(layers: int, gpu_layers: int, free: Mapping[str, int]) -> list[str]:
-    """Where each of `layers` goes, the output being the last of them; `free` bytes by GPU, in llama.cpp's order.
+    """The device of each of `layers`, the output last; `free` are bytes on each GPU, in llama.cpp's order.
 
     Follows `load_tensors` of llama.cpp's src/llama-model.cpp.
     """
@@ -38,7 +37,7 @@ def devices_of_layers(layers: int, gpu_layers: int, free: Mapping[str, int]) -> 
 
 
 def _gpu(share: float, free: Mapping[str, int], total: int) -> str:
-    """The first GPU whose part of the whole ends after `share`."""
+    """The first GPU whose share of the whole ends after `share`."""
     end = 0
     for device, size in free.items():
         end += size

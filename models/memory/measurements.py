@@ -1,7 +1,7 @@
-"""What loads were seen to need, remembered over restarts in one small JSON file.
+"""Keeps what loads were measured to need over restarts, in one small JSON file.
 
-Rule: it is a cache of what can be found out again. A file that is missing, damaged, too large or of another format is
-an empty one; what is in it is checked before it is used, for anyone may have written it. It is replaced as a whole.
+Rule: it is a cache. A file that is missing, damaged, too large or of another format counts as empty; its content is
+checked before use, because any program may have written it. The file is replaced whole.
 """
 
 import json
@@ -21,9 +21,9 @@ _MAX_BYTES: Final = 2**50
 
 
 class Measurements:
-    """Needs by key, the latest `most` of them; None as `file` remembers until the process ends.
+    """Needs by key, the latest `most` of them. With `file` None they are kept in memory only.
 
-    `get` and `put` are instant and belong to one thread; `save` may run in another.
+    `get` and `put` do no I/O and belong to one thread; `save` may run in another.
     """
 
     def __init__(self, file: Path | None, most: int = 512) -> None:
@@ -33,18 +33,17 @@ class Measurements:
         self._saving = threading.Lock()
 
     def get(self, key: str) -> Need | None:
-        """What is known, from memory."""
         return self._needs.get(key)
 
     def put(self, key: str, need: Need) -> None:
-        """Remember it, and forget the oldest; `save` writes it down."""
+        """Keep it, and drop the oldest beyond `most`; `save` writes them to disk."""
         self._needs.pop(key, None)
         self._needs[key] = need
         while len(self._needs) > self._most:
             del self._needs[next(iter(self._needs))]
 
     def save(self) -> None:
-        """Write everything down. Blocks; a disk that refuses is told in the log."""
+        """Write all needs to the file. Blocks; a failure is logged."""
         if self._file is None:
             return
         body = _encoded(dict(self._needs))
@@ -52,7 +51,7 @@ class Measurements:
             try:
                 replace_whole(self._file, body)
             except OSError as error:
-                _log.warning("what models need could not be written to %s: %s", self._file, error)
+                _log.warning("the measured memory needs of models could not be written to %s: %s", self._file, error)
 
 
 def _encoded(needs: Mapping[str, Need]) -> bytes:
@@ -70,7 +69,7 @@ def _read(file: Path) -> dict[str, Need]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        _log.warning("what models need is found out anew, because %s cannot be used: %s", file, error)
+        _log.warning("the memory needs of models are measured again, because %s cannot be used: %s", file, error)
         return {}
 
 
@@ -79,20 +78,20 @@ def _decoded(body: bytes) -> dict[str, Need]:
         raise ValueError(f"it has more than {_MAX_FILE} bytes")
     content = json.loads(body)
     if content["format"] != _FORMAT:
-        raise ValueError(f"its format {content['format']!r} is not known")
+        raise ValueError(f"its format {content['format']!r} is unknown")
     return {str(key): _need(row) for key, row in content["needs"].items()}
 
 
 def _need(row: Mapping[str, Any]) -> Need:
     if row["source"] not in get_args(Source):
-        raise ValueError(f"{row['source']!r} is no source")
+        raise ValueError(f"{row['source']!r} is not a source")
     return Need(tuple(_parts(row["parts"])), row["source"])
 
 
 def _parts(rows: Iterable[Any]) -> Iterable[Part]:
     for name, device, size in rows:
         if name not in get_args(PartName) or not isinstance(device, str):
-            raise ValueError(f"{name!r} on {device!r} is no part")
+            raise ValueError(f"{name!r} on {device!r} is not a part")
         if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < _MAX_BYTES:
-            raise ValueError(f"{size!r} is no size")
+            raise ValueError(f"{size!r} is not a size")
         yield Part(name, device, size)

@@ -1,11 +1,11 @@
-"""How much memory a load needs: by device and by part. Values only.
+"""How much memory a load needs, by device and by part. Values only.
 
-Devices are named `ram`, `gpu0`, `gpu1`, … in NVML's order. All sizes in bytes.
+Devices are named `ram`, `gpu0`, `gpu1`, … in NVML's order. All sizes are in bytes.
 
-Rule: what counts is what must be resident for the model to answer at its speed. Memory of the process's own (`private`)
-always does. Weights that are used straight out of the file's mapping (`mapped`) do too: the kernel could drop their pages
-at any time, but each of them is read for every token, and a cgroup with a limit is charged for them. Pages of the file
-that were only read to make another copy of them (weights that llama.cpp rearranges, or that live on a GPU) don't.
+Rule: what counts is what must be resident for the model to answer at full speed. The process's own memory (`private`)
+counts. Weights used straight out of the file's mapping (`mapped`) count too: the kernel could drop their pages at any
+time, but each of them is read for every token, and a cgroup with a limit is charged for them. Pages of the file that were
+only read to make a copy (weights that llama.cpp rearranges, or that are on a GPU) do not count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,12 +20,12 @@ Source = Literal["header", "dry run", "measured"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """So many bytes of one device for one purpose.
+    """Bytes of one device for one purpose.
 
-    `weights` are copies of the model's weights in the process's own memory or on a GPU, `mapped` weights used out of the
-    file's mapping, `kv` the cells of the context, `compute` llama.cpp's buffers with the logits, `cache` KV of earlier
-    prompts outside the cells, `adapters` what resident LoRA adapters may hold, `process` the interpreter, its libraries
-    and the vocabulary.
+    `weights` are copies of the model's weights in the process's own memory or on a GPU; `mapped` are weights used out of
+    the file's mapping; `kv` is the cells of the context; `compute` is llama.cpp's buffers with the logits; `cache` is KV
+    of earlier prompts outside the cells; `adapters` is what loaded LoRA adapters may hold; `process` is the interpreter,
+    its libraries and the vocabulary.
     """
 
     name: PartName
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one load needs, and how that is known."""
+    """What one load needs, and where the figures come from."""
 
     parts: tuple[Part, ...]
     source: Source
@@ -52,7 +52,7 @@ class Need:
 
     @property
     def private(self) -> int:
-        """Bytes of main memory that belong to the process alone: all but the mapped weights."""
+        """Bytes of main memory without the mapped weights: the process's own."""
         return self.ram - self.of("mapped")
 
     def of(self, name: PartName) -> int:

@@ -1,7 +1,7 @@
-"""Which types of weights llama.cpp rearranges on this CPU, and so copies out of the file's mapping. Pure but for a look
-at /proc/cpuinfo.
+"""Lists the weight types that llama.cpp rearranges on this CPU, and so copies out of the file's mapping.
 
-From ggml-cpu/repack.cpp of llama.cpp, in so far as its features can be told from the flags; the dry run checks it.
+Pure, except for reading /proc/cpuinfo. From ggml-cpu/repack.cpp of llama.cpp, as far as the CPU's flags show its
+features; the dry run checks it.
 """
 
 import platform
@@ -15,7 +15,7 @@ _DOTPROD: Final = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "MXFP4", 
 
 
 def repacked_types(machine: str, flags: frozenset[str]) -> frozenset[str]:
-    """Names of the types, by the machine's name and its CPU's flags."""
+    """The types for a machine (`platform.machine()`) with these CPU flags."""
     if machine == "aarch64":
         return _DOTPROD if "asimddp" in flags else frozenset()
     if "avx2" not in flags:
@@ -25,12 +25,12 @@ def repacked_types(machine: str, flags: frozenset[str]) -> frozenset[str]:
 
 @cache
 def repacked_here() -> frozenset[str]:
-    """For this machine's CPU."""
+    """The types for this machine's CPU."""
     return repacked_types(platform.machine(), _flags(Path("/proc/cpuinfo")))
 
 
 def _flags(file: Path) -> frozenset[str]:
-    """The first CPU's; none if they cannot be read."""
+    """The flags of the first CPU; none if they cannot be read."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Which other settings of a model would fit, in words for a person. Pure."""
+"""Suggests settings of a model that would fit, in words. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
@@ -11,7 +11,7 @@ from models.types import KvType, LoadSettings
 
 NeedOf = Callable[[LoadSettings], Need]
 
-_LEAST_CONTEXT: Final = 512
+_LEAST_CONTEXT: Final = 512  # chosen by eye
 _LEAST_BITS: Final = 2.0  # of a weight; with fewer a model is of little use
 _SMALL_BATCH: Final = 128
 _SMALLER_KV: Final[Mapping[KvType, tuple[KvType, ...]]] = {
@@ -25,9 +25,9 @@ _SMALLER_KV: Final[Mapping[KvType, tuple[KvType, ...]]] = {
 def smaller_settings(
     header: GgufHeader, settings: LoadSettings, limits: Mapping[str, int], need_of: NeedOf
 ) -> list[str]:
-    """What would fit into `limits` (bytes by device): the mildest change of each kind, or several at once if none does.
+    """What would fit into `limits` (bytes on each device): the mildest change of each kind, or several at once if none does.
 
-    `need_of` tells what settings need. Empty if nothing would fit.
+    `need_of` computes what settings need. Empty if nothing would fit.
     """
 
     def first(options: Iterable[LoadSettings]) -> str | None:
@@ -45,7 +45,7 @@ def smaller_settings(
 
 
 def _contexts(header: GgufHeader, settings: LoadSettings) -> Iterator[LoadSettings]:
-    """Halved again and again; the cells that all requests share along with it."""
+    """The context halved again and again, and the cells that all requests share along with it."""
     context = min(settings.context, header.context_length)
     cells = settings.cells
     while context // 2 >= _LEAST_CONTEXT:
@@ -77,7 +77,7 @@ def _together(header: GgufHeader, settings: LoadSettings) -> Iterator[LoadSettin
 
 
 def _quantisation(header: GgufHeader, need: Need, limits: Mapping[str, int]) -> str | None:
-    """How small the weights would have to be with everything else as it is."""
+    """How small the weights would have to be, with everything else unchanged."""
     weights = need.of("weights") + need.of("mapped")
     over = sum(max(0, size - limits.get(device, 0)) for device, size in need.devices.items())
     room = weights - over

@@ -15,7 +15,7 @@ from models.hardware.ram import RAM
 from models.memory.budget import Holder, HolderKey
 from models.residency.state import ResidencyState
 
-# Per cent of time; chosen by eye.
+# Per cent of time; chosen by eye (docs/decisions.md).
 _SOME: Final = 20.0
 _CALM: Final = 5.0
 _STEP_S: Final = 10.0  # the kernel's average is over ten seconds

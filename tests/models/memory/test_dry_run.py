@@ -56,7 +56,7 @@ async def test_what_llama_cpp_refuses_has_no_account(tmp_path: Path, spawner: Sp
     ("mode", "why"),
     [
         ("dies", "ended with status 7: last words"),
-        ("nonsense", "nonsense"),
+        ("nonsense", "invalid report"),
         ("huge", "the limit"),
         ("silent", "no answer within"),
     ],

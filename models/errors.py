@@ -1,28 +1,28 @@
-"""What can go wrong with anything that holds weights.
+"""The errors of everything that holds weights.
 
 ModelError
 ├── UnknownModel            no installed model has this id
 ├── UnknownAdapter          no installed adapter has this id
-├── InvalidModelId          an import names a model as none may be named
-├── InvalidModelFile        the file or folder is not a model that can be used
+├── InvalidModelId          the name of a new model or adapter is not allowed
+├── InvalidModelFile        the file or folder is not a usable model
 ├── ModelExists             an import would overwrite an installed model
 ├── ModelStorageFull        the disk has no room for an import
-├── HashMismatch            a file's content is not what its hub or its checksum file tells
-├── HubError                a model could not be fetched from a hub
-│   ├── HubUnreachable      nobody answers there, or not in time
-│   ├── HubRefused          it answers, but does not let us have it, or nothing sensible
-│   ├── HubFileUnknown      it has no such repository, revision or file
-│   └── FileNotChosen       several files would do, and none was named
-├── ModelInUse              removal or unload of a model that is answering
+├── HashMismatch            a file's content differs from the checksum of its hub or checksum file
+├── HubError                a model could not be downloaded from a hub
+│   ├── HubUnreachable      the hub does not answer, or times out
+│   ├── HubRefused          the hub denies access, or sends an invalid answer
+│   ├── HubFileUnknown      the hub has no such repository, revision or file
+│   └── FileNotChosen       several files fit, and none was named
+├── ModelInUse              removal or unload of a model that is answering, loading or pinned
 ├── ModelLoadFailed         llama.cpp or ONNX Runtime refused to load it
 ├── ModelTooLarge           it can never fit into the memory budget
 ├── ModelBusy               no slot came free before the deadline, or the queue is full
 ├── ContextOverflow         the prompt does not fit into the model's context
-├── InvalidPrompt           the model's chat template refused the messages
+├── InvalidPrompt           the request or its messages are not valid
 ├── ModelCrashed            the model's process died or stopped answering
-├── NotSupported            what is asked cannot be had of the one who answers
-└── ProviderFailed          a remote provider is not there, refuses, is too late, or sends nonsense
-    └── ProviderOpen        it is left alone for now, as it kept failing
+├── NotSupported            this model or provider does not support what was asked
+└── ProviderFailed          a provider is not available, refuses, times out, or sends an invalid answer
+    └── ProviderOpen        its circuit breaker is open, because it kept failing
 
 Every error says what was attempted on which file or model (`what`), the cause (`why`) and what to do next (`hint`).
 """
@@ -47,11 +47,11 @@ class UnknownAdapter(ModelError):
 
 
 class InvalidModelId(ModelError):
-    """A name for a new model or adapter that is not allowed."""
+    """The name of a new model or adapter is not allowed."""
 
 
 class InvalidModelFile(ModelError):
-    """The file or folder is not a model that can be used."""
+    """The file or folder is not a usable model."""
 
 
 class ModelExists(ModelError):
@@ -59,23 +59,23 @@ class ModelExists(ModelError):
 
 
 class ModelStorageFull(ModelError):
-    """The disk has no room for what is being imported."""
+    """The disk has no room for an import."""
 
 
 class HashMismatch(ModelError):
-    """A file's content is not what its hub or its checksum file tells."""
+    """A file's content differs from the checksum of its hub or checksum file."""
 
 
 class HubError(ModelError):
-    """A model could not be fetched from a hub."""
+    """A model could not be downloaded from a hub."""
 
 
 class HubUnreachable(HubError):
-    """Nobody answers at the hub's address, or not in time."""
+    """The hub does not answer, or times out."""
 
 
 class HubRefused(HubError):
-    """The hub answers, but does not let us have the model, or says nothing sensible."""
+    """The hub denies access, or sends an invalid answer."""
 
 
 class HubFileUnknown(HubError):
@@ -83,7 +83,7 @@ class HubFileUnknown(HubError):
 
 
 class FileNotChosen(HubError):
-    """Several files would do, and none was named."""
+    """Several files fit, and none was named."""
 
 
 class ModelInUse(ModelError):
@@ -107,7 +107,7 @@ class ContextOverflow(ModelError):
 
 
 class InvalidPrompt(ModelError):
-    """The model's chat template refused the messages."""
+    """The request is not valid, or the model's chat template refused its messages."""
 
 
 class ModelCrashed(ModelError):
@@ -115,15 +115,15 @@ class ModelCrashed(ModelError):
 
 
 class NotSupported(ModelError):
-    """A provider was asked for what only a model on this machine can do."""
+    """The model or provider does not support what was asked."""
 
 
 class ProviderFailed(ModelError):
-    """A remote provider is not there, refuses, is too late, or sends what is no answer."""
+    """A provider is not available, refuses, times out, or sends an invalid answer."""
 
 
 class ProviderOpen(ProviderFailed):
-    """A provider's circuit breaker is open: it kept failing, and is left alone for `retry_s` seconds more."""
+    """A provider's circuit breaker is open as it kept failing; it lets calls through again in `retry_s` seconds."""
 
     def __init__(self, what: str, why: str, hint: str = "", retry_s: float = 0.0) -> None:
         super().__init__(what, why, hint)

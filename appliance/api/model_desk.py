@@ -1,6 +1,6 @@
-"""What the API asks of the models: the catalogue, the manager and the embedding model seen as one.
+"""Presents the catalogue, the manager, the providers and the embedding model to the API as one.
 
-Names: a GGUF model's id, `MODEL:ADAPTER`, and the embedding model's own. Unknown ones are refused by name.
+Names: a GGUF model's id, `MODEL:ADAPTER`, a provider's, and the embedding model's own. Unknown names are refused.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _EMBEDDING = "embedding"
 
 
 class Embedders(Protocol):
-    """The embedding models in memory, and the one that answers."""
+    """The embedding models in memory, and the one that answers queries."""
 
     @property
     def current(self) -> Embedder: ...
@@ -46,18 +46,18 @@ class Generated:
     usage: wire.Usage = field(default_factory=wire.Usage)
     timings: dict[str, float] = field(default_factory=dict)
     dropped: int = 0
-    """Messages of the chat that were left out."""
+    """Messages of the chat that were dropped because they did not fit."""
 
 
 class EmbeddingJob:
-    """The embedding model for one request; its methods block and may be called from any thread."""
+    """The embedding model for one request. Its methods block and may be called from any thread."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self.model = embedder.name
 
     def count_tokens(self, texts: Sequence[str]) -> int:
-        """The tokens of all texts together.
+        """The number of tokens of all texts together.
 
         Raises:
             InvalidRequest: a text is empty or longer than the embedding model's input.
@@ -65,7 +65,7 @@ class EmbeddingJob:
         return sum(self._checked_length(i, text) for i, text in enumerate(texts))
 
     def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """Embed texts that `count_tokens` let pass; vectors of shape (dimensions,)."""
+        """Embed texts that `count_tokens` accepted; vectors of shape (dimensions,)."""
         return [self._embedder.embed_passage(text) for text in texts]
 
     def _checked_length(self, index: int, text: str) -> int:
@@ -80,58 +80,60 @@ class EmbeddingJob:
 
 
 class ModelDesk:
-    """The models as the routes see them. Belongs to the event loop's thread but for what says otherwise."""
+    """The models as the routes see them. Belongs to the event loop's thread, except where a method says otherwise."""
 
     def __init__(self, manager: "Manager", providers: "Providers", embedders: Embedders) -> None:
         self.manager = manager
         self._providers = providers
         self._embedders = embedders
-        self._held: set[str] = set()
+        self._reserved: set[str] = set()
         self.count_embedders()
 
     def count_embedders(self) -> None:
-        """Count what the embedding models take of the memory budget; call it when others are in memory than before."""
+        """Reserve memory of the budget for the embedding models; call it when the models in memory have changed."""
         sizes: Counter[str] = Counter()
         for embedder in self._embedders.all():
             sizes[embedder.name] += embedder.size
-        for gone in self._held - sizes.keys():
-            self.manager.let_go(gone)
+        for gone in self._reserved - sizes.keys():
+            self.manager.release(gone)
         for name, size in sizes.items():
-            self.manager.hold(name, size, "it makes embeddings, not text", kind=_EMBEDDING)
-        self._held = set(sizes)
+            self.manager.reserve(name, size, "it makes embeddings, not text", kind=_EMBEDDING)
+        self._reserved = set(sizes)
 
     @property
     def _embedder(self) -> Embedder:
         return self._embedders.current
 
     async def installed(self) -> list[wire.Model]:
-        """Every installed model and its state as the folder is now: the embedding model, the usable, the damaged."""
+        """Every model after a rescan of the folder: the embedding model, usable and damaged ones, and providers."""
         await asyncio.to_thread(self.manager.catalog.rescan)
         usable = (model_view(state) for state in self.manager.states())
         damaged = map(damaged_view, self.manager.catalog.damaged())
         return [embedding_view(self._embedder), *usable, *damaged, *map(provider_view, self._providers.list())]
 
     def loaded(self) -> list[str]:
-        """Ids of the models in memory, the embedding model first; from any thread."""
+        """The ids of the models in memory, the embedding model first. May be called from any thread."""
         states = self.manager.states()
         return [self._embedder.name, *(state.spec.id for state in states if state.state == "loaded")]
 
     async def rescan(self) -> None:
-        """Look at the folders of models and adapters again."""
+        """Rescan the folders of models and adapters."""
         await self.manager.rescan()
 
     async def act(self, model_id: str, action: Literal["load", "unload", "pin", "unpin"]) -> wire.Model:
-        """Do it and return the model's new state.
+        """Load, unload, pin or unpin a model and return its new state.
 
         Raises:
             UnknownModel: no GGUF model has this id.
-            ModelLoadFailed, ModelTooLarge, ModelInUse, ModelBusy: as the manager says.
+            InvalidRequest: the id is the embedding model's or a provider's.
+            ModelLoadFailed, ModelTooLarge, ModelInUse, ModelBusy: from the manager.
         """
         if model_id == self._embedder.name:
             why = "it is the embedding model, which is always loaded"
             raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
         if model_id in {state.spec.id for state in self._providers.list() if state.answers}:
-            why = f"it is a provider, which loads models at {self._providers.get(model_id).spec.place} as it sees fit"
+            place = self._providers.get(model_id).spec.place
+            why = f"it is a provider: the server at {place} loads and unloads its own models"
             raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
         match action:
             case "load":
@@ -145,11 +147,11 @@ class ModelDesk:
         return model_view(state)
 
     def memory(self) -> wire.Memory:
-        """The budget and who holds what, the embedding model first: its weights are kept as they are in its files."""
+        """The memory budget and its holders, the embedding model first."""
         return memory_view(self.manager.report())
 
     async def openai_ids(self) -> list[str]:
-        """What `model` may name in OpenAI's routes."""
+        """The names that `model` accepts in OpenAI's routes."""
         models = [state.spec.id for state in self.manager.states()]
         models += [state.spec.id for state in self._providers.list() if state.answers]
         return ["docent", "extractive", *models, *(f"docent:{model}" for model in models), self._embedder.name]
@@ -161,13 +163,13 @@ class ModelDesk:
         request: GenerationRequest,
         left_open: Collection[str] = (),
     ) -> AsyncGenerator[Generated, None]:
-        """Text from the bare model; the last piece carries the finish reason. Closing it cancels the generation.
+        """Text from the bare model; the last piece has the finish reason. Closing the generator cancels the generation.
 
-        The model's own settings fill the fields of the sampling that `left_open` names: those the client did not set.
+        The model's configured sampling fills the fields that `left_open` names: those the client did not set.
 
         Raises:
-            UnknownModel, UnknownAdapter: refused by name, never replaced.
-            ModelError: as the manager says.
+            UnknownModel, UnknownAdapter: an unknown name is never replaced by another.
+            ModelError: from the manager.
         """
         if model_id == self._embedder.name:
             raise UnknownModel(
@@ -198,11 +200,11 @@ class ModelDesk:
 
     @contextmanager
     def embedding(self, wanted: str | None, dimensions: int | None) -> Iterator["EmbeddingJob"]:
-        """The embedding model, if it is the one wanted, kept open for one request.
+        """Lease the embedding model for one request. `wanted` and `dimensions`, if given, must be its own.
 
         Raises:
-            UnknownModel: another one is wanted.
-            InvalidRequest: other dimensions are wanted than it has.
+            UnknownModel: `wanted` is another model.
+            InvalidRequest: it has other dimensions.
         """
         with self._embedders.lease() as embedder:
             name = embedder.name
@@ -211,6 +213,6 @@ class ModelDesk:
                     f"model {wanted!r}", "no installed embedding model has this id", f"installed: {name}"
                 )
             if dimensions not in (None, embedder.dimensions):
-                why = f"{dimensions} dimensions were asked for, and it has {embedder.dimensions}"
+                why = f"it has {embedder.dimensions} dimensions, not {dimensions}"
                 raise InvalidRequest(f"embedding with {name}", why, "leave `dimensions` out")
             yield EmbeddingJob(embedder)

@@ -1,11 +1,11 @@
 """Decides what has to be evicted or waited for before memory may be taken. Pure.
 
 Rules: memory is reserved before anything is loaded, so the sum of all holders never exceeds a device's limit. What is
-quickly restored (adapters, prompt caches) is evicted before any model. Among models the loss is weighed: the seconds that
-reloading takes, divided by the seconds since the last use, because what was used long ago is unlikely to be needed soon.
-The victims are the set with the smallest sum of losses that frees enough, and so never more than needed: the exact one
-among up to `EXACT` candidates, a greedy one among more. What can never fit is refused at once; what fits once others are
-idle waits for them.
+quickly restored (adapters, prompt caches) is evicted before any model. Among models the loss is weighed: the seconds
+that reloading takes, divided by the seconds since the last use, because what was used long ago is unlikely to be needed
+soon. The victims are the set with the smallest sum of losses that frees enough, and so never more than needed: the
+exact one among up to `EXACT` candidates, a greedy one among more. What can never fit is refused at once; what fits once
+others are idle waits for them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Gets llama.cpp's own account of a load from a throw-away child, which allocates no model memory.
 
-Rule: the child is not trusted. It gets one request, may send one report of limited length, has a deadline, and is always
-killed and waited for.
+Rule: the child is not trusted. It gets one request, may send one report of limited length, has a deadline, and is
+always killed and waited for.
 """
 
 import asyncio

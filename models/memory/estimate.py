@@ -86,8 +86,8 @@ def gpu_overhead(header: GgufHeader, settings: LoadSettings) -> int:
 def with_measured(need: Need, measured: Measured) -> Need:
     """The third step: what a loaded child was measured to use, split into the parts of `need`.
 
-    Weights, KV and buffers are as large as llama.cpp says, so the measurement corrects the process's own part. Buffers in
-    main memory count from when they are touched. Until a whole batch has been decoded, up to all of `compute` may be
+    Weights, KV and buffers are as large as llama.cpp says, so the measurement corrects the process's own part. Buffers
+    in main memory count from when they are touched. Until a whole batch has been decoded, up to all of `compute` may be
     missing from the measurement; it is added, up to what `need` expected.
     """
     later = sum(part.bytes for part in need.parts if part.device == RAM and part.name in _LATER)

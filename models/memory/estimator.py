@@ -96,7 +96,7 @@ class Estimator:
         return _with_cache(after, settings)
 
     async def placed(self, spec: ModelSpec, settings: LoadSettings, limits: Mapping[str, int]) -> LoadSettings:
-        """`settings` with as many GPU layers as fit into `limits` (free bytes on each device); 0 without a usable GPU."""
+        """`settings` with as many GPU layers as fit into `limits` (free bytes by device); 0 without a usable GPU."""
         none = settings.model_copy(update={"gpu_layers": 0})
         layers = fitting_layers(spec.header, settings, limits)
         if not layers or not await self._can_offload(spec, none):
@@ -111,7 +111,7 @@ class Estimator:
         return none
 
     def smaller(self, spec: ModelSpec, settings: LoadSettings, limits: Mapping[str, int]) -> list[str]:
-        """What would fit into `limits` (bytes on each device) instead, in words with numbers; empty if nothing would."""
+        """What would fit into `limits` (bytes by device) instead, in words with numbers; empty if nothing would."""
         return smaller_settings(spec.header, settings, limits, lambda option: self.quick(spec, option))
 
     # -- sources ------------------------------------------------------------------------------------------------------

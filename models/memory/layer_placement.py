@@ -1,7 +1,8 @@
 """Computes how many layers fit on which GPU. Pure.
 
-llama.cpp fills the GPUs from the last layer backwards: `gpu_layers` N means the output and the last N - 1 layers; several
-GPUs share them in proportion to their free memory. This follows llama.cpp, so that a prediction by device comes true.
+llama.cpp fills the GPUs from the last layer backwards: `gpu_layers` N means the output and the last N - 1 layers;
+several GPUs share them in proportion to their free memory. This follows llama.cpp, so that a prediction by device comes
+true.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,8 @@ Devices are named `ram`, `gpu0`, `gpu1`, … in NVML's order. All sizes are in b
 
 Rule: what counts is what must be resident for the model to answer at full speed. The process's own memory (`private`)
 counts. Weights used straight out of the file's mapping (`mapped`) count too: the kernel could drop their pages at any
-time, but each of them is read for every token, and a cgroup with a limit is charged for them. Pages of the file that were
-only read to make a copy (weights that llama.cpp rearranges, or that are on a GPU) do not count.
+time, but each of them is read for every token, and a cgroup with a limit is charged for them. Pages of the file that
+were only read to make a copy (weights that llama.cpp rearranges, or that are on a GPU) do not count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,10 +22,10 @@ Source = Literal["header", "dry run", "measured"]
 class Part:
     """Bytes of one device for one purpose.
 
-    `weights` are copies of the model's weights in the process's own memory or on a GPU; `mapped` are weights used out of
-    the file's mapping; `kv` is the cells of the context; `compute` is llama.cpp's buffers with the logits; `cache` is KV
-    of earlier prompts outside the cells; `adapters` is what loaded LoRA adapters may hold; `process` is the interpreter,
-    its libraries and the vocabulary.
+    `weights` are copies of the model's weights in the process's own memory or on a GPU; `mapped` are weights used out
+    of the file's mapping; `kv` is the cells of the context; `compute` is llama.cpp's buffers with the logits; `cache`
+    is KV of earlier prompts outside the cells; `adapters` is what loaded LoRA adapters may hold; `process` is the
+    interpreter, its libraries and the vocabulary.
     """
 
     name: PartName

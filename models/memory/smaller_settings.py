@@ -25,7 +25,7 @@ _SMALLER_KV: Final[Mapping[KvType, tuple[KvType, ...]]] = {
 def smaller_settings(
     header: GgufHeader, settings: LoadSettings, limits: Mapping[str, int], need_of: NeedOf
 ) -> list[str]:
-    """What would fit into `limits` (bytes on each device): the mildest change of each kind, or several at once if none does.
+    """What would fit into `limits` (bytes by device): the mildest change of each kind, or several at once if none does.
 
     `need_of` computes what settings need. Empty if nothing would fit.
     """

@@ -1,1 +1,5 @@
-"""Models that others serve: one interface to this machine's own models and to remote ends. Off unless configured."""
+"""Answers from servers elsewhere, leased like local models.
+
+Rule: an upstream translates one API and checks what comes back; deadlines, the circuit breaker and limits are in
+`remote`. Door: `registry`.
+"""

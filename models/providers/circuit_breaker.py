@@ -1,9 +1,9 @@
-"""Whether a provider is tried at all: a circuit breaker. Pure; the clock is given.
+"""A circuit breaker: refuses calls to a provider that keeps failing. Pure; the clock is injected.
 
-States: `closed` lets every call through. Enough failures, or first tokens too slow at the 95th percentile, within the
-window open it: calls are refused at once, with the reason. After `open_s` it is `half_open`: as many calls as there
-are probes may try; as many good ends close it, one bad end opens it again. See Nygard, Release It!, chapter 5.
-Rule: a call counts only in the period in which it was let through, so a straggler neither opens nor closes anything.
+States: `closed` lets every call through. Enough failures, or too slow a 95th percentile of the time to the first token,
+within the window open it: calls are refused at once, with the reason. After `open_s` it is `half_open`: `probes` calls
+are let through; if all succeed it closes, and one failure opens it again. See Nygard, Release It!, chapter 5.
+Rule: a call counts only in the period in which it was let through, so a straggler neither opens nor closes the breaker.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ BreakerState = Literal["closed", "open", "half_open"]
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One call that was let through, in its period."""
+    """Permission for one call, valid in its period."""
 
     period: int
     probe: bool
@@ -32,7 +32,7 @@ class _Ended:
 
 
 class Breaker:
-    """Every permit given must be ended once: by `succeeded`, `failed` or `abandoned`."""
+    """Each permit must be ended exactly once: by `succeeded`, `failed` or `abandoned`."""
 
     def __init__(self, limits: BreakerLimits, clock: Callable[[], float]) -> None:
         self._limits = limits
@@ -46,23 +46,22 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
-        """Its state now."""
         if self._opened_at is None:
             return "closed"
         return "open" if self._clock() - self._opened_at < self._limits.open_s else "half_open"
 
     @property
     def reason(self) -> str | None:
-        """Why it is not closed."""
+        """Why it is not closed; None while it is."""
         return self._why or None
 
     @property
     def retry_s(self) -> float:
-        """Seconds until calls are let through again; 0 where they are, or others are trying just now."""
+        """Seconds until calls are let through again; 0 if they are already, or if probes are running."""
         return 0.0 if self._opened_at is None else max(0.0, self._opened_at + self._limits.open_s - self._clock())
 
     def admit(self) -> Permit | None:
-        """Leave to call, or None: see `reason`."""
+        """A permit to call, or None; `reason` says why."""
         state = self.state
         if state == "closed":
             return Permit(self._period, probe=False)
@@ -72,15 +71,15 @@ class Breaker:
         return Permit(self._period, probe=True)
 
     def succeeded(self, permit: Permit, first_token_s: float | None = None) -> None:
-        """It answered, with its first token after that time."""
+        """End the permit of a call that was answered, its first token after this time."""
         self._end(permit, None, first_token_s)
 
     def failed(self, permit: Permit, why: str) -> None:
-        """It did not answer, or broke off."""
+        """End the permit of a call that got no answer, or half of one."""
         self._end(permit, why, None)
 
     def abandoned(self, permit: Permit, waited_s: float = 0.0) -> None:
-        """The caller left before the first token: no verdict, unless the wait itself was too long."""
+        """End the permit of a call cancelled before its first token: counts only if the wait itself was too long."""
         if self._is_slow(waited_s):
             self._end(permit, None, waited_s)
         elif permit.period == self._period and permit.probe:
@@ -108,7 +107,7 @@ class Breaker:
                 self._close()
 
     def _verdict(self) -> str:
-        """Why it should open, or nothing."""
+        """The reason to open, or an empty text."""
         limits, now = self._limits, self._clock()
         while self._ended and now - self._ended[0].at > limits.window_s:
             self._ended.popleft()
@@ -141,5 +140,8 @@ class Breaker:
 
 
 def percentile_95(ordered: list[float]) -> float:
-    """Of numbers in ascending order, at least one; the lower neighbour, so that a single outlier is never it."""
+    """The 95th percentile of at least one number in ascending order.
+
+    Takes the lower neighbour, so that a single outlier is never the percentile.
+    """
     return ordered[int(0.95 * (len(ordered) - 1))]

@@ -1,4 +1,4 @@
-"""What a remote end says of itself, made fit for one line of a message. Pure."""
+"""Cleans a server's own error text for one line of a message. Pure."""
 
 import json
 import unicodedata
@@ -10,13 +10,14 @@ _PLACES = ("error", "message", "detail", "msg")
 def remark(body: bytes, secret: str = "") -> str:
     """The message in an error's body, cleaned and shortened, without `secret`; empty if there is none.
 
-    Servers write `{"error": {"message"}}` (OpenAI), `{"error": TEXT}` (ollama), `{"detail": …}` (FastAPI), or plain text.
+    Servers write `{"error": {"message"}}` (OpenAI), `{"error": TEXT}` (ollama), `{"detail": …}` (FastAPI), or plain
+    text.
     """
     text = body.decode("utf-8", "replace")
     try:
         found = _inside(json.loads(text))
     except (ValueError, RecursionError):
-        found = text if not text.lstrip().startswith("<") else ""  # a page for a browser says nothing here
+        found = text if not text.lstrip().startswith("<") else ""  # an HTML page says nothing useful
     return safe_remark(found.replace(secret, "***") if secret else found)
 
 
@@ -29,7 +30,7 @@ def _inside(value: object) -> str:
 
 
 def safe_remark(text: str) -> str:
-    """On one line, without control, format and unassigned characters, at most 300 characters."""
+    """The text on one line of at most 300 characters, without control, format and unassigned characters."""
     visible = "".join(one if _is_visible(one) else " " for one in text[: 8 * _LONGEST])
     line = " ".join(visible.split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

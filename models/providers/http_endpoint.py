@@ -1,8 +1,8 @@
-"""HTTP to a remote end, over a Unix socket or TCP: the only importer of the HTTP library in this package.
+"""Sends HTTP requests to a provider's server, over a Unix socket or TCP. The only importer of the HTTP library here.
 
-Rule: the other end is hostile. Redirects, compressed bodies and other content types than asked for are refused, lines
-and bodies are bounded, no proxy or password is taken from the environment, and whatever goes wrong becomes a
-ModelError here, with the end's own words cleaned and the key taken out.
+Rule: the server is not trusted. Redirects, compressed bodies and unexpected content types are refused, lines and bodies
+are bounded, and no proxy or password is taken from the environment. Every failure becomes a ModelError here, with the
+server's own text cleaned and the API key removed.
 """
 
 import ssl
@@ -16,6 +16,7 @@ from models.providers.error_text import remark, safe_remark
 from models.providers.interface import ProviderSpec
 from models.providers.stream_lines import Lines
 
+# Bytes; chosen by eye.
 MAX_LINE = 1 << 20
 MAX_BODY = 8 << 20
 _MAX_STREAM = 64 << 20
@@ -24,7 +25,7 @@ _CONNECTIONS = 64
 
 
 class Endpoint:
-    """One remote end, with its pool of connections."""
+    """One server, with its pool of connections."""
 
     def __init__(self, spec: ProviderSpec) -> None:
         self._spec = spec
@@ -34,7 +35,7 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {spec.api_key}"
         transport = httpx2.AsyncHTTPTransport(
             uds=str(spec.socket) if spec.socket else None,
-            # the machine's own authorities; for http, reading them would take 0.1 s for nothing
+            # the machine's own authorities; with http, loading them would waste 0.1 s
             verify=ssl.create_default_context() if spec.url.startswith("https:") else False,
             trust_env=False,
             limits=httpx2.Limits(max_connections=_CONNECTIONS),
@@ -44,18 +45,17 @@ class Endpoint:
             transport=transport,
             base_url=spec.url or "http://localhost",
             headers=headers,
-            # reading has its own deadlines, which a trickle of bytes does not put off
+            # reading has deadlines of its own, which a trickle of bytes does not extend
             timeout=httpx2.Timeout(times.first_token_s, connect=times.connect_s, pool=times.connect_s, read=None),
             trust_env=False,
             follow_redirects=False,
         )
 
     async def aclose(self) -> None:
-        """Close all connections."""
         await self._http.aclose()
 
     async def fetch(self, method: str, path: str, body: object = None) -> bytes:
-        """A whole reply in JSON. Raises ModelError."""
+        """The whole body of a JSON reply. Raises ModelError."""
         async with self._reply(method, path, body, "application/json") as response:
             return await self._whole(response, MAX_BODY)
 
@@ -84,21 +84,22 @@ class Endpoint:
         given = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if given != content_type:
             why = f"it sent {safe_remark(given) or 'no content type'} where {content_type} was asked for"
-            raise self.failed(why, "is this the right kind of provider, and the right address?")
+            raise self.failed(why, f"check `kind` and the address in [providers.{self._spec.id}]")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise self.failed("it sent a compressed reply, which was not asked for", "turn compression off there")
+            raise self.failed("it sent a compressed reply, which is not accepted", "turn off compression there")
 
     async def _refusal(self, response: httpx2.Response) -> ModelError:
         status, spec = response.status_code, self._spec
         if 300 <= status < 400:
             where = safe_remark(response.headers.get("location", ""))
-            return self.failed(f"it sends elsewhere ({status}, {where}), which is not followed", "configure that place")
+            why = f"it redirects ({status}) to {where}, which is not followed"
+            return self.failed(why, "configure that address if it is right")
         said = remark(await self._beginning(response), spec.api_key)
         why = f"it answered {status}{f': {said}' if said else ''}"
         if status == 429:
             return ModelBusy(self.what, why, "try again in a while")
         if status in (400, 413, 422) and "context" in said.lower():
-            return ContextOverflow(self.what, why, f"lower `context` in [providers.{spec.id}], or ask for less")
+            return ContextOverflow(self.what, why, f"lower `context` in [providers.{spec.id}], or shorten the request")
         return self.failed(why, self._hint(status))
 
     def _hint(self, status: int) -> str:
@@ -106,12 +107,12 @@ class Endpoint:
         if status in (401, 403):
             return f"check `api_key_file` in [providers.{spec.id}]"
         if status == 404:
-            get = f", or fetch it there: ollama pull {spec.model}" if spec.kind == "ollama" else ""
+            get = f", or fetch the model on that server: ollama pull {spec.model}" if spec.kind == "ollama" else ""
             return f"check `model` = {spec.model!r} and the address in [providers.{spec.id}]{get}"
         return f"look at the log of the server at {spec.place}" if status >= 500 else "check the provider's settings"
 
     async def _beginning(self, response: httpx2.Response) -> bytes:
-        """The first bytes of an error's body; however long it goes on, and whatever becomes of it."""
+        """The first bytes of an error's body, however long the body is and even if the connection breaks."""
         seen = b""
         with suppress(httpx2.TransportError):
             async with aclosing(response.aiter_raw()) as chunks:
@@ -136,7 +137,7 @@ class Endpoint:
                 yield chunk
 
     def failed(self, why: str, hint: str = "") -> ProviderFailed:
-        """The error for what is wrong with this end."""
+        """The error for a failure of this server."""
         return ProviderFailed(self.what, why, hint or f"look at the log of the server at {self._spec.place}")
 
     @contextmanager
@@ -151,16 +152,18 @@ class Endpoint:
         try:
             yield
         except httpx2.ConnectTimeout as error:
-            raise self.failed(f"no connection within {self._spec.timeouts.connect_s:g} s", self._is_it_up()) from error
+            raise self.failed(
+                f"no connection within {self._spec.timeouts.connect_s:g} s", self._check_server()
+            ) from error
         except (httpx2.ConnectError, httpx2.PoolTimeout) as error:
             why = safe_remark(str(error)) or type(error).__name__
-            raise self.failed(f"no connection to {self._spec.place}: {why}", self._is_it_up()) from error
+            raise self.failed(f"no connection to {self._spec.place}: {why}", self._check_server()) from error
         except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as error:
             why = safe_remark(str(error)) or type(error).__name__
             raise self.failed(f"the connection broke: {why}") from error
 
-    def _is_it_up(self) -> str:
+    def _check_server(self) -> str:
         spec = self._spec
         if spec.socket and spec.socket.parent.name == "docent-egress":
-            return f"see `systemctl status docent-egress@{spec.socket.stem}.socket`, and the server behind it"
-        return f"is a server running at {spec.place}?"
+            return f"check `systemctl status docent-egress@{spec.socket.stem}.socket`, and the server behind it"
+        return f"check that a server is running at {spec.place}"

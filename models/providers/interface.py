@@ -1,7 +1,7 @@
-"""What a provider is: its settings, what it is asked, and what comes back piece by piece.
+"""Defines what a provider is: its settings, a generation job, the steps of an answer, and the `Upstream` protocol.
 
-Rule: an `Upstream` only speaks with its end; time limits, the circuit breaker and the amount of text are `Remote`'s.
-Whatever an upstream raises is a ModelError, and what it yields has been checked.
+Rule: an `Upstream` only talks to its server; deadlines, the circuit breaker and limits on text are in `Remote`. An
+upstream raises only ModelErrors and yields only what it has checked.
 """
 
 from collections.abc import AsyncGenerator
@@ -18,7 +18,7 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Longest waits, in seconds: for a connection, for the first token, between tokens, for the whole answer."""
+    """The longest waits in seconds: for a connection, the first token, each further token, the whole answer."""
 
     connect_s: float = 5.0
     first_token_s: float = 60.0
@@ -28,7 +28,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class BreakerLimits:
-    """When a provider is left alone; see `breaker`. `slow_s` 0 passes over slowness."""
+    """When the circuit breaker opens and closes: see `circuit_breaker`. `slow_s` 0 ignores slowness."""
 
     window_s: float = 60.0
     min_calls: int = 5
@@ -40,7 +40,7 @@ class BreakerLimits:
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """One configured provider. `model` is its name at the remote end, or a folder; `context` the most tokens used."""
+    """One configured provider. `model` is its name on the server, or a folder; `context` the most tokens used."""
 
     id: str
     kind: ProviderKind
@@ -54,13 +54,13 @@ class ProviderSpec:
 
     @property
     def place(self) -> str:
-        """Where it is, for a person."""
+        """Its address for messages: socket, URL or folder."""
         return str(self.socket) if self.socket else self.url or self.model
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One generation: from messages, or from a raw prompt; all text in it is Unicode."""
+    """One generation, from messages or from a raw prompt. All its text can be encoded as UTF-8."""
 
     sampling: Sampling
     messages: tuple[ChatMessage, ...] = ()
@@ -71,13 +71,13 @@ class Job:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Everything that the prompt is made of."""
+        """The texts that the prompt is made from."""
         return (self.prompt,) if self.prompt is not None else tuple(one.content for one in self.messages)
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A step of an answer. `thinking` is progress that gives no text; `over` says that nothing follows."""
+    """A step of an answer. `thinking` is progress without text; after `over` nothing follows."""
 
     text: str = ""
     thinking: bool = False
@@ -87,16 +87,16 @@ class Delta:
 
 
 class Upstream(Protocol):
-    """One end that generates."""
+    """One model on a server, or in a folder."""
 
     async def context(self) -> int:
-        """The most tokens of prompt and answer that it takes; asked of the end where it tells. Raises ModelError."""
+        """The most tokens of prompt and answer, as configured and as the server reports. Raises ModelError."""
         ...
 
     def stream(self, job: Job, context: int) -> AsyncGenerator[Delta, None]:
-        """The answer's steps; closing it ends the work at the other end. Raises ModelError."""
+        """The steps of an answer; closing the generator ends the work on the server. Raises ModelError."""
         ...
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         ...

@@ -1,7 +1,7 @@
-"""Ollama's own API, which unlike its OpenAI routes takes the context and refuses to cut a prompt. Translation only.
+"""Translates to Ollama's own API. Unlike Ollama's OpenAI routes it takes a context and can refuse to cut a prompt.
 
-Shapes: https://github.com/ollama/ollama/blob/main/docs/api.md. Without `num_ctx` ollama takes a short context and cuts
-the prompt without a word, so it is always sent, with `truncate` and `shift` off (older versions pass over these two).
+Shapes: https://github.com/ollama/ollama/blob/main/docs/api.md. Without `num_ctx` Ollama uses a short context and cuts
+the prompt silently, so `num_ctx` is always sent, with `truncate` and `shift` off (older versions ignore these two).
 """
 
 from collections.abc import AsyncGenerator
@@ -44,27 +44,25 @@ class _Shown(_Part):
 
 
 class OllamaUpstream:
-    """One model of an ollama server."""
+    """One model of an Ollama server."""
 
     def __init__(self, spec: ProviderSpec) -> None:
         self._spec = spec
         self._end = Endpoint(spec)
 
     async def aclose(self) -> None:
-        """Close its connections."""
         await self._end.aclose()
 
     async def context(self) -> int:
-        """As configured, at most the model's own."""
+        """The configured context, at most the model's own."""
         try:
             found = _Shown.model_validate_json(await self._end.fetch("POST", "/api/show", {"model": self._spec.model}))
         except ValidationError as error:
-            raise self._end.failed("what it shows of the model is not what ollama's API has") from error
+            raise self._end.failed("its description of the model does not follow Ollama's API") from error
         own = [value for key, value in found.model_info.items() if key.endswith(".context_length")]
         return min([self._spec.context, *(value for value in own if isinstance(value, int) and value > 0)])
 
     async def stream(self, job: Job, context: int) -> AsyncGenerator[Delta, None]:
-        """The answer's steps."""
         path = "/api/chat" if job.prompt is None else "/api/generate"
         body = request(job, self._spec.model, context)
         async with aclosing(self._end.lines(path, body, "application/x-ndjson")) as lines:
@@ -78,7 +76,7 @@ class OllamaUpstream:
         try:
             step = _Step.model_validate_json(line)
         except ValidationError as error:
-            raise self._end.failed("it sent a line that is no step of an answer") from error
+            raise self._end.failed("it sent a line that is not a step of an answer") from error
         if step.error:
             raise self._end.failed(f"it reports an error: {remark(line, self._spec.api_key)}")
         message = step.message or _Message(content=step.response, thinking=step.thinking)

@@ -1,8 +1,8 @@
-"""Any server that speaks OpenAI's completions: vLLM, llama-server, llama-cpp-python's server. Translation only.
+"""Translates to OpenAI's completions API, as vLLM, llama-server and llama-cpp-python's server offer it.
 
-Shapes: https://platform.openai.com/docs/api-reference/chat. What is not in them (top_k, min_p, repeat_penalty) is sent
-only where a request asks for it, be it the default: strict servers refuse fields that they do not know, and the others'
-defaults are not ours.
+Shapes: https://platform.openai.com/docs/api-reference/chat. Fields beyond it (top_k, min_p, repeat_penalty) are sent
+only where a request sets them, even to the default: strict servers refuse unknown fields, and other servers' defaults
+differ from ours.
 """
 
 from collections.abc import AsyncGenerator
@@ -25,7 +25,7 @@ _NAMES: Final = {
     "min_p": ("min_p",),
     "repeat_penalty": ("repeat_penalty", "repetition_penalty"),  # llama.cpp's servers, vLLM
 }
-"""What is sent only where it was asked for, and what servers call it."""
+"""Fields that are sent only where a request sets them, with the names that servers use for each."""
 _REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "eos": "stop", "length": "length"}
 _Count = Annotated[int, Field(ge=0, le=1 << 40)]
 
@@ -71,27 +71,25 @@ class _Models(_Part):
 
 
 class OpenAIUpstream:
-    """One model of such a server."""
+    """One model of a server with OpenAI's API."""
 
     def __init__(self, spec: ProviderSpec) -> None:
         self._spec = spec
         self._end = Endpoint(spec)
 
     async def aclose(self) -> None:
-        """Close its connections."""
         await self._end.aclose()
 
     async def context(self) -> int:
-        """As configured, at most vLLM's `max_model_len`; other servers do not tell theirs."""
+        """The configured context, at most vLLM's `max_model_len`; other servers do not report theirs."""
         try:
             models = _Models.model_validate_json(await self._end.fetch("GET", "/v1/models"))
         except ValidationError as error:
-            raise self._end.failed("its list of models is not what OpenAI's API has") from error
-        told = [one.max_model_len for one in models.data if one.id == self._spec.model and one.max_model_len]
-        return min([self._spec.context, *(length for length in told if length > 0)])
+            raise self._end.failed("its list of models does not follow OpenAI's API") from error
+        lengths = [one.max_model_len for one in models.data if one.id == self._spec.model and one.max_model_len]
+        return min([self._spec.context, *(length for length in lengths if length > 0)])
 
     async def stream(self, job: Job, context: int) -> AsyncGenerator[Delta, None]:
-        """The answer's steps."""
         refuse(job.sampling, ("penalty_tokens",), self._end.what)
         path = "/v1/chat/completions" if job.prompt is None else "/v1/completions"
         events = ServerSentEvents(MAX_LINE)
@@ -128,7 +126,7 @@ class OpenAIUpstream:
         if reason is None:
             return None
         if reason not in _REASONS:
-            raise self._end.failed(f"it ended the answer for the reason {safe_remark(reason)!r}", "ask another model")
+            raise self._end.failed(f"it ended the answer for the reason {safe_remark(reason)!r}", "use another model")
         return _REASONS[reason]
 
 

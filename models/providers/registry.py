@@ -1,6 +1,6 @@
-"""All models by one name: those on this machine, and the configured providers.
+"""Finds a model by its name, on this machine or among the configured providers.
 
-Rule: a model on this machine is never replaced by a remote one of the same name, for its user counts on nothing
+Rule: a model on this machine is never replaced by a provider of the same name, because its user relies on nothing
 leaving the machine; such a provider is shown as failed.
 """
 
@@ -27,7 +27,10 @@ AnyLease = Lease | RemoteLease
 
 @dataclass(frozen=True, slots=True)
 class ProviderState:
-    """A configured provider; `failed` with its reason while it is left alone. `answers` tells whether its name is its."""
+    """A configured provider; `failed` with the reason while its circuit breaker is not closed.
+
+    `answers` is False where a model on this machine has its name.
+    """
 
     spec: ProviderSpec
     state: Literal["installed", "failed"]
@@ -36,7 +39,7 @@ class ProviderState:
 
 
 class Names(Protocol):
-    """What `Providers.catalog` tells."""
+    """The names that requests may use."""
 
     def list(self) -> Sequence[ModelSpec]: ...
 
@@ -44,18 +47,18 @@ class Names(Protocol):
 
 
 def upstream_of(spec: ProviderSpec) -> Upstream:
-    """The one that speaks with it."""
+    """The upstream for a provider's kind."""
     if spec.kind == "ollama":
         return OllamaUpstream(spec)
     if spec.kind == "openai":
         return OpenAIUpstream(spec)
-    from models.providers.transformers import TransformersUpstream  # torch, only where it is asked for
+    from models.providers.transformers import TransformersUpstream  # imports torch, so only where it is configured
 
     return TransformersUpstream(spec)
 
 
 class Providers:
-    """Leases whatever a name means. An async context manager: the connections are closed at its end."""
+    """Leases local models and providers alike. An async context manager that closes the connections at its end."""
 
     def __init__(
         self,
@@ -79,12 +82,12 @@ class Providers:
 
     @property
     def catalog(self) -> Names:
-        """What may be named: `list` has the models on this machine alone, `get` knows both."""
+        """The usable names: `list` has the models on this machine only, `get` finds both."""
         return _Names(self)
 
     @property
     def adapters(self) -> AdapterCatalog:
-        """The adapters installed."""
+        """The installed adapters."""
         return self._manager.adapters
 
     def check(self, model_id: str, adapters: Sequence[AdapterRef]) -> None:
@@ -99,9 +102,9 @@ class Providers:
     def lease(
         self, model_id: str, adapters: Sequence[AdapterRef] = (), *, wait_s: float | None = None
     ) -> AbstractAsyncContextManager[AnyLease]:
-        """The model or provider of this name, held for the block.
+        """Lease the model or provider of this name for the block.
 
-        Raises NotSupported as `check`, and in the block's beginning as `Manager.lease` and `Remote.lease` do.
+        Raises NotSupported as `check` does, and on entering the block as `Manager.lease` and `Remote.lease` do.
         """
         self.check(model_id, adapters)
         if remote := self._reachable().get(model_id):
@@ -120,7 +123,7 @@ class Providers:
         return self._state(self._remotes[name])
 
     def find(self, model_id: str) -> ModelSpec | ProviderSpec:
-        """What the name means. Raises UnknownModel."""
+        """The model or provider of this name. Raises UnknownModel."""
         remote = self._reachable().get(model_id)
         return remote.spec if remote else self._manager.catalog.get(model_id)
 

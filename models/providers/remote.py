@@ -1,7 +1,7 @@
-"""A remote model as one leases a local one: deadlines, circuit breaker, bounds; whatever the upstream is.
+"""Leases a remote model like a local one, with deadlines, a circuit breaker and limits, for every kind of upstream.
 
-Rule: one lease is one call for the breaker. Deadlines count from token to token, so what sends only signs of life is
-still too slow; after the first token an answer ends or fails, and is never begun again.
+Rule: one lease is one call of the breaker. Deadlines count from token to token, so a server that only sends keep-alives
+still times out. After the first token an answer completes or fails; it is never restarted.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from models.residency.lease import check_request
 from models.types import ChatMessage, FinalPiece, GenerationRequest, Piece, TextPiece, Usage
 
 _log = logging.getLogger(__name__)
-_MAX_TEXT = 4 << 20
+_MAX_TEXT = 4 << 20  # characters; chosen by eye
 _BLAMELESS = (InvalidPrompt, ContextOverflow, NotSupported)
-"""Errors that say nothing of how well the provider is."""
+"""Errors of the request, which say nothing about the provider's health."""
 
 
 class Call:
-    """One permit of the breaker, ended exactly once."""
+    """One permit of the breaker; ends it exactly once."""
 
     def __init__(self, provider: "Remote", permit: Permit) -> None:
         self._provider = provider
@@ -37,20 +37,20 @@ class Call:
         self.began: float | None = None
 
     def succeeded(self) -> None:
-        """It gave an answer, or had begun one when the caller left."""
+        """The provider answered, or had begun to when the caller cancelled."""
         if permit := self._take():
             self._provider.breaker.succeeded(permit, self.first_token_s)
 
     def failed(self, error: ModelError) -> None:
-        """It gave none."""
+        """The provider did not answer."""
         if isinstance(error, _BLAMELESS):
-            self.left()
+            self.abandoned()
         elif permit := self._take():
             self._provider.breaker.failed(permit, error.why)
             _log.warning("%s", error)
 
-    def left(self) -> None:
-        """The caller needs no more of it."""
+    def abandoned(self) -> None:
+        """The caller needs no more of the answer."""
         if self.first_token_s is not None:
             self.succeeded()
         elif permit := self._take():
@@ -63,7 +63,7 @@ class Call:
 
 
 class Remote:
-    """One provider. Belongs to the event loop's thread, but for its breaker's state, which any may read."""
+    """One provider. Belongs to the event loop's thread, except for its breaker's state, which any thread may read."""
 
     def __init__(self, spec: ProviderSpec, upstream: Upstream, clock: Callable[[], float] = time.monotonic) -> None:
         self.spec = spec
@@ -75,15 +75,15 @@ class Remote:
 
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator["RemoteLease"]:
-        """The provider, held for one call.
+        """Lease the provider for one call.
 
-        Raises ProviderOpen where it is left alone for now, and ProviderFailed, ModelBusy as it answers.
+        Raises ProviderOpen while the breaker is open, and ProviderFailed or ModelBusy as the server answers.
         """
         permit = self.breaker.admit()
         if permit is None:
             what = f"answering with the provider {self.spec.id}"
-            again = f"it is tried again {self.spec.breaker.open_s:g} s after it was found to fail"
-            raise ProviderOpen(what, f"it is left alone for now: {self.breaker.reason}", again, self.breaker.retry_s)
+            hint = f"wait: it is tried again {self.spec.breaker.open_s:g} s after it failed"
+            raise ProviderOpen(what, f"it is left alone for now: {self.breaker.reason}", hint, self.breaker.retry_s)
         call = Call(self, permit)
         try:
             lease = RemoteLease(self, await self._known_context(), call)
@@ -95,10 +95,10 @@ class Remote:
             call.failed(error)
             raise
         finally:
-            call.left()
+            call.abandoned()
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self.upstream.aclose()
 
     async def _known_context(self) -> int:
@@ -108,12 +108,12 @@ class Remote:
                 async with asyncio.timeout(wait):
                     self._context = await self.upstream.context()
             except TimeoutError:
-                raise late(self.spec, f"it said nothing of its model within {wait:g} s") from None
+                raise late(self.spec, f"it did not describe its model within {wait:g} s") from None
         return self._context
 
 
 class RemoteLease:
-    """What one may do with a remote model. `context` is the most tokens of prompt and answer together."""
+    """A leased remote model. `context` is the most tokens of prompt and answer together."""
 
     def __init__(self, provider: Remote, context: int, call: Call) -> None:
         self._provider = provider
@@ -127,11 +127,11 @@ class RemoteLease:
         return self._provider.spec.id
 
     async def count_tokens(self, text: str) -> int:
-        """Tokens of a text, estimated upwards: see `gauge`."""
+        """The tokens of a text, estimated on the high side: see `token_gauge`."""
         return self._provider.gauge.text(text)
 
     async def count_chat_tokens(self, messages: Sequence[ChatMessage]) -> int:
-        """Tokens of a whole chat, estimated likewise."""
+        """The tokens of a whole chat, estimated likewise."""
         return self._provider.gauge.messages(one.content for one in messages)
 
     def generate(self, request: GenerationRequest) -> "RemoteGeneration":
@@ -147,10 +147,10 @@ class RemoteLease:
             ("a bias on tokens", bool(request.sampling.logit_bias)),
         ):
             if asked:
-                raise NotSupported(what, f"{name} cannot be asked of a provider", "ask a model on this machine")
+                raise NotSupported(what, f"a provider does not support {name}", "use a model on this machine")
         if request.overflow != "refuse":
             raise NotSupported(
-                what, "a provider drops no turns of a chat", "send fewer, or ask a model on this machine"
+                what, "a provider cannot drop turns of a chat", "send fewer messages, or use a model on this machine"
             )
         schema = None if request.json_schema is None else schema_of(request.json_schema, what)
         job = Job(request.sampling, request.messages, request.prompt, request.max_tokens, request.stop, schema)
@@ -159,13 +159,13 @@ class RemoteLease:
         return generation
 
     async def aclose(self) -> None:
-        """End what is still being generated."""
+        """End all running generations."""
         for generation in self._generations:
             await generation.aclose()
 
 
 class RemoteGeneration(AsyncIterator[Piece]):
-    """One answer as it comes. Close it, or use it as an async context manager, to end the request."""
+    """One answer as a stream of pieces. Close it, or use it as an async context manager, to end the request."""
 
     def __init__(self, provider: Remote, job: Job, context: int, call: Call) -> None:
         self._pieces = _Answer(provider, job, context, call).pieces()
@@ -188,7 +188,7 @@ class RemoteGeneration(AsyncIterator[Piece]):
 
 
 class _Answer:
-    """What is known of an answer while it comes."""
+    """An answer in progress: its length, its end and its usage."""
 
     def __init__(self, provider: Remote, job: Job, context: int, call: Call) -> None:
         self._provider, self._job, self._context, self._call = provider, job, context, call
@@ -198,7 +198,7 @@ class _Answer:
         self._usage: Usage | None = None
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
-        """Text as it comes, then the end."""
+        """The text piece by piece, then the final piece."""
         clock = self._provider.clock
         self._call.began = began = clock()
         try:
@@ -227,7 +227,7 @@ class _Answer:
         return text
 
     async def _deltas(self) -> AsyncGenerator[Delta, None]:
-        """The steps up to the last, each within its deadline."""
+        """The steps up to the last. Raises ProviderFailed when one exceeds its deadline."""
         times, loop = self._spec.timeouts, asyncio.get_running_loop()
         last = loop.time() + times.answer_s
         next_by = loop.time() + times.first_token_s
@@ -238,7 +238,7 @@ class _Answer:
                         delta = await anext(steps, None)
                 except TimeoutError:
                     if self._end:
-                        return  # the answer is complete, and only its connection is not
+                        return  # the answer is complete, only the connection is still open
                     raise late(self._spec, self._too_late(loop.time() >= last)) from None
                 if delta is None:
                     return
@@ -260,7 +260,7 @@ class _Answer:
         return f"its first token did not come within {times.first_token_s:g} s"
 
     def _known_usage(self) -> Usage:
-        """The end's own counts, or, where it tells none, the estimate of the prompt and the steps that came."""
+        """The server's own counts; where it reports none, the estimate of the prompt and the number of steps."""
         gauge, texts = self._provider.gauge, self._job.texts
         if self._usage and self._usage.prompt_tokens:
             gauge.learn(texts, self._usage.prompt_tokens)
@@ -269,6 +269,6 @@ class _Answer:
 
 
 def late(spec: ProviderSpec, why: str) -> ProviderFailed:
-    """The error of a provider that answers too late, too long, or not to the end."""
-    hint = f"is the server at {spec.place} overloaded? its deadlines are in [providers.{spec.id}]"
+    """The error of a provider whose answer is too late, too long or incomplete."""
+    hint = f"check the load of the server at {spec.place}, or raise the deadlines in [providers.{spec.id}]"
     return ProviderFailed(f"answering with the provider {spec.id}", why, hint)

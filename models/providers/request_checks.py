@@ -1,7 +1,7 @@
-"""What is asked of a remote end, made fit to be sent. Pure.
+"""Checks what is sent to a provider. Pure.
 
-Rule: text that is not Unicode, and a schema that is not JSON, are found here and never by what writes the request; and
-what an end does not know is refused, never dropped.
+Rule: text that is not Unicode and schemas that are not JSON are found here, before the request is written. What a
+server does not support is refused, never dropped.
 """
 
 import json
@@ -14,17 +14,17 @@ from models.types import Sampling
 Schema = dict[str, object] | bool
 _PLAIN = Sampling()
 _DEEPEST = 100
-"""The library that sends it can go as deep, however deep the program itself stands."""
-_HINT = "send a JSON schema: an object, with finite numbers and not nested without end"
+"""A depth that the library which encodes it can handle, however deep the call stack is."""
+_HINT = "send a JSON schema: an object with finite numbers, nested at most 100 times"
 
 
 def _clean(text: str) -> str:
-    """Half a surrogate pair becomes a question mark, as for a model on this machine."""
+    """Replaces half a surrogate pair by a question mark, as for a model on this machine."""
     return text.encode("utf-8", "replace").decode()
 
 
 def schema_of(text: str, what: str) -> Schema:
-    """The JSON schema that a text is. Raises InvalidPrompt if it is none, or could not be written again."""
+    """Parse a JSON schema. Raises InvalidPrompt if it is invalid, or cannot be written as JSON again."""
     try:
         read = json.loads(text, parse_constant=_no_number)
         schema = json.loads(_clean(json.dumps(read, ensure_ascii=False, allow_nan=False)))
@@ -39,10 +39,10 @@ def schema_of(text: str, what: str) -> Schema:
 
 
 def refuse(sampling: Sampling, names: Iterable[str], what: str) -> None:
-    """Raises NotSupported if one of these fields is asked to be other than its default: an end does not know them."""
+    """Raises NotSupported if one of these fields, which a server does not support, differs from its default."""
     for name in names:
         if getattr(sampling, name) != getattr(_PLAIN, name):
-            raise NotSupported(what, f"{name} cannot be asked of it", "leave it out, or ask a model on this machine")
+            raise NotSupported(what, f"it does not support {name}", "leave it out, or use a model on this machine")
 
 
 def _is_deep(value: object) -> bool:
@@ -57,4 +57,4 @@ def _inside(value: object) -> list[object]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")

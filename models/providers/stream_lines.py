@@ -1,6 +1,6 @@
-"""Lines and events out of the bytes of a stream. Pure.
+"""Splits a stream of bytes into lines and server-sent events. Pure.
 
-Rule: what waits for its end is bounded, whatever is sent; over the limit is a ValueError, never a growing buffer.
+Rule: the buffer of an unfinished line or event is bounded; over the limit is a ValueError.
 """
 
 
@@ -12,7 +12,7 @@ class Lines:
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes, without their ends. Raises ValueError over the limit."""
+        """The lines that `data` completes, without line ends. Raises ValueError over the limit."""
         *whole, rest = data.split(b"\n")
         lines = []
         for part in whole:
@@ -22,7 +22,7 @@ class Lines:
         return lines
 
     def finish(self) -> list[bytes]:
-        """What is left when the stream has ended: a line without an end, if any."""
+        """The last line, if the stream ended without a line feed."""
         return [self._complete(b"")] if self._rest else []
 
     def _complete(self, part: bytes) -> bytes:
@@ -37,9 +37,9 @@ class Lines:
 
 
 class ServerSentEvents:
-    """The data of server-sent events, from their lines (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+    """Assembles server-sent events from lines: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-    Comments and all fields but `data` are passed over.
+    Ignores comments and all fields but `data`.
     """
 
     def __init__(self, limit: int) -> None:
@@ -48,7 +48,7 @@ class ServerSentEvents:
         self._size = 0
 
     def feed(self, line: bytes) -> bytes | None:
-        """The event's data that this line completes, if it does. Raises ValueError over the limit."""
+        """The data of the event that this line completes, else None. Raises ValueError over the limit."""
         if not line:
             data, self._data, self._size = self._data, [], 0
             return b"\n".join(data) if data else None

@@ -1,7 +1,7 @@
-"""A folder of a Hugging Face model, run in this process: for development, with the `train` extra. Not for service.
+"""Runs a folder of a Hugging Face model in this process: for development, with the `train` extra. Not for production.
 
-It is outside of the memory budget, answers one request at a time, and its weights stay until the service ends.
-Nothing is fetched: the folder must have the model and its tokenizer. The only user of torch in this package's serving.
+It is outside the memory budget, answers one request at a time, and keeps its weights until the service ends. It
+downloads nothing: the folder must have the model and its tokenizer. The only user of torch in serving.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from models.types import Usage
 
 
 class TransformersUpstream:
-    """One model folder; loaded at its first use."""
+    """One model folder, loaded at its first use."""
 
     def __init__(self, spec: ProviderSpec) -> None:
         self._spec = spec
@@ -28,11 +28,11 @@ class TransformersUpstream:
         self._tokenizer: Any = None
 
     async def aclose(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._model = self._tokenizer = None
 
     async def context(self) -> int:
-        """As configured, at most the model's own. Raises ModelLoadFailed."""
+        """The configured context, at most the model's own. Raises ModelLoadFailed."""
         async with self._turn:
             if self._model is None:
                 await asyncio.to_thread(self._load)
@@ -51,20 +51,22 @@ class TransformersUpstream:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
             self._model = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
         except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:  # what its loaders raise
-            raise ModelLoadFailed(what, f"{folder}: {error}"[:500], "it must be a folder of a causal model") from error
+            raise ModelLoadFailed(
+                what, f"{folder}: {error}"[:500], "name the folder of a causal language model"
+            ) from error
 
     async def stream(self, job: Job, context: int) -> AsyncGenerator[Delta, None]:
         """The answer's steps; closing it stops the generation at its next token."""
         if job.json_schema is not None:
-            raise NotSupported(self._what, "transformers cannot follow a schema", "ask a model on this machine")
+            raise NotSupported(self._what, "transformers cannot follow a schema", "use a model on this machine")
         refuse(job.sampling, ("presence_penalty", "frequency_penalty", "penalty_tokens"), self._what)
-        loop, steps, leave = asyncio.get_running_loop(), asyncio.Queue[Delta | Exception](), threading.Event()
+        loop, steps, cancelled = asyncio.get_running_loop(), asyncio.Queue[Delta | Exception](), threading.Event()
 
-        def tell(step: Delta | Exception) -> None:
+        def send(step: Delta | Exception) -> None:
             loop.call_soon_threadsafe(steps.put_nowait, step)
 
         async with self._turn:
-            work = asyncio.create_task(asyncio.to_thread(self._generate, job, context, tell, leave))
+            work = asyncio.create_task(asyncio.to_thread(self._generate, job, context, send, cancelled))
             try:
                 while True:
                     step = await steps.get()
@@ -74,37 +76,41 @@ class TransformersUpstream:
                     if step.over:
                         return
             finally:
-                leave.set()
+                cancelled.set()
                 await asyncio.wait([work])
 
     def _generate(
-        self, job: Job, context: int, tell: Callable[[Delta | Exception], None], leave: threading.Event
+        self, job: Job, context: int, send: Callable[[Delta | Exception], None], cancelled: threading.Event
     ) -> None:
-        """In a thread: every end is told."""
+        """Runs in a thread. Sends every step, also the error that ends the answer."""
         try:
-            self._run(job, context, tell, leave)
+            self._run(job, context, send, cancelled)
         except (ContextOverflow, InvalidPrompt) as error:
-            tell(error)
-        except Exception as error:  # noqa: BLE001 - a thread's end must be told, whatever torch raises
-            tell(ProviderFailed(self._what, f"{type(error).__name__}: {error}"[:500], "see the service's log"))
+            send(error)
+        except Exception as error:  # noqa: BLE001 - the reader waits for an end, whatever torch raises
+            send(ProviderFailed(self._what, f"{type(error).__name__}: {error}"[:500], "see the service's log"))
 
-    def _run(self, job: Job, context: int, tell: Callable[[Delta | Exception], None], leave: threading.Event) -> None:
+    def _run(
+        self, job: Job, context: int, send: Callable[[Delta | Exception], None], cancelled: threading.Event
+    ) -> None:
         import torch
         from transformers import StoppingCriteriaList, TextStreamer
 
         ids = self._prompt(job)
         size = ids.shape[1]
         if size >= context:
-            raise ContextOverflow(self._what, f"the prompt has {size} tokens, the context {context}", "ask for less")
+            raise ContextOverflow(
+                self._what, f"the prompt has {size} tokens, the context {context}", "shorten the request"
+            )
         text = TextStream(job.stop)
 
         class Steps(TextStreamer):  # type: ignore[misc]
             def on_finalized_text(self, piece: str, stream_end: bool = False) -> None:
                 if given := text.feed(piece.encode()):
-                    tell(Delta(text=given))
+                    send(Delta(text=given))
 
         def stopped(_ids: object, _scores: object, **_: object) -> Any:
-            return torch.full((1,), leave.is_set() or text.stopped, dtype=torch.bool)
+            return torch.full((1,), cancelled.is_set() or text.stopped, dtype=torch.bool)
 
         limit = min(job.max_tokens or context, context - size)
         if job.sampling.seed is not None:
@@ -121,10 +127,10 @@ class TransformersUpstream:
             )
         made = out.shape[1] - size
         if rest := text.finish():
-            tell(Delta(text=rest))
+            send(Delta(text=rest))
         cut = made >= limit and not text.stopped
         usage = Usage(prompt_tokens=size, completion_tokens=made)
-        tell(Delta(finish="length" if cut else "stop", usage=usage, over=True))
+        send(Delta(finish="length" if cut else "stop", usage=usage, over=True))
 
     def _prompt(self, job: Job) -> Any:
         tokenizer = self._tokenizer

@@ -28,8 +28,8 @@ from models.residency.resident import Resident, ResidentAdapter
 from models.residency.state import Reservation, ResidencyState
 from models.residency.wait_queue import Ticket
 
-# A turn lasts as long as two loads, at least a second and at most a quarter of `wait_s`. Without turns, 200 requests for
-# two models in alternation took over 40 s; with them 4 s.
+# A turn lasts as long as two loads, at least a second and at most a quarter of `wait_s`. Without turns, 200 requests
+# for two models in alternation took over 40 s; with them 4 s.
 _TURN_S: Final = 1.0
 _TURN_LOADS: Final = 2.0
 _KNOWN_FROM: Final[Mapping[Source, str]] = {

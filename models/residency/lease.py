@@ -50,7 +50,7 @@ class Generation(AsyncIterator[Piece]):
         self.dropped = 0
 
     async def __anext__(self) -> Piece:
-        """Raises ModelCrashed, ContextOverflow, InvalidPrompt, InvalidModelFile, and ModelBusy after too long a wait."""
+        """Raises ModelCrashed, ContextOverflow, InvalidPrompt, InvalidModelFile, and ModelBusy on a time-out."""
         while not self._over:
             match await self._event():
                 case Started() as started:

@@ -159,7 +159,7 @@ class Manager:
         async with self._admission.room(Reservation(holder_id, kind, dict(devices)), wait):
             yield
 
-    def hold(self, holder_id: str, size: int, why_not: str, *, kind: str = "other") -> None:
+    def reserve(self, holder_id: str, size: int, why_not: str, *, kind: str = "other") -> None:
         """Reserve `size` bytes of the budget permanently for something else, such as the embedding model.
 
         `why_not` is the reason in the error when this id is used as a language model.
@@ -167,8 +167,8 @@ class Manager:
         self._residency.reservations[holder_id] = Reservation(holder_id, kind, {RAM: size})
         self.catalog.others[holder_id] = why_not
 
-    def let_go(self, holder_id: str) -> None:
-        """End what `hold` reserved under this id."""
+    def release(self, holder_id: str) -> None:
+        """End what `reserve` reserved under this id."""
         self._residency.reservations.pop(holder_id, None)
         self.catalog.others.pop(holder_id, None)
 
@@ -317,7 +317,7 @@ class Manager:
 
 
 def _refuse_twice(spec: ModelSpec, adapters: Sequence[AdapterSpec]) -> None:
-    """Raises InvalidPrompt for two strengths of one adapter: it is unclear whether their sum or one of them is meant."""
+    """Raises InvalidPrompt for two strengths of one adapter: it is unclear whether their sum or one is meant."""
     contents = [adapter.sha256 for adapter in adapters]
     if twice := [adapter.id for adapter in adapters if contents.count(adapter.sha256) > 1]:
         why = f"the same adapter is given twice: {', '.join(twice)}"

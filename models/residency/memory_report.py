@@ -22,7 +22,7 @@ class AdapterReport:
 
 @dataclass(frozen=True, slots=True)
 class HolderReport:
-    """One holder, in bytes. `parts` are predicted, from `source`; `used` is what the process was last measured to use."""
+    """One holder, in bytes. `parts` are predicted, from `source`; `used` is the process's last measured use."""
 
     id: str
     kind: str

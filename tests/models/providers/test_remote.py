@@ -137,7 +137,7 @@ async def test_whatever_is_no_answer_is_told_as_what_it_is(folder: Path, case: s
     ("reply", "said"),
     [
         (ndjson({"error": "model runner has stopped"}), "model runner has stopped"),
-        (ndjson(b"{nonsense\n"), "no step of an answer"),
+        (ndjson(b"{nonsense\n"), "not a step of an answer"),
         (ndjson(step("x")), "ended in the middle"),
         (ndjson(step("x"), step("", done=True, done_reason="unload")), "unload"),
         (whole({"error": "model 'm' not found"}, "404 Not Found"), "not found"),

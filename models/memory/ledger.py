@@ -1,4 +1,4 @@
-"""What holds which memory at one moment, and what can be had of it. Pure."""
+"""A snapshot of what holds memory, and what can be obtained of it. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ class Ledger:
     holders: tuple[Holder, ...]
 
     def plan(self, wanted: Devices, protected: Collection[HolderKey] = ()) -> Plan:
-        """How `wanted` bytes can be had on each device. Treats `protected` as pinned.
+        """How the `wanted` bytes of each device can be obtained. Treats `protected` as pinned.
 
         Waits for what is being evicted already before anything else is evicted.
         """
@@ -33,7 +33,7 @@ class Ledger:
         return sums
 
     def obtainable(self) -> dict[str, int]:
-        """Bytes of each device that could be had without waiting: its limit less what is pinned or in use."""
+        """Bytes of each device obtainable without waiting: its limit less what is pinned or in use."""
         room = dict(self.limits)
         for holder in self.holders:
             if holder.pinned or not holder.idle:

@@ -1,4 +1,4 @@
-"""Chooses how a model is loaded, by the memory that can be had: layers on GPUs, and a prompt cache or none.
+"""Chooses how a model is loaded, by the memory that is obtainable: layers on GPUs, with or without a prompt cache.
 
 Rule: a prompt cache is kept only if that evicts no other model. A choice takes nothing: admission carries it out.
 """
@@ -47,7 +47,7 @@ class LoadPlanner:
         return _with_growth(known)
 
     async def placed(self, spec: ModelSpec, settings: LoadSettings, ledger: Ledger) -> LoadSettings:
-        """`settings` with as many layers on GPUs as can be had there; unchanged where there is no GPU."""
+        """`settings` with as many layers on GPUs as fit there; unchanged where there is no GPU."""
         if len(ledger.limits) == 1:
             return settings
         return await self._estimator.placed(spec, settings, ledger.obtainable())

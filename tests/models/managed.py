@@ -1,4 +1,4 @@
-"""A manager over a folder of tiny models, and ways to use it and to wait for it."""
+"""A manager over a folder of tiny models, with helpers to use it and to wait for it."""
 
 import asyncio
 import shutil
@@ -44,7 +44,7 @@ def make_home(root: Path) -> Path:
 
 @asynccontextmanager
 async def managed(home: Path, defaults: ModelDefaults = FAST, **options: Any) -> AsyncIterator[Manager]:
-    """A manager whose pins are its own; what was measured before is known, as dry runs take time."""
+    """A manager with pins of its own. It reuses earlier measurements, because dry runs take time."""
     catalog, adapters = Catalog(home / "models"), AdapterCatalog(home / "adapters")
     options.setdefault("budget_bytes", 1 << 30)
     with tempfile.TemporaryDirectory() as own:
@@ -80,10 +80,10 @@ def states(manager: Manager) -> dict[str, str]:
 
 
 def need(manager: Manager) -> int:
-    """What one of the models takes."""
+    """Bytes that one of the models needs."""
     return manager.need("a").ram
 
 
 def kinds(manager: Manager, model_id: str = "") -> list[str]:
-    """What was decided, in order."""
+    """The kinds of the decisions, in order."""
     return [one.kind for one in manager.report().decisions if model_id in ("", one.model)]

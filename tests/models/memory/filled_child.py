@@ -1,9 +1,9 @@
-"""A child that takes as much memory as its settings allow: `python -m tests.models.memory.filled_child MODEL SETTINGS TOKENS`.
+"""Runs a child that uses as much memory as its settings allow.
 
-It is the real engine with everything that the real child has in memory, driven to the most at once: all sequences grow
-together in whole batches until TOKENS of the context are used, and in the last batch as many tokens are wanted as may be.
-Prints what it used: before loading, after it, at the end (all its own memory, then private pages outside the mapping of
-the model's file), and resident file pages.
+`python -m tests.models.memory.filled_child MODEL SETTINGS TOKENS` drives the real engine, with everything that the real
+child has in memory, to its peak: all sequences grow together in whole batches until TOKENS of the context are used, and
+the last batch samples as many tokens as possible. Prints the memory used: before loading, after it and at the end (all
+private memory, then private pages outside the mapping of the model's file), and the resident file pages.
 """
 
 import json
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import models.worker.main  # noqa: F401 - weighs what the real child weighs
+import models.worker.main  # noqa: F401 - so that it uses what the real child does
 from models.child_process.messages import path_text
 from models.hardware.ram import Measured, measure
 from models.types import LoadSettings
@@ -23,7 +23,7 @@ from models.worker.prompting.prompt_builder import PromptBuilder
 
 
 def run(path: Path, settings: LoadSettings, tokens: int) -> dict[str, int]:
-    """Start such a child and wait for what it says; sizes in bytes."""
+    """Start such a child and return what it reports; sizes in bytes."""
     command = [
         sys.executable,
         "-m",
@@ -47,14 +47,14 @@ def main() -> None:
     loaded = _now()
     _fill(engine, int(sys.argv[3]))
     peak = _now()
-    told = {
+    used = {
         "base": before.private,
         "loaded": loaded.private,
         "peak": peak.private,
         "pages": _private_pages(path),
         "resident": peak.mapped,
     }
-    print(json.dumps(told))
+    print(json.dumps(used))
 
 
 def _fill(engine: Engine, tokens: int) -> None:
@@ -82,7 +82,7 @@ def _now() -> Measured:
 
 
 def _private_pages(model: Path) -> int:
-    """Private pages of every mapping but that of the model's file."""
+    """Bytes of the private pages of every mapping except the model's file."""
     total, counts = 0, True
     for line in Path("/proc/self/smaps").read_text().splitlines():
         words = line.split()

@@ -1,4 +1,4 @@
-"""Stands in for the child of a dry run that misbehaves, as the name of the model's file tells."""
+"""Stands in for a dry run's child that misbehaves, in the way that the model's file name says."""
 
 import os
 import socket

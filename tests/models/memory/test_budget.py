@@ -1,4 +1,4 @@
-"""The plan for taking memory: victims, patience or refusal. The sum of all holders never exceeds a device's limit."""
+"""The plan for taking memory: evict, wait or refuse. The sum of all holders never exceeds a device's limit."""
 
 from itertools import combinations
 
@@ -41,26 +41,26 @@ def test_a_key_reads_as_the_model_its_load_and_the_part() -> None:
     assert {text: str(one) for text, one in texts.items()} == {text: text for text in texts}
 
 
-def test_what_fits_evicts_nobody() -> None:
+def test_what_fits_evicts_nothing() -> None:
     assert plan(ram(10), [holder("a", 4)], ram(6)) == Proceed()
 
 
-def test_the_least_recently_used_leaves_first() -> None:
+def test_the_least_recently_used_is_evicted_first() -> None:
     assert plan(ram(10), [holder("new", 5, 1), holder("old", 5, 9)], ram(4)) == Proceed(keys("old"))
 
 
-def test_a_model_that_takes_long_to_load_stays_before_a_slightly_fresher_quick_one() -> None:
+def test_a_model_that_is_slow_to_load_outlasts_a_slightly_fresher_quick_one() -> None:
     held = [holder("slow", 5, 60, reload_s=30), holder("quick", 5, 30, reload_s=1)]
     assert plan(ram(10), held, ram(4)) == Proceed(keys("quick"))
     held = [holder("slow", 5, 36_000, reload_s=30), holder("quick", 5, 30, reload_s=1)]
     assert plan(ram(10), held, ram(4)) == Proceed(keys("slow")), "but not for ever"
 
 
-def test_no_more_leave_than_needed() -> None:
+def test_no_more_is_evicted_than_needed() -> None:
     assert plan(ram(10), [holder("old small", 1, 9), holder("big", 8, 8)], ram(9)) == Proceed(keys("big"))
 
 
-def test_what_is_made_again_at_once_leaves_before_any_model() -> None:
+def test_caches_are_evicted_before_any_model() -> None:
     held = [holder("old", 4, 900), holder("busy", 4, idle=False), part("busy", 2)]
     assert plan(ram(10), held, ram(2)) == Proceed(keys("busy/cache"))
     assert plan(ram(10), held, ram(5)) == Proceed(keys("busy/cache", "old"))
@@ -98,7 +98,7 @@ def test_each_device_has_its_own_budget() -> None:
     assert plan(limits, [on_gpu, on_cpu], {"ram": 5, "gpu0": 5}) == Proceed(keys("on gpu", "on cpu"))
 
 
-def test_nothing_wanted_asks_to_be_within_the_budget_again() -> None:
+def test_wanting_nothing_restores_the_budget() -> None:
     assert plan(ram(10), [holder("grown", 9, idle=False), holder("idle", 3)], ram(0)) == Proceed(keys("idle"))
 
 
@@ -162,7 +162,7 @@ def test_no_other_set_of_victims_costs_less(limit: dict[str, int], held: list[Ho
 @given(
     st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1000)), min_size=EXACT + 1, max_size=16), st.integers(1, 400)
 )
-def test_among_many_candidates_too_enough_leave_and_no_needless_one(
+def test_among_many_candidates_enough_are_evicted_and_none_needlessly(
     sizes: list[tuple[int, float]], wanted: int
 ) -> None:
     held = [holder(str(number), size, idle_s) for number, (size, idle_s) in enumerate(sizes)]

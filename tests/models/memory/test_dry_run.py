@@ -1,4 +1,4 @@
-"""llama.cpp's own account of a load, from a real child; and children that give none."""
+"""llama.cpp's own report of a load, from a real child; and children that send none."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +26,10 @@ def spawner() -> Iterator[Spawner]:
     ("name", "kv_type", "context", "batch", "parallel"),
     [("qwen2.5-0.5b", "f16", 8192, 512, 4), ("mistral-7b", "q8_0", 4096, 128, 1), ("gemma3-1b", "f16", 8192, 128, 4)],
 )
-async def test_the_header_comes_near_to_what_llama_cpp_says(
+async def test_the_estimate_from_the_header_is_close_to_llama_cpps_own(
     tmp_path: Path, spawner: Spawner, name: str, kv_type: KvType, context: int, batch: int, parallel: int
 ) -> None:
-    """It pins the form of the installed version's log, too: another one fails here."""
+    """Also pins the log format of the installed version: a different one fails here."""
     path = write_shape(tmp_path / "m.gguf", REAL[name])
     settings = LoadSettings(context=context, batch=batch, parallel=parallel, kv_type=kv_type)
     header, types = read_header(path), repacked_here()
@@ -43,7 +43,7 @@ async def test_the_header_comes_near_to_what_llama_cpp_says(
     assert 0 < report.baseline < report.process < 200e6
 
 
-async def test_what_llama_cpp_refuses_has_no_account(tmp_path: Path, spawner: Spawner) -> None:
+async def test_a_file_that_llama_cpp_refuses_gets_no_report(tmp_path: Path, spawner: Spawner) -> None:
     for path in (write_garbage(tmp_path / "garbage.gguf"), tmp_path / "absent.gguf"):
         with pytest.raises(DryRunFailed, match=r"magic|open|refused"):
             await dry_run(path, LoadSettings(), spawner)
@@ -61,7 +61,7 @@ async def test_what_llama_cpp_refuses_has_no_account(tmp_path: Path, spawner: Sp
         ("silent", "no answer within"),
     ],
 )
-async def test_a_child_that_misbehaves_is_ended_and_told_of(spawner: Spawner, mode: str, why: str) -> None:
+async def test_a_child_that_misbehaves_is_ended_and_reported(spawner: Spawner, mode: str, why: str) -> None:
     with pytest.raises(DryRunFailed, match=why):
         await dry_run(
             Path(mode),

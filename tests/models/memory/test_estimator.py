@@ -1,4 +1,4 @@
-"""What a load needs is known ever better, and never worse than before."""
+"""The estimate of a load gets better with every step, and never worse."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ async def estimator(store: Measurements | None = None, **options: object) -> Asy
         yield Estimator(spawner, store or Measurements(None), Devices(lambda: None), **options)  # type: ignore[arg-type]
 
 
-async def test_each_step_replaces_the_one_before_and_outlives_a_restart(tmp_path: Path) -> None:
+async def test_each_step_replaces_the_one_before_and_survives_a_restart(tmp_path: Path) -> None:
     spec, file = spec_of(write_model(tmp_path / "m.gguf")), tmp_path / "needs.json"
     async with estimator(Measurements(file)) as one:
         assert one.quick(spec, SETTINGS).source == "header"
@@ -55,7 +55,7 @@ async def test_each_step_replaces_the_one_before_and_outlives_a_restart(tmp_path
         assert two.quick(replace(spec, sha256="1" * 64), SETTINGS).source == "header"
 
 
-async def test_what_was_seen_is_the_most_that_was_ever_seen(tmp_path: Path) -> None:
+async def test_the_largest_measurement_counts(tmp_path: Path) -> None:
     spec = spec_of(write_model(tmp_path / "m.gguf"))
     async with estimator() as one:
         high = await one.remember(spec, SETTINGS, Measured(private=300_000_000))
@@ -64,7 +64,7 @@ async def test_what_was_seen_is_the_most_that_was_ever_seen(tmp_path: Path) -> N
         assert (high.private, more.private) == (300_000_000, 400_000_000)
 
 
-async def test_buffers_that_were_not_touched_yet_are_not_forgotten(tmp_path: Path) -> None:
+async def test_buffers_not_touched_yet_are_added_to_the_measurement(tmp_path: Path) -> None:
     spec = spec_of(write_shape(tmp_path / "m.gguf", REAL["qwen2.5-3b"]))
     async with estimator() as one:
         first = one.quick(spec, SETTINGS)
@@ -74,7 +74,7 @@ async def test_buffers_that_were_not_touched_yet_are_not_forgotten(tmp_path: Pat
         assert less.private == first.private  # a lower one does not replace it
 
 
-async def test_room_for_cached_prompts_is_added_to_whatever_is_known(tmp_path: Path) -> None:
+async def test_memory_for_cached_prompts_is_added_to_every_estimate(tmp_path: Path) -> None:
     spec = spec_of(write_model(tmp_path / "m.gguf"))
     caching = SETTINGS.model_copy(update={"cache_bytes": 50_000_000})
     async with estimator() as one:
@@ -84,7 +84,7 @@ async def test_room_for_cached_prompts_is_added_to_whatever_is_known(tmp_path: P
         assert one.quick(spec, SETTINGS).private == 300_000_000
 
 
-async def test_a_dry_run_that_fails_leaves_the_header_and_says_so_once(
+async def test_a_failed_dry_run_falls_back_to_the_header_and_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_model(tmp_path / "dies")
@@ -96,10 +96,8 @@ async def test_a_dry_run_that_fails_leaves_the_header_and_says_so_once(
     assert "last words" in caplog.text
 
 
-async def test_a_dry_run_that_failed_is_tried_again_after_some_minutes(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As the reason may have passed: no process could be started, or the machine was too slow for once."""
+async def test_a_failed_dry_run_is_retried_after_some_minutes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The reason may have passed: no process could be started, or the machine was slow."""
     path, clock = write_model(tmp_path / "dies"), Clock()
     async with estimator(module="tests.models.memory.hostile_dry_run", clock=clock) as one:
         await one.refine(spec_of(path), SETTINGS)
@@ -117,7 +115,7 @@ async def test_without_a_gpu_everything_is_placed_on_the_cpu(tmp_path: Path) -> 
         assert (await one.placed(spec, wish, {RAM: 1 << 40, "gpu0": 1 << 40})).gpu_layers in (0, 3)
 
 
-async def test_what_would_fit_is_named_with_its_bytes_and_does_fit(tmp_path: Path) -> None:
+async def test_settings_that_would_fit_are_named_with_their_size_and_do_fit(tmp_path: Path) -> None:
     spec = spec_of(write_shape(tmp_path / "m.gguf", REAL["mistral-7b"]))
     wish = LoadSettings(context=32_768, batch=512, kv_type="f16")
     async with estimator() as one:
@@ -131,7 +129,7 @@ async def test_what_would_fit_is_named_with_its_bytes_and_does_fit(tmp_path: Pat
         assert one.quick(spec, wish.model_copy(update={"context": 16_384})).ram > limits[RAM]
 
 
-async def test_when_no_single_change_fits_several_are_named_and_then_a_smaller_file(tmp_path: Path) -> None:
+async def test_when_no_single_change_fits_several_are_suggested_and_then_a_smaller_file(tmp_path: Path) -> None:
     spec = spec_of(write_shape(tmp_path / "m.gguf", REAL["mistral-7b"]))
     async with estimator() as one:
         lean = LoadSettings(context=2048, kv_type="q4_0")
@@ -153,7 +151,7 @@ async def test_when_no_single_change_fits_several_are_named_and_then_a_smaller_f
         ("Q4_0", LoadSettings(context=1024, batch=256, parallel=2, kv_type="q8_0")),
     ],
 )
-async def test_a_child_that_fills_its_context_peaks_where_it_was_predicted(
+async def test_a_child_that_fills_its_context_peaks_at_the_prediction(
     tmp_path: Path, kind: str, settings: LoadSettings
 ) -> None:
     """The short form of benchmarks/memory.py, which has models up to 3 B parameters."""
@@ -173,7 +171,7 @@ async def test_a_child_that_fills_its_context_peaks_where_it_was_predicted(
     assert off[2] < 0.05, off
 
 
-def test_no_machine_is_asked_of_what_its_header_tells(tmp_path: Path) -> None:
+def test_an_estimate_grows_with_the_context_up_to_the_models_own(tmp_path: Path) -> None:
     header = read_header(write_model(tmp_path / "m.gguf", shape=Shape(context=4096)))
     small, large = (estimate(header, LoadSettings(context=size), repacked_here()) for size in (256, 4096))
     assert large.of("kv") - small.of("kv") == sum(layer.values for layer in header.cache) * KV_BYTES["f16"] * (

@@ -27,7 +27,7 @@ def test_several_gpus_share_by_their_free_memory() -> None:
     assert devices_of_layers(8, 8, {"gpu0": 30, "gpu1": 10}) == ["gpu0"] * 6 + ["gpu1"] * 2
 
 
-def test_as_many_layers_as_fit_and_not_one_more(header: GgufHeader) -> None:
+def test_as_many_layers_are_placed_as_fit_and_not_one_more(header: GgufHeader) -> None:
     sizes = layer_bytes(header, SETTINGS)
     for wanted in (0, 1, 7, len(sizes)):
         room = gpu_overhead(header, SETTINGS) + sum(sizes[len(sizes) - wanted :])

@@ -1,4 +1,4 @@
-"""What loads need is remembered, whatever happens to the file."""
+"""Measured needs are kept, whatever happens to the file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from models.memory.need import Need, Part
 NEED = Need((Part("weights", RAM, 100), Part("kv", "gpu0", 7)), "measured")
 
 
-def test_what_was_saved_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_saved_needs_survive_a_restart(tmp_path: Path) -> None:
     first = Measurements(tmp_path / "m.json")
     first.put("a", NEED)
     assert Measurements(tmp_path / "m.json").get("a") is None
@@ -37,7 +37,7 @@ def test_what_was_saved_is_there_after_a_restart(tmp_path: Path) -> None:
         b" " * 5_000_000,
     ],
 )
-def test_a_damaged_file_is_an_empty_one_and_is_replaced(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_counts_as_empty_and_is_replaced(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "m.json"
     file.write_bytes(content)
     found = Measurements(file)
@@ -47,14 +47,14 @@ def test_a_damaged_file_is_an_empty_one_and_is_replaced(tmp_path: Path, content:
     assert Measurements(file).get("b") == NEED
 
 
-def test_the_oldest_are_forgotten() -> None:
+def test_the_oldest_needs_are_dropped() -> None:
     few = Measurements(None, most=2)
     for key in ("a", "b", "a", "c"):
         few.put(key, NEED)
     assert [few.get(key) is not None for key in "abc"] == [True, False, True]
 
 
-def test_a_disk_that_refuses_is_told_and_survived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_write_is_logged_and_survived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lost = Measurements(tmp_path / "no folder" / "m.json")
     lost.put("a", NEED)
     lost.save()

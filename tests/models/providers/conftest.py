@@ -1,4 +1,4 @@
-"""Sockets whose paths are surely short enough."""
+"""A folder whose path is short enough for sockets."""
 
 import tempfile
 from collections.abc import Iterator

@@ -87,7 +87,7 @@ async def answer(request: Request, shape: Any, field: str) -> Response:
 
 
 class Stream(StreamingResponse):
-    """Ends its source when the client has left."""
+    """Closes its source when the client has disconnected."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -105,7 +105,7 @@ async def ndjson(steps: Generator[dict[str, Any], None, None]) -> AsyncIterator[
 
 
 def answered(body: dict[str, Any], tokens: list[int], shape: Any) -> Generator[dict[str, Any], None, None]:
-    """The steps; the tiny model's noise never ends by itself, so that tests can rely on its length."""
+    """The steps. The tiny model never ends an answer by itself, so tests can rely on the length."""
     options = body.get("options", {})
     longest, stream = options.get("num_predict", 128), TextStream(options.get("stop") or [])
     started, made = time.monotonic(), 0

@@ -1,4 +1,4 @@
-"""A server that says exactly what it is told to, byte for byte, on a real socket; for ends that behave badly."""
+"""A server that sends scripted bytes on a real socket, to stand in for servers that behave badly."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ MODELS = {"data": [{"id": "m", "max_model_len": 4096}]}
 
 @dataclass
 class Scripted:
-    """What it replies to each path, as raw bytes; `again` is sent without end after an answer's. Sees what it was sent."""
+    """The raw reply for each path; `again` is repeated endlessly after an answer. Records what it receives."""
 
     replies: dict[str, bytes]
     again: bytes = b""

@@ -1,4 +1,4 @@
-"""The circuit breaker: when it opens, what it lets through, when it closes; for any course of calls."""
+"""The circuit breaker: when it opens, what it lets through and when it closes, for any sequence of calls."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class Clock:
 
 @dataclass
 class Course:
-    """A breaker and what happens to it."""
+    """A breaker with a clock and shorthand for its calls."""
 
     limits: BreakerLimits = LIMITS
     clock: Clock = field(default_factory=Clock)
@@ -44,13 +44,13 @@ class Course:
             self.breaker.succeeded(self.permit(), first_token_s)
 
 
-def test_fewer_calls_than_the_least_do_not_open_it() -> None:
+def test_fewer_calls_than_the_minimum_do_not_open_it() -> None:
     course = Course()
     course.fail(3)
     assert course.breaker.state == "closed"
 
 
-def test_failures_at_the_rate_open_it_with_their_reason() -> None:
+def test_failures_at_the_rate_open_it_with_the_reason() -> None:
     course = Course()
     course.succeed(2)
     course.fail(2)
@@ -66,7 +66,7 @@ def test_failures_below_the_rate_leave_it_closed() -> None:
     assert course.breaker.state == "closed"
 
 
-def test_failures_that_have_left_the_window_count_no_more() -> None:
+def test_failures_outside_the_window_do_not_count() -> None:
     course = Course()
     course.fail(3)
     course.clock.now += 61
@@ -84,7 +84,7 @@ def test_slow_first_tokens_open_it() -> None:
     assert course.breaker.reason == "the 95th percentile of its times to the first token is 2.5 s, over 2 s"
 
 
-def test_callers_who_left_after_too_long_a_wait_count_as_slow_and_others_not_at_all() -> None:
+def test_calls_cancelled_after_too_long_a_wait_count_as_slow_and_others_not_at_all() -> None:
     course = Course()
     for _ in range(9):
         course.breaker.abandoned(course.permit(), 0.5)
@@ -102,7 +102,7 @@ def opened() -> Course:
     return course
 
 
-def test_half_open_it_lets_as_many_probes_through_as_it_has_and_their_success_closes_it() -> None:
+def test_half_open_it_lets_the_probes_through_and_their_success_closes_it() -> None:
     course = opened()
     probes = [course.permit(), course.permit()]
     assert course.breaker.admit() is None
@@ -111,7 +111,7 @@ def test_half_open_it_lets_as_many_probes_through_as_it_has_and_their_success_cl
     assert (course.breaker.state, course.breaker.reason) == ("closed", None)
 
 
-def test_a_probe_that_fails_or_is_slow_opens_it_again_for_the_whole_time() -> None:
+def test_a_probe_that_fails_or_is_slow_opens_it_again_for_the_full_time() -> None:
     for end in ("fails", "slow"):
         course = opened()
         course.fail() if end == "fails" else course.succeed(first_token_s=9)
@@ -120,7 +120,7 @@ def test_a_probe_that_fails_or_is_slow_opens_it_again_for_the_whole_time() -> No
         assert course.breaker.admit() is None
 
 
-def test_an_abandoned_probe_gives_its_place_to_another() -> None:
+def test_an_abandoned_probe_frees_its_place_for_another() -> None:
     course = opened()
     for _ in range(10):
         course.breaker.abandoned(course.permit())
@@ -142,7 +142,7 @@ def test_stragglers_of_an_earlier_period_change_nothing() -> None:
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1))
-def test_a_twentieth_of_the_times_may_be_above_the_percentile_and_one_outlier_always(times: list[float]) -> None:
+def test_a_twentieth_of_the_times_and_one_outlier_may_exceed_the_percentile(times: list[float]) -> None:
     ordered = sorted(times)
     found = percentile_95(ordered)
     assert sum(one > found for one in ordered) <= 1 + len(ordered) / 20
@@ -151,7 +151,7 @@ def test_a_twentieth_of_the_times_may_be_above_the_percentile_and_one_outlier_al
 
 
 class AnyCourse(RuleBasedStateMachine):
-    """Whatever happens: probes are bounded, an open breaker lets nothing through, and none is shut for ever."""
+    """Invariants: probes are bounded, an open breaker lets nothing through, and none stays open for ever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,11 +200,11 @@ class AnyCourse(RuleBasedStateMachine):
             assert self.clock.now - self.opened_at < LIMITS.open_s
 
     @invariant()
-    def a_reason_is_told_exactly_while_it_is_not_closed(self) -> None:
+    def it_has_a_reason_exactly_while_it_is_not_closed(self) -> None:
         assert (self.breaker.reason is None) == (self.breaker.state == "closed")
 
     def teardown(self) -> None:
-        """With everything ended and time gone by, good answers close it."""
+        """Once all calls have ended and time has passed, good answers close it."""
         for permit in self.out:
             self.breaker.abandoned(permit)
         self.clock.now += LIMITS.open_s

@@ -1,4 +1,4 @@
-"""What is read of a remote end's bytes: lines, events, remarks, and how many tokens a prompt may have."""
+"""Reading a server's bytes: lines, events, error texts, and the estimate of a prompt's tokens."""
 
 import json
 
@@ -12,7 +12,7 @@ from models.providers.token_gauge import TokenGauge
 
 
 @given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line and not line.endswith(b"\r"))), st.data())
-def test_lines_come_out_whole_however_they_are_cut(lines: list[bytes], data: st.DataObject) -> None:
+def test_lines_are_whole_however_the_bytes_are_cut(lines: list[bytes], data: st.DataObject) -> None:
     sent = b"".join(line + data.draw(st.sampled_from([b"\n", b"\r\n"])) for line in lines)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=5)))
     splitter = Lines(100)
@@ -25,14 +25,14 @@ def test_lines_come_out_whole_however_they_are_cut(lines: list[bytes], data: st.
     assert splitter.finish() == []
 
 
-def test_a_last_line_without_its_end_is_given_at_the_end() -> None:
+def test_a_last_line_without_a_line_feed_is_returned_at_the_end() -> None:
     splitter = Lines(100)
     assert splitter.feed(b"one\ntw") == [b"one"]
     assert splitter.finish() == [b"tw"]
 
 
 @pytest.mark.parametrize("pieces", [[b"x" * 101], [b"x" * 60, b"x" * 60], [b"a\n" + b"x" * 101 + b"\n"]])
-def test_a_line_over_the_limit_is_refused_before_it_is_whole(pieces: list[bytes]) -> None:
+def test_a_line_over_the_limit_is_refused_before_it_is_complete(pieces: list[bytes]) -> None:
     splitter = Lines(100)
     for piece in pieces[:-1]:
         splitter.feed(piece)
@@ -45,7 +45,7 @@ def events(*lines: bytes) -> list[bytes]:
     return [data for line in lines if (data := parser.feed(line)) is not None]
 
 
-def test_events_end_at_empty_lines_and_comments_and_other_fields_are_passed_over() -> None:
+def test_events_end_at_empty_lines_and_comments_and_other_fields_are_ignored() -> None:
     assert events(b": ping", b"", b"event: x", b"data: one", b"", b"data:two", b"data: three", b"", b"data: cut") == [
         b"one",
         b"two\nthree",
@@ -70,7 +70,7 @@ def test_an_event_that_does_not_end_is_refused() -> None:
         ("[" * 100_000, "["),
     ],
 )
-def test_an_errors_body_is_told_in_one_clean_line(body: object, said: str) -> None:
+def test_an_errors_body_becomes_one_clean_line(body: object, said: str) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     found = remark(text.encode())
     assert found.startswith(said)
@@ -78,7 +78,7 @@ def test_an_errors_body_is_told_in_one_clean_line(body: object, said: str) -> No
     assert not said or found
 
 
-def test_the_key_is_never_told() -> None:
+def test_the_key_is_never_shown() -> None:
     assert remark(b'{"error": "the key s3cret is wrong"}', "s3cret") == "the key *** is wrong"
 
 
@@ -89,7 +89,7 @@ def test_what_is_shown_is_one_short_line(text: str) -> None:
     assert found.isprintable()
 
 
-def test_an_estimate_is_rather_too_many_and_learns_from_the_ends_own_counts() -> None:
+def test_the_estimate_errs_on_the_high_side_and_learns_from_the_servers_counts() -> None:
     gauge = TokenGauge()
     assert gauge.text("word " * 300) == 500
     assert gauge.messages(["a" * 30, "b" * 30]) == 36

@@ -1,4 +1,4 @@
-"""Against real servers: llama-cpp-python's own, and a stand-in for ollama that generates with llama.cpp."""
+"""Against real servers: llama-cpp-python's own, and a stand-in for Ollama that generates with llama.cpp."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -78,9 +78,7 @@ async def test_sampling_and_stop_strings_reach_the_server(sockets: dict[str, Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_model_that_the_server_does_not_have_or_a_wrong_key_is_told(
-    sockets: dict[str, Path], kind: ProviderKind
-) -> None:
+async def test_an_unknown_model_or_a_wrong_key_is_reported(sockets: dict[str, Path], kind: ProviderKind) -> None:
     wrong = {"api_key": "other"} if kind == "openai" else {"model": "large"}
     async with remote_at(sockets, kind, **wrong) as remote:
         with pytest.raises(ProviderFailed, match="401" if kind == "openai" else "404") as caught:
@@ -92,7 +90,7 @@ async def test_a_model_that_the_server_does_not_have_or_a_wrong_key_is_told(
 async def test_a_prompt_too_long_for_the_server_is_refused_and_never_cut(
     sockets: dict[str, Path], kind: ProviderKind
 ) -> None:
-    """llama-cpp-python's server ends such a stream without a word; ollama says what is wrong."""
+    """llama-cpp-python's server ends such a stream silently; Ollama reports an error."""
     long = (ChatMessage(role="user", content="? " * 6000),)
     async with remote_at(sockets, kind) as remote:
         with pytest.raises(ContextOverflow if kind == "ollama" else ProviderFailed):

@@ -1,4 +1,4 @@
-"""All models by one name: those on this machine first, then the providers."""
+"""Finding a model by name: those on this machine first, then the providers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from tests.gguf_builder import write_model
 
 @asynccontextmanager
 async def registry(folder: Path) -> AsyncIterator[Providers]:
-    """The model `here`; the providers `here`, which it hides, and `far`, whose socket nobody serves."""
+    """The model `here`; the providers `here`, which it hides, and `far`, whose socket has no server."""
     catalog = Catalog(folder / "models")
     catalog.import_gguf(write_model(folder / "here.gguf"), model_id="here")
     nowhere = folder / "nowhere.sock"
@@ -31,7 +31,7 @@ async def registry(folder: Path) -> AsyncIterator[Providers]:
         yield providers
 
 
-async def test_a_name_means_the_model_here_before_a_provider_and_unknown_ones_nothing(folder: Path) -> None:
+async def test_a_local_model_hides_a_provider_of_its_name_and_unknown_names_are_refused(folder: Path) -> None:
     async with registry(folder) as providers:
         assert [spec.id for spec in providers.catalog.list()] == ["here"]
         assert providers.catalog.get("here").id == "here"
@@ -45,7 +45,7 @@ async def test_a_name_means_the_model_here_before_a_provider_and_unknown_ones_no
             assert await lease.count_tokens("the pump") > 0
 
 
-async def test_a_provider_is_listed_with_its_state_and_why_it_fails(folder: Path) -> None:
+async def test_a_provider_is_listed_with_its_state_and_the_reason_of_a_failure(folder: Path) -> None:
     async with registry(folder) as providers:
         assert [(one.spec.id, one.state, one.answers) for one in providers.list()] == [
             ("far", "installed", True),

@@ -1,4 +1,4 @@
-"""A provider at its end's mercy: whatever it sends or does not, a clear error in time, and the request ended."""
+"""A server that misbehaves: whatever it sends or does not, a clear error in time and the request ended."""
 
 import asyncio
 import json
@@ -77,7 +77,7 @@ async def test_an_ollama_stream_becomes_text_and_its_end(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["openai", "ollama"])
-async def test_the_context_is_the_configured_one_at_most_the_ends_own(folder: Path, kind: ProviderKind) -> None:
+async def test_the_context_is_the_configured_one_at_most_the_servers(folder: Path, kind: ProviderKind) -> None:
     async with provider(folder, script(b""), kind, context=8192) as remote, remote.lease() as lease:
         assert lease.context == 4096
 
@@ -122,7 +122,7 @@ BAD: dict[str, tuple[bytes, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-async def test_whatever_is_no_answer_is_told_as_what_it_is(folder: Path, case: str) -> None:
+async def test_an_invalid_reply_is_reported_as_what_it_is(folder: Path, case: str) -> None:
     reply, kind, said = BAD[case]
     async with provider(folder, script(reply)) as remote:
         with pytest.raises(kind, match=said) as caught:
@@ -143,7 +143,7 @@ async def test_whatever_is_no_answer_is_told_as_what_it_is(folder: Path, case: s
         (whole({"error": "model 'm' not found"}, "404 Not Found"), "not found"),
     ],
 )
-async def test_likewise_for_ollama(folder: Path, reply: bytes, said: str) -> None:
+async def test_an_invalid_reply_of_ollama_is_reported_as_what_it_is(folder: Path, reply: bytes, said: str) -> None:
     async with provider(folder, script(reply), "ollama") as remote:
         with pytest.raises(ProviderFailed, match=said):
             await say(remote)
@@ -170,7 +170,7 @@ EMPTY = chunk(b'data: {"choices":[{"delta":{"content":""}}]}\n\n')
 
 @pytest.mark.parametrize("again", [b"", PING, EMPTY], ids=["silence", "keep-alives", "empty pieces"])
 @pytest.mark.parametrize("begun", [False, True])
-async def test_signs_of_life_put_off_no_deadline(folder: Path, again: bytes, begun: bool) -> None:
+async def test_keep_alives_extend_no_deadline(folder: Path, again: bytes, begun: bool) -> None:
     chat = sse(*([word("Good")] if begun else []), ends=False)
     said = "nothing more came for 0.3 s" if begun else "first token did not come within 0.3 s"
     far = script(chat, again=again, hangs=True)
@@ -190,13 +190,13 @@ async def test_an_answer_in_endless_small_steps_ends_at_its_deadline(folder: Pat
             await say(remote)
 
 
-async def test_an_end_that_holds_its_connection_open_after_the_answer_is_not_waited_for_in_vain(folder: Path) -> None:
+async def test_a_connection_left_open_after_the_answer_is_not_waited_for(folder: Path) -> None:
     far = script(sse(word("Good"), END, ends=False), hangs=True)
     async with provider(folder, far, timeouts=SHORT) as remote:
         assert (await say(remote))[0] == TextPiece("Good")
 
 
-async def test_a_socket_that_nobody_serves_is_told_with_what_to_do(folder: Path) -> None:
+async def test_a_socket_without_a_server_is_reported_with_a_hint(folder: Path) -> None:
     spec = ProviderSpec("far", "openai", "m", socket=folder / "docent-egress" / "far.sock")
     remote = Remote(spec, upstream_of(spec))
     with pytest.raises(ProviderFailed, match="no connection to") as caught:
@@ -205,7 +205,7 @@ async def test_a_socket_that_nobody_serves_is_told_with_what_to_do(folder: Path)
     await remote.aclose()
 
 
-async def test_a_reader_who_leaves_ends_the_request_at_the_other_end(folder: Path) -> None:
+async def test_a_reader_that_leaves_ends_the_request_on_the_server(folder: Path) -> None:
     far = script(sse(word("Good"), ends=False), hangs=True)
     async with provider(folder, far) as remote:
         async with remote.lease() as lease:
@@ -216,7 +216,7 @@ async def test_a_reader_who_leaves_ends_the_request_at_the_other_end(folder: Pat
         assert remote.breaker.state == "closed"
 
 
-async def test_a_task_that_is_cancelled_ends_the_request_at_the_other_end(folder: Path) -> None:
+async def test_a_cancelled_task_ends_the_request_on_the_server(folder: Path) -> None:
     far = script(sse(ends=False), hangs=True)
     async with provider(folder, far) as remote:
         task = asyncio.create_task(say(remote))
@@ -226,7 +226,7 @@ async def test_a_task_that_is_cancelled_ends_the_request_at_the_other_end(folder
         await asyncio.wait_for(far.left.wait(), 5)
 
 
-async def test_one_that_keeps_failing_is_left_alone_at_once_and_tried_again_later(folder: Path) -> None:
+async def test_a_provider_that_keeps_failing_is_left_alone_and_retried_later(folder: Path) -> None:
     far = script(refusing("500 Oops"))
     spec = ProviderSpec("far", "openai", "m", socket=folder / "s.sock", breaker=BreakerLimits(min_calls=3, open_s=30))
     now = [0.0]
@@ -247,7 +247,7 @@ async def test_one_that_keeps_failing_is_left_alone_at_once_and_tried_again_late
         await remote.aclose()
 
 
-async def test_what_the_caller_did_wrong_is_not_held_against_the_provider(folder: Path) -> None:
+async def test_an_error_of_the_request_does_not_count_against_the_provider(folder: Path) -> None:
     async with provider(folder, script(BAD["too long"][0]), breaker=BreakerLimits(min_calls=1)) as remote:
         for _ in range(3):
             with pytest.raises(ContextOverflow):
@@ -266,7 +266,7 @@ async def test_what_the_caller_did_wrong_is_not_held_against_the_provider(folder
         ({"overflow": "drop_oldest"}, NotSupported),
     ],
 )
-async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
+async def test_an_unsupported_request_is_refused_before_anything_is_sent(
     folder: Path, wrong: dict[str, Any], kind: type[Exception]
 ) -> None:
     far = script(b"")
@@ -276,7 +276,7 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
     assert [path for path, _, _ in far.seen] == ["/v1/models"]
 
 
-async def test_what_is_asked_of_sampling_is_sent_by_every_name_even_if_it_is_the_default(folder: Path) -> None:
+async def test_sampling_that_a_request_sets_is_sent_under_every_name_even_if_it_is_the_default(folder: Path) -> None:
     far = script(sse(word("Good"), END, DONE))
     asked = Sampling(top_k=40, min_p=0.0, repeat_penalty=1.1, presence_penalty=0.0, frequency_penalty=0.5)
     async with provider(folder, far) as remote:
@@ -286,7 +286,7 @@ async def test_what_is_asked_of_sampling_is_sent_by_every_name_even_if_it_is_the
     assert (sent | {"repeat_penalty": 1.1, "repetition_penalty": 1.1}).items() <= body.items()
 
 
-async def test_a_window_of_penalties_is_refused_where_it_cannot_be_asked_for(folder: Path) -> None:
+async def test_a_window_of_penalties_is_refused_where_the_server_does_not_support_it(folder: Path) -> None:
     async with provider(folder, script(b"")) as remote:
         with pytest.raises(NotSupported, match="penalty_tokens"):
             await say(remote, sampling=Sampling(penalty_tokens=8))
@@ -315,7 +315,7 @@ async def test_half_characters_in_a_request_are_sent_as_question_marks(folder: P
     ["{nonsense", '{"minItems": NaN}', '{"a": 1e999}', "[" * 50_000, '{"a":' * 500 + "1" + "}" * 500, "7", "null"],
 )
 @pytest.mark.parametrize("kind", ["openai", "ollama"])
-async def test_a_schema_that_cannot_be_sent_is_refused_and_not_held_against_the_provider(
+async def test_a_schema_that_cannot_be_sent_is_refused_and_does_not_count_against_the_provider(
     folder: Path, kind: ProviderKind, schema: str
 ) -> None:
     async with provider(folder, script(b""), kind, breaker=BreakerLimits(min_calls=1)) as remote:

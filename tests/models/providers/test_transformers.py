@@ -70,7 +70,7 @@ async def test_the_context_is_the_models_own_and_a_longer_prompt_is_refused(mode
     assert dev.breaker.state == "closed"
 
 
-async def test_what_it_cannot_do_is_refused_and_a_penalty_counts_without_chance_too(model: Path) -> None:
+async def test_unsupported_sampling_is_refused_and_a_penalty_counts_when_greedy_too(model: Path) -> None:
     dev = remote(model)
     for asked in ({"presence_penalty": 0.5}, {"frequency_penalty": 0.5}, {"penalty_tokens": 8}):
         with pytest.raises(NotSupported, match=next(iter(asked))):
@@ -82,7 +82,7 @@ async def test_what_it_cannot_do_is_refused_and_a_penalty_counts_without_chance_
     await dev.aclose()
 
 
-async def test_leaving_it_stops_the_generation(model: Path) -> None:
+async def test_closing_it_stops_the_generation(model: Path) -> None:
     dev = remote(model)
     async with dev.lease() as lease:
         generation = lease.generate(GenerationRequest(messages=CHAT, max_tokens=60))
@@ -90,7 +90,7 @@ async def test_leaving_it_stops_the_generation(model: Path) -> None:
     assert (await said(dev, messages=CHAT, max_tokens=2))[-1]
 
 
-async def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+async def test_a_folder_without_a_model_is_reported(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     with pytest.raises(ModelLoadFailed, match=str(tmp_path)):
         await said(remote(tmp_path), messages=CHAT)

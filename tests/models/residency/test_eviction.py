@@ -1,4 +1,4 @@
-"""What several ask to leave at once leaves once, and what may still be held goes on counting."""
+"""What several requests evict is evicted once, and memory that may still be held counts."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tests.models.managed import FAST, kinds, managed, text_of, until
 CACHING = ModelDefaults(context=512, threads=1, wait_s=30.0, cache_bytes=1 << 20)
 
 
-async def test_an_adapter_that_two_ask_to_leave_is_given_back_once(home: Path) -> None:
+async def test_an_adapter_evicted_by_two_requests_is_trimmed_once(home: Path) -> None:
     async with managed(home) as manager:
         async with manager.lease("a", [AdapterRef("polite")]) as lease:
             await text_of(lease)
@@ -33,7 +33,7 @@ async def test_an_adapter_that_two_ask_to_leave_is_given_back_once(home: Path) -
         assert kinds(manager).count("trimmed") == 1
 
 
-async def test_what_is_being_given_back_is_waited_for_and_not_asked_for_again(home: Path) -> None:
+async def test_a_trim_in_progress_is_waited_for_and_not_repeated(home: Path) -> None:
     async with managed(home) as manager:
         async with manager.lease("a", [AdapterRef("polite")]) as lease:
             await text_of(lease)
@@ -48,7 +48,7 @@ async def test_what_is_being_given_back_is_waited_for_and_not_asked_for_again(ho
         assert part not in {one.key for one in manager.holders()}
 
 
-async def test_what_leaves_already_is_waited_for_and_nothing_more_leaves_beside_it(home: Path) -> None:
+async def test_an_eviction_in_progress_is_waited_for_before_anything_else_is_evicted(home: Path) -> None:
     async with managed(home, FAST) as manager:
         await manager.load("a")
         await manager.load("b")
@@ -60,9 +60,7 @@ async def test_what_leaves_already_is_waited_for_and_nothing_more_leaves_beside_
         first.leaving = False
 
 
-async def test_a_cache_that_its_child_may_fill_later_goes_on_counting(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cache_that_its_child_may_fill_later_still_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with managed(home, CACHING) as manager:
         await manager.load("a")
         (resident,) = manager._residency.residents
@@ -74,7 +72,7 @@ async def test_a_cache_that_its_child_may_fill_later_goes_on_counting(
         assert manager.report().used[RAM] == before + CACHING.cache_bytes
 
 
-async def test_while_anybody_waits_for_memory_no_cache_takes_it(home: Path) -> None:
+async def test_no_cache_is_restored_while_a_request_waits_for_memory(home: Path) -> None:
     async with managed(home, CACHING) as manager:
         await manager.load("a")
         (resident,) = manager._residency.residents
@@ -89,7 +87,7 @@ async def test_while_anybody_waits_for_memory_no_cache_takes_it(home: Path) -> N
 
 
 class Deathless:
-    """A process in uninterruptible sleep: killed, and there until the kernel can end it."""
+    """A process in uninterruptible sleep: killed, but alive until the kernel can end it."""
 
     def __init__(self) -> None:
         self.end = asyncio.Event()
@@ -103,7 +101,7 @@ class Deathless:
         return -9
 
 
-async def test_whether_a_process_has_ended_is_told_and_not_taken_for_granted() -> None:
+async def test_stopping_a_child_reports_whether_its_process_has_exited() -> None:
     process = Deathless()
     child = Child("m", cast("Process", process), time.monotonic)
     assert not await child.stop(0.01)
@@ -111,7 +109,7 @@ async def test_whether_a_process_has_ended_is_told_and_not_taken_for_granted() -
     assert await child.stop(0.01)
 
 
-async def test_a_process_that_takes_its_time_to_end_counts_until_then_and_no_longer_than_a_minute(
+async def test_a_process_that_exits_slowly_counts_until_then_but_no_longer_than_a_minute(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with managed(home, FAST) as manager:
@@ -137,7 +135,7 @@ async def test_a_process_that_takes_its_time_to_end_counts_until_then_and_no_lon
         assert "has not ended after 60 s" in manager.report().decisions[-1].why
 
 
-async def test_a_failure_to_end_one_is_told_after_the_others_have_left(
+async def test_a_failed_eviction_is_raised_after_the_others_have_finished(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with managed(home, FAST) as manager:

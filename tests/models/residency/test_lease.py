@@ -1,4 +1,4 @@
-"""What a request may ask of its answer: grammar, schema, logprobs, penalties, dropped turns. With real llama.cpp."""
+"""The options of a generation: grammar, schema, logprobs, penalties, dropped turns. With real llama.cpp."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ Use = Callable[[Callable[[Lease], Awaitable[None]]], None]
 
 @pytest.fixture(scope="module")
 def with_lease(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Use]:
-    """Runs what it is given with a lease of one tiny model, loaded once for all tests."""
+    """Runs a function with a lease of one tiny model, loaded once for all tests."""
     home = tmp_path_factory.mktemp("home")
     Catalog(home / "models").import_gguf(write_model(home / "m.gguf", shape=Shape(context=2048), seed=3))
     manager = Manager(
@@ -70,7 +70,7 @@ async def whole(generation: Generation) -> tuple[str, list[TokenLogprob], FinalP
     raise AssertionError("no end")
 
 
-def test_noise_keeps_to_a_schema_at_any_temperature(with_lease: Use) -> None:
+def test_random_weights_follow_a_schema_at_any_temperature(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
         for seed in range(12):
             sampling = Sampling(temperature=seed / 4, seed=seed, top_k=seed % 3 * 20)
@@ -88,7 +88,7 @@ def test_noise_keeps_to_a_schema_at_any_temperature(with_lease: Use) -> None:
     with_lease(use)
 
 
-def test_a_grammar_ends_the_answer_and_can_demand_any_character(with_lease: Use) -> None:
+def test_a_grammar_ends_the_answer_and_can_require_any_character(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
         text, logprobs, end = await whole(
             lease.generate(GenerationRequest(prompt=PUMP, grammar='root ::= "é€" [a-c]{3} "漢😀"', logprobs=2))
@@ -113,7 +113,7 @@ def test_a_grammar_ends_the_answer_and_can_demand_any_character(with_lease: Use)
         ('root ::= x\nx ::= "A" (x "b" | x "c") | "A" "d"', "ambiguous"),
     ],
 )
-def test_a_grammar_that_would_end_or_hang_the_process_harms_its_caller_alone(
+def test_a_grammar_that_would_crash_or_hang_the_process_fails_its_own_request_only(
     with_lease: Use, grammar: str, why: str
 ) -> None:
     async def use(lease: Lease) -> None:
@@ -136,7 +136,7 @@ def test_a_grammar_that_would_end_or_hang_the_process_harms_its_caller_alone(
         ("nonsense", "a schema must be an object"),
     ],
 )
-def test_a_schema_that_cannot_be_kept_is_refused_and_says_why(with_lease: Use, schema: object, why: str) -> None:
+def test_a_schema_that_cannot_be_enforced_is_refused_with_the_reason(with_lease: Use, schema: object, why: str) -> None:
     async def use(lease: Lease) -> None:
         with pytest.raises(InvalidPrompt, match=why):
             await whole(lease.generate(GenerationRequest(prompt=PUMP, json_schema=json.dumps(schema))))
@@ -144,7 +144,7 @@ def test_a_schema_that_cannot_be_kept_is_refused_and_says_why(with_lease: Use, s
     with_lease(use)
 
 
-def test_no_schema_ends_the_process_that_answers_others(with_lease: Use) -> None:
+def test_no_schema_crashes_the_process_that_answers_others(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
         beside = lease.generate(GenerationRequest(prompt=PUMP, max_tokens=470, sampling=FAVOURS_A))
         await anext(beside)
@@ -172,7 +172,7 @@ def test_logprobs_are_those_of_the_model_and_the_greedy_choice_is_the_likeliest(
     with_lease(use)
 
 
-def test_a_bias_and_a_penalty_change_what_is_said(with_lease: Use) -> None:
+def test_a_bias_and_a_penalty_change_the_answer(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
         plain, _, _ = await whole(lease.generate(GenerationRequest(prompt=PUMP, max_tokens=24)))
         penalised, _, _ = await whole(
@@ -191,7 +191,7 @@ def test_a_bias_and_a_penalty_change_what_is_said(with_lease: Use) -> None:
     with_lease(use)
 
 
-def test_a_penalty_knows_the_end_of_the_prompt(with_lease: Use) -> None:
+def test_a_penalty_includes_the_end_of_the_prompt(with_lease: Use) -> None:
     async def use(lease: Lease) -> None:
         biased = ((A, 1000.0), (A + 1, 900.0))
         ends = {"pump": "A", "pump A": "B"}  # a space, then the letter
@@ -205,11 +205,11 @@ def test_a_penalty_knows_the_end_of_the_prompt(with_lease: Use) -> None:
 
 
 def _of(byte_token: int) -> int:
-    """The letter's own token, which prompts are made of; before it come all bytes and a space."""
+    """The letter's own token, as prompts use it; the tokens of all bytes and a space come before it."""
     return 3 + 256 + 1 + byte_token - 3 - 33
 
 
-def test_a_long_chat_loses_its_oldest_turns_if_allowed_and_never_the_system(with_lease: Use) -> None:
+def test_a_long_chat_drops_its_oldest_turns_if_allowed_but_never_the_system_message(with_lease: Use) -> None:
     def say(role: str, text: str) -> ChatMessage:
         return ChatMessage(role=role, content=text)
 

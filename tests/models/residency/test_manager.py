@@ -1,4 +1,4 @@
-"""Models in child processes, through the manager: leases, budget, crashes, time-outs. Real llama.cpp, real processes."""
+"""Models in child processes, through the manager: leases, budget, crashes, time-outs. With real llama.cpp."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ async def test_a_leased_model_counts_and_answers_in_a_stream_with_exact_usage(ho
         assert final.usage.completion_tokens == 7
 
 
-async def test_many_answers_run_at_once_and_are_what_each_would_be_alone(home: Path) -> None:
+async def test_concurrent_answers_equal_those_given_alone(home: Path) -> None:
     async with managed(home) as manager, manager.lease("a") as lease:
         prompts = [f"{'the pump is open ' * count}" for count in range(1, 8)]
         alone = [await text_of(lease, prompt) for prompt in prompts]
@@ -87,7 +87,7 @@ async def test_requests_that_cannot_be_answered_are_refused_and_others_go_on(hom
         assert await text_of(lease)
 
 
-async def test_where_the_model_itself_has_no_more_context_no_larger_one_is_advised(home: Path) -> None:
+async def test_no_larger_context_is_suggested_than_the_model_has(home: Path) -> None:
     all_of_it = ModelDefaults(context=100_000, threads=1, wait_s=30.0)
     async with managed(home, all_of_it) as manager, manager.lease("a") as lease:
         with pytest.raises(ContextOverflow, match="4096") as caught:
@@ -137,7 +137,7 @@ async def test_unknown_models_are_refused_by_name(home: Path) -> None:
                 await use("nope")
 
 
-async def test_a_child_killed_in_mid_answer_is_an_error_and_the_next_lease_works(home: Path) -> None:
+async def test_a_child_killed_during_an_answer_is_an_error_and_the_next_lease_works(home: Path) -> None:
     async with managed(home) as manager:
         async with manager.lease("a") as lease:
             generation = lease.generate(GenerationRequest(messages=HELLO, sampling=WARM))
@@ -174,7 +174,7 @@ async def test_a_child_that_stops_answering_is_ended(home: Path) -> None:
             await anext(generation)
 
 
-async def test_a_model_that_llama_cpp_refuses_says_why_to_all_who_wait(home: Path) -> None:
+async def test_a_model_that_llama_cpp_refuses_fails_all_waiting_requests_with_the_reason(home: Path) -> None:
     async with managed(home) as manager:
         failures = await asyncio.gather(*(manager.load("refused") for _ in range(3)), return_exceptions=True)
         assert all(isinstance(failure, ModelLoadFailed) for failure in failures)
@@ -183,14 +183,14 @@ async def test_a_model_that_llama_cpp_refuses_says_why_to_all_who_wait(home: Pat
         assert manager.holders() == ()
 
 
-async def test_a_load_that_takes_too_long_is_given_up(home: Path) -> None:
+async def test_a_load_that_takes_too_long_is_cancelled(home: Path) -> None:
     async with managed(home, ModelDefaults(context=512, load_s=0.001)) as manager:
         with pytest.raises(ModelLoadFailed, match="not ready after"):
             await manager.load("a")
         assert manager.holders() == ()
 
 
-async def test_one_load_serves_all_who_ask_at_once(home: Path) -> None:
+async def test_one_load_serves_all_concurrent_requests(home: Path) -> None:
     seen: list[ModelState] = []
     async with managed(home, on_change=seen.append) as manager:
         loaded = await asyncio.gather(*(manager.load("a") for _ in range(5)))
@@ -199,7 +199,7 @@ async def test_one_load_serves_all_who_ask_at_once(home: Path) -> None:
     assert (names[0], names.count("loading"), names[-1]) == ("loading", 1, "installed")
 
 
-async def test_a_caller_that_gives_up_does_not_break_the_load_for_others(home: Path) -> None:
+async def test_a_cancelled_caller_does_not_break_the_load_for_others(home: Path) -> None:
     async with managed(home) as manager:
         first, second = asyncio.create_task(manager.load("a")), asyncio.create_task(manager.load("a"))
         await until(lambda: states(manager)["a"] == "loading")
@@ -207,7 +207,7 @@ async def test_a_caller_that_gives_up_does_not_break_the_load_for_others(home: P
         assert (await second).state == "loaded"
 
 
-async def test_within_the_budget_the_least_recently_used_makes_room(home: Path) -> None:
+async def test_the_least_recently_used_model_is_evicted_to_stay_within_the_budget(home: Path) -> None:
     async with managed(home) as manager:
         manager.budget_bytes = int(need(manager) * 2.5)
         await manager.load("a")
@@ -234,14 +234,14 @@ async def test_a_model_in_use_is_waited_for_and_never_evicted(home: Path) -> Non
         assert states(manager)["a"] == "installed"
 
 
-async def test_what_can_never_fit_is_refused_at_once_with_the_numbers(home: Path) -> None:
+async def test_a_model_that_can_never_fit_is_refused_at_once_with_the_numbers(home: Path) -> None:
     async with managed(home, budget_bytes=1_000_000) as manager:
         with pytest.raises(ModelTooLarge, match="budget is 1000000"):
             await manager.load("a")
         assert states(manager)["a"] == "installed"
 
 
-async def test_what_holds_memory_for_good_counts_and_is_named(home: Path) -> None:
+async def test_a_permanent_reservation_counts_and_is_named(home: Path) -> None:
     async with managed(home) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
         manager.hold("vectors", need(manager), "it makes embeddings, not text")
@@ -252,7 +252,7 @@ async def test_what_holds_memory_for_good_counts_and_is_named(home: Path) -> Non
             await manager.load("vectors")
 
 
-async def test_the_log_tells_of_loads_unloads_and_deaths(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_loads_unloads_and_deaths_are_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "models")
     async with managed(home) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
@@ -262,13 +262,13 @@ async def test_the_log_tells_of_loads_unloads_and_deaths(home: Path, caplog: pyt
         await until(lambda: states(manager)["b"] == "failed")
         await manager.load("c")
         await manager.unload("c")
-    told = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert ("INFO", "unloading the model a: to make room for b") in told
-    assert ("INFO", "unloading the model c: asked for") in told
-    (death,) = [text for level, text in told if level == "WARNING"]
+    logged = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert ("INFO", "unloading the model a: to make room for b") in logged
+    assert ("INFO", "unloading the model c: on request") in logged
+    (death,) = [text for level, text in logged if level == "WARNING"]
     assert "model b" in death
     assert "killed by signal 9 (SIGKILL)" in death
-    assert sum(text.startswith("loaded the model") for _, text in told) == 3
+    assert sum(text.startswith("loaded the model") for _, text in logged) == 3
 
 
 async def test_a_file_changed_since_its_import_is_not_loaded(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ async def test_a_file_changed_since_its_import_is_not_loaded(tmp_path: Path) -> 
         assert (await manager.load("m")).state == "loaded"
 
 
-async def test_the_queue_for_models_has_an_end(home: Path) -> None:
+async def test_the_queue_for_models_has_a_limit(home: Path) -> None:
     async with managed(home, ModelDefaults(context=512, queue=2)) as manager:
         loads = [asyncio.create_task(manager.load("a")) for _ in range(3)]
         results = await asyncio.gather(*loads, return_exceptions=True)
@@ -296,7 +296,7 @@ async def test_the_queue_for_models_has_an_end(home: Path) -> None:
             assert len(running) == 2
 
 
-async def test_a_turn_that_does_not_come_is_model_busy(home: Path) -> None:
+async def test_a_turn_that_does_not_come_in_time_is_model_busy(home: Path) -> None:
     async with managed(home) as manager:
         state = await manager.load("a")
         async with manager.lease("a", wait_s=0.05) as hasty:
@@ -318,7 +318,7 @@ async def test_a_model_in_use_cannot_be_unloaded_and_an_idle_one_frees_its_memor
         assert (await manager.unload("a")).state == "installed"
 
 
-async def test_an_idle_model_leaves_after_its_time_unless_it_is_pinned(home: Path) -> None:
+async def test_an_idle_model_is_unloaded_after_its_time_unless_pinned(home: Path) -> None:
     clock = Clock()
     async with managed(home, ModelDefaults(context=512, idle_s=60), clock=clock) as manager:
         await manager.load("a")
@@ -353,7 +353,7 @@ async def test_a_removed_file_takes_effect_after_a_rescan(home: Path, tmp_path: 
         assert manager.holders() == ()
 
 
-async def test_closing_ends_all_children_quickly_and_tells_who_waits(home: Path) -> None:
+async def test_closing_ends_all_children_quickly_and_fails_waiting_requests(home: Path) -> None:
     loop = asyncio.get_running_loop()
 
     async def endless(manager: Manager) -> None:

@@ -1,4 +1,4 @@
-"""Pinned models are remembered, loaded at once and at every start, and stay."""
+"""Pins are saved; pinned models are loaded at once and at every start, and stay in memory."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_pins_outlive_the_process_and_a_damaged_file_pins_nothing(tmp_path: Path
     assert "d" in Pins(file)
 
 
-def test_pins_set_at_the_same_time_are_all_remembered(tmp_path: Path) -> None:
+def test_pins_set_concurrently_are_all_saved(tmp_path: Path) -> None:
     pins = Pins(tmp_path / "pins.json")
     names = [str(number) for number in range(40)]
     with ThreadPoolExecutor(8) as threads:
@@ -32,7 +32,7 @@ def test_pins_set_at_the_same_time_are_all_remembered(tmp_path: Path) -> None:
     assert Pins(tmp_path / "pins.json").ids == set(names)
 
 
-def test_a_pin_that_cannot_be_remembered_is_refused(tmp_path: Path) -> None:
+def test_a_pin_that_cannot_be_saved_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "gone" / "pins.json"
     pins = Pins(file)
     with pytest.raises(ModelError, match="could not be written"):
@@ -51,7 +51,7 @@ async def test_a_pinned_model_is_loaded_when_it_is_pinned_and_at_the_next_start(
         assert states(manager)["a"] == "installed"
 
 
-async def test_what_is_preloaded_may_fail_and_the_others_are_loaded(home: Path) -> None:
+async def test_a_failed_preload_does_not_stop_the_others(home: Path) -> None:
     early = ModelDefaults(context=512, threads=1, preload=("refused", "nope", "b"))
     async with managed(home, early) as manager:
         await until(lambda: states(manager)["b"] == "loaded", 30)

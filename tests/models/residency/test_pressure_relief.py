@@ -1,4 +1,4 @@
-"""When memory gets short outside the budget, caches and idle models leave early, one at a time, with hysteresis."""
+"""Under memory pressure caches and idle models are evicted early, one at a time, with hysteresis."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ def psi(some: float) -> str:
     return f"some avg10={some:.2f} avg60=1.00 avg300=0.00 total=77\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
 
 
-def test_the_own_cgroup_is_read_before_the_machine_and_absence_is_normal(tmp_path: Path) -> None:
+def test_pressure_is_read_from_our_cgroup_first_and_may_be_absent(tmp_path: Path) -> None:
     own, file, machine = tmp_path / "fs/a/b", tmp_path / "self", tmp_path / "machine"
     own.mkdir(parents=True)
     file.write_text("12:memory:/x\n0::/a/b\n")
@@ -26,7 +26,7 @@ def test_the_own_cgroup_is_read_before_the_machine_and_absence_is_normal(tmp_pat
     assert PressureProbe(tmp_path / "fs", file, machine).source is None
 
 
-async def test_idle_models_leave_one_after_another_until_memory_is_no_longer_short(home: Path) -> None:
+async def test_idle_models_are_evicted_one_by_one_until_memory_is_no_longer_short(home: Path) -> None:
     clock, now = Clock(), [PressureReading(0.0)]
     async with managed(home, pressure=lambda: now[0], clock=clock) as manager:
         async with manager.lease("c"):
@@ -54,7 +54,7 @@ async def test_idle_models_leave_one_after_another_until_memory_is_no_longer_sho
         assert manager.report().last_eviction is not None
 
 
-async def test_being_throttled_counts_as_short_and_no_reading_as_nothing(home: Path) -> None:
+async def test_throttling_counts_as_short_memory_and_a_missing_reading_does_not(home: Path) -> None:
     now: list[PressureReading | None] = [None]
     async with managed(home, pressure=lambda: now[0]) as manager:
         await manager.load("a")

@@ -1,4 +1,4 @@
-"""What one load counts in the budget: what was reserved, its adapters, and what its process has grown beyond."""
+"""What one load counts in the budget: its reservation, its adapters, and the growth of its process."""
 
 from types import SimpleNamespace
 from typing import cast
@@ -18,7 +18,7 @@ def resident() -> Resident:
     return Resident(spec, LoadSettings(), PARTS, "header", last_used=0.0)
 
 
-def test_model_cache_and_adapters_are_holders_of_their_own_and_add_up_to_what_is_reserved() -> None:
+def test_model_cache_and_adapters_are_separate_holders_that_add_up_to_the_reservation() -> None:
     one = resident()
     spec = cast("AdapterSpec", SimpleNamespace(id="polite"))
     one.adapters["abc"] = ResidentAdapter(spec, one.adapter_devices(40), last_used=5.0, leases=1)
@@ -30,7 +30,7 @@ def test_model_cache_and_adapters_are_holders_of_their_own_and_add_up_to_what_is
     assert one.reserved() == {"ram": 110, "gpu0": 180}
 
 
-def test_growth_counts_from_what_is_the_process_s_own_and_only_more_growth_is_news() -> None:
+def test_growth_is_measured_on_private_memory_and_reported_only_when_it_increases() -> None:
     one = resident()
     assert not one.note_measured(Measured(private=50, mapped=9_000))
     assert one.note_measured(Measured(private=75, gpus={"gpu0": 140}))
@@ -42,7 +42,7 @@ def test_growth_counts_from_what_is_the_process_s_own_and_only_more_growth_is_ne
     assert one.grown == {}
 
 
-def test_what_the_process_uses_counts_file_pages_as_far_as_they_are_weights() -> None:
+def test_measured_use_counts_file_pages_only_up_to_the_weights() -> None:
     one = resident()
     assert one.used is None
     one.note_measured(Measured(private=40, mapped=9_000, gpus={"gpu0": 7}))

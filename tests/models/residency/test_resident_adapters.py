@@ -1,4 +1,4 @@
-"""Adapters and prompt caches count in the budget, and leave it before any model does."""
+"""Adapters and prompt caches count in the budget, and are evicted before any model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ async def ask(manager: Manager, *adapters: str) -> str:
         return await text_of(lease)
 
 
-async def test_the_adapter_unused_for_longest_leaves_for_another_and_comes_back_when_asked_for(
+async def test_the_least_recently_used_adapter_is_evicted_for_another_and_reloaded_on_demand(
     with_adapters: Path,
 ) -> None:
     async with managed(with_adapters) as manager:
@@ -50,7 +50,7 @@ async def test_the_adapter_unused_for_longest_leaves_for_another_and_comes_back_
         assert kinds(manager).count("loaded") == 1, "no model was loaded anew for an adapter"
 
 
-async def test_what_a_request_needs_at_once_is_never_given_back_for_itself(with_adapters: Path) -> None:
+async def test_a_request_never_evicts_its_own_adapters(with_adapters: Path) -> None:
     async with managed(with_adapters) as manager:
         await manager.load("a")
         size = manager.adapters.get("one").size
@@ -61,7 +61,7 @@ async def test_what_a_request_needs_at_once_is_never_given_back_for_itself(with_
         assert await ask(manager, "two", "three")
 
 
-async def test_a_prompt_cache_is_left_out_where_a_model_would_not_fit_and_given_back_where_another_needs_it(
+async def test_a_prompt_cache_is_dropped_where_a_model_would_not_fit_and_trimmed_where_another_needs_it(
     home: Path,
 ) -> None:
     caching = replace(FAST, cache_bytes=8 << 20, measure_s=0.1, watch_s=0.1)

@@ -1,4 +1,4 @@
-"""The watch over loaded models goes on, whatever one of them does."""
+"""The checks of loaded models go on, whatever one of them does."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from models.residency import eviction
 from tests.models.managed import FAST, Clock, kinds, managed, until
 
 
-async def test_a_stalled_child_is_ended_while_the_watch_waits_for_an_answer(
+async def test_a_stalled_child_is_ended_while_another_check_waits_for_an_answer(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()

@@ -1,4 +1,4 @@
-"""Another content under a model's name: the old one answers until the new one is ready, where both fit."""
+"""A new version of a model: the old one answers until the new one is ready, where both fit."""
 
 import asyncio
 import dataclasses
@@ -43,7 +43,7 @@ def pids(manager: Manager) -> set[int | None]:
     return {holder.pid for holder in manager.report().holders}
 
 
-async def test_the_old_content_answers_until_the_new_one_is_ready_and_leaves_when_it_is_released(
+async def test_the_old_version_answers_until_the_new_one_is_ready_and_is_unloaded_once_released(
     tmp_path: Path,
 ) -> None:
     async with with_one(tmp_path) as manager:
@@ -61,7 +61,7 @@ async def test_the_old_content_answers_until_the_new_one_is_ready_and_leaves_whe
         assert len(pids(manager)) == 1
 
 
-async def test_where_both_do_not_fit_the_old_one_leaves_when_it_is_idle_and_then_the_new_one_loads(
+async def test_where_both_do_not_fit_the_old_version_is_evicted_when_idle_and_then_the_new_one_loads(
     tmp_path: Path,
 ) -> None:
     async with with_one(tmp_path) as manager:
@@ -89,7 +89,7 @@ async def test_a_pinned_model_is_swapped_too(tmp_path: Path) -> None:
         await until(lambda: manager.state("m").pid not in (None, old), 30)
 
 
-async def test_if_the_new_content_cannot_be_loaded_the_old_one_answers_and_the_reason_is_told(tmp_path: Path) -> None:
+async def test_if_the_new_version_cannot_be_loaded_the_old_one_answers_and_the_reason_is_shown(tmp_path: Path) -> None:
     async with with_one(tmp_path) as manager:
         old = (await manager.load("m")).pid
         replace(tmp_path, without="output_norm.weight")
@@ -102,7 +102,7 @@ async def test_if_the_new_content_cannot_be_loaded_the_old_one_answers_and_the_r
         assert kinds(manager).count("failed") <= 2
 
 
-async def test_a_swap_that_found_no_room_in_time_is_tried_again_after_a_while(tmp_path: Path) -> None:
+async def test_a_swap_that_timed_out_waiting_for_memory_is_retried_after_a_while(tmp_path: Path) -> None:
     hasty, clock = dataclasses.replace(FAST, wait_s=0.2, watch_s=0.05), Clock()
     async with with_one(tmp_path, defaults=hasty, clock=clock) as manager:
         manager.budget_bytes = int(manager.need("m").ram * 1.5)
@@ -116,7 +116,7 @@ async def test_a_swap_that_found_no_room_in_time_is_tried_again_after_a_while(tm
             assert new.spec.sha256 != old.spec.sha256
 
 
-async def test_who_waits_while_a_model_is_replaced_gets_what_counts_then(tmp_path: Path) -> None:
+async def test_a_request_that_waits_during_a_replacement_gets_the_current_version(tmp_path: Path) -> None:
     async with with_one(tmp_path) as manager:
         manager.catalog.import_gguf(write_model(tmp_path / "other.gguf", seed=7))
         manager.budget_bytes = int(manager.need("m").ram * 1.5)
@@ -132,7 +132,7 @@ async def test_who_waits_while_a_model_is_replaced_gets_what_counts_then(tmp_pat
         assert "failed" not in kinds(manager)
 
 
-async def test_who_waits_for_a_model_that_is_removed_is_told_so(tmp_path: Path) -> None:
+async def test_a_request_that_waits_for_a_removed_model_fails_as_unknown(tmp_path: Path) -> None:
     async with with_one(tmp_path) as manager:
         manager.catalog.import_gguf(write_model(tmp_path / "other.gguf", seed=7))
         manager.budget_bytes = int(manager.need("m").ram * 1.5)
@@ -146,7 +146,7 @@ async def test_who_waits_for_a_model_that_is_removed_is_told_so(tmp_path: Path) 
         assert states(manager)["other"] == "loaded"
 
 
-async def test_an_adapter_is_never_applied_to_a_content_that_it_was_not_checked_against(tmp_path: Path) -> None:
+async def test_an_adapter_is_never_applied_to_a_version_that_it_was_not_checked_against(tmp_path: Path) -> None:
     async with with_one(tmp_path) as manager:
         manager.adapters.import_gguf(write_adapter(tmp_path / "before.gguf"))
         async with manager.lease("m", [AdapterRef("before")]) as old:
@@ -162,7 +162,7 @@ async def test_an_adapter_is_never_applied_to_a_content_that_it_was_not_checked_
                 assert await text_of(new)
 
 
-async def test_an_adapter_that_fits_both_contents_does_not_wait_for_the_new_one(tmp_path: Path) -> None:
+async def test_an_adapter_that_fits_both_versions_does_not_wait_for_the_new_one(tmp_path: Path) -> None:
     async with with_one(tmp_path) as manager:
         manager.adapters.import_gguf(write_adapter(tmp_path / "polite.gguf"))
         async with manager.lease("m", [AdapterRef("polite")]) as old:

@@ -1,5 +1,4 @@
-"""Who gets memory when there is not enough for all: first come first served, nobody starves, nothing that can never fit
-is in anybody's way."""
+"""The queue for memory: first come, first served; no request starves, and one that can never fit blocks no other."""
 
 import asyncio
 from dataclasses import replace
@@ -41,7 +40,7 @@ async def test_a_load_that_waits_for_a_busy_model_is_not_starved_by_further_requ
         assert done == ["a", "a", "a", "b", "a", "a", "a", "a", "a"]
 
 
-async def test_who_waits_for_a_model_when_it_is_loaded_has_it_in_one_turn(home: Path) -> None:
+async def test_all_requests_that_wait_for_a_load_are_served_in_one_turn(home: Path) -> None:
     async with managed(home, clock=Clock()) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
         done: list[str] = []
@@ -50,7 +49,7 @@ async def test_who_waits_for_a_model_when_it_is_loaded_has_it_in_one_turn(home: 
         assert done == ["a"] * 10 + ["b"] * 10
 
 
-async def test_an_endless_stream_of_requests_for_one_model_lets_another_in(home: Path) -> None:
+async def test_an_endless_stream_of_requests_for_one_model_does_not_starve_another(home: Path) -> None:
     async with managed(home) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
         stop = asyncio.Event()
@@ -68,7 +67,7 @@ async def test_an_endless_stream_of_requests_for_one_model_lets_another_in(home:
         await asyncio.gather(*crowd)
 
 
-async def test_a_request_that_gives_up_frees_those_that_waited_behind_it(home: Path) -> None:
+async def test_a_cancelled_request_unblocks_those_queued_behind_it(home: Path) -> None:
     clock = Clock()
     async with managed(home, clock=clock) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
@@ -83,7 +82,7 @@ async def test_a_request_that_gives_up_frees_those_that_waited_behind_it(home: P
         assert states(manager)["b"] == "installed"
 
 
-async def test_what_can_never_fit_is_refused_at_once_and_blocks_nobody(home: Path) -> None:
+async def test_a_request_that_can_never_fit_is_refused_at_once_and_blocks_no_other(home: Path) -> None:
     big = ModelDefaults(context=4096, parallel=64, batch=4096, threads=1)
     async with managed(home, big) as manager:
         manager.budget_bytes = manager.need("a").ram - 1
@@ -112,7 +111,7 @@ async def test_two_hundred_requests_at_once_are_answered_or_refused_in_time(home
         assert manager.report().waiting == 0
 
 
-async def test_other_work_takes_memory_of_the_same_budget_and_in_the_same_line(home: Path) -> None:
+async def test_other_work_uses_the_same_budget_and_the_same_queue(home: Path) -> None:
     async with managed(home) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
         await manager.load("a")
@@ -127,7 +126,7 @@ async def test_other_work_takes_memory_of_the_same_budget_and_in_the_same_line(h
                 pass
 
 
-async def test_the_loser_of_memory_is_named_with_the_reason_and_for_whom(home: Path) -> None:
+async def test_an_eviction_is_logged_with_its_reason_and_its_cause(home: Path) -> None:
     async with managed(home, FAST) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
         await manager.load("a")
@@ -139,7 +138,7 @@ async def test_the_loser_of_memory_is_named_with_the_reason_and_for_whom(home: P
         assert kinds(manager) == ["reserved", "loaded", "evicted", "reserved", "loaded"]
 
 
-async def test_memory_that_a_process_has_given_back_wakes_who_waits_for_it(home: Path) -> None:
+async def test_memory_that_a_process_frees_wakes_the_requests_that_wait_for_it(home: Path) -> None:
     async with managed(home, replace(FAST, measure_s=1e9)) as manager, manager.lease("a"):
         (resident,) = manager._residency.residents
         manager.budget_bytes = manager.report().used["ram"] + int(need(manager) * 1.5)
@@ -150,7 +149,7 @@ async def test_memory_that_a_process_has_given_back_wakes_who_waits_for_it(home:
         assert (await waiting).state == "loaded"
 
 
-async def test_who_waits_is_woken_when_a_child_that_was_too_busy_to_give_back_may_be_asked_again(home: Path) -> None:
+async def test_waiting_requests_are_woken_when_a_trim_that_timed_out_may_be_retried(home: Path) -> None:
     clock = Clock()
     caching = replace(FAST, measure_s=1e9, watch_s=0.05, cache_bytes=256 << 20)
     async with managed(home, caching, clock=clock) as manager, manager.lease("a"):

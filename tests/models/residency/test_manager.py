@@ -236,7 +236,7 @@ async def test_a_model_in_use_is_waited_for_and_never_evicted(home: Path) -> Non
 
 async def test_a_model_that_can_never_fit_is_refused_at_once_with_the_numbers(home: Path) -> None:
     async with managed(home, budget_bytes=1_000_000) as manager:
-        with pytest.raises(ModelTooLarge, match="budget is 1000000"):
+        with pytest.raises(ModelTooLarge, match="budget is 976.6 KiB"):
             await manager.load("a")
         assert states(manager)["a"] == "installed"
 
@@ -244,7 +244,7 @@ async def test_a_model_that_can_never_fit_is_refused_at_once_with_the_numbers(ho
 async def test_a_permanent_reservation_counts_and_is_named(home: Path) -> None:
     async with managed(home) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
-        manager.hold("vectors", need(manager), "it makes embeddings, not text")
+        manager.reserve("vectors", need(manager), "it makes embeddings, not text")
         with pytest.raises(ModelTooLarge, match=r"stays loaded \(vectors\)") as caught:
             await manager.load("a")
         assert "unpin" not in caught.value.hint.lower()

@@ -92,7 +92,7 @@ async def test_a_request_that_can_never_fit_is_refused_at_once_and_blocks_no_oth
         assert kinds(manager) == ["refused"]
     async with managed(home) as manager:
         manager.budget_bytes = int(need(manager) * 1.5)
-        manager.hold("ocr", need(manager), "it reads pages")
+        manager.reserve("ocr", need(manager), "it reads pages")
         with pytest.raises(ModelTooLarge, match="ocr"):
             await manager.load("b")
 

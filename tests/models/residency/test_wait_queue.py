@@ -107,7 +107,7 @@ async def test_two_hundred_requests_at_once_are_answered_or_refused_in_time(home
         refused = [result for result in results if result is not None]
         assert len(done) == 64
         assert len(refused) == 136
-        assert all(isinstance(error, ModelBusy) and "wait for a model" in error.why for error in refused)
+        assert all(isinstance(error, ModelBusy) and "waiting for a model" in error.why for error in refused)
         assert manager.report().waiting == 0
 
 

@@ -66,14 +66,3 @@ def total(parts: Iterable[Part]) -> dict[str, int]:
     for part in parts:
         sums[part.device] = sums.get(part.device, 0) + part.bytes
     return sums
-
-
-def amount(size: float) -> str:
-    """Bytes in words: 5368709120 -> 5.0 GiB. As the commands write it; that package may not be imported here."""
-    if size < 1024:
-        return f"{size:.0f} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} TiB"

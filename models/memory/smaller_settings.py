@@ -5,8 +5,9 @@ from typing import Final
 
 from models.formats.gguf_header import GgufHeader
 from models.hardware.ram import RAM
+from models.humanize import amount
 from models.memory.layer_placement import fitting_layers
-from models.memory.need import Need, amount
+from models.memory.need import Need
 from models.types import KvType, LoadSettings
 
 NeedOf = Callable[[LoadSettings], Need]

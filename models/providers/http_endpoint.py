@@ -12,6 +12,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 import httpx2
 
 from models.errors import ContextOverflow, ModelBusy, ModelError, ProviderFailed
+from models.humanize import amount
 from models.providers.error_text import remark, safe_remark
 from models.providers.interface import ProviderSpec
 from models.providers.stream_lines import Lines
@@ -133,7 +134,7 @@ class Endpoint:
             async for chunk in chunks:
                 seen += len(chunk)
                 if seen > limit:
-                    raise ValueError(f"a reply of more than {limit} bytes")
+                    raise ValueError(f"a reply of more than {amount(limit)}")
                 yield chunk
 
     def failed(self, why: str, hint: str = "") -> ProviderFailed:

@@ -3,6 +3,8 @@
 Rule: the buffer of an unfinished line or event is bounded; over the limit is a ValueError.
 """
 
+from models.humanize import amount
+
 
 class Lines:
     """Splits bytes at line feeds; a line may have at most `limit` bytes."""
@@ -33,7 +35,7 @@ class Lines:
 
     def _check(self, size: int) -> None:
         if size > self._limit:
-            raise ValueError(f"a line of more than {self._limit} bytes")
+            raise ValueError(f"a line of more than {amount(self._limit)}")
 
 
 class ServerSentEvents:
@@ -57,6 +59,6 @@ class ServerSentEvents:
             value = value.removeprefix(b" ")
             self._size += len(value) + 1
             if self._size > self._limit:
-                raise ValueError(f"an event of more than {self._limit} bytes")
+                raise ValueError(f"an event of more than {amount(self._limit)}")
             self._data.append(value)
         return None

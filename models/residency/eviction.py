@@ -12,8 +12,9 @@ from models.child_process.child import Child
 from models.child_process.messages import Trim, Trimmed
 from models.errors import ModelCrashed, ModelError
 from models.hardware.ram import RAM, Measured
+from models.humanize import amount
 from models.memory.budget import HolderKey, Proceed
-from models.memory.need import Part, amount
+from models.memory.need import Part
 from models.residency.decision_log import Kind
 from models.residency.resident import Resident
 from models.residency.state import ResidencyState

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from models.errors import ModelBusy, ModelTooLarge
+from models.humanize import amount
 from models.memory.budget import Never
-from models.memory.need import amount
 from models.residency.state import ResidencyState
 from models.residency.wait_queue import Ticket
 

@@ -15,10 +15,10 @@ from models.child_process.spawner import Spawner
 from models.formats.gguf_header import read_header
 from models.hardware.gpus import Devices
 from models.hardware.ram import RAM, Measured
+from models.humanize import amount
 from models.memory.estimate import estimate
 from models.memory.estimator import Estimator
 from models.memory.measurements import Measurements
-from models.memory.need import amount
 from models.memory.repacking import repacked_here
 from models.types import KV_BYTES, LoadSettings
 from tests.gguf_builder import Shape, write_model

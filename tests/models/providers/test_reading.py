@@ -36,7 +36,7 @@ def test_a_line_over_the_limit_is_refused_before_it_is_complete(pieces: list[byt
     splitter = Lines(100)
     for piece in pieces[:-1]:
         splitter.feed(piece)
-    with pytest.raises(ValueError, match="more than 100 bytes"):
+    with pytest.raises(ValueError, match="more than 100 B"):
         splitter.feed(pieces[-1])
 
 
@@ -53,7 +53,7 @@ def test_events_end_at_empty_lines_and_comments_and_other_fields_are_ignored() -
 
 
 def test_an_event_that_does_not_end_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than 100 bytes"):
+    with pytest.raises(ValueError, match="more than 100 B"):
         events(*[b"data: " + b"x" * 30] * 9)
 
 

@@ -110,7 +110,7 @@ BAD: dict[str, tuple[bytes, type[Exception], str]] = {
     "deep": (sse(b"data: " + b"[" * 90_000 + b"\n\n"), ProviderFailed, "not a chunk"),
     "wrong types": (sse({"choices": [{"delta": {"content": 5}}]}), ProviderFailed, "not a chunk"),
     "negative counts": (sse({"choices": [], "usage": {"prompt_tokens": -1}}), ProviderFailed, "not a chunk"),
-    "endless line": (sse(b"data: " + b"x" * (2 << 20)), ProviderFailed, "a line of more than 1048576 bytes"),
+    "endless line": (sse(b"data: " + b"x" * (2 << 20)), ProviderFailed, "a line of more than 1.0 MiB"),
     "filtered": (sse(word("x", finish_reason="content_filter")), ProviderFailed, "content_filter"),
     "an error inside": (sse({"error": {"message": "out of memory"}}), ProviderFailed, "out of memory"),
     "nothing": (sse(), ProviderFailed, "ended in the middle"),

@@ -103,9 +103,9 @@ ONE_IMPORTER = {
 }
 VALUES = (
     "ingest.errors", "ingest.types", "models.errors", "models.types",
-    # six interfaces
+    # seven interfaces
     "ingest.malloc", "ingest.chunking.sentences.sentence_lengths", "ingest.watching.ignored_names", "ingest.watching.watcher.Changes",
-    "models.residency.options", "models.providers.interface", "models.catalog.catalog.ModelSpec", "models.catalog.catalog.Problem",
+    "models.residency.options", "models.humanize", "models.providers.interface", "models.catalog.catalog.ModelSpec", "models.catalog.catalog.Problem",
 )  # fmt: skip
 """What the appliance may use everywhere: errors, values, interfaces; concrete classes only where they are made."""
 

@@ -1,6 +1,19 @@
 """Amounts, progress and speed in words, for every screen: `45 pages/s, about 8 min left`. Pure."""
 
 from appliance import wire
+from models.humanize import amount
+
+__all__ = [
+    "LIBRARY_AWAY",
+    "amount",
+    "document_pace",
+    "duration",
+    "embedding_line",
+    "overall_pace",
+    "pages_of",
+    "speed",
+    "unread_pages",
+]
 
 LIBRARY_AWAY = (
     "not available: its disk is not mounted, or another one is. "
@@ -27,17 +40,6 @@ def speed(pages_per_second: float) -> str:
     if pages_per_second >= 1:
         return f"{pages_per_second:.1f} pages/s"
     return f"{60 * pages_per_second:.1f} pages/min"
-
-
-def amount(size: int | float) -> str:
-    """Format bytes: 1536 -> 1.5 KiB."""
-    if size < 1024:
-        return f"{size:.0f} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} TiB"
 
 
 def document_pace(document: wire.Document) -> str:

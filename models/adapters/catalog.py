@@ -26,7 +26,7 @@ from models.adapters.manifest import (
     read_entry,
     read_versions,
 )
-from models.adapters.peft import changes, convert
+from models.adapters.peft_conversion import changes, convert
 from models.catalog.catalog import ModelSpec, checked_id
 from models.catalog.installer import Installer, Progress, finish_file, id_from_name, installer, no_progress, sha256_of
 from models.catalog.versioned_folder import ContentCheck, description_of, drop_version, version_named, version_of

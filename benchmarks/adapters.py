@@ -1,11 +1,12 @@
-"""What a switch between two resident LoRA adapters costs, beside the reload that the bindings' own class needs for one.
+"""Measures a switch between two resident LoRA adapters, beside `llama_cpp.Llama`, which reloads the model for one.
 
-    python -m benchmarks.adapters --model MODEL.gguf [--rounds 40] [--reloads 3]
+    python -m benchmarks.adapters --model MODEL.gguf [--rounds 40] [--reloads 3] [--threads N]
 
-The adapters are made here: rank 16, random, on the queries and the second feed-forward matrix of every layer.
-`step`: one request decodes alone with one adapter, then two with different adapters take turns, a switch before every
-token. `request`: requests through the model's process, each with the adapter of the one before or with the other.
-The peer, `llama_cpp.Llama`, binds one adapter in its constructor, so that a switch is a load of everything.
+Makes its own adapters: rank 16, random weights, on the queries and the second feed-forward matrix of every layer.
+`step` compares one request that decodes alone with two that take turns, each with its own adapter, which switches
+before every token. `request` compares requests to the model's process that use the previous request's adapter with
+requests that use the other one. The peer binds one adapter in its constructor, so it switches by loading everything
+again. Prints medians; there is no pass or fail.
 """
 
 import argparse
@@ -36,7 +37,7 @@ RANK, PROMPT, TOKENS_OF_A_TURN = 16, 16, 16
 
 
 def make_adapters(model: Path, folder: Path) -> list[AdapterUse]:
-    """Two adapters for the model's shape."""
+    """Writes two random adapters that fit the model."""
     reader = gguf.GGUFReader(model)
 
     def read(key: str) -> object:
@@ -59,7 +60,7 @@ def make_adapters(model: Path, folder: Path) -> list[AdapterUse]:
 
 
 class Steps:
-    """Seconds of single decode steps, in this process."""
+    """Times single decode steps in this process, in seconds."""
 
     def __init__(self, model: Path, settings: LoadSettings, adapters: Sequence[AdapterUse]) -> None:
         self._engine = Engine(path_text(model), settings)
@@ -73,15 +74,15 @@ class Steps:
         return time.perf_counter() - began
 
     def same(self) -> list[float]:
-        """One request, its adapter applied all the time."""
+        """One request whose adapter stays applied."""
         return self._run(self._adapters[:1])
 
     def switching(self) -> list[float]:
-        """Two requests that take turns."""
+        """Two requests with different adapters that take turns."""
         return self._run(self._adapters)
 
     def applying(self) -> float:
-        """The switch alone."""
+        """Seconds of a switch without a decode step."""
         began = time.perf_counter()
         for use in self._adapters:
             self._engine.use_adapters(((use.key, use.scale),))
@@ -115,7 +116,7 @@ class Steps:
 async def requests(
     model: Path, settings: LoadSettings, adapters: Sequence[AdapterUse], rounds: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds of requests with the adapter of the one before, and with the other one."""
+    """Seconds of requests that keep the adapter of the request before, and of requests that switch."""
     same, switched = [], []
     with Spawner() as spawner:
         child = await Child.start("bench", model, settings, spawner, deadline_s=300)
@@ -131,7 +132,7 @@ async def requests(
 
 
 async def _request(child: Child, use: AdapterUse, start: str) -> float:
-    """One token for a prompt that no other shares its start with."""
+    """Seconds to generate one token for a prompt that shares no prefix with another."""
     prompt = f"{start}, and what it says is as long as that of the others"
     request = GenerationRequest(prompt=prompt, max_tokens=1)
     began = time.perf_counter()
@@ -142,7 +143,7 @@ async def _request(child: Child, use: AdapterUse, start: str) -> float:
 
 
 def reloads(model: Path, settings: LoadSettings, adapters: Sequence[AdapterUse], count: int) -> list[float]:
-    """Seconds from giving up one adapter until the first token with the other, with the bindings' own class."""
+    """Seconds that `llama_cpp.Llama` takes to replace one adapter by the other, up to the first token."""
     seconds = []
     for number in range(count + 1):
         began = time.perf_counter()
@@ -165,16 +166,16 @@ def reloads(model: Path, settings: LoadSettings, adapters: Sequence[AdapterUse],
     return seconds[1:]  # the first one is a first load
 
 
-def like_a_child() -> None:
-    """Start anew with the OpenMP setting of a model's process, which is read when the library is loaded."""
+def use_child_environment() -> None:
+    """Restarts this program with the OpenMP setting of a model's process, which OpenMP reads when it is loaded."""
     if os.environ.get("GOMP_SPINCOUNT") != "1000":
         os.environ["GOMP_SPINCOUNT"] = "1000"
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks.adapters", *sys.argv[1:]])
 
 
 def main() -> None:
-    like_a_child()
-    parser = argparse.ArgumentParser(description="A switch of adapters beside a reload.")
+    use_child_environment()
+    parser = argparse.ArgumentParser(description="Time of an adapter switch, beside a reload.")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--reloads", type=int, default=3)
@@ -192,7 +193,7 @@ def main() -> None:
             same += steps.same()
             switching += steps.switching()
             applying.append(steps.applying())
-        print(f"taking an adapter in: {_ms(steps.loading)}; applying it: {_ms(applying)}")
+        print(f"loading an adapter: {_ms(steps.loading)}; applying it: {_ms(applying)}")
         steps.close()
         _compare("step of one token", same, switching)
         _compare(

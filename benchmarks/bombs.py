@@ -1,7 +1,7 @@
-"""PDFs made to hurt whoever reads them: too deep, too many, without end, or with something to run.
+"""Makes PDFs that attack a parser: too deep, too many objects, endless, or with something to run.
 
-`bombs(marker)` gives them by name. None is larger than some megabytes. Those that would run something would make
-`marker`.
+`bombs(marker)` yields them by name. Each is a few megabytes at most. A PDF with an action creates the file `marker` if
+the action runs.
 """
 
 import zlib
@@ -12,7 +12,7 @@ from benchmarks.pdf_objects import FONT, TEXT, pdf, plain, squeezed, stream
 
 
 def bombs(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """All of them, made one at a time."""
+    """Yields (name, bytes) of every PDF, made one at a time."""
     for make in _MAKERS:
         yield make.__name__.replace("_", "-"), make()
     for make_acting in _ACTING:

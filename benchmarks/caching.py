@@ -1,9 +1,11 @@
-"""What the prefix cache and the drafts win on a model: time to the first token, and tokens per second when quoting.
+"""Measures what the prefix cache and drafts save on a model: time to the first token, and tokens per second.
 
-    python -m benchmarks.caching MODEL.gguf [--threads 2] [--rounds 5]
+    python -m benchmarks.caching MODEL.gguf [--threads 2] [--rounds 3] [--only first|drafts|crowds]
+                                            [--no-flash-attention]
 
-The model's text need not make sense: a stand-in for the sampler says what is to be said, a passage of the prompt word
-for word (every draft is right), or random tokens (none is). Medians of interleaved rounds.
+Compares each with itself switched off. The model may have random weights: a scripted sampler chooses the tokens, either
+a passage of the prompt word for word (every draft is right) or random ones (none is). Prints medians of interleaved
+rounds; there is no pass or fail.
 """
 
 import argparse
@@ -26,7 +28,7 @@ QUOTED: Final = 200
 
 
 class Trace:
-    """A sampler that says these tokens, one after the other."""
+    """A sampler that returns the given tokens in order."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self._coming = iter(tokens)
@@ -35,11 +37,11 @@ class Trace:
         return next(self._coming)
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Nothing to release."""
 
 
 class Scripted(Engine):
-    """An engine whose samplers are traces; looking at the logits costs what it costs."""
+    """An engine whose samplers are traces; it still reads the logits, so sampling costs what it does for real."""
 
     def sample(self, sampler: Sampler, index: int) -> Choice:
         self.logits(index).argmax()
@@ -47,7 +49,7 @@ class Scripted(Engine):
 
 
 def run(batcher: Batcher, prompt: Sequence[int], trace: Sequence[int], *, speculate: bool = True) -> Finished:
-    """One answer, alone."""
+    """Generates one answer with nothing else in the batch."""
     batcher.submit(Job(0, list(prompt), len(trace), cast(Sampler, Trace(trace)), Output(0), (), speculate))
     end: Finished | None = None
     while batcher.busy:
@@ -58,7 +60,7 @@ def run(batcher: Batcher, prompt: Sequence[int], trace: Sequence[int], *, specul
 
 
 def first_token(engine: Engine, random: Random, size: int) -> tuple[float, float, int]:
-    """Seconds to the first token of a prompt of `size` tokens and a question: uncached, cached; cached tokens."""
+    """Seconds to the first token after a prefix of `size` tokens and a question: uncached, cached; cached tokens."""
     batcher = Batcher(engine)
     ids = range(100, engine.vocabulary.size // 2)
     prefix = random.choices(ids, k=size)
@@ -68,7 +70,7 @@ def first_token(engine: Engine, random: Random, size: int) -> tuple[float, float
 
 
 def rates(engine: Engine, random: Random, batcher: Batcher, *, quoting: bool) -> tuple[float, float, int, int]:
-    """Tokens per second without drafts and with them; how many were drafted and accepted."""
+    """Tokens per second without drafts and with them; numbers of drafted and accepted tokens."""
     ids = range(100, engine.vocabulary.size // 2)
     prompt = random.choices(ids, k=600)
     trace = prompt[200 : 200 + QUOTED] if quoting else random.choices(ids, k=QUOTED)
@@ -78,7 +80,7 @@ def rates(engine: Engine, random: Random, batcher: Batcher, *, quoting: bool) ->
 
 
 def crowded(engine: Engine, random: Random, others: int) -> float:
-    """Seconds for a token while `others` cells hold cached prefixes."""
+    """Seconds per token while `others` cells hold cached prefixes."""
     batcher = Batcher(engine)
     ids = range(100, engine.vocabulary.size // 2)
     if others:
@@ -111,14 +113,13 @@ def show_crowds(engine: Engine, random: Random, rounds: int) -> None:
     crowds = (0, 1024, 3500)
     rows = [[crowded(engine, random, others) for others in crowds] for _ in range(rounds)]
     for others, seconds in zip(crowds, zip(*rows, strict=True), strict=True):
-        print(f"{others} cells hold other prefixes: {statistics.median(seconds) * 1000:.1f} ms for a token", flush=True)
+        print(f"{others} cells hold other prefixes: {statistics.median(seconds) * 1000:.1f} ms per token", flush=True)
 
 
 SHOWN: Final = {"first": show_first_tokens, "drafts": show_drafts, "crowds": show_crowds}
 
 
 def main() -> None:
-    """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, default=2)

@@ -1,11 +1,11 @@
-"""What is in a store, read from its tables by other code than the store's own: to compare two stores by content.
+"""Compares two stores by content. Reads the tables itself, with none of the store's own code.
 
     differences(Path("a/docent.db"), Path("b/docent.db"))
 
-Row numbers, file identities and the queue are left out; everything else that a table of documents, pages, chunks,
-vectors or full text holds is compared, new columns included: documents go by path, revisions by their document, pages and
-chunks by their number, vectors by their bits. Rows that nothing refers to, which would not be found by following the
-documents, show in the counts.
+Leaves out row numbers, file identities and the queue. Compares everything else that the tables of documents, pages,
+chunks, vectors and full text hold, new columns included: documents by path, revisions by their document, pages and
+chunks by their number, vectors by their bits. Orphaned rows, which cannot be reached from a document, show in the
+counts.
 """
 
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ _COMPARED = {"documents", "revisions", "pages", "chunks", "vectors", "name_vecto
 
 @dataclass
 class Content:
-    """One store: a flat table of what is where, and the tables that were not looked at."""
+    """The content of a store as flat (key, value) facts, and the names of the tables that were not read."""
 
     facts: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     other_tables: set[str] = field(default_factory=set)
 
 
 def read(database: Path) -> Content:
-    """Everything in a store that no service has open."""
+    """Reads a store that no service has open."""
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.enable_load_extension(True)
@@ -43,19 +43,19 @@ def read(database: Path) -> Content:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """In what two stores differ, in words; empty if they hold the same."""
+    """Describes each difference between two stores; empty if their contents are the same."""
     first, second = read(one).facts, read(other).facts
-    told = []
+    found = []
     for key in sorted({*first, *second}, key=lambda key: (key[0] == "term", key[0] == "rows", repr(key))):
         if key not in first or key not in second:
-            told.append(f"{_shown(key)} is only in {other if key in second else one}")
+            found.append(f"{_shown(key)} is only in {other if key in second else one}")
         elif first[key] != second[key]:
-            told.append(f"{_shown(key)} differs: {_shown(first[key])} against {_shown(second[key])}")
-    return told
+            found.append(f"{_shown(key)} differs: {_shown(first[key])} against {_shown(second[key])}")
+    return found
 
 
 def made_in_all(database: Path, table: str) -> int:
-    """How many rows a table was ever given, those deleted since included."""
+    """Counts the rows ever inserted into a table, deleted ones included."""
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchall()
@@ -112,7 +112,7 @@ class _Reading:
             facts[*place, "signs"] = self._one(f"SELECT signs FROM {index} WHERE rowid = ?", chunk["id"])
 
     def _full_text(self, table: str) -> None:
-        """Every term's count of rows and uses, from the inverted index itself."""
+        """Records each term's number of rows and of occurrences, from the inverted index itself."""
         self._connection.execute(
             f"CREATE VIRTUAL TABLE temp.{table}_terms USING fts5vocab(main, {table}, row)"
         ).fetchall()

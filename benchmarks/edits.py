@@ -1,12 +1,12 @@
-"""What a change costs, and what a deletion leaves.
+"""Checks that small edits and moves embed little or nothing again, and that a deletion leaves no text behind.
 
     python -m benchmarks.edits [--pages 200] [--moves 1000] [--seed 1] [--only PROOF…]
 
-`edits`: a document of `pages` pages under headings is read; then one page of it is changed, each time another one or in
-another way, and the file replaced. Counted are the vectors that were made for it: at most 5 % of its chunks. `moves`: so
-many files are renamed, one by one and with their folder: no vector, chunk or revision is made; only their names are
-embedded. `words`: planted words (text, heading, title, file name) of documents that were deleted, replaced or deleted
-while they were read are looked for in the bytes of every file of the state directory. Exit code 1 at any fault.
+`edits`: indexes a document of `pages` pages with headings, then changes one page and replaces the file, at several
+places and in several ways. At most 5 % of its chunks may be embedded again. `moves`: renames so many files, one by one
+and with their folder. No vector, chunk or revision may be made; only the names are embedded. `words`: plants words in
+the text, heading, title and file name of documents, then deletes them, replaces them, or deletes them during reading,
+and searches for the words in the bytes of every file of the state directory. Exit code 1 if any fault is found.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _CLEAN_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Draft:
-    """A document as lines of pages, and its changes."""
+    """A document as the lines of its pages."""
 
     pages: list[list[str]] = field(default_factory=list)
 
@@ -55,7 +55,7 @@ class Draft:
 
 
 def variants(draft: Draft, seed: int) -> Iterator[tuple[str, Draft]]:
-    """The changes that are tried, each on the document as it was at first."""
+    """Yields each change by name, always applied to the original document."""
     prose, middle = Prose(seed + 1), len(draft.pages) // 2
     for where, index in (("middle", middle), ("page 1", 0), ("last page", len(draft.pages) - 1)):
         lines = draft.pages[index]
@@ -70,7 +70,7 @@ def variants(draft: Draft, seed: int) -> Iterator[tuple[str, Draft]]:
 
 
 def edits(service: Service, folder: Path, pages: int, seed: int) -> list[str]:
-    """The table of shares; gives the faults."""
+    """Prints the share of chunks embedded again after each change; returns the faults."""
     faults = []
     draft = Draft.written(pages, seed)
     first = _replace(service, folder, draft)
@@ -89,7 +89,7 @@ def edits(service: Service, folder: Path, pages: int, seed: int) -> list[str]:
 
 
 def moves(service: Service, folder: Path, count: int, seed: int) -> list[str]:
-    """Rename files in both ways; gives the faults."""
+    """Renames files singly and with their folder; returns the faults."""
     prose = Prose(seed)
     old, new = service.library / "old", service.library / "new"
     for number in range(count):
@@ -104,21 +104,22 @@ def moves(service: Service, folder: Path, count: int, seed: int) -> list[str]:
     old.rename(new)
     faults = _until(lambda: _names_follow(service, count), "the names to follow", _DONE_SECONDS)
     print(
-        f"{count} files moved, followed after {time.monotonic() - began:.1f} s; made: {_minus(_made(service), before)}"
+        f"{count} files moved, index updated after {time.monotonic() - began:.1f} s; "
+        f"made: {_minus(_made(service), before)}"
     )
     if _made(service) != before:
-        faults.append(f"moving made something: {before} before, {_made(service)} after")
+        faults.append(f"the moves made rows: {before} before, {_made(service)} after")
     if {document.id for document in service.client.documents()} != ids:
         faults.append("the documents' ids have changed")
     return faults
 
 
 def words(service: Service, folder: Path, seed: int) -> list[str]:
-    """Plant, delete, look; gives the faults."""
+    """Plants words, deletes their documents, and searches for traces; returns the faults."""
     planted = _planted(service, folder, seed)
     service.wait_done(_DONE_SECONDS, len(planted) + 1)
     faults = [f"{word} was never in the store" for word in _all(planted) if not _traces(service, word)]
-    service.client.search(_all(planted)[0])  # what was asked is no trace either
+    service.client.search(_all(planted)[0])  # a query must leave no trace either
     for path, kept in planted.items():
         if kept[0] == "replaced":
             place(paper(folder / "other.pdf", Prose(seed + 9).pages(2)).read_bytes(), path)
@@ -136,10 +137,10 @@ def words(service: Service, folder: Path, seed: int) -> list[str]:
     half.unlink()
     service.wait_done(_DONE_SECONDS)
     for word in [*_all(planted), "zwqhalfplinth"]:
-        for part in (word, word[3:]):  # an index keeps only how a term goes on from the one before
+        for part in (word, word[3:]):  # a full-text index stores only where a term differs from the one before it
             faults += _until(lambda part=part: not _traces(service, part), f"{part} to be gone", _CLEAN_SECONDS)
             faults += [f"{part} is still in {file}" for file in _traces(service, part)]
-    print(f"{len(_all(planted)) + 1} planted words looked for in {len(_files(service))} files of {service.home}")
+    print(f"searched {len(_files(service))} files of {service.home} for {len(_all(planted)) + 1} planted words")
     return faults
 
 
@@ -168,7 +169,7 @@ def _files(service: Service) -> list[Path]:
 
 
 def _traces(service: Service, word: str) -> list[str]:
-    """The files of the state directory that hold the word, in any usual encoding, whatever its case."""
+    """Names the files of the state directory that contain the word in UTF-8 or UTF-16, in any usual case."""
     forms = [form for text in (word, word.upper(), word.title()) for form in (text.encode(), text.encode("utf-16-le"))]
     found = []
     for path in _files(service):
@@ -179,7 +180,7 @@ def _traces(service: Service, word: str) -> list[str]:
 
 
 def _replace(service: Service, folder: Path, draft: Draft) -> float:
-    """Put this version into the library; CPU seconds until it is read."""
+    """Puts this version into the library; returns the CPU seconds until it is indexed."""
     before = _cpu(service)
     place(paper(folder / "draft.pdf", draft.pages).read_bytes(), service.library / "draft.pdf")
     wanted = _content(folder / "draft.pdf")
@@ -236,7 +237,7 @@ def _cpu(service: Service) -> float:
 
 
 def _until(condition: Callable[[], bool], what: str, seconds: float) -> list[str]:
-    """Wait; a fault if it does not come true."""
+    """Waits for the condition; returns a fault if it times out."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -246,7 +247,7 @@ def _until(condition: Callable[[], bool], what: str, seconds: float) -> list[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What changes, moves and deletions cost and leave.")
+    parser = argparse.ArgumentParser(description="Cost of edits and moves, and traces left by deletions.")
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--moves", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)

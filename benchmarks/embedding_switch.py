@@ -1,14 +1,15 @@
-"""The embedding model is changed under a full index while questions are asked all the while.
+"""Measures searches while the embedding model of a full index is switched, and checks the store afterwards.
 
     python -m benchmarks.embedding_switch [--chunks 20000] [--words 60] [--clients 2] [--pause 1] [--seed 4]
+                                          [--idle-seconds 20]
 
-Fills a store with made-up documents, embedded by the built-in model, and serves it by a real `docent serve`. Then the
-configuration names another model (the built-in graph with other prefixes: other vectors, the same cost), SIGHUP is sent, and
-until the new model answers alone clients search over the socket, each question a new one, with `--pause` seconds between
-an answer and the next question: who asks without a pause leaves the rebuild a quarter of its speed. Meanwhile documents
-are added, renamed and deleted. Printed: how many questions were asked before, during and after, how many
-failed, their latencies, the service's memory; then the store is examined: every vector must be of the new model, some of
-them are compared with what the model itself says.
+Fills a store with made-up documents, embedded by the built-in model, and serves it with a real `docent serve`. Then
+configures another model (the built-in graph with other prefixes: other vectors, the same cost) and sends SIGHUP.
+Clients search over the socket until only the new model answers. Each query is new, and `--pause` seconds lie between an
+answer and the next query: without a pause the rebuild runs at a quarter of its speed. Documents are added, renamed and
+deleted meanwhile. Prints the number of queries before, during and after the switch, the failures, the latencies and the
+service's memory. Then examines the store: every vector must be the new model's, and a sample is compared with vectors
+that the model computes afresh. Exit code 1 if an assertion fails or the service ends.
 """
 
 import argparse
@@ -67,7 +68,7 @@ SAMPLES = Path(__file__).resolve().parents[1] / "appliance" / "samples"
 
 
 def words(chance: random.Random, count: int) -> str:
-    """A text of made-up words that repeat like real ones: few often, many seldom."""
+    """A text of made-up words with a realistic distribution: few are frequent, many are rare."""
     return " ".join(_VOCABULARY[min(int(chance.paretovariate(0.6)), len(_VOCABULARY)) - 1] for _ in range(count))
 
 
@@ -75,7 +76,7 @@ _VOCABULARY = ["".join(random.Random(n).choices(SYLLABLES, k=2 + n % 3)) for n i
 
 
 def variant(folder: Path) -> Path:
-    """Another model: the built-in one's graph and tokenizer with prefixes of its own."""
+    """Writes another model into the folder: the built-in graph and tokenizer with other prefixes."""
     folder.mkdir()
     manifest = json.loads((BUILTIN / "manifest.json").read_text())
     for name in manifest["sha256"]:
@@ -86,7 +87,7 @@ def variant(folder: Path) -> Path:
 
 
 def fill(home: Path, embedder: Embedder, chunks: int, length: int, seed: int) -> None:
-    """A library of files and the store that has read them."""
+    """Makes a library of files and a store that has them indexed."""
     chance = random.Random(seed)
     (home / "library").mkdir()
     key = EmbedderKey(embedder.identity, embedder.name, embedder.dimensions)
@@ -108,8 +109,8 @@ def fill(home: Path, embedder: Embedder, chunks: int, length: int, seed: int) ->
 
 
 @dataclass
-class Asked:
-    """What clients saw in one phase."""
+class Searches:
+    """Latencies and failures of one phase, as the clients saw them."""
 
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -123,9 +124,9 @@ class Asked:
 
 
 @contextmanager
-def asking(socket: Path, clients: int, pause: float, seed: int) -> Iterator[Asked]:
-    """Clients that search for the time of the block, each so many seconds after its last answer."""
-    asked, stop = Asked(), threading.Event()
+def searching(socket: Path, clients: int, pause: float, seed: int) -> Iterator[Searches]:
+    """Runs clients that search while the block runs, each pausing `pause` seconds after an answer."""
+    searches, stop = Searches(), threading.Event()
 
     def ask(number: int) -> None:
         chance = random.Random(seed + number)
@@ -135,17 +136,17 @@ def asking(socket: Path, clients: int, pause: float, seed: int) -> Iterator[Aske
                 try:
                     found = client.search(words(chance, 6), k=5)
                     if not found.results:
-                        asked.failures.append("nothing was found")
+                        searches.failures.append("nothing was found")
                 except Exception as error:  # noqa: BLE001 - counted and printed
-                    asked.failures.append(str(error))
-                asked.seconds.append(time.perf_counter() - begun)
+                    searches.failures.append(str(error))
+                searches.seconds.append(time.perf_counter() - begun)
                 stop.wait(pause)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     try:
-        yield asked
+        yield searches
     finally:
         stop.set()
         for thread in threads:
@@ -153,7 +154,7 @@ def asking(socket: Path, clients: int, pause: float, seed: int) -> Iterator[Aske
 
 
 def wait(service: Service, until: Callable[[], bool], each: Callable[[], None] = lambda: None) -> float:
-    """Seconds until the condition holds."""
+    """Waits for the condition; returns the seconds it took. Exits if the service ends."""
     begun = time.perf_counter()
     while not until():
         if service.process.poll() is not None:
@@ -164,7 +165,7 @@ def wait(service: Service, until: Callable[[], bool], each: Callable[[], None] =
 
 
 def disturb(library: Path) -> None:
-    """What happens to files while the vectors are rebuilt."""
+    """Adds, renames and deletes files while the vectors are rebuilt."""
     for sample in SAMPLES.glob("*.pdf"):
         shutil.copy(sample, library / sample.name)
     for number in range(5):
@@ -173,7 +174,7 @@ def disturb(library: Path) -> None:
 
 
 def examine(home: Path, model: Path) -> None:
-    """Whether everything in the store is the new model's."""
+    """Checks that everything in the store belongs to the new model; prints how many sampled vectors differ."""
     with Embedder.open(model) as embedder, Store.open(home / "docent.db") as store:
         standing = store.embedding()
         assert standing.serving
@@ -195,7 +196,7 @@ def _text(heading: tuple[str, ...], text: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Questions while the embedding model is changed.")
+    parser = argparse.ArgumentParser(description="Searches while the embedding model is switched.")
     parser.add_argument("--chunks", type=int, default=20_000)
     parser.add_argument("--words", type=int, default=60)
     parser.add_argument("--clients", type=int, default=2)
@@ -225,25 +226,26 @@ def run(home: Path, model: Path, options: argparse.Namespace) -> None:
             nonlocal peak
             peak = max(peak, memory.memory_info().rss)
 
-        with asking(home / "docent.sock", options.clients, options.pause, options.seed) as before:
+        with searching(home / "docent.sock", options.clients, options.pause, options.seed) as before:
             time.sleep(options.idle_seconds)
         begun = memory.memory_info().rss
         (home / "docent.toml").write_text(f'[embedding]\nmodel = "{model}"\n')
-        with asking(home / "docent.sock", options.clients, options.pause, options.seed + 100) as during:
+        with searching(home / "docent.sock", options.clients, options.pause, options.seed + 100) as during:
             os.kill(service.process.pid, signal.SIGHUP)
             wait(service, lambda: embedding()["target"] == "other")
             disturb(home / "library")
             seconds = wait(service, lambda: embedding()["model"] == "other", watch)
         wait(service, lambda: service.client.status().queue == 0)
-        with asking(home / "docent.sock", options.clients, options.pause, options.seed + 200) as after:
+        with searching(home / "docent.sock", options.clients, options.pause, options.seed + 200) as after:
             time.sleep(options.idle_seconds)
         ended = memory.memory_info().rss
     print(
-        f"{options.chunks} chunks of {options.words} words, {options.clients} clients, {options.pause:g} s apart; switched after {seconds:.0f} s"
+        f"{options.chunks} chunks of {options.words} words, {options.clients} clients, pauses of {options.pause:g} s; "
+        f"switched after {seconds:.0f} s"
     )
-    for name, asked in (("before", before), ("during", during), ("after", after)):
-        print(f"{name:7}{asked}")
-        for failure in sorted(set(asked.failures))[:5]:
+    for name, searches in (("before", before), ("during", during), ("after", after)):
+        print(f"{name:7}{searches}")
+        for failure in sorted(set(searches.failures))[:5]:
             print(f"       {failure}")
     print(f"RSS in MiB: before {begun >> 20}, peak {peak >> 20}, after {ended >> 20}")
 

@@ -1,15 +1,16 @@
-"""How fast the engine is beside `llama-batched-bench` of the same llama.cpp: prefill, and decoding of 1, 4, 8 sequences.
+"""Measures prefill and decoding of 1, 4 and 8 sequences, beside `llama-batched-bench` of the same llama.cpp.
 
     python -m benchmarks.engine --llama-batched-bench PATH --model MODEL.gguf [--rounds 5] [--threads 2]
 
-Three candidates take turns, each in a process of its own that loads the model anew: the peer; `inside`, the engine and
-its batcher driven directly; `child`, the same behind its process's socket, as the service uses it. All have the same
-context, batch and micro batch, threads, KV type, unified KV, flash attention and OpenMP environment, and the peer runs
-on the very libraries that the Python bindings brought, if its own have the same names (`--own-libraries` for its own).
-What differs: the peer chooses no tokens, ours take the likeliest of the vocabulary; no drafts on either side.
-Printed are medians over the rounds, and the median of the ratios within each round.
+Three candidates take turns, each in a process of its own that loads the model afresh: the peer; `inside`, the engine
+and its batcher driven directly; `child`, the same behind its process's socket, as the service uses it. All share the
+context, batch and micro batch, threads, KV type, unified KV, flash attention and OpenMP environment. The peer loads the
+libraries that the Python bindings install, if its own have the same names (`--own-libraries` keeps its own). One
+difference remains: the peer samples no tokens, ours take the most likely one. Neither side drafts.
+Prints medians over the rounds, and the median of the ratios within each round. There is no pass or fail; exit code 1
+means that a candidate did not run.
 
-The peer is a target of the sources in llama-cpp-python's own source archive; unpacked and entered:
+Build the peer from the sources in llama-cpp-python's source archive. In the unpacked folder:
 
     cmake -B build -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_SERVER=OFF -DLLAVA_BUILD=OFF
     cmake --build build --target llama-batched-bench
@@ -29,16 +30,16 @@ from pathlib import Path
 from benchmarks.engine_plan import PLAN, Setup
 
 Figures = dict[str, float]
-"""By name, in tokens per second."""
+"""Tokens per second, by the name of the figure."""
 
 
 def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
-    """What a model's child process has too, see `models.child_process.spawner`."""
+    """The environment of a model's child process, see `models.child_process.spawner`."""
     return {**os.environ, "GOMP_SPINCOUNT": "1000", "GGML_NO_BACKTRACE": "1", **(extra or {})}
 
 
 def peer(tool: Path, model: Path, setup: Setup, *, own_libraries: bool) -> Figures:
-    """One run of the tool."""
+    """Runs `llama-batched-bench` once."""
     command = [str(tool), "-m", str(model), "--output-format", "jsonl", "-ngl", "0", "-kvu",
                "-c", str(setup.cells), "-b", str(setup.batch), "-ub", str(setup.batch), "-fa", "auto",
                "-t", str(setup.threads), "-tb", str(setup.threads), "-ctk", setup.kv_type, "-ctv", setup.kv_type,
@@ -65,7 +66,7 @@ def bindings_libraries() -> Path:
 
 
 def ours(way: str, model: Path, setup: Setup) -> Figures:
-    """One run of `benchmarks.engine_inside` or `benchmarks.engine_child`."""
+    """Runs `benchmarks.engine_inside` or `benchmarks.engine_child` once."""
     command = [sys.executable, "-m", f"benchmarks.engine_{way}", str(model), json.dumps(asdict(setup))]
     done = subprocess.run(command, capture_output=True, text=True, env=environment())
     if done.returncode:
@@ -75,7 +76,7 @@ def ours(way: str, model: Path, setup: Setup) -> Figures:
 
 
 def show(rounds: Sequence[dict[str, Figures]]) -> None:
-    """A table: each figure's median by candidate, and ours as a share of the peer's."""
+    """Prints each figure's median by candidate, and ours divided by the peer's."""
     print(
         f"{'tokens/s, medians of ' + str(len(rounds)) + ' rounds':34}{'peer':>9}{'inside':>9}{'ratio':>7}{'child':>9}{'ratio':>7}"
     )
@@ -97,15 +98,17 @@ def _median(rounds: Sequence[dict[str, Figures]], way: str, name: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The engine beside llama-batched-bench of the same sources.")
+    parser = argparse.ArgumentParser(description="Speed of the engine, beside llama-batched-bench.")
     parser.add_argument("--llama-batched-bench", type=Path, required=True, metavar="PATH")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--kv-type", default="f16")
-    parser.add_argument("--own-libraries", action="store_true", help="let the tool load its own llama.cpp libraries")
-    parser.add_argument("--json", type=Path, help="keep the figures of every round in this file")
+    parser.add_argument(
+        "--own-libraries", action="store_true", help="let llama-batched-bench load its own llama.cpp libraries"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures of every round to this file")
     options = parser.parse_args()
     setup = Setup(PLAN.cells, options.batch, options.threads, options.kv_type)
     print(f"{options.model.name}: {setup}, load average {os.getloadavg()[0]:.1f}", flush=True)
@@ -118,7 +121,7 @@ def main() -> None:
     order = list(ways)
     for number in range(options.rounds):
         found = {way: ways[way]() for way in order}
-        order = [*order[1:], order[0]]  # whoever comes first meets a cooler machine
+        order = [*order[1:], order[0]]  # rotated, because the first candidate runs on a cooler machine
         rounds.append(found)
         print(f"round {number + 1} of {options.rounds} done, load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
         if options.json:

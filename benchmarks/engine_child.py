@@ -1,8 +1,8 @@
-"""The engine behind its process's socket, for `benchmarks.engine`; prints one JSON object.
+"""Measures the engine behind its process's socket, for `benchmarks.engine`; prints one JSON object.
 
-Prompts are text here, as nothing else goes through the socket, of words that are one token each in most vocabularies.
-Decoding several sequences is measured after prompts alone that are all read in one step: else those that answer already
-would wait for the others' prompts.
+Prompts are text, since the socket carries no tokens. Their words are one token each in most vocabularies. Decoding of
+several sequences is measured only where all prompts fit into one prefill step: otherwise sequences that already decode
+would wait for the other prompts.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from models.types import GenerationRequest, LoadSettings
 
 
 class Bench:
-    """A started child and what is asked of it."""
+    """Sends requests to a started child."""
 
     def __init__(self, child: Child) -> None:
         self._child = child
@@ -27,12 +27,12 @@ class Bench:
         self._number = 0
 
     async def calibrate(self) -> None:
-        """Find out how many tokens a word has."""
+        """Measures how many tokens a word has."""
         (end,) = await self.together(64, 1, 2)
         self._prompts = self._prompts.calibrated(64, end.usage.prompt_tokens)
 
     async def together(self, prompt: int, sequences: int, answer: int) -> list[Finished]:
-        """So many requests, all there before the first of them is begun: the child counts tokens while they come."""
+        """Runs requests that all arrive before the first begins: a long token count keeps the child busy meanwhile."""
         busy = self._child.send(lambda number: Count(id=number, prompt=Raw(text="so " * 50_000)))
         texts = []
         for _ in range(sequences):
@@ -48,12 +48,12 @@ class Bench:
         while True:
             event = await channel.next()
             if isinstance(event, Finished):
-                assert event.usage.completion_tokens == answer, "an answer ended by itself"
+                assert event.usage.completion_tokens == answer, "an answer ended early"
                 return event
 
 
 async def measure(bench: Bench, batch: int) -> dict[str, float]:
-    """All figures of the plan that can be had from outside."""
+    """Measures the figures of the plan that can be seen from outside the process."""
     figures: dict[str, float] = {}
     for prompt, sequences in PLAN.cases():
         ends = await bench.together(prompt, sequences, PLAN.answer + 1)

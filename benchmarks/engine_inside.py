@@ -1,6 +1,6 @@
-"""The engine and its batcher in this process, for `benchmarks.engine`; prints one JSON object.
+"""Measures the engine and its batcher in this process, for `benchmarks.engine`; prints one JSON object.
 
-Where the time of a step goes is measured too: llama.cpp's decoding, choosing the token, and the rest, which is Python.
+Also divides the time of a step into llama.cpp's decoding, sampling, and the rest, which is Python.
 """
 
 import json
@@ -21,7 +21,7 @@ from models.worker.scheduling.output import Output
 
 
 class Timed(Engine):
-    """Adds up what decoding and sampling take."""
+    """Adds up the seconds of decoding and of sampling."""
 
     decoding = sampling = 0.0
 
@@ -38,7 +38,7 @@ class Timed(Engine):
 
 
 class Case:
-    """So many sequences with prompts of so many random tokens, on an empty cache."""
+    """Runs `sequences` requests with prompts of `prompt` random tokens, on an empty cache."""
 
     def __init__(self, engine: Engine, prompt: int, sequences: int, random: Random, answer: int) -> None:
         self._batcher = Batcher(engine)
@@ -57,7 +57,7 @@ class Case:
         ]
 
     def steady(self, steps: int) -> tuple[float, float]:
-        """Tokens per second of reading all prompts, and of so many steps in which all sequences answer."""
+        """Tokens per second of the prefill of all prompts, and of `steps` steps in which all sequences decode."""
         began = self._start()
         while any(job.made == 0 for job in self._jobs):
             self._batcher.step()
@@ -65,18 +65,18 @@ class Case:
         for _ in range(steps):
             self._batcher.step()
         ended = time.perf_counter()
-        assert self._batcher.running == self._sequences, "an answer ended by itself: take another seed"
+        assert self._batcher.running == self._sequences, "an answer ended early: use another seed"
         for job in self._jobs:
             self._batcher.cancel(job.id)
         tokens = self._sequences * self._prompt
         return tokens / (answering - began), self._sequences * steps / (ended - answering)
 
     def whole(self) -> float:
-        """Tokens per second, prompts and answers, from the first step to the last."""
+        """Tokens per second of prompts and answers together, from the first step to the last."""
         began = self._start()
         while self._batcher.busy:
             self._batcher.step()
-        # the first token of an answer comes with the prompt
+        # the prefill yields the first token of an answer
         return sum(len(job.tokens) - 1 for job in self._jobs) / (time.perf_counter() - began)
 
     def _start(self) -> float:

@@ -1,4 +1,4 @@
-"""What `benchmarks.engine` measures on every candidate, and how each figure is called."""
+"""Lists the cases that `benchmarks.engine` measures on every candidate, and names the figures."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,10 +13,10 @@ class Setup:
     threads: int
     kv_type: str
     cache_bytes: int = 256 << 20
-    """Where kept prompts may go, behind the process's socket alone."""
+    """Size of the cache of saved prompts. Only `engine_child` has one."""
 
     def engine(self) -> dict[str, Any]:
-        """What Docent's own engine is loaded with: its `LoadSettings`, but for the cache."""
+        """The `LoadSettings` of Docent's engine, without the cache."""
         return {
             "context": self.cells,
             "cells": self.cells,
@@ -29,7 +29,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every count of sequences with every length of prompts that the cells hold, and answers of one length."""
+    """Combines every number of sequences with every prompt length that fits the cells; answers have one length."""
 
     prompts: tuple[int, ...]
     answer: int
@@ -37,7 +37,7 @@ class Plan:
     cells: int
 
     def cases(self) -> list[tuple[int, int]]:
-        """(tokens of a prompt, sequences), as `llama-batched-bench` runs them: those that fit."""
+        """Lists the (tokens of a prompt, sequences) that fit, as `llama-batched-bench` runs them."""
         return [
             (prompt, count)
             for prompt in self.prompts
@@ -46,7 +46,7 @@ class Plan:
         ]
 
     def named(self, prompt: int, sequences: int, found: dict[str, float]) -> dict[str, float]:
-        """The figures worth comparing of a case: prefill of one long prompt, decoding, and all of it together."""
+        """Names the figures of a case that are worth comparing: prefill of one long prompt, decoding, both together."""
         names = {"decode": f"decode, {sequences} at a time, after {prompt}"}
         if sequences == 1 and prompt >= 512:
             names["prefill"] = f"prefill of {prompt}"
@@ -56,4 +56,4 @@ class Plan:
 
 
 PLAN: Final = Plan(prompts=(8, 128, 512), answer=32, sequences=(1, 4, 8), cells=1536)
-"""The cells leave out several long prompts at a time: those tell nothing that one does not."""
+"""The cells are too few for several long prompts at a time, which show nothing that one does not."""

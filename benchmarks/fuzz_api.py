@@ -1,6 +1,9 @@
-"""The long form of tests/appliance/api/test_fuzz.py: `python -m benchmarks.fuzz_api [EXAMPLES] [SEED]`.
+"""Sends generated requests to every route of the API; the long form of tests/appliance/api/test_fuzz.py.
 
-Sends so many requests (500 unless told) to each route of a service on a home of its own, and counts the replies.
+    python -m benchmarks.fuzz_api [EXAMPLES] [SEED]
+
+Sends EXAMPLES requests (default 500) to each route of a service on a home of its own, and prints how often each status
+came. Fails with the request at fault if a reply has status 5xx or an error lacks the usual fields.
 """
 
 import sys

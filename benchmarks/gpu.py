@@ -1,10 +1,10 @@
-"""Layers placed on NVIDIA GPUs: memory of each predicted and measured, and speed beside llama-bench.
+"""Measures layers placed on NVIDIA GPUs: memory of each GPU beside the prediction, and speed beside llama-bench.
 
-    python -m benchmarks.gpu MODEL.gguf [--layers N] [--llama-bench PATH]
+    python -m benchmarks.gpu MODEL.gguf [--layers N] [--context 8192] [--llama-bench PATH]
 
-Needs a llama-cpp-python that was built with CUDA (CMAKE_ARGS="-DGGML_CUDA=on") and nvidia-ml-py; says so and ends where
-either is missing. llama-bench must be built from the same sources. Without --layers as many as fit are placed, as in the
-service.
+Needs nvidia-ml-py and a llama-cpp-python built with CUDA (CMAKE_ARGS="-DGGML_CUDA=on"). Build llama-bench from the same
+sources. Without --layers it places as many as fit, as the service does. There is no pass or fail; exit code 1 means
+that no GPU can be used here.
 """
 
 import argparse
@@ -45,10 +45,10 @@ async def main() -> int:
         return 1
     path = arguments.model.resolve()
     spec = ModelSpec("bench", path, path.stat().st_size, "0" * 64, "", path.name, read_header(path))
-    wish = LoadSettings(context=arguments.context, batch=512, parallel=4)
+    requested = LoadSettings(context=arguments.context, batch=512, parallel=4)
     with Spawner() as spawner:
         estimator = Estimator(spawner, Measurements(None), devices)
-        settings = await _placed(estimator, spec, wish, devices, arguments.layers)
+        settings = await _placed(estimator, spec, requested, devices, arguments.layers)
         if not settings.gpu_layers:
             print("not run: the installed llama.cpp uses no GPU, or not one layer fits")
             return 1
@@ -62,11 +62,11 @@ async def main() -> int:
 
 
 async def _placed(
-    estimator: Estimator, spec: ModelSpec, wish: LoadSettings, devices: Devices, layers: int | None
+    estimator: Estimator, spec: ModelSpec, requested: LoadSettings, devices: Devices, layers: int | None
 ) -> LoadSettings:
     if layers is not None:
-        return wish.model_copy(update={"gpu_layers": layers})
-    return await estimator.placed(spec, wish, {RAM: default_budget(), **devices.budgets()})
+        return requested.model_copy(update={"gpu_layers": layers})
+    return await estimator.placed(spec, requested, {RAM: default_budget(), **devices.budgets()})
 
 
 async def _measured(
@@ -87,9 +87,11 @@ async def _measured(
         await child.stop()
     print(f"{settings.gpu_layers} of {spec.header.layers + 1} layers placed")
     for device, grown in used.items():
-        told = found.gpus.get(device, grown) if found else grown
+        measured = found.gpus.get(device, grown) if found else grown
         sizes = " ".join(f"{need.source} {need.devices.get(device, 0) / MB:.0f}" for need in predicted)
-        print(f"{device}: MB predicted by {sizes}, measured {told / MB:.0f} (in use since: {grown / MB:.0f})")
+        print(
+            f"{device}: MB predicted by {sizes}, measured {measured / MB:.0f} (use of the GPU grew by {grown / MB:.0f})"
+        )
     tokens = done.usage
     print(
         f"prefill {tokens.prompt_tokens / done.prefill_s:.1f}, decode {tokens.completion_tokens / done.decode_s:.1f} tok/s"

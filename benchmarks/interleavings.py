@@ -1,13 +1,14 @@
-"""Whether requests that run together, share prefixes and swap adapters say what each would say alone.
+"""Checks that requests that run together, share prefixes and swap adapters get the answers each would get alone.
 
-    python -m benchmarks.interleavings --rounds 200
+    python -m benchmarks.interleavings [--rounds 50] [--seed 0] [--ignore-adapters] [--flash-attention]
 
-Each round submits random requests in random steps to one engine on a tiny real model: few cells, so that prefixes are
-dropped, saved, restored, and requests put back; answers that repeat themselves, so that drafts are right and wrong;
-some requests are cancelled. Each answer is compared with that of a model loaded afresh for it alone. Rule: the tokens
-are the same, or first differ where the two best logits are within 1e-3: sums in another order may round otherwise.
-llama.cpp's flash attention sums in 16 bits on a CPU, which moves these logits by up to 0.02, so it is off here;
-`--flash-attention` shows what it makes of it. With `--ignore-adapters` KV is found by its tokens alone, which must be noticed.
+Each round submits random requests at random steps to one engine on a tiny real model. The cells are few, so prefixes
+are dropped, saved and restored, and requests are preempted; the answers repeat themselves, so drafts are right and
+wrong; some requests are cancelled. Each answer is compared with that of a model loaded afresh for it alone. Rule: the
+tokens are equal, or first differ where the two best logits are within 1e-3, since sums in another order round
+differently. llama.cpp's flash attention sums in 16 bits on a CPU, which moves these logits by up to 0.02, so it is off;
+`--flash-attention` turns it on. `--ignore-adapters` looks up KV by tokens alone, an error that the check must notice.
+Exit code 1 if an answer is wrong.
 """
 
 import argparse
@@ -40,14 +41,14 @@ ADAPTERS: Final[Sequence[AdapterSet]] = ((), (("a", 1.0),), (("a", 0.5),), (("b"
 
 
 class Eager(Costs):
-    """Every draft pays: the most of them are wrong and must be taken back."""
+    """Always drafts, so that most drafts are wrong and must be rolled back."""
 
     def pays(self, tokens: int, sure: float, drafted: int, expected: float) -> bool:
         return drafted > 0
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """One request of a round."""
 
     tokens: tuple[int, ...]
@@ -57,7 +58,7 @@ class Wish:
 
 @dataclass
 class Tally:
-    """What was seen; `differences` are (round, request, position, how far the two best logits were apart)."""
+    """Counts of a run; `differences` are (round, request, position, margin between the two best logits)."""
 
     requests: int = 0
     tokens: int = 0
@@ -84,7 +85,7 @@ class Tally:
 
 
 class Listener(Engine):
-    """An engine that remembers how far the two best logits were apart at each token that was chosen."""
+    """An engine that records the margin between the two best logits at each sampled token."""
 
     margins: list[float]
 
@@ -95,30 +96,30 @@ class Listener(Engine):
 
 
 class Alone:
-    """Answers of models loaded afresh, one for each different request."""
+    """Answers each distinct request once, with a model loaded afresh."""
 
     def __init__(self, folder: Path, settings: LoadSettings) -> None:
         self._folder = folder
         self._settings = settings.model_copy(update={"parallel": 1, "cache_bytes": 0})
-        self._known: dict[Wish, tuple[list[int], list[float]]] = {}
+        self._known: dict[Request, tuple[list[int], list[float]]] = {}
 
-    def answer(self, wish: Wish) -> tuple[list[int], list[float]]:
-        """The tokens, and for each how far the two best logits were apart."""
-        if wish not in self._known:
-            engine = load(self._folder, self._settings, wish.adapters, Listener)
+    def answer(self, request: Request) -> tuple[list[int], list[float]]:
+        """The tokens of the answer, and for each the margin between the two best logits."""
+        if request not in self._known:
+            engine = load(self._folder, self._settings, request.adapters, Listener)
             engine.margins = []
-            job = job_of(0, wish, engine, speculate=False)
+            job = job_of(0, request, engine, speculate=False)
             run = Batcher(engine)
             run.submit(job)
             while run.busy:
                 run.step()
             engine.close()
-            self._known[wish] = (job.tokens[job.prompt_tokens :], engine.margins)
-        return self._known[wish]
+            self._known[request] = (job.tokens[job.prompt_tokens :], engine.margins)
+        return self._known[request]
 
 
 def write_files(folder: Path) -> Path:
-    """A model and two adapters."""
+    """Writes a model and two adapters into the folder."""
     write_model(folder / "m.gguf")
     write_adapter(folder / "a.gguf", seed=1, strength=0.7)
     write_adapter(folder / "b.gguf", seed=2, strength=0.7)
@@ -126,35 +127,37 @@ def write_files(folder: Path) -> Path:
 
 
 def load(folder: Path, settings: LoadSettings, adapters: Iterable[tuple[str, float]], kind: type[Kind]) -> Kind:
-    """An engine that has just these adapters resident."""
+    """Loads an engine with exactly these adapters resident."""
     engine = kind(path_text(folder / "m.gguf"), settings)
     for key, _ in adapters:
         engine.adapters.load(AdapterUse(key=key, path=path_text(folder / f"{key}.gguf"), scale=1.0))
     return engine
 
 
-def wishes(random: Random, count: int, adapters: Sequence[AdapterSet] = ADAPTERS) -> list[Wish]:
-    """Requests of which many begin alike, at any length, with the same adapters and with others."""
+def make_requests(random: Random, count: int, adapters: Sequence[AdapterSet] = ADAPTERS) -> list[Request]:
+    """Random requests, many with a common prefix of some length, with the same and with different adapters."""
     size = len(vocabulary()[0])
-    words = (size, size, 30)  # a text of few words gives many drafts
+    words = (size, size, 30)  # a text of few distinct words yields many drafts
     texts = [[1, *(random.randrange(max(3, size - many), size) for _ in range(120))] for many in words]
     made = []
     for _ in range(count):
         text = random.choice(texts)
         shared = text[: random.choice((1, 20, 33, 64, 100, 120))]
         own = [random.randrange(3, size) for _ in range(random.choice((1, 2, 5, 30)))]
-        made.append(Wish((*shared, *own), random.choice(adapters), random.choice((1, 4, 12, 90))))
+        made.append(Request((*shared, *own), random.choice(adapters), random.choice((1, 4, 12, 90))))
     return made
 
 
-def job_of(number: int, wish: Wish, engine: Engine, *, speculate: bool = True) -> Job:
+def job_of(number: int, request: Request, engine: Engine, *, speculate: bool = True) -> Job:
     sampler = engine.sampler(Sampling())
-    return Job(number, list(wish.tokens), wish.limit, sampler, Output(number), wish.adapters, speculate)
+    return Job(number, list(request.tokens), request.limit, sampler, Output(number), request.adapters, speculate)
 
 
-def play(random: Random, engine: Engine, batcher: Batcher, wanted: Sequence[Wish], tally: Tally) -> dict[int, Job]:
-    """Submit, step and cancel at random; the jobs that ended, by their place among the wishes."""
-    jobs = [job_of(number, wish, engine) for number, wish in enumerate(wanted)]
+def play(
+    random: Random, engine: Engine, batcher: Batcher, requested: Sequence[Request], tally: Tally
+) -> dict[int, Job]:
+    """Submits, steps and cancels at random; returns the finished jobs by the index of their request."""
+    jobs = [job_of(number, request, engine) for number, request in enumerate(requested)]
     coming = list(jobs)
     ended: dict[int, Job] = {}
     while coming or batcher.busy:
@@ -176,7 +179,7 @@ def play(random: Random, engine: Engine, batcher: Batcher, wanted: Sequence[Wish
 
 
 def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:
-    """Where two answers part; None if they are the same."""
+    """Index of the first token that differs; None if the answers are equal."""
     same = [left == right for left, right in zip(one, other, strict=False)]
     if all(same):
         return None if len(one) == len(other) else len(same)
@@ -193,19 +196,19 @@ def check(
     settings: LoadSettings = SETTINGS,
     adapters: Sequence[AdapterSet] = ADAPTERS,
 ) -> Tally:
-    """Play rounds on one engine, and compare each answer with that of a fresh one."""
+    """Plays rounds on one engine and compares each answer with that of a fresh engine."""
     engine = load(folder, settings, [use for one in adapters for use in one], Engine)
     alone, tally = Alone(folder, settings), Tally()
     batcher = Batcher(engine, key=key, costs=Eager())
     for number in range(rounds):
         random = Random(seed + number)
-        wanted = wishes(random, requests, adapters)
-        for place, job in play(random, engine, batcher, wanted, tally).items():
-            said = job.tokens[job.prompt_tokens :]
-            expected, margins = alone.answer(wanted[place])
+        requested = make_requests(random, requests, adapters)
+        for place, job in play(random, engine, batcher, requested, tally).items():
+            answer = job.tokens[job.prompt_tokens :]
+            expected, margins = alone.answer(requested[place])
             tally.requests += 1
-            tally.tokens += len(said)
-            at = first_difference(said, expected)
+            tally.tokens += len(answer)
+            at = first_difference(answer, expected)
             if at is not None:
                 tally.differences.append((number, place, at, margins[at]))
     engine.close()
@@ -213,18 +216,17 @@ def check(
 
 
 def main() -> None:
-    """Prints what was seen; ends with status 1 if an answer was wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--ignore-adapters", action="store_true", help="find KV by its tokens alone: must be noticed")
-    parser.add_argument("--flash-attention", action="store_true", help="as the service runs: sums of 16 bits")
+    parser.add_argument("--ignore-adapters", action="store_true", help="look up KV by tokens alone: must be noticed")
+    parser.add_argument("--flash-attention", action="store_true", help="sum in 16 bits, as the service does")
     options = parser.parse_args()
     key: Callable[[Maker], Hashable] = (lambda _: ()) if options.ignore_adapters else exact
     settings = SETTINGS.model_copy(update={"flash_attention": options.flash_attention})
     with tempfile.TemporaryDirectory() as folder:
         tally = check(write_files(Path(folder)), options.rounds, seed=options.seed, key=key, settings=settings)
-    print(f"requests {tally.requests}, tokens {tally.tokens}, running in the mean {tally.mean_running:.2f}")
+    print(f"requests {tally.requests}, tokens {tally.tokens}, running on average {tally.mean_running:.2f}")
     print(f"prompt tokens {tally.prompts}, of them cached {tally.cached}; saved up to {tally.saved} bytes")
     print(f"drafted {tally.drafted}, accepted {tally.accepted}")
     print(f"answers that differ: {len(tally.differences)}, of them within {TIE} of a tie: {tally.ties}")

@@ -1,7 +1,7 @@
-"""What happens to a library: files come, are replaced, renamed, deleted, broken and mended, all from one seed.
+"""Changes a library at random from one seed: adds, replaces, renames, deletes, breaks and repairs files.
 
-The course of events depends on the seed alone, never on when something happens, so that the end can be compared. Names
-begin with their kind; a file that was deleted does not come back.
+The sequence of changes depends on the seed alone, never on timing, so the final states of two runs can be compared.
+File names begin with their kind. A deleted file does not come back.
 """
 
 import os
@@ -19,7 +19,7 @@ _MOST_FILES = 40
 
 
 class Life:
-    """One library at one time; `something()` changes it."""
+    """Applies changes to one library, one at a time."""
 
     def __init__(self, library: Path, scratch: Path, seed: int) -> None:
         self._library = library
@@ -28,13 +28,13 @@ class Life:
         self._made = 0
 
     def begin(self) -> None:
-        """The library as it is found at the start: of everything something, and two papers that are the same."""
+        """Fills the library with files of every kind, two of them identical."""
         for kind in ("small", "small", "small", "long", "broken", "encrypted", "drawing", "empty", "text", "headed"):
             self._add(kind)
         shutil.copy(self._some_paper(), self._library / "twin.pdf")
 
     def something(self) -> str:
-        """One change; says which."""
+        """Makes one random change; returns its kind."""
         kinds = ["replace", "replace", "edit", "rename", "add", "add", "break", "touch", "delete"]
         kind = self._random.choice(kinds)
         if len(self._files()) > _MOST_FILES:
@@ -42,11 +42,11 @@ class Life:
         return self._do(kind)
 
     def work(self) -> str:
-        """A change that makes chunks."""
+        """Makes a change that yields new chunks; returns its kind."""
         return self._do("add")
 
     def replacement(self) -> str:
-        """A new content for a paper that was there; gives its path relative to the library."""
+        """Replaces the content of an existing paper; returns its path relative to the library."""
         target = self._some_paper()
         place(self._paper(*self._random.choice((_SMALL, (8, 16)))), target)
         return str(target.relative_to(self._library))
@@ -110,7 +110,7 @@ class Life:
         return sorted(path for path in self._library.rglob("*.pdf") if path.is_file() and not path.name.startswith("."))
 
     def _some_paper(self) -> Path:
-        """One that has text, unless it was broken since."""
+        """Picks a paper that had text when it was added; it may have been broken since."""
         papers = [
             path for path in self._files() if "small" in path.name or "long" in path.name or "headed" in path.name
         ]

@@ -1,6 +1,6 @@
-"""A control group with a memory limit around this process, made by hand: what `MemoryMax=` is where systemd runs it.
+"""Puts this process into a control group with a memory limit, as `MemoryMax=` does under systemd.
 
-Needs root, and a memory controller (version 1 or 2) in which groups may be made.
+Needs root, and a memory controller (version 1 or 2) that allows new groups.
 """
 
 import contextlib
@@ -14,12 +14,13 @@ _ROOT = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A control group; `kills` counts the processes that the kernel killed for memory in it."""
+    """A memory control group."""
 
     folder: Path
 
     @property
     def kills(self) -> int:
+        """Number of processes in it that the kernel killed for lack of memory."""
         for name in ("memory.events", "memory.oom_control"):
             with contextlib.suppress(OSError):
                 fields = dict(line.split() for line in (self.folder / name).read_text().splitlines())
@@ -28,7 +29,7 @@ class Group:
 
     @property
     def peak(self) -> int:
-        """Most bytes that were charged to it, page cache included."""
+        """Most bytes charged to it at a time, page cache included."""
         for name in ("memory.peak", "memory.max_usage_in_bytes"):
             with contextlib.suppress(OSError):
                 return int((self.folder / name).read_text())
@@ -36,7 +37,7 @@ class Group:
 
 
 def unlimited_because() -> str:
-    """Why no group can be made here; empty if one can."""
+    """The reason why no group can be made here; empty if one can."""
     try:
         with limited(1 << 40, enter=False):
             return ""
@@ -46,13 +47,17 @@ def unlimited_because() -> str:
 
 @contextlib.contextmanager
 def limited(size: int, *, enter: bool = True) -> Iterator[Group]:
-    """This process and its future children may use `size` bytes together, page cache included; no swap. Raises OSError."""
+    """Limits this process and its future children to `size` bytes together, page cache included, without swap.
+
+    Raises:
+        OSError: no group can be made.
+    """
     parent, limits = _own()
     folder = parent / f"docent-limited-{os.getpid()}"
     folder.mkdir()
     try:
         for name, value in limits:
-            with contextlib.suppress(FileNotFoundError):  # of the swap limits there may be none
+            with contextlib.suppress(FileNotFoundError):  # the swap limits may be missing
                 (folder / name).write_text(str(size) if value is None else value)
         if enter:
             (folder / "cgroup.procs").write_text(str(os.getpid()))
@@ -64,7 +69,7 @@ def limited(size: int, *, enter: bool = True) -> Iterator[Group]:
 
 
 def _own() -> tuple[Path, list[tuple[str, str | None]]]:
-    """The group this process is in, and the files that set a limit; None stands for the limit."""
+    """The group of this process, and the (file, value) pairs that set a limit; None stands for the limit in bytes."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "memory":

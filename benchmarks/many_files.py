@@ -1,11 +1,11 @@
-"""Very many small files dropped at once: is each read exactly once, in flat memory?
+"""Checks that each of very many small files dropped at once is read exactly once, in flat memory.
 
     python -m benchmarks.many_files [--files 10000] [--base 1000] [--seed 1]
 
-Some appear slowly, written in pieces; some are touched again and again while they wait; some are renamed while they are
-queued. "Once" is counted where it cannot be hidden: in the numbers that the tables ever gave out (documents, revisions,
-chunks), and in the lines of the log. Memory is sampled throughout: the service's anonymous memory at most 1.25 times its
-peak up to the first `base` files. Exit code 1 if not.
+Some files are written slowly, in pieces; some are touched repeatedly while they wait; some are renamed while queued.
+"Once" is judged by the row ids that the tables ever assigned (documents, revisions, chunks) and by the lines of the
+log. Memory is sampled throughout: the service's anonymous memory may reach 1.25 times its peak up to the first `base`
+files. Exit code 1 if either check fails.
 """
 
 import argparse
@@ -36,7 +36,10 @@ _MIB = 1 << 20
 
 @dataclass(slots=True)
 class Memory:
-    """Peaks in bytes of the service alone: up to the first `base` files, and over all."""
+    """Peaks of the service's own memory in bytes, up to the first `base` files and overall.
+
+    `curve` maps thousands of finished files to the peak of anonymous memory meanwhile.
+    """
 
     base_anonymous: int = 0
     anonymous: int = 0
@@ -53,7 +56,7 @@ class Memory:
 
 
 class Watcher(threading.Thread):
-    """Samples until every file is done with."""
+    """Samples the service's memory until `done` is set."""
 
     def __init__(self, service: Service, files: int, base: int) -> None:
         super().__init__(name="sampler", daemon=True)
@@ -72,7 +75,7 @@ class Watcher(threading.Thread):
 
 
 class Drop:
-    """The files, and what happens to them while they wait."""
+    """Writes the files and disturbs some of them while they wait."""
 
     def __init__(self, library: Path, count: int, seed: int) -> None:
         self._library = library
@@ -87,13 +90,13 @@ class Drop:
         self._at_once = numbers[slow:]
 
     def at_once(self) -> None:
-        """Everything but what comes slowly; the last ones of all are those that are renamed later."""
+        """Writes all files but the slow ones, last those that `meanwhile` renames or touches."""
         last = {*self._renamed, *self._touched}
         for number in sorted(self._at_once, key=lambda one: one in last):
             paper(self._path(number), self._prose.pages(1, 30))
 
     def meanwhile(self) -> None:
-        """Rename, touch, and write in pieces, all at the same time."""
+        """Renames files, touches files, and writes the slow ones in pieces, interleaved."""
         data = {
             number: paper(self._library / ".piece", self._prose.pages(1, 200)).read_bytes() for number in self._slow
         }
@@ -106,7 +109,7 @@ class Drop:
                     file.write(content[piece * size : (piece + 1) * size])
             for number in self._touched:
                 os.utime(self._path(number))
-            time.sleep(0.2)  # less than the quiet period, so that none of them settles in between
+            time.sleep(0.2)  # shorter than the settle period, so that no file settles in between
         (self._library / ".piece").unlink()
 
     def _path(self, number: int) -> Path:
@@ -117,20 +120,20 @@ class Drop:
 
 
 def judge(service: Service, files: int) -> list[str]:
-    """Was everything read, and once?"""
+    """Returns the faults: files not indexed, or read more than once."""
     faults = []
     states = Counter(document.state for document in service.client.documents())
     if states != {"indexed": files}:
-        faults.append(f"the documents' states: {dict(states)}")
+        faults.append(f"states of the documents: {dict(states)}")
     for table in ("documents", "revisions"):
         if (made := made_in_all(service.database, table)) != files:
             faults.append(f"{made} {table} were made for {files} files")
     chunks = service.client.status().chunks
     if (made := made_in_all(service.database, "chunks")) != chunks:
-        faults.append(f"{made} chunks were made, {chunks} are there")
+        faults.append(f"{made} chunks were made, {chunks} are in the store")
     read = Counter(re.findall(r"read (\S+\.pdf): ", service.log.read_text()))
     if again := [name for name, times in read.items() if times > 1]:
-        faults.append(f"{len(again)} files were read more than once, {again[0]} for one")
+        faults.append(f"{len(again)} files were read more than once, for example {again[0]}")
     return faults
 
 
@@ -140,12 +143,12 @@ def _status(pid: int) -> dict[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Ten thousand small files at once.")
+    parser = argparse.ArgumentParser(description="Many small files at once: read once, in flat memory.")
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--base", type=int, default=1000, help="files after which memory must be flat")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    # a quiet period long enough that pieces written by a busy machine still belong together
+    # settle period long enough that the pieces of a file count as one write even on a loaded machine
     settings = {"DOCENT_LIBRARY_SETTLE_SECONDS": "2.0"}
     with (
         tempfile.TemporaryDirectory(prefix="many-", dir="/tmp") as folder,

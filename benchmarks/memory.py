@@ -1,15 +1,16 @@
-"""What loads were predicted to need, and what they use at their peak.
+"""Compares the predicted memory of model loads with their measured peak.
 
-    python -m benchmarks.memory [MODEL.gguf …] [--quick] [--json FILE]
+    python -m benchmarks.memory [MODEL.gguf …] [--quick] [--fill N] [--json FILE]
 
-Without models, shapes of real ones are written to a temporary folder as sparse files, with zeros for weights: memory and
-speed are those of real weights, the text is nothing. Each is loaded with the settings below by the real engine, in a
-child that is driven to the most at once: see tests/models/memory/filled_child.py.
+Without models, it writes shapes of real ones to a temporary folder as sparse files with zeros for weights: memory and
+speed are those of real weights, only the text is meaningless. The real engine loads each with the settings below, in a
+child that is driven to its maximum: see tests/models/memory/filled_child.py.
 
-Columns, in MB: the process before it loads anything (`base`), and what it uses beyond that, outside the mapping of the
-model's file: predicted from the header, by a dry run, from the first measurement; measured at its peak. `pages` is the
-same measured another way at the end: private pages of all mappings but the model's file. `mapped` are the weights that
-stay in the file's mapping, predicted and resident.
+Columns, in MB: `base` is the process before it loads anything. The next ones are what it uses beyond that, without the
+mapping of the model's file: predicted from the header (`header`), by a dry run (`dry run`) and from the first
+measurement (`again`), then measured at the peak. `pages` measures the same another way at the end: private pages of all
+mappings but the model's file. The three ratios are predicted to measured. `mapped` and `resident` are the weights that
+stay in the file's mapping, predicted and measured. Prints figures only; there is no pass or fail.
 """
 
 import argparse
@@ -77,7 +78,7 @@ async def main() -> None:
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--quick", action="store_true", help="three small settings only")
     parser.add_argument(
-        "--fill", type=int, default=1 << 20, help="at most so many tokens of the context; not fewer than a batch"
+        "--fill", type=int, default=1 << 20, help="fill at most N tokens of the context; at least a batch", metavar="N"
     )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

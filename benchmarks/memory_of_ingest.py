@@ -1,14 +1,14 @@
-"""Does the memory of reading a PDF grow with its pages?
+"""Checks that the memory of reading a PDF does not grow with its pages.
 
     python -m benchmarks.memory_of_ingest [--pages 10000] [--base 100] [--words 220] [--seed 1]
 
-Two services in turn, each on a home of its own, read one PDF of prose each: `base` pages, then `pages`. Several times a
-second the memory of the service and all its children is read from `/proc/PID/smaps_rollup`. Three figures: anonymous
-(heaps, stacks, SQLite's page caches: what is really owned), proportional (PSS, with mapped libraries and models, shared
-pages counted once in all), and of it the mapped database, which the kernel takes back whenever it wants. The claim is
-about the proportional size without the mapped database: at most 1.15 times as much for the long one, and under 600 MB.
-Where a control group can be made, its own peak is printed beside it: all memory, the file cache of what was read and
-written included.
+Two services in turn, each on a home of its own, read one PDF of prose: `base` pages, then `pages`. The memory of the
+service and all its children is sampled several times a second from `/proc/PID/smaps_rollup`. Three figures: anonymous
+(heaps, stacks, SQLite's page caches: what the processes own), proportional (PSS, with mapped libraries and models,
+shared pages counted once), and within it the mapped database, which the kernel can reclaim at any time. The limit is on
+the proportional size without the mapped database: at most 1.15 times as much for the long PDF, and under 600 MB.
+Where a control group can be made, its peak is printed too: all memory, the file cache of reads and writes included.
+Exit code 1 if a limit is exceeded or the PDF is not indexed.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Bytes of a service and its children together."""
+    """Memory of a service and its children together, in bytes."""
 
     anonymous: int = 0
     proportional: int = 0
@@ -49,7 +49,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Peaks:
-    """The highest of each, and the sample where `counted` was highest; bytes."""
+    """The maximum of each figure in bytes, and the sample with the highest `counted`; `first_peak` in seconds."""
 
     anonymous: int = 0
     proportional: int = 0
@@ -87,18 +87,18 @@ class Sampler(threading.Thread):
                 self.peaks.add(sample(self._service), time.monotonic() - began, log)
 
     def stop(self) -> Peaks:
-        """The peaks of the whole time."""
+        """Stops sampling and returns the peaks."""
         self._ended.set()
         self.join()
         return self.peaks
 
 
 def sample(service: Service) -> Sample:
-    """The memory of the service and its children now."""
+    """Measures the service and its children now."""
     total = Sample()
     family = [service.pid, *(child.pid for child in service.children())]
     for pid in family:
-        with contextlib.suppress(OSError, psutil.Error):  # a child may end meanwhile
+        with contextlib.suppress(OSError, psutil.Error):  # a child may have ended
             fields = _fields(Path(f"/proc/{pid}/smaps_rollup").read_text())
             total = replace(
                 total,
@@ -110,7 +110,7 @@ def sample(service: Service) -> Sample:
 
 
 def _mapped(pid: int, prefix: str) -> int:
-    """Bytes of a process that are pages of the database and its log's index, proportional."""
+    """Proportional size in bytes of the process's mappings of the database and of its log's index."""
     total, ours = 0, False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         first = line.split(" ", 1)[0]
@@ -128,7 +128,7 @@ def _fields(text: str) -> dict[str, int]:
 
 @contextlib.contextmanager
 def _group(name: str) -> Iterator[Path | None]:
-    """A memory control group (version 1) of its own, if one can be made here."""
+    """Makes a memory control group (version 1); yields None where that is not possible."""
     folder = None
     with contextlib.suppress(OSError, StopIteration):
         own = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line)
@@ -142,7 +142,7 @@ def _group(name: str) -> Iterator[Path | None]:
 
 
 def _remove(group: Path) -> None:
-    """Once the last process in it has gone: those that a service has started end a moment after it."""
+    """Removes the group once it is empty: the children of a service end a moment after it. Gives up after 10 s."""
     deadline = time.monotonic() + 10.0
     while group.exists() and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
@@ -151,14 +151,14 @@ def _remove(group: Path) -> None:
 
 
 def _in(group: Path | None) -> Sequence[str]:
-    """The command that starts a service in the group."""
+    """The command that starts a service inside the group."""
     if group is None:
         return SERVE
     return ("sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs"), *SERVE)
 
 
 def measure(pages: int, words: int, seed: int, folder: Path) -> tuple[Peaks, float, int]:
-    """Peaks, seconds and chunks of one PDF."""
+    """Indexes one PDF; returns the peaks, the seconds and the number of chunks."""
     made = paper(folder / f"{pages}.pdf", Prose(seed).pages(pages, words))
     with (
         _group(f"docent-{os.getpid()}-{pages}") as group,
@@ -167,7 +167,9 @@ def measure(pages: int, words: int, seed: int, folder: Path) -> tuple[Peaks, flo
         sampler = Sampler(service)
         sampler.start()
         began = time.monotonic()
-        os.link(made, service.library / "long.pdf")  # not through this process: it may be in the same control group
+        os.link(
+            made, service.library / "long.pdf"
+        )  # a copy would charge its file cache to this process's control group
         service.wait_done(_DONE_SECONDS, 1)
         seconds = time.monotonic() - began
         peaks = sampler.stop()
@@ -180,7 +182,7 @@ def measure(pages: int, words: int, seed: int, folder: Path) -> tuple[Peaks, flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Peak memory of reading a long PDF beside a short one.")
+    parser = argparse.ArgumentParser(description="Peak memory of reading a long PDF, beside a short one.")
     parser.add_argument("--pages", type=int, default=10_000)
     parser.add_argument("--base", type=int, default=100)
     parser.add_argument("--words", type=int, default=220, help="words a page")

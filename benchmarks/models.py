@@ -1,9 +1,10 @@
-"""All comparisons of the model side on one model, one after the other, each in processes of its own.
+"""Runs all benchmarks of the model side on one model, one after the other, each in processes of its own.
 
     python -m benchmarks.models --model MODEL.gguf [--llama-batched-bench PATH] [--threads 2] [--rounds 5]
 
-They are `benchmarks.engine` (with the tool alone), `benchmarks.caching` and `benchmarks.adapters`. A model made of random
-weights in a real shape will do: speed does not depend on what is said. The machine should have nothing else to do.
+Runs `benchmarks.engine` (only if --llama-batched-bench is given), `benchmarks.caching` and `benchmarks.adapters`. A
+model with random weights in a real shape is enough, since speed does not depend on the text. The machine should be
+otherwise idle. Exit code 1 if one of them fails.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="All comparisons of the model side.")
+    parser = argparse.ArgumentParser(description="All benchmarks of the model side.")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--llama-batched-bench", type=Path, metavar="PATH")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

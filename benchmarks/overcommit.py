@@ -1,10 +1,11 @@
-"""A model's process is killed for memory: is the service's own process as it was, and does it answer on?
+"""Checks that the kernel kills a model's process and not the service when memory runs out, and that answers go on.
 
-    python -m benchmarks.overcommit [--memory-max 400M] [--json]
+    python -m benchmarks.overcommit [--memory-max 400] [--json]
 
-Under a control group's limit (as root) two models are loaded of which one fits, by a manager that is told of a budget
-without end, as if the estimate were wrong. The kernel has to kill somebody. Said: who it was, the resident memory of this
-process before and after, and whether the model answers again.
+Needs root. Loads two models under a control group's limit (in MiB) that has room for one. The manager has an unlimited
+budget, as if the estimate were wrong, so the kernel must kill a process. Prints which process it killed, the resident
+memory of this process before and after, and whether the model answers again. Exit code 1 if nothing was killed, the
+model does not answer, or a child is left over.
 """
 
 import argparse
@@ -30,7 +31,7 @@ _SHAPE = Shape(layers=4, width=512, feed_forward=64, heads=4, kv_heads=4, contex
 
 
 async def overcommit(root: Path, group: Group) -> dict[str, object]:
-    """What happened."""
+    """Loads both models, then asks one; returns the findings by name. Sizes in bytes."""
     catalog = Catalog(root / "models")
     me, died = psutil.Process(), []
     defaults = ModelDefaults(context=_CONTEXT, threads=1)
@@ -77,9 +78,9 @@ def main() -> int:
         for number, name in enumerate("ab"):
             catalog.import_gguf(write_model(root / f"{name}.gguf", seed=number, shape=_SHAPE))
         with limited(options.memory_max << 20) as group:
-            told = asyncio.run(overcommit(root, group))
-    print(json.dumps(told) if options.json else "\n".join(f"{name}: {value}" for name, value in told.items()))
-    return 0 if told["killed"] and told["answers again"] and not told["children left"] else 1
+            findings = asyncio.run(overcommit(root, group))
+    print(json.dumps(findings) if options.json else "\n".join(f"{name}: {value}" for name, value in findings.items()))
+    return 0 if findings["killed"] and findings["answers again"] and not findings["children left"] else 1
 
 
 if __name__ == "__main__":

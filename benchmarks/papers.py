@@ -1,9 +1,9 @@
-"""PDFs written byte by byte: a small one takes microseconds, one of 10,000 pages some seconds and no memory to speak of.
+"""Writes PDFs of generated prose, fast: a small one in microseconds, one of 10,000 pages in seconds and little memory.
 
     paper(path, Prose(7).pages(200))
 
-Text is prose of English words made from a seed, so that it is tokenised, cut and embedded as real text is, no two
-pages say the same, and the same seed gives the same bytes.
+The text is English words in sentences made from a seed, so it is tokenised, chunked and embedded like real text. No two
+pages are the same, and the same seed gives the same bytes.
 """
 
 import textwrap
@@ -44,7 +44,7 @@ _PLACES = _words("above at behind below beside beyond inside near on outside pas
 
 
 class Prose:
-    """English sentences without end; all from one seed."""
+    """Generates endless English sentences from one seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
@@ -58,21 +58,21 @@ class Prose:
         return f"{text[0].upper()}{text[1:]}."
 
     def paragraph(self, words: int) -> str:
-        """At least so many words."""
+        """Sentences of at least `words` words in all."""
         sentences = [self.sentence()]
         while sum(len(one.split()) for one in sentences) < words:
             sentences.append(self.sentence())
         return " ".join(sentences)
 
     def page(self, words: int = 220) -> list[str]:
-        """The lines of a page: paragraphs with an empty line between."""
+        """The lines of a page: paragraphs separated by empty lines."""
         lines: list[str] = []
         while sum(len(line.split()) for line in lines) < words and len(lines) < _LINES - 8:
             lines += [*textwrap.wrap(self.paragraph(60), _LINE), ""]
         return lines[:_LINES]
 
     def pages(self, count: int, words: int = 220) -> Iterator[list[str]]:
-        """So many pages, made as they are taken."""
+        """Yields `count` pages, each made on demand."""
         for _ in range(count):
             yield self.page(words)
 
@@ -86,14 +86,14 @@ class Prose:
 
 
 def paper(path: Path, pages: Iterable[Sequence[str]]) -> Path:
-    """Write a PDF of these pages of lines, of which those that begin with "# " are headings; one page in memory at a time."""
+    """Writes a PDF of pages of lines, one page in memory at a time. A line that begins with "# " is a heading."""
     with path.open("wb") as file:
         _Writer(file).all(pages)
     return path
 
 
 class _Writer:
-    """Objects in the order they are finished; 1 is the catalogue, 2 the root of the page tree, 3 and 4 the fonts."""
+    """Writes objects as they are finished. Object 1 is the catalogue, 2 the root of the page tree, 3 and 4 the fonts."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

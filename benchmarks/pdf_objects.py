@@ -1,4 +1,4 @@
-"""PDFs put together object by object, well or badly formed: what `bombs` is made of."""
+"""Builds PDFs object by object, well or badly formed, for `bombs`."""
 
 import zlib
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ Objects = dict[int, bytes]
 
 
 def pdf(objects: Mapping[int, bytes], trailer: bytes = b"", size: int | None = None) -> bytes:
-    """A PDF of these objects with 1 as its root, the offsets right."""
+    """A PDF of these objects with correct offsets; object 1 is the root."""
     out = bytearray(b"%PDF-1.7\n")
     offsets = {}
     for number, body in objects.items():
@@ -32,7 +32,7 @@ def stream(data: bytes, entries: bytes = b"") -> bytes:
 
 
 def squeezed(pieces: Iterable[bytes], times: int = 1) -> bytes:
-    """A stream that unpacks to all of these bytes, packed so many times over."""
+    """A stream of these bytes, compressed `times` times over."""
     packer = zlib.compressobj(9)
     data = b"".join(packer.compress(piece) for piece in pieces) + packer.flush()
     for _ in range(times - 1):
@@ -41,7 +41,7 @@ def squeezed(pieces: Iterable[bytes], times: int = 1) -> bytes:
 
 
 def plain(content: bytes | None = None, page: bytes = b"", catalogue: bytes = b"") -> Objects:
-    """One page of text, to be spoilt."""
+    """The objects of a PDF with one page of text, as a base for broken ones."""
     return {
         1: b"<</Type/Catalog/Pages 2 0 R%b>>" % catalogue,
         2: b"<</Type/Pages/Kids[3 0 R]/Count 1>>",

@@ -1,9 +1,8 @@
-"""`docent serve` with one fault put in: the progress of a batch, its pages and how far the document is, is written in a
-transaction of its own, before the passages.
+"""Runs `docent serve` with a deliberate fault: a batch's pages and progress are committed before its passages.
 
-The proof against proofs: `benchmarks.torture --mutate` runs this instead of the service, and must then find that the
-stores differ. Nothing of the product knows of it. (Numbers of progress alone, written before or after the batch, are no
-such fault: the product finds that they do not fit what is there, and begins the document anew.)
+A test of the test: `benchmarks.torture --mutate` runs this instead of the service and must find that the stores differ.
+The product does not know of it. (Progress counts alone, written before or after the batch, would be no such fault: the
+product notices that they do not match the rows, and reads the document again from the start.)
 """
 
 import sys
@@ -20,10 +19,10 @@ from ingest.types import Batch
 _PROGRESS = ("UPDATE revisions", "pages_done", "chunks = chunks +")
 
 
-def put_in() -> None:
-    """Split each batch's transaction in two."""
+def split_transactions() -> None:
+    """Splits each batch's transaction in two."""
     real_run, real_commit = revisions.run, revision_sink.RevisionSink.commit
-    kept: list[tuple[str, Any]] = []  # the statement that was taken out last; only touched by the writer thread
+    kept: list[tuple[str, Any]] = []  # the statement held back last; only touched by the writer thread
 
     def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> None:
         if all(part in sql for part in _PROGRESS):
@@ -54,9 +53,9 @@ def put_in() -> None:
 
 
 class _RehearsedError(Exception):
-    """Undoes the transaction in which the statement was found out."""
+    """Rolls back the transaction that was only run to learn the statement."""
 
 
 if __name__ == "__main__":
-    put_in()
+    split_transactions()
     sys.exit(main())

@@ -1,9 +1,10 @@
-"""What drafts win on a real, if tiny, reader: questions answered from passages, with drafts and without.
+"""Measures what drafts save on a real, if tiny, reader that answers questions from passages, with and without drafts.
 
     python -m benchmarks.reader_drafts [--questions 60] [--always]
 
-Prints how many tokens were drafted and accepted, the batches and seconds that answering took, and whether every answer
-was the same. `--always` drafts wherever the text agrees, whatever it costs: the harder test of the same answers.
+Prints how many tokens were drafted and accepted, the batches and seconds of decoding, and how many answers differ.
+`--always` drafts wherever the text matches, at any cost: the harder test that the answers stay the same. Exit code 1 if
+an answer differs.
 """
 
 import argparse
@@ -38,7 +39,7 @@ class Counting(Engine):
 def answer(
     engine: Counting, prompts: list[list[int]], costs: Costs, *, speculate: bool
 ) -> tuple[list[list[int]], int, int, int, float]:
-    """The answers one after the other; drafted, accepted, batches and seconds of answering."""
+    """Answers the prompts one after the other; returns the answers, tokens drafted and accepted, batches, seconds."""
     batcher = Batcher(engine, costs=costs)
     answers, drafted, accepted, seconds = [], 0, 0, 0.0
     engine.batches = 0
@@ -56,7 +57,6 @@ def answer(
 
 
 def main() -> None:
-    """Prints the figures; ends with status 1 if an answer differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=60)
     parser.add_argument("--always", action="store_true")

@@ -1,9 +1,10 @@
-"""Whether a running service finds the pages that answer questions: shares among the first five, MRR, and times.
+"""Measures how often a running service finds the pages that answer questions: shares in the first five, MRR, latency.
 
     python -m benchmarks.retrieval --questions benchmarks/questions/filings-and-incidents.jsonl [--socket PATH] [-v]
 
-The service must have the questions' documents in its library, under the paths that the questions name, fully indexed.
-Questions are JSON lines with `question`, `document` and `pages`; see questions/README.md.
+The questions' documents must be fully indexed in the service's library, under the paths that the questions name.
+Questions are JSON lines with `question`, `document` and `pages`; see questions/README.md. Exit code 1 if a document is
+not indexed; the figures themselves are not judged.
 """
 
 import argparse
@@ -20,7 +21,6 @@ RESULTS = 10
 
 
 def main() -> int:
-    """Print the table; 1 if a document of the questions is not in the library."""
     options = _options()
     questions = [json.loads(line) for line in options.questions.read_text(encoding="utf-8").splitlines() if line]
     with Client(options.socket) as client:
@@ -47,7 +47,7 @@ def _report(client: Client, questions: list[dict[str, object]], verbose: bool) -
         seconds.append(reply.timings["total"])
         if verbose and not 1 <= rank(found, expected) <= 5:
             named = ", ".join(f"{one.document} p. {one.first}" for one in found[:5])
-            print(f"missed: {question['question']}\n  wanted {expected}\n  found {named}")
+            print(f"missed: {question['question']}\n  expected {expected}\n  found {named}")
     scores = score(searches)
     print(
         f"{'questions':>10} {'page @1':>8} {'page @5':>8} {'evidence @5':>12} {'document @5':>12} {'MRR':>6} {'median':>9}"
@@ -62,7 +62,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--questions", type=Path, required=True, help="JSON lines with question, document, pages")
     parser.add_argument("--socket", type=Path, default=find_places().socket, help="the service's socket")
-    parser.add_argument("-v", "--verbose", action="store_true", help="also print what was not found")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="also print the questions whose page was not in the first five"
+    )
     return parser.parse_args()
 
 

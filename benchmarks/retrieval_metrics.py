@@ -1,7 +1,7 @@
-"""Metrics of a search over questions with known pages. Pure.
+"""Scores search results against the pages known to answer each question. Pure.
 
-The unit is the page. A result names the pages from `first` to `last` of one document; it is right when one of them is
-a page that answers the question. Ranks count from 1.
+The unit is the page. A result names the pages `first` to `last` of one document, and is right if one of them answers
+the question. Ranks count from 1.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,12 @@ class Result:
     last: int
 
     def pages(self) -> range:
-        """Every page it names."""
         return range(self.first, self.last + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Where the answer stands: every page that has it; no pages: anywhere in the document."""
+    """The pages of a document that answer a question; if empty, any page of it does."""
 
     document: str
     pages: frozenset[int]
@@ -31,20 +30,20 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Means over all questions, each from 0 to 1, and how many there were."""
+    """The number of questions, and means over them, each from 0 to 1."""
 
     questions: int
     hit_at_1: float
     hit_at_5: float
     evidence_at_5: float
-    """Share of the answering pages that are among the first five results, the same for each question."""
+    """Share of a question's answering pages that the first five results name; each question counts the same."""
     document_at_5: float
     reciprocal_rank: float
     """1 / rank of the first right result, 0 if there is none."""
 
 
 def is_right(result: Result, expected: Expected) -> bool:
-    """Whether a result names a page that answers."""
+    """Whether the result names a page that answers the question."""
     if result.document != expected.document:
         return False
     return not expected.pages or not expected.pages.isdisjoint(result.pages())
@@ -64,7 +63,7 @@ def evidence(results: Sequence[Result], expected: Expected, k: int) -> float:
 
 
 def score(searches: Sequence[tuple[Expected, Sequence[Result]]]) -> Scores:
-    """The means over pairs of what was expected and what was found."""
+    """Averages the metrics over (expected, results) pairs."""
     ranks = [rank(results, expected) for expected, results in searches]
     return Scores(
         questions=len(searches),

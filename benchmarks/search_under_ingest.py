@@ -1,11 +1,12 @@
-"""How long a search takes while documents are read in bulk, against the same searches on the idle service.
+"""Measures search latency while documents are indexed in bulk, beside searches on the idle service.
 
-    python -m benchmarks.search_under_ingest FOLDER [--queries 200] [--pause 0.05] [--indexed 40]
+    python -m benchmarks.search_under_ingest FOLDER [--queries 200] [--pause 0.05] [--indexed 10] [--rate-seconds 15]
 
-A real `docent serve` reads the first `--indexed` PDFs of the folder, then rests while one client searches over the socket,
-each question a new one made of words of the passages. Then all other PDFs are dropped, and the same number of searches
-is asked while they are read. `--pause` is the time between an answer and the next question. Printed: p50 and p95 of both,
-their ratio, where the time went, and how many passages a second were read with and without somebody asking.
+A real `docent serve` indexes `--indexed` PDFs of the folder and is then idle while one client searches over the socket,
+each time with a new query made of words of the passages. Then all other PDFs are added, and the client sends as many
+searches while they are indexed. `--pause` is the time in seconds between an answer and the next query. Prints p50 and
+p95 of both, their ratio, the time of each step of a search, and the passages indexed per second without and with
+searches. There is no pass or fail.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from benchmarks.served import percentile, served
 
 @dataclass
 class Measured:
-    """Searches of one phase in milliseconds, and the mean of each step that the service tells."""
+    """Seconds of each search of one phase, and the total of each step that the service reports."""
 
     seconds: list[float] = field(default_factory=list)
     steps: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -39,7 +40,7 @@ class Measured:
 
 
 def questions(database: Path, count: int, seed: int) -> list[str]:
-    """Made of words that stand together in the passages."""
+    """Makes queries of adjacent words of the passages."""
     chance = random.Random(seed)
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
     texts = [str(text).split() for (text,) in connection.execute("SELECT text FROM chunks ORDER BY id")]
@@ -52,10 +53,10 @@ def questions(database: Path, count: int, seed: int) -> list[str]:
     return made
 
 
-def search(client: Client, asked: list[str], pause: float, *, while_busy: bool) -> Measured:
-    """Ask all; `while_busy` stops with an error where the reading has ended too early."""
+def search(client: Client, queries: list[str], pause: float, *, while_busy: bool) -> Measured:
+    """Sends all queries; with `while_busy`, stops early with a warning if the service has nothing left to index."""
     measured = Measured()
-    for number, question in enumerate(asked):
+    for number, question in enumerate(queries):
         begun = time.perf_counter()
         found = client.search(question, k=5)
         measured.seconds.append(time.perf_counter() - begun)
@@ -63,7 +64,7 @@ def search(client: Client, asked: list[str], pause: float, *, while_busy: bool) 
             measured.steps[name] += seconds
         time.sleep(pause)
         if while_busy and number % 20 == 19 and client.status().queue == 0:
-            print(f"the reading ended after {number + 1} searches: give more PDFs", file=sys.stderr)
+            print(f"indexing ended after {number + 1} searches: give a folder with more PDFs", file=sys.stderr)
             break
     return measured
 
@@ -75,14 +76,14 @@ def drop(files: list[Path], library: Path) -> None:
 
 
 def rate(client: Client, seconds: float) -> float:
-    """Passages a second over some time."""
+    """Passages indexed per second, measured over so many seconds."""
     first, begun = client.status().chunks, time.perf_counter()
     time.sleep(seconds)
     return (client.status().chunks - first) / (time.perf_counter() - begun)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Latency of searches during a bulk ingest.")
+    parser = argparse.ArgumentParser(description="Search latency during a bulk ingest.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--pause", type=float, default=0.05)
@@ -98,22 +99,22 @@ def main() -> None:
             drop(files[: options.indexed], home / "library")
             while (status := client.status()).queue or status.documents.indexed < options.indexed // 2:
                 time.sleep(0.2)
-            asked = questions(home / "docent.db", 2 * options.queries + 20, 7)
-            search(client, asked[:20], 0, while_busy=False)
+            queries = questions(home / "docent.db", 2 * options.queries + 20, 7)
+            search(client, queries[:20], 0, while_busy=False)
             print(f"{status.chunks} passages")
-            idle = search(client, asked[20 : options.queries + 20], options.pause, while_busy=False)
+            idle = search(client, queries[20 : options.queries + 20], options.pause, while_busy=False)
             print(f"idle:   {idle}")
             drop(files[options.indexed :], home / "library")
             while client.status().documents.indexing == 0:
                 time.sleep(0.1)
             quiet = rate(client, options.rate_seconds)
             before, begun = client.status().chunks, time.perf_counter()
-            busy = search(client, asked[options.queries + 20 :], options.pause, while_busy=True)
+            busy = search(client, queries[options.queries + 20 :], options.pause, while_busy=True)
             shared = (client.status().chunks - before) / (time.perf_counter() - begun)
             print(f"ingest: {busy}")
     ratio = {which: percentile(busy.seconds, which) / percentile(idle.seconds, which) for which in (50, 95)}
     print(f"ratio:  p50 {ratio[50]:.2f}, p95 {ratio[95]:.2f}")
-    print(f"passages a second: {quiet:.1f} while nobody asks, {shared:.1f} while somebody does")
+    print(f"passages per second: {quiet:.1f} without searches, {shared:.1f} with them")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What benchmarks of a running service share: the service as a process, and percentiles."""
+"""Helpers for benchmarks of a running service: the service as a process, and percentiles."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ class Service:
 
 @contextmanager
 def served(home: Path) -> Iterator[Service]:
-    """Start it on `home`; ended when the block is left."""
+    """Runs a service on `home` until the block ends."""
     environment = {**os.environ, "DOCENT_HOME": str(home), "DOCENT_LIBRARY_SETTLE_SECONDS": "0.5"}
     process = subprocess.Popen([sys.executable, "-m", "appliance", "serve"], env=environment)
     client = Client(home / "docent.sock")
@@ -39,6 +39,6 @@ def served(home: Path) -> Iterator[Service]:
 
 
 def percentile(values: Sequence[float], which: int) -> float:
-    """The value that `which` per cent of them do not exceed."""
+    """The value that `which` per cent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * which // 100)]

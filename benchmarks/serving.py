@@ -1,7 +1,6 @@
-"""A real `docent serve` for the long proofs: started, watched, killed and started again on one home.
+"""Runs a real `docent serve` for the long proofs: starts, watches, kills and restarts it on one home.
 
-It logs into a file beside the home, not into a pipe that somebody would have to empty, nor onto the home's own disk,
-which a proof may fill.
+It logs to a file beside the home: a pipe would have to be drained, and a proof may fill the home's own disk.
 """
 
 import contextlib
@@ -21,16 +20,16 @@ from appliance.errors import DocentError
 
 SERVE = (sys.executable, "-m", "appliance", "serve")
 _ENVIRONMENT = {"DOCENT_LIBRARY_SETTLE_SECONDS": "0.3", "PYTHONUNBUFFERED": "1"}
-_READY_SECONDS = 600.0  # on a machine that has other things to do
+_READY_SECONDS = 600.0  # generous, for a loaded machine
 _STOP_SECONDS = 60.0
 
 
 class DiedError(Exception):
-    """The service ended by itself; the text is the end of its log."""
+    """The service ended unexpectedly; the message is the end of its log."""
 
 
 class Service:
-    """One home and the process that serves it, if any."""
+    """One home, and the process that serves it while it runs."""
 
     def __init__(self, home: Path, log: Path, *, command: Sequence[str] = SERVE, **environment: str) -> None:
         self.home = home
@@ -45,24 +44,22 @@ class Service:
 
     @property
     def runs(self) -> bool:
-        """Whether the process lives."""
         return self.process is not None and self.process.poll() is None
 
     @property
     def pid(self) -> int:
-        """The process's number."""
         assert self.process is not None
         return self.process.pid
 
     @property
     def client(self) -> Client:
-        """A client of this start of the service."""
+        """A client of the current process; opened on first use, closed at the next start."""
         if self._client is None:
             self._client = Client(self.home / "docent.sock")
         return self._client
 
     def start(self) -> None:
-        """Start the process and return at once."""
+        """Starts the process without waiting for it to answer."""
         assert not self.runs
         self._forget_client()
         with self.log.open("ab") as log:
@@ -72,10 +69,11 @@ class Service:
         self.starts += 1
 
     def wait_ready(self, seconds: float = _READY_SECONDS) -> None:
-        """Until it answers.
+        """Waits until the service answers.
 
         Raises:
-            DiedError: it has ended.
+            DiedError: the process has ended.
+            TimeoutError: it does not answer in time.
         """
         deadline = time.monotonic() + seconds
         while not ((self.home / "docent.sock").exists() and self.client.ready()):
@@ -86,31 +84,31 @@ class Service:
             time.sleep(0.05)
 
     def wait_done(self, seconds: float, files: int | None = None) -> None:
-        """Until nothing is queued, and `files` documents are known if that is given.
+        """Waits until nothing is queued and, if `files` is given, that many documents are known.
 
         Raises:
-            DiedError: it has ended.
-            TimeoutError: it takes longer, with what it is at.
+            DiedError: the process has ended.
+            TimeoutError: it takes longer; the message holds its status.
         """
         deadline = time.monotonic() + seconds
         quiet = 0
-        while quiet < 4:  # between a watch's report and its row in the queue nothing is queued
+        while quiet < 4:  # the queue is briefly empty between a watch event and its row
             if not self.runs:
                 raise DiedError(self.log_end())
             if time.monotonic() > deadline:
-                raise TimeoutError(f"not done within {seconds} s: {self._told()}\n{self.log_end()}")
+                raise TimeoutError(f"not done within {seconds} s: {self._status_text()}\n{self.log_end()}")
             quiet = quiet + 1 if self._is_done(files) else 0
             time.sleep(0.25)
 
     def kill(self) -> None:
-        """SIGKILL, and wait for its end."""
+        """Sends SIGKILL and waits for the end of the process."""
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         self._forget_client()
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Sends SIGTERM; returns the exit code."""
         assert self.process is not None
         self.process.terminate()
         try:
@@ -119,13 +117,13 @@ class Service:
             self._forget_client()
 
     def children(self) -> list[psutil.Process]:
-        """All processes that it started."""
+        """All descendants of the process; empty if it has ended."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self.pid).children(recursive=True)
         return []
 
     def log_end(self, lines: int = 15) -> str:
-        """What it said last."""
+        """The last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
 
     def _is_done(self, files: int | None) -> bool:
@@ -135,7 +133,7 @@ class Service:
             return status.queue == 0 and status.documents.indexing == 0 and (files is None or known == files)
         return False
 
-    def _told(self) -> str:
+    def _status_text(self) -> str:
         with contextlib.suppress(DocentError):
             return str(self.client.status())
         return "it does not answer"
@@ -148,7 +146,7 @@ class Service:
 
 @contextmanager
 def serving(home: Path, *, command: Sequence[str] = SERVE, **environment: str) -> Iterator[Service]:
-    """A service that answers on `home`; ended when the block is left."""
+    """Runs a service on `home` until the block ends; yields it once it answers."""
     home.mkdir(parents=True, exist_ok=True)
     service = Service(home, home.parent / f"{home.name}.log", command=command, **environment)
     try:
@@ -161,7 +159,7 @@ def serving(home: Path, *, command: Sequence[str] = SERVE, **environment: str) -
 
 
 def place(data: bytes, target: Path) -> None:
-    """Put a file into a library as a careful copier does: hidden first, on the disk, then renamed."""
+    """Adds a file to a library as a careful program does: writes it under a hidden name, syncs it, then renames it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     hidden = target.parent / f".{target.name}.tmp"
     with hidden.open("wb") as file:
@@ -172,7 +170,7 @@ def place(data: bytes, target: Path) -> None:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """What a process and all that it has started have used; of children, those that have ended count too."""
+    """CPU seconds of a process and all its descendants, ended children included."""
     total = 0.0
     for one in (process, *process.children(recursive=True)):
         with contextlib.suppress(psutil.Error):

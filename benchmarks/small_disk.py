@@ -1,8 +1,8 @@
-"""A small ext4 disk in a file, for what happens to disks: full, read-only after an error, cut off from power.
+"""Mounts a small ext4 disk from a file and makes it fail: full, read-only after an error, or cut off from power.
 
-Needs root, loop devices and e2fsprogs. An error is the kernel's own (`trigger_fs_error`, with `errors=remount-ro`): from
-then on the disk is read-only for files that are open already, too, until it is unmounted and checked. A power cut is
-ext4's own as well (`EXT4_IOC_SHUTDOWN` without flushing the journal): what was not forced to the disk is gone.
+Needs root, loop devices and e2fsprogs. The kernel itself raises the error (`trigger_fs_error`, with
+`errors=remount-ro`): from then on the disk is read-only, even for open files, until it is unmounted and checked. ext4
+itself cuts the power (`EXT4_IOC_SHUTDOWN` without flushing the journal): data that was not synced is lost.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 
 
 def unavailable_because() -> str:
-    """Why there can be no such disk here; empty if there can."""
+    """The reason why no such disk can be made here; empty if one can."""
     if os.geteuid() != 0:
         return "mounting needs root"
     missing = [tool for tool in ("mkfs.ext4", "e2fsck", "mount", "umount", "losetup") if not shutil.which(tool)]
@@ -33,14 +33,14 @@ def unavailable_because() -> str:
 
 
 class SmallDisk:
-    """The disk, mounted at `path`. What uses it must have ended before `replug`."""
+    """The disk, mounted at `path`. Processes that use it must have ended before `replug`."""
 
     def __init__(self, image: Path, path: Path) -> None:
         self.path = path
         self._image = image
 
     def fill(self) -> None:
-        """Leave no byte free."""
+        """Leaves no byte free."""
         with (self.path / "filler").open("wb", buffering=0) as filler:
             for size in (_BLOCK, 4096, 1):
                 with contextlib.suppress(OSError):
@@ -48,17 +48,17 @@ class SmallDisk:
                         pass
 
     def free(self) -> None:
-        """Undo `fill`."""
+        """Undoes `fill`."""
         (self.path / "filler").unlink()
 
     def fail(self) -> None:
-        """An error that makes the kernel mount it read-only."""
+        """Triggers an error that makes the kernel remount the disk read-only."""
         device = subprocess.run(["findmnt", "-no", "SOURCE", self.path], capture_output=True, text=True, check=True)
         name = Path(device.stdout.strip()).name
         Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("x")
 
     def cut(self) -> None:
-        """Take the power away: nothing more reaches the disk, and what was only on its way is lost."""
+        """Cuts the power: nothing more reaches the disk, and unsynced data is lost."""
         folder = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(folder, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSH))
@@ -66,7 +66,11 @@ class SmallDisk:
             os.close(folder)
 
     def replug(self) -> None:
-        """Unmount it, check it as at boot, mount it again."""
+        """Unmounts the disk, checks it as at boot, and mounts it again.
+
+        Raises:
+            OSError: it could not be repaired.
+        """
         subprocess.run(["umount", self.path], check=True)
         checked = subprocess.run(["e2fsck", "-p", self._image], capture_output=True, text=True, check=False)
         if checked.returncode > 1:  # 1: errors were corrected
@@ -74,17 +78,16 @@ class SmallDisk:
         self.mount()
 
     def remount(self, how: str) -> None:
-        """`ro` or `rw`; while nothing is open on it."""
+        """Remounts as `ro` or `rw`; no file on it may be open."""
         subprocess.run(["mount", "-o", f"remount,{how}", self.path], check=True)
 
     def mount(self) -> None:
-        """Mount it."""
         subprocess.run(["mount", "-o", "loop,errors=remount-ro", self._image, self.path], check=True)
 
 
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:
-    """A disk of `size` bytes, mounted at `folder / "disk"`."""
+    """Mounts a disk of `size` bytes at `folder / "disk"` until the block ends."""
     image, path = folder / "disk.img", folder / "disk"
     path.mkdir()
     with image.open("wb") as file:

@@ -1,14 +1,14 @@
-"""Random loads, unloads, pins, questions and kills over six models with a budget for two: does anything ever go wrong?
+"""Checks the model manager under random loads, unloads, pins, questions and kills: six models, a budget for two.
 
-    python -m benchmarks.soak --operations 500 [--seed 1] [--memory-max 300M] [--json]
+    python -m benchmarks.soak [--operations 500] [--seed 1] [--memory-max 300M] [--json]
 
-Checked all the time: what is reserved, and what the children really own, stay within the budget. Checked of every
-operation: it ends in an answer, in what was asked for, or in one of the package's own errors, before its deadline.
-Checked at the end: no process, no file descriptor, no reservation, no lease, no task is left. Everything is real:
-llama.cpp, processes, signals. With `--memory-max` it all runs under a control group's limit (as root), of which the
-budget is the share that the service takes by default, less what this process itself uses.
+Checked throughout: the reserved memory, and the memory that the children really own, stay within the budget. Checked
+for every operation: it succeeds or raises one of the package's own errors, before its deadline. Checked at the end: no
+process, file descriptor, reservation, lease or task is left. Everything is real: llama.cpp, processes, signals. With
+`--memory-max` it all runs under a control group's limit (as root); the budget is then the service's default share,
+capped at the limit less this process's own memory. Exit code 1 if any fault is found.
 
-Not covered: GPUs, and models of real size; the models are of a few hundred kilobytes.
+Not covered: GPUs, and models of real size; these have a few hundred kilobytes.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from tests.gguf_builder import Shape, write_adapter, write_model
 MODELS = tuple(f"m{number}" for number in range(6))
 ADAPTER = "polite"
 _WAIT_S, _STALL_S = 20.0, 1.0
-_DEADLINE_S = 60.0  # of one operation: its wait for the model, its wait for a turn, and the answer
+_DEADLINE_S = 60.0  # of one operation: the wait for the model, the wait for a turn, and the answer
 _TOGETHER = 8
 _WEIGHTS = {
     "ask": 50,
@@ -58,7 +58,7 @@ _WEIGHTS = {
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a run; `faults` is empty if all is well. Sizes in bytes, times in seconds."""
+    """Results of a run; `faults` is empty if none was found. Sizes in bytes, times in seconds."""
 
     operations: int
     budget: int
@@ -72,7 +72,7 @@ class Outcome:
 
 
 def make_models(root: Path) -> None:
-    """Six models and an adapter for all of them."""
+    """Imports six models, and an adapter that fits all of them."""
     catalog, adapters = Catalog(root / "models"), AdapterCatalog(root / "adapters")
     for number, name in enumerate(MODELS):
         catalog.import_gguf(write_model(root / f"{name}.gguf", seed=number, shape=Shape(context=4096)))
@@ -80,7 +80,7 @@ def make_models(root: Path) -> None:
 
 
 async def soak(root: Path, operations: int, seed: int, budget: int | None = None) -> Outcome:
-    """Run it in a folder that `make_models` has filled; without a `budget` there is room for two models and a half."""
+    """Runs random operations in a folder that `make_models` has filled; `budget` defaults to two and a half models."""
     before = _footprint()
     decisions: Counter[str] = Counter()
     lately: list[str] = []
@@ -114,7 +114,7 @@ async def soak(root: Path, operations: int, seed: int, budget: int | None = None
     outcome.seconds = time.monotonic() - began
     after = _footprint()
     if after != before:
-        outcome.faults.append(f"left behind: (descriptors, processes, tasks) were {before} and are {after}")
+        outcome.faults.append(f"leaked: (descriptors, processes, tasks) were {before} and are {after}")
     return outcome
 
 
@@ -136,7 +136,7 @@ class _Run:
         await asyncio.gather(*(one(name, self._random.choice(MODELS)) for name in names))
 
     async def _judge(self, name: str, model: str) -> None:
-        """Do one operation, and see that it ends well and in time."""
+        """Runs one operation and records whether it ends properly and in time."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(_DEADLINE_S):
@@ -145,11 +145,11 @@ class _Run:
         except ModelError as error:
             result = type(error).__name__
             if not (error.what and error.why):
-                self._outcome.faults.append(f"{name} {model}: an error that does not say why: {error!r}")
+                self._outcome.faults.append(f"{name} {model}: an error without a reason: {error!r}")
         except TimeoutError:
             result = "overdue"
-            self._outcome.faults.append(f"{name} {model}: no end within {_DEADLINE_S:g} s")
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+            self._outcome.faults.append(f"{name} {model}: not finished within {_DEADLINE_S:g} s")
+        except Exception as error:  # noqa: BLE001 - any other exception is a fault to report
             result = "crashed"
             self._outcome.faults.append(f"{name} {model}: {error!r}")
         self._outcome.outcomes[f"{name}: {result}"] += 1
@@ -180,16 +180,16 @@ class _Run:
             async with generation:
                 pieces = [piece async for piece in generation]
         if not pieces:
-            raise AssertionError("an answer without an end")
+            raise AssertionError("the answer had no final piece")
 
     async def _give_up(self, model: str) -> None:
-        """A caller that goes away at any moment."""
+        """Asks, and cancels at a random moment."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._random.random()):
                 await self._ask(model)
 
     async def _pin(self, model: str) -> None:
-        """Two pinned models would leave no room for others; one does."""
+        """Pins the model unless another is pinned: two pinned models would leave no room for others."""
         if not any(state.pinned for state in self._manager.states()):
             await self._manager.pin(model)
 
@@ -199,7 +199,7 @@ class _Run:
                 os.kill(self._random.choice(pids), number)
 
     async def watch(self) -> None:
-        """Sees whether the budget is kept, in the books and in the kernel's."""
+        """Checks the budget repeatedly, against the reservations and against the kernel's figures."""
         while True:
             report = self._manager.report()
             reserved, limit = report.used["ram"], report.limits["ram"]
@@ -216,11 +216,11 @@ class _Run:
             await asyncio.sleep(0.02)
 
     async def clear_up(self) -> None:
-        """Unload everything; nobody uses anything any more."""
+        """Unloads everything after the last operation, and records whatever is still held."""
         for state in self._manager.states():
             await self._manager.unpin(state.spec.id)
             if state.leases:
-                self._outcome.faults.append(f"{state.spec.id} has {state.leases} leases that nobody holds")
+                self._outcome.faults.append(f"{state.spec.id} still has {state.leases} leases")
         deadline = time.monotonic() + _DEADLINE_S
         while self._manager.report().holders and time.monotonic() < deadline:
             for state in self._manager.states():
@@ -242,10 +242,9 @@ def _size(text: str) -> int:
     return int(text[:-1]) << units[text[-1].upper()] if text[-1:].upper() in units else int(text)
 
 
-def _tell(outcome: Outcome, *, as_json: bool) -> None:
+def _report(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
-        told = {name: getattr(outcome, name) for name in Outcome.__slots__}
-        print(json.dumps(told, indent=2))
+        print(json.dumps({name: getattr(outcome, name) for name in Outcome.__slots__}, indent=2))
         return
     mib = 1 << 20
     print(f"{outcome.operations} operations in {outcome.seconds:.1f} s, the slowest {outcome.slowest:.1f} s")
@@ -275,7 +274,7 @@ def main() -> int:
         outcome = asyncio.run(soak(Path(folder), options.operations, options.seed, budget))
         if group is not None and group.kills:
             outcome.faults.append(f"the kernel killed {group.kills} processes for memory")
-        _tell(outcome, as_json=options.json)
+        _report(outcome, as_json=options.json)
         if group is not None:
             print(f"limit {options.memory_max >> 20} MiB; at most {group.peak >> 20} MiB charged, {group.kills} killed")
     return 1 if outcome.faults else 0

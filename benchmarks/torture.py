@@ -1,20 +1,19 @@
-"""Kills, full disks, disk errors and power cuts while a library changes: is the store the same in the end?
+"""Checks that a store comes through kills, full disks, disk errors and power cuts with the content it should have.
 
     python -m benchmarks.torture [--kills 200] [--seed 1] [--interval-every 25] [--keep FOLDER]
     python -m benchmarks.torture --aimed-only [--mutate] --kills 12
 
-A real `docent serve` on a small ext4 disk, and a library to which something happens all the time (`library_life`). Every
-kill is drawn from the seed. Half of them are aimed: at the moment when the write-ahead log is written (into a commit),
-or at a document that is being replaced; the others hit at any moment, the start included. Every fifth hits a child of
-the service instead. How many really fell into a transaction is read from the log that is left. Between the kills the
-disk is full for a while, fails and is read-only, or loses its power (as root; without, these are left out and it is
-said so). In the end the library is copied and read by an undisturbed service, with other sizes of batches, and the two
-stores are compared: by `Store.digest()` and by `contents`, which reads the tables by itself. Exit code 1 if they
-differ, or if anything is unsound.
+Runs a real `docent serve` on a small ext4 disk, with a library that changes all the time (`library_life`). The seed
+decides every kill. Half are aimed: at a write to the write-ahead log (inside a commit), or at a document that is being
+replaced. The others come at any moment, startup included. One in five of these hits a child of the service instead. The
+log that remains shows how many kills fell inside a transaction. Between kills the disk is full for a while, fails and
+turns read-only, or loses power (needs root; otherwise left out with a note). At the end an undisturbed service reads a
+copy of the library with another batch size, and the two stores are compared: by `Store.digest()`, and by `contents`,
+which reads the tables itself. Exit code 1 if they differ or any other fault is found.
 
-`--mutate` puts a fault in (`progress_apart`), and then the exit code is 0 only if the proof finds it. It goes with
-`--aimed-only` (no children are killed, the disk is left in peace), so that nothing else can be what is found; the same
-run without `--mutate` is the control.
+`--mutate` injects a fault (`progress_apart`); the exit code is then 0 only if the proof finds it. It implies
+`--aimed-only` (no child is killed, the disk is left alone), so that nothing else can cause the finding. The same run
+without `--mutate` is the control.
 """
 
 import argparse
@@ -52,7 +51,7 @@ _DONE_SECONDS = 1800.0
 
 @dataclass(slots=True)
 class Outcome:
-    """What was done and what came of it; `faults` is empty if all is well."""
+    """Counts of kills, changes and documents; `faults` is empty if none was found."""
 
     done: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
@@ -73,7 +72,7 @@ class Torture:
         self.outcome = Outcome()
 
     def run(self, kills: int, interval_every: int) -> None:
-        """All kills, then until everything is read."""
+        """Runs all kills, then lets the service index everything."""
         self._service.library.mkdir(parents=True, exist_ok=True)
         self._life.begin()
         for number in range(1, kills + 1):
@@ -84,7 +83,7 @@ class Torture:
                 print(f"{number} kills: {dict(self.outcome.done)}", file=sys.stderr, flush=True)
         self._up()
         self._end()
-        self._up()  # what waits for its next attempt is tried again at a start
+        self._up()  # a start retries documents that wait for their next attempt
         self._service.wait_done(_DONE_SECONDS)
         self._end()
 
@@ -98,10 +97,10 @@ class Torture:
         if number % 50 == 0:
             self.outcome.faults += [f"after {number} kills: {fault}" for fault in sound(self._service.database)]
 
-    # Where kills fall
+    # Kills
 
     def _anywhere(self) -> None:
-        """Within the first seconds from the start on, or at any time later; now and then a child."""
+        """Kills within the first seconds after a start or at any later time; sometimes kills a child instead."""
         for _ in range(self._random.randrange(3)):
             self._change()
         if self._random.random() < 0.4:
@@ -116,14 +115,14 @@ class Torture:
         self._kill("at any moment")
 
     def _commit(self) -> None:
-        """While the log is being written, not always at its first page."""
+        """Kills while the log is being written, not always at its first page."""
         self._up()
         self.outcome.changes["add"] += 1
         self._life.work()
         self._strike(self._random.randrange(1, 8), "commit")
 
     def _replacement(self) -> None:
-        """While a new content is read beside the old one, or when they are switched."""
+        """Kills while new content is indexed beside the old, or while the new takes over."""
         self._up()
         path = self._life.replacement()
         self.outcome.changes["replace"] += 1
@@ -138,7 +137,7 @@ class Torture:
             self._kill("replacement")
 
     def _strike(self, writes: int, aim: str) -> None:
-        """Kill at the so many-th write to the log, or somewhat later than at its first byte."""
+        """Kills at the `writes`-th write to the log, or up to 3 ms later."""
         log = Path(f"{self._service.database}-wal")
         later = self._random.choice((0.0, 0.0, self._random.random() * 0.003))
         with urgent():
@@ -174,14 +173,14 @@ class Torture:
                     return
         self._kill("at any moment")
 
-    # What happens to the disk
+    # Disk faults
 
     def _interval(self, disk: SmallDisk, number: int) -> None:
         what = (self._full, self._failed, self._cut, self._locked)[number % 4]
         what(disk)
 
     def _full(self, disk: SmallDisk) -> None:
-        """No room for some seconds, with work to do; half the time with a kill in between."""
+        """Fills the disk for some seconds while there is work; half the time kills in between."""
         self._up()
         for _ in range(3):
             self._life.work()
@@ -189,7 +188,7 @@ class Torture:
         time.sleep(_INTERVAL_SECONDS / 2)
         if self._random.random() < 0.5:
             self._kill("on a full disk")
-            with contextlib.suppress(DiedError):  # a start without room is refused
+            with contextlib.suppress(DiedError):  # the service refuses to start on a full disk
                 self._service.start()
                 self._service.wait_ready()
         time.sleep(_INTERVAL_SECONDS / 2)
@@ -197,7 +196,7 @@ class Torture:
         self.outcome.done["full disk"] += 1
 
     def _failed(self, disk: SmallDisk) -> None:
-        """The kernel makes the disk read-only under a running service: it must go on answering."""
+        """Makes the disk read-only under the running service, which must go on answering."""
         self._up()
         for _ in range(3):
             self._life.work()
@@ -205,7 +204,7 @@ class Torture:
         disk.fail()
         time.sleep(_INTERVAL_SECONDS)
         if not self._service.runs:
-            self.outcome.faults.append("the service died of a read-only disk")
+            self.outcome.faults.append("the service died when its disk turned read-only")
         else:
             self._still_answers()
         self._kill("on a read-only disk")
@@ -213,7 +212,7 @@ class Torture:
         self.outcome.done["read-only disk"] += 1
 
     def _cut(self, disk: SmallDisk) -> None:
-        """The power goes while the log is written."""
+        """Cuts the power while the log is written."""
         self._up()
         for _ in range(3):
             self._life.work()
@@ -226,7 +225,7 @@ class Torture:
         self.outcome.done["power cut"] += 1
 
     def _locked(self, disk: SmallDisk) -> None:
-        """Started on a disk that is read-only: refused, and nothing is harmed."""
+        """Starts the service on a read-only disk: it refuses, and the data stays intact."""
         if self._service.runs:
             self._kill("before a read-only start")
         self._life.work()
@@ -244,11 +243,11 @@ class Torture:
         except DocentError as error:
             self.outcome.faults.append(f"no answer from a read-only disk: {error}")
 
-    # Life between
+    # Between kills
 
     def _end(self) -> None:
         if self._service.stop() != 0:
-            self.outcome.faults.append("the service did not end well")
+            self.outcome.faults.append("the service did not exit with code 0")
 
     def _change(self) -> None:
         self.outcome.changes[self._life.something()] += 1
@@ -261,7 +260,7 @@ class Torture:
 
 @contextmanager
 def urgent() -> Iterator[None]:
-    """Before everything else on the machine, where that is allowed: who is not run in time, does not hit."""
+    """Raises this process's priority while the block runs, if allowed: an aimed kill must not come too late."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -19)
@@ -273,13 +272,13 @@ def urgent() -> Iterator[None]:
 
 
 def sound(database: Path) -> list[str]:
-    """What `Store.check` finds wrong in a store that nobody has open."""
+    """The faults that `Store.check` finds in a store that no process has open."""
     with _opened(database) as store:
         return store.check()
 
 
 def judge(outcome: Outcome, tortured: Path, undisturbed: Path) -> None:
-    """Compare the two homes' stores in both ways."""
+    """Compares the stores of the two homes by digest and by content."""
     digests = []
     for home in (tortured, undisturbed):
         with _opened(home / "docent.db") as store:
@@ -308,14 +307,14 @@ def _spin(seconds: float) -> None:
 
 
 def _sync(disk: SmallDisk) -> None:
-    """Let what was dropped into the library reach the disk: that it may be lost otherwise is the dropper's business."""
+    """Syncs the files added to the library: losing unsynced ones is not the service's fault."""
     subprocess.run(["sync", "--file-system", disk.path], check=True)
 
 
 def torture(
     folder: Path, kills: int, seed: int, interval_every: int, *, aimed_only: bool = False, mutate: bool = False
 ) -> Outcome:
-    """Run it all in an empty folder."""
+    """Runs the whole proof in an empty folder."""
     command = MUTANT if mutate else SERVE
     scratch = folder / "scratch"
     scratch.mkdir()
@@ -341,18 +340,18 @@ def torture(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Does the store survive kills, full disks, disk errors, power cuts?")
+    parser = argparse.ArgumentParser(description="Survival of the store: kills, full disks, disk errors, power cuts.")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--interval-every", type=int, default=25, help="kills between two troubles of the disk")
+    parser.add_argument("--interval-every", type=int, default=25, help="kills between two disk faults")
     parser.add_argument(
         "--aimed-only", action="store_true", help="only kills of the service in commits and replacements"
     )
-    parser.add_argument("--mutate", action="store_true", help="put a fault in, and see that it is found")
-    parser.add_argument("--keep", type=Path, help="an empty folder for everything, kept afterwards")
+    parser.add_argument("--mutate", action="store_true", help="inject a fault and check that it is found")
+    parser.add_argument("--keep", type=Path, help="an empty folder to work in, kept afterwards")
     options = parser.parse_args()
     if why := unavailable_because():
-        print(f"without troubles of the disk: {why}")
+        print(f"disk faults are left out: {why}")
     with contextlib.ExitStack() as stack:
         folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-", dir="/tmp")))
         began = time.monotonic()
@@ -373,10 +372,10 @@ def main() -> None:
 
 
 def report(outcome: Outcome, seconds: float, others: set[str]) -> None:
-    """Print what was done and what came of it."""
-    for title, counts in (("kills and troubles", outcome.done), ("changes", outcome.changes)):
+    """Prints the counts and the faults."""
+    for title, counts in (("kills and disk faults", outcome.done), ("changes", outcome.changes)):
         print(f"{title}: {', '.join(f'{what} {count}' for what, count in sorted(counts.items()))}")
-    print(f"in the end: {dict(outcome.documents)}, {outcome.chunks} chunks; {seconds:.0f} s")
+    print(f"at the end: {dict(outcome.documents)}, {outcome.chunks} chunks; {seconds:.0f} s")
     print(f"tables not compared: {', '.join(sorted(others)) or 'none'}")
     for fault in outcome.faults[:40]:
         print(f"FAULT {fault}")

@@ -1,6 +1,6 @@
-"""SQLite's write-ahead log seen from outside: when it is written, and whether it ends inside a transaction.
+"""Watches SQLite's write-ahead log from outside: when it is written, and whether it ends inside a transaction.
 
-The format is the one of sqlite.org/walformat.html. Nothing here opens the database.
+Format: sqlite.org/walformat.html. Never opens the database.
 """
 
 import os
@@ -13,7 +13,7 @@ _FRAME = struct.Struct(">6I")
 
 
 def wait_for_write(log: Path, seconds: float) -> bool:
-    """Return as soon as the log is written; False if it was not for so long. Keeps a core busy meanwhile."""
+    """Returns True as soon as the log is written, False on timeout. Keeps a core busy meanwhile."""
     before = _stamp(log)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -33,7 +33,7 @@ def ends_inside_a_transaction(log: Path) -> bool:
         while len(frame := file.read(_FRAME.size)) == _FRAME.size:
             _, pages_after_commit, *frame_salts, _, _ = _FRAME.unpack(frame)
             if frame_salts != salts:
-                break  # left over from before the log began anew
+                break  # a leftover from before the log was restarted
             open_frames = 0 if pages_after_commit else open_frames + 1
             file.seek(page_size, os.SEEK_CUR)
         return open_frames > 0

@@ -1,9 +1,10 @@
-"""Whether documents are read as a person sees them: expectations of rows, headings, paragraphs and running lines.
+"""Checks that documents are read as a person sees them: rows, headings, paragraphs and running lines.
 
     python -m benchmarks.reading FOLDER [--expectations FILE] [-v]
 
-The documents lie in FOLDER, or below it, under the names that the expectations use. They are read and cut into passages by the very
-code of the service, without its database. README.md beside this file says what each kind of expectation means.
+The documents are in or below FOLDER, under the names that the expectations use. The service's own code reads them and
+cuts them into passages, without its database. README.md beside this file explains each kind of expectation. Exit code 1
+if an expectation fails or a document is missing.
 """
 
 import argparse
@@ -30,7 +31,6 @@ _DASHES = str.maketrans({"–": "-", "—": "-", "‐": "-", "’": "'", "‘": 
 
 
 def main() -> int:
-    """Print the table; 1 if an expectation fails."""
     options = _options()
     lines = options.expectations.read_text(encoding="utf-8").splitlines()
     expectations = [json.loads(line) for line in lines if line.strip()]
@@ -44,16 +44,16 @@ def main() -> int:
             held[expectation["kind"]] += 1
         elif options.verbose:
             print("missed:", json.dumps(expectation, ensure_ascii=False))
-    asked = Counter(expectation["kind"] for expectation in expectations)
-    for kind, count in asked.items():
+    expected = Counter(expectation["kind"] for expectation in expectations)
+    for kind, count in expected.items():
         print(f"{kind:<10} {held[kind]:>3} of {count}")
-    print(f"{'all':<10} {held.total():>3} of {asked.total()}")
+    print(f"{'all':<10} {held.total():>3} of {expected.total()}")
     print(f"{pages['table']} of {pages['all']} pages hold a table ({pages['table'] / pages['all']:.0%})")
-    return 0 if held.total() == asked.total() else 1
+    return 0 if held.total() == expected.total() else 1
 
 
 def located(folder: Path, name: str) -> Path:
-    """The file of that name in the folder or below it; exits where there is none."""
+    """Finds the file of that name in or below the folder; exits if there is none."""
     found = next(iter(sorted(folder.rglob(name))), None)
     if found is None:
         sys.exit(f"{folder} holds no {name}")
@@ -61,7 +61,7 @@ def located(folder: Path, name: str) -> Path:
 
 
 def chunks_of(path: Path, embedder: Embedder, pages: Counter[str] | None = None) -> list[Chunk]:
-    """All passages of one document; counts its pages, and those with a table, into `pages`."""
+    """Cuts one document into passages; adds its pages, and those with a table, to the counts in `pages`."""
     limits = ChunkLimits(max_tokens=embedder.max_tokens)
 
     def counted(extraction: Iterable[Page]) -> Iterator[Page]:
@@ -77,7 +77,7 @@ def chunks_of(path: Path, embedder: Embedder, pages: Counter[str] | None = None)
 
 
 def holds(expectation: dict[str, Any], chunks: list[Chunk]) -> bool:
-    """Whether the passages are as expected."""
+    """Whether the passages meet the expectation."""
     page = expectation["page"]
     last = expectation.get("page_last", page)
     near = [chunk for chunk in chunks if chunk.page <= last and chunk.page_last >= page]
@@ -134,7 +134,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--expectations", type=Path, default=Path(__file__).parent / "expectations.jsonl")
-    parser.add_argument("-v", "--verbose", action="store_true", help="name those that fail")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print the expectations that fail")
     return parser.parse_args()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.interleavings import SETTINGS, Alone, Eager, Wish, check, job_of
+from benchmarks.interleavings import SETTINGS, Alone, Eager, Request, check, job_of
 from models.child_process.messages import Finished, path_text
 from models.worker.engine import BatchSpan, Engine
 from models.worker.scheduling.batcher import Batcher
@@ -35,12 +35,12 @@ def test_the_next_turn_continues_from_the_last_and_another_question_starts_afres
     tokens, cached = PROMPT, []
     for turn in (PROMPT, None, (*PROMPT[:40], 7, 8, 9)):
         tokens = turn or (*tokens, 30, 31, 32)
-        job = job_of(len(cached), Wish(tokens, (), 20), engine)
+        job = job_of(len(cached), Request(tokens, (), 20), engine)
         batcher.submit(job)
         ends = [event for _ in iter(lambda: batcher.busy, False) for event in batcher.step()]
         cached += [event.usage.cached_tokens for event in ends if isinstance(event, Finished)]
         answer = job.tokens[job.prompt_tokens :]
-        assert answer == alone.answer(Wish(tokens, (), 20))[0]
+        assert answer == alone.answer(Request(tokens, (), 20))[0]
         tokens = tuple(job.tokens)
     assert cached[0] == cached[2] == 0
     assert cached[1] >= len(PROMPT)

@@ -1,7 +1,7 @@
-"""Requests made from the service's own OpenAPI document by schemathesis, valid and invalid, sent over its socket.
+"""Fuzzes the API: schemathesis makes valid and invalid requests from the service's OpenAPI document.
 
-What is looked for: a reply of 5xx, a reply that is not the shape of errors, and a service that does not answer. Streams
-without an end (`GET /events`) are left out.
+Finds replies with status 5xx, errors in another shape than the contract's, and a service that does not answer. Leaves
+out endless streams (`GET /events`).
 """
 
 import contextlib
@@ -20,11 +20,15 @@ from schemathesis.core.result import Ok
 
 _HOST = "http://docent"
 _ENDLESS = {"/events"}
-_TELLS_BY_STATUS = {"/readyz"}  # its 503 is its answer
+_MAY_RETURN_5XX = {"/readyz"}  # 503 means "not ready"
 
 
 def fuzz(socket: Path, examples: int, start: int = 0) -> Counter[int]:
-    """So many requests to each route; how often each status came. Raises AssertionError with the request at fault."""
+    """Sends `examples` valid and as many invalid requests to each route; returns how often each status came.
+
+    Raises:
+        AssertionError: a reply breaks the contract; the message names the request.
+    """
     transport = httpx2.HTTPTransport(uds=str(socket))
     with httpx2.Client(transport=transport, base_url=_HOST, timeout=60) as client:
         schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
@@ -47,22 +51,22 @@ def fuzz(socket: Path, examples: int, start: int = 0) -> Counter[int]:
             def one(case: Case[Any]) -> None:
                 seen[_send(case, client)] += 1
 
-            with contextlib.suppress(Unsatisfiable):  # a route without parameters cannot be asked wrongly
+            with contextlib.suppress(Unsatisfiable):  # a route without parameters has no invalid request
                 one()
     return seen
 
 
 def _send(case: Case[Any], client: httpx2.Client) -> int:
-    asked: Any = requests.Request(**case.as_transport_kwargs(base_url=_HOST)).prepare()
+    prepared: Any = requests.Request(**case.as_transport_kwargs(base_url=_HOST)).prepare()
     reply = client.request(
-        asked.method or "",
-        asked.url,
-        content=asked.body or b"",
-        headers=[*asked.headers.items()],
+        prepared.method or "",
+        prepared.url,
+        content=prepared.body or b"",
+        headers=[*prepared.headers.items()],
         follow_redirects=False,
     )
-    told = f"{reply.status_code} to {case.as_curl_command()[:2000]}: {reply.content[:500]!r}"
-    assert reply.status_code < 500 or case.operation.path in _TELLS_BY_STATUS, told
+    message = f"{reply.status_code} to {case.as_curl_command()[:2000]}: {reply.content[:500]!r}"
+    assert reply.status_code < 500 or case.operation.path in _MAY_RETURN_5XX, message
     if reply.status_code >= 400 and case.method != "HEAD":
-        assert set(reply.json()["error"]) == {"message", "type", "code", "hint"}, told
+        assert set(reply.json()["error"]) == {"message", "type", "code", "hint"}, message
     return reply.status_code

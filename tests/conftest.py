@@ -9,7 +9,7 @@ import pytest
 from tests.live import Live, live_service, short_home
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # a shell starts background jobs so; the tests of Ctrl-C, and the processes they start, need it as on a terminal
+    # a shell makes background jobs ignore SIGINT; the tests of Ctrl-C and their children need the default handler
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAMPLES = Path(__file__).resolve().parents[1] / "appliance" / "samples"
@@ -17,7 +17,7 @@ SAMPLES = Path(__file__).resolve().parents[1] / "appliance" / "samples"
 
 @pytest.fixture(scope="session")
 def answering() -> Iterator[Live]:
-    """A service with the sample documents indexed, for tests that only read."""
+    """A shared service with the sample documents indexed, for tests that change nothing."""
     with short_home() as home, live_service(Path(home)) as service:
         names = sorted(path.name for path in SAMPLES.glob("*.pdf"))
         for name in names:

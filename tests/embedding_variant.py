@@ -1,4 +1,4 @@
-"""Real embedding models that differ from the built-in one: its own graph and tokenizer under another manifest."""
+"""Makes real embedding models that differ from the built-in one: its graph and tokenizer with another manifest."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,10 @@ from models.embedding.embedder import BUILTIN
 
 
 def variant(folder: Path, **changes: Any) -> Path:
-    """A folder with the built-in model under another name and prefix, and with `changes` to its manifest: another
-    identity, and other vectors of the same size."""
+    """Writes the built-in model into a folder under another name, with other prefixes and `changes` to its manifest.
+
+    It has another identity, and makes other vectors of the same size.
+    """
     folder.mkdir(parents=True)
     manifest = json.loads((BUILTIN / "manifest.json").read_text())
     for name in manifest["sha256"]:

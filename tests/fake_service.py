@@ -1,7 +1,7 @@
-"""A service that speaks `wire` on a real Unix socket and does what the test says.
+"""A fake service that speaks `wire` on a real Unix socket, in a state that the test sets.
 
-It stands in for the real one where a test needs a state that the real one would reach only slowly or never: a document
-in mid-reading, an answer that hangs, a service that goes away. It runs in a thread of the test's process.
+Replaces the real one where a test needs a state that the real one reaches only slowly or never: a document half
+indexed, an answer that hangs, a service that stops. Runs in a thread of the test's process.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ def citation(quote: str, marker: str = "[1]", page: int = 3, **fields: Any) -> w
 
 
 class FakeService:
-    """State that tests set, and the routes that show it; `asked` and `actions` record what clients did."""
+    """State that tests set, and routes that show it; `asked` records request bodies, `actions` what clients changed."""
 
     def __init__(self) -> None:
         self.documents: dict[str, wire.Document] = {}
@@ -86,7 +86,7 @@ class FakeService:
         self.refusal: tuple[int, wire.ErrorBody] | None = None
         self.hold = threading.Event()
         self.hold.set()
-        """Cleared by a test: the answer stops after its first token until it is set."""
+        """If cleared, an answer stops after its first token until this is set again."""
         self.becomes: wire.DocumentState = "indexed"
         self.asked: list[dict[str, Any]] = []
         self.actions: list[tuple[str, str]] = []
@@ -95,27 +95,27 @@ class FakeService:
         self.progress: wire.Progress | None = None
         self.library_away = False
         self.page = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 1190, 1684)
-        """The begin of a picture, which is all that clients look at."""
+        """The start of a PNG with its size, the only part that clients read."""
         self._added = 0
         self._listeners: list[asyncio.Queue[str]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def put(self, found: wire.Document) -> None:
-        """Set a document and tell the listeners."""
+        """Sets a document and notifies the listeners."""
         self.documents[found.id] = found
         self._publish(wire.Event(type="document", document=found))
 
     def drop(self, document_id: str) -> None:
-        """Remove a document and tell the listeners."""
+        """Removes a document and notifies the listeners."""
         self.documents.pop(document_id)
         self._publish(wire.Event(type="removed", removed=document_id))
 
-    def tell_status(self) -> None:
-        """Tell the listeners how the service is now."""
+    def publish_status(self) -> None:
+        """Sends the current status to the listeners."""
         self._publish(wire.Event(type="status", status=self.status()))
 
     def status(self) -> wire.Status:
-        """Counts of the documents set."""
+        """The status, with counts of the documents set."""
         states = [found.state for found in self.documents.values()]
         counts = wire.DocumentCounts(**{state: states.count(state) for state in set(states)})
         unread = [found.pages_skipped for found in self.documents.values()]
@@ -305,7 +305,7 @@ def _refuse(status: int, code: str, message: str, hint: str) -> Response:
 
 @contextmanager
 def serving(service: FakeService, socket: Path) -> Iterator[None]:
-    """`service` on `socket` until the block ends; open streams are cut."""
+    """Serves `service` on `socket` until the block ends, then cuts open streams."""
     config = uvicorn.Config(
         service.app(), uds=str(socket), log_level="critical", lifespan="off", timeout_graceful_shutdown=0
     )

@@ -1,4 +1,4 @@
-"""Tiny documents of other kinds than PDF, written in code."""
+"""Builds tiny documents of formats other than PDF."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ def zipped(entries: Mapping[str, str | bytes]) -> bytes:
 
 
 def without(archive: bytes, name: str) -> bytes:
-    """The same archive, one entry missing."""
+    """The same archive without one entry."""
     with zipfile.ZipFile(io.BytesIO(archive)) as file:
         return zipped({entry: file.read(entry) for entry in file.namelist() if entry != name})
 
@@ -119,7 +119,7 @@ def _relations(targets: Mapping[str, str]) -> str:
 
 
 def xps(text: str, font: bytes) -> bytes:
-    """A document of one page with one line, in a font given as the bytes of its file."""
+    """A document of one page with one line; `font` is the content of a TrueType file."""
     types = "".join(
         f'<Default Extension="{name}" ContentType="{kind}"/>'
         for name, kind in (
@@ -156,7 +156,7 @@ def mobi(body: str, *, title: str = "Pump") -> bytes:
     header = struct.pack(">4sIIIII", b"MOBI", header_bytes, 2, 65001, 1, 6) + struct.pack(">10I", *[nothing] * 10)
     header += struct.pack(
         ">IIII", 2, 16 + header_bytes, len(name), 9
-    )  # the first record after the text, the title, English
+    )  # the first record after the text, the title's place and length, English
     first = palm_doc + header.ljust(header_bytes, b"\0") + name + bytes(2)
     records = [first, text]
     at = 78 + 8 * len(records) + 2
@@ -167,10 +167,10 @@ def mobi(body: str, *, title: str = "Pump") -> bytes:
 
 
 def tiff(pixels: bytes, width: int, height: int, dpi: int) -> bytes:
-    """A grey picture, a byte a pixel, in one strip."""
+    """A greyscale image with one byte per pixel, in one strip."""
     resolution = struct.pack("<II", dpi, 1)
     after = 8 + len(pixels) + len(pixels) % 2
-    tags = (  # each its number, type (3: 16 bits, 4: 32 bits, 5: a fraction elsewhere), count, value
+    tags = (  # number, type (3: 16 bits, 4: 32 bits, 5: offset of a fraction), count, value
         (256, 4, 1, width),
         (257, 4, 1, height),
         (258, 3, 1, 8),
@@ -189,7 +189,7 @@ def tiff(pixels: bytes, width: int, height: int, dpi: int) -> bytes:
 
 
 def bmp(pixels: bytes, width: int, height: int, dpi: int) -> bytes:
-    """The same with 256 shades, rows from the bottom up and each of a multiple of four bytes."""
+    """A greyscale image with 256 shades; rows are stored bottom up, padded to a multiple of four bytes."""
     shades = b"".join(bytes((shade, shade, shade, 0)) for shade in range(256))
     rows = [pixels[at : at + width] + bytes(-width % 4) for at in range(0, len(pixels), width)]
     data, metre = b"".join(reversed(rows)), round(dpi / 0.0254)
@@ -199,7 +199,7 @@ def bmp(pixels: bytes, width: int, height: int, dpi: int) -> bytes:
 
 
 def gif(pixels: bytes, width: int, height: int) -> bytes:
-    """The same with 128 shades. Codes are bytes: the table is cleared before it grows beyond them."""
+    """A greyscale image with 128 shades. Codes stay one byte, since the table is cleared before it outgrows them."""
     clear, end, run = 128, 129, 120
     shades = b"".join(bytes((2 * shade,) * 3) for shade in range(128))
     halved = pixels.translate(bytes(shade // 2 for shade in range(256)))

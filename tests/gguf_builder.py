@@ -1,6 +1,7 @@
-"""Writes tiny GGUF files in code: models that llama.cpp really loads, adapters for them, and broken ones.
+"""Writes tiny GGUF files: models that llama.cpp loads, adapters for them, and broken files.
 
-The models have random weights, so their text is noise; everything else about them is real. Seeds make them repeatable.
+The models have random weights, so their text is noise; everything else about them is real. The same seed gives the same
+file.
 """
 
 from collections.abc import Iterable
@@ -28,7 +29,7 @@ class Shape:
 
 
 def vocabulary() -> tuple[list[str], list[float], list[int]]:
-    """Tokens, scores and types of a small SentencePiece vocabulary: every byte, ASCII, a few words, control tokens."""
+    """Tokens, scores and types of a small SentencePiece vocabulary: all bytes, ASCII, a few words, control tokens."""
     tokens = ["<unk>", "<s>", "</s>"]
     types = [UNKNOWN, CONTROL, CONTROL]
     scores = [0.0, 0.0, 0.0]
@@ -61,7 +62,7 @@ def write_model(
     name: str = "tiny",
     licence: str | None = "apache-2.0",
 ) -> Path:
-    """A llama with random weights; without `tensors` it is vocabulary-only, and one may be left out."""
+    """Writes a llama with random weights: only its vocabulary if `tensors` is False, all but the tensor `without`."""
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     if licence:
@@ -104,7 +105,7 @@ def write_adapter(
     architecture: str = "llama",
     width: int | None = None,
 ) -> Path:
-    """A LoRA adapter for the model of the same shape, on the queries of every layer."""
+    """Writes a LoRA adapter for the model of this shape, on the queries and `ffn_down` of every layer."""
     rng = np.random.default_rng(seed)
     size = width or shape.width
     writer = gguf.GGUFWriter(path, architecture)
@@ -122,13 +123,13 @@ def write_adapter(
 
 
 def write_garbage(path: Path, size: int = 4096) -> Path:
-    """Bytes that are no GGUF at all."""
+    """Writes random bytes that are no GGUF."""
     path.write_bytes(np.random.default_rng(5).bytes(size))
     return path
 
 
 def write_truncated(path: Path, keep: float = 0.5) -> Path:
-    """A model of which the end is missing."""
+    """Writes the first `keep` (0 to 1) of a model."""
     whole = write_model(path).read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])
     return path

@@ -1,6 +1,6 @@
-"""Writes GGUF files in the shapes of real models without their weights: holes in sparse files, which take no disk.
+"""Writes GGUF files in the shapes of real models, with holes for weights: sparse files that take no disk space.
 
-What reads only their heads, as estimates and dry runs do, finds them as large as the real ones; they must not be loaded.
+Code that reads only the header, such as estimates and dry runs, sees the sizes of the real models.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from tests.gguf_builder import NORMAL, vocabulary
 
 @dataclass(frozen=True)
 class Real:
-    """Sizes of a model as its makers chose them; `head` of a key and value if not the width over the heads."""
+    """Sizes of a published model; `head` is the length of a key or value, 0 for `width / heads`."""
 
     architecture: str
     layers: int
@@ -46,11 +46,11 @@ REAL = {
     ),
     "gemma3-1b": Real("gemma3", 26, 1152, 6912, 4, 1, vocabulary=64_000, head=256, window=512, tied=True),
 }
-"""Gemma's vocabulary is made smaller than it is, which keeps the files small."""
+"""Gemma's vocabulary is smaller than the real one, to keep the files small."""
 
 
 def write_shape(path: Path, real: Real, kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.Q4_0) -> Path:
-    """A model of this shape with its matrices of this type."""
+    """Writes a model of this shape with matrices of this type."""
     writer = gguf.GGUFWriter(path, real.architecture)
     _describe(writer, real)
     _tokens(writer, real.vocabulary)

@@ -1,7 +1,7 @@
-"""A hub of models on localhost that speaks enough of the real one's API, counts what it sends and can misbehave.
+"""A fake model hub on localhost that implements part of the real one's API, counts what it sends and can misbehave.
 
 Answers `GET /api/models/OWNER/NAME[/revision/REV]` and `HEAD|GET /OWNER/NAME/resolve/COMMIT/FILE` with `ETag`,
-`X-Linked-Etag`, `X-Linked-Size`, `X-Repo-Commit`, `Content-Range`. Faults are fields, set by the test.
+`X-Linked-Etag`, `X-Linked-Size`, `X-Repo-Commit`, `Content-Range`. Tests inject faults by setting fields.
 """
 
 import hashlib
@@ -21,42 +21,42 @@ REPO = "clinic/pump-GGUF"
 
 @dataclass
 class FakeHub:
-    """What the hub holds and how it behaves; `address` once it serves."""
+    """Content and behaviour of the hub; `address` is set once it serves."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=lambda: {"license": "apache-2.0"})
     repo: str = REPO
     token: str = ""
-    """Needed for files, if any."""
+    """Required to download files, unless empty."""
     commit: str = COMMIT
     sent_commit: str = COMMIT
     sha256: dict[str, str] = field(default_factory=dict)
-    """Hashes it tells instead of the true ones."""
+    """Wrong hashes to report, by file."""
     sizes: dict[str, Any] = field(default_factory=dict)
-    """Sizes it tells instead of the true ones."""
+    """Wrong sizes to report, by file."""
     statuses: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    """Answers to the next requests instead of what was asked for."""
+    """(status, headers) of the replies to the next requests, instead of the real replies."""
     info: bytes | None = None
-    """The description of the repository, as it is sent."""
+    """The repository's description to send instead of the real one."""
     cut_after: list[int] = field(default_factory=list)
-    """Bytes after which the next answers with a file break off."""
+    """Bytes after which the next file replies break off, one entry per reply."""
     send_whole: bool = False
-    """Ignores Range."""
+    """Ignores the Range header."""
     wrong_range: bool = False
     extra: bytes = b""
-    """Sent behind the file, without a length."""
+    """Bytes sent after the file, without Content-Length."""
     no_length: bool = False
-    """Tells no length, so that a line that breaks looks like the end."""
+    """Sends no Content-Length, so that a broken connection looks like the end of the file."""
     short_by: int = 0
-    """Bytes that the file really lacks."""
+    """Bytes missing at the end of the file."""
     redirect: str = ""
-    """Where files are sent from instead."""
+    """Address that file requests are redirected to."""
     silent: bool = False
-    """Accepts requests and never answers."""
+    """Accepts requests but does not answer."""
     hold_after: int | None = None
-    """Bytes of a file after which it sends nothing until `go_on`."""
+    """Bytes of a file after which it sets `held` and sends nothing until `go_on` is set."""
     blobs: bool = True
-    """Whether the description tells sizes and hashes."""
+    """Whether the description includes sizes and hashes."""
     address: str = ""
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     sent: int = 0
@@ -93,7 +93,7 @@ class FakeHub:
         return json.dumps(body).encode()
 
     def ranges(self) -> list[str]:
-        """The Range of each GET of a file, empty without one."""
+        """The Range header of each GET of a file, empty where it was missing."""
         return [
             headers.get("range", "")
             for method, path, headers in self.requests
@@ -149,10 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in hub.files:
             self.reply(404, b"{}", {"X-Error-Code": "EntryNotFound"})
             return
-        told = {"X-Repo-Commit": hub.sent_commit, "X-Linked-Etag": f'"{hub.digest(name)}"'}
-        told |= {"X-Linked-Size": str(hub.size(name)), "ETag": f'"{hub.digest(name)}"'}
+        metadata = {"X-Repo-Commit": hub.sent_commit, "X-Linked-Etag": f'"{hub.digest(name)}"'}
+        metadata |= {"X-Linked-Size": str(hub.size(name)), "ETag": f'"{hub.digest(name)}"'}
         if hub.redirect:
-            self.reply(302, b"", told | {"Location": f"{hub.redirect}{self.path}"})
+            self.reply(302, b"", metadata | {"Location": f"{hub.redirect}{self.path}"})
             return
         content = hub.files[name][: len(hub.files[name]) - hub.short_by]
         start = int(headers["range"].removeprefix("bytes=").rstrip("-")) if "range" in headers else 0
@@ -160,19 +160,19 @@ class _Handler(BaseHTTPRequestHandler):
         if start >= len(content) and start:
             self.reply(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             return
-        self.send(content, start, told)
+        self.send(content, start, metadata)
 
-    def send(self, content: bytes, start: int, told: dict[str, str]) -> None:
+    def send(self, content: bytes, start: int, headers: dict[str, str]) -> None:
         hub = self.hub
         self.send_response(206 if start else 200)
         if start:
             first = 0 if hub.wrong_range else start
-            told = told | {"Content-Range": f"bytes {first}-{len(content) - 1}/{len(content)}"}
+            headers = headers | {"Content-Range": f"bytes {first}-{len(content) - 1}/{len(content)}"}
         if not hub.extra and not (hub.no_length and self.command == "GET"):
-            told = told | {"Content-Length": str(len(content) - start)}
+            headers = headers | {"Content-Length": str(len(content) - start)}
         else:
             self.close_connection = True
-        for name, value in told.items():
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving_hub(hub: FakeHub) -> Iterator[FakeHub]:
-    """`hub` on a port of localhost until the block ends."""
+    """Serves `hub` on a port of localhost until the block ends."""
     handler = type("Handler", (_Handler,), {"hub": hub})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

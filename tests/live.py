@@ -1,4 +1,4 @@
-"""A real service on a home of its own, in a thread of the test's process, and ways to wait for what it does.
+"""Runs a real service on a home of its own, in a thread of the test's process, and waits for what it does.
 
 Everything is real: the socket, the watcher, the parser's process, the embedding model, the database.
 """
@@ -25,7 +25,11 @@ FAST = Settings.model_validate({"library": {"settle_seconds": 0.2}, "models": {"
 
 
 def wait_until(condition: Callable[[], T | None], what: str, seconds: float = DEADLINE_SECONDS) -> T:
-    """Poll until `condition()` gives something true, and return that."""
+    """Polls until `condition()` returns something true, and returns it.
+
+    Raises:
+        AssertionError: that takes longer than `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
@@ -48,21 +52,21 @@ class Live:
         return self.places.library
 
     def document(self, path: str) -> wire.Document | None:
-        """The document at a path, if the service knows it."""
+        """The document at a path; None if the service does not know it."""
         return next(self.client.documents(document=path), None)
 
     def wait_for(self, path: str, *states: str) -> wire.Document:
-        """Wait until the document is in one of the states, by default `indexed` or `failed`."""
-        wanted = states or ("indexed", "failed")
+        """Waits until the document is in one of the states, by default `indexed` or `failed`."""
+        accepted = states or ("indexed", "failed")
 
         def reached() -> wire.Document | None:
             found = self.document(path)
-            return found if found and found.state in wanted else None
+            return found if found and found.state in accepted else None
 
-        return wait_until(reached, f"{path} to be {' or '.join(wanted)}; it is {self.document(path)}")
+        return wait_until(reached, f"{path} to be {' or '.join(accepted)}; it is {self.document(path)}")
 
     def drop(self, path: str, content: bytes) -> wire.Document:
-        """Put a file into the library as a person would, and wait until it is done with."""
+        """Writes a file into the library as a person would, and waits until it is indexed or failed."""
         target = self.library / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
@@ -70,18 +74,18 @@ class Live:
 
 
 def short_home() -> tempfile.TemporaryDirectory[str]:
-    """A home whose socket's path is surely short enough."""
+    """A temporary home in /tmp, whose socket path is short enough on every machine."""
     return tempfile.TemporaryDirectory(prefix="docent-", dir="/tmp", ignore_cleanup_errors=True)
 
 
 def places_of(home: Path) -> Places:
-    """The places below a home."""
+    """The standard places below a home."""
     return Places(home, home / "docent.sock", home / "docent.toml")
 
 
 @contextmanager
 def live_service(home: Path, settings: Settings = FAST) -> Iterator[Live]:
-    """Start a service on `home`; stopped when the block is left."""
+    """Runs a service on `home` until the block ends; yields it once it is ready."""
     places = places_of(home)
     started: list[Live | BaseException] = []
     begun, stop = threading.Event(), asyncio.Event()
@@ -100,7 +104,7 @@ def live_service(home: Path, settings: Settings = FAST) -> Iterator[Live]:
     def run() -> None:
         try:
             asyncio.run(main())
-        except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
+        except BaseException as error:  # noqa: BLE001 - re-raised in the test's thread
             if not isinstance(started[0], BaseException):
                 failures.append(error)
 

@@ -1,13 +1,13 @@
-"""A library whose disk changes: a link to a folder on one file system or another, which `stat` sees as a mount."""
+"""Simulates a library whose disk changes, by a link to folders on different file systems: `stat` sees a mount."""
 
 from pathlib import Path
 
 
 class Mounts:
-    """`library` leads to `first`; `mount` lets it lead elsewhere, in one step as mounting does."""
+    """`library` leads to `first`; `mount` redirects it in one step, as mounting does."""
 
     def __init__(self, home: Path, other: Path) -> None:
-        """`other` is a folder on another file system than `home`."""
+        """`other` must be on another file system than `home`."""
         self.first = home / "first"
         self.first.mkdir()
         other.mkdir(exist_ok=True)

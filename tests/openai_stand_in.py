@@ -1,6 +1,6 @@
-"""A server of OpenAI's API in nothing but the standard library, for a machine that has nothing else.
+"""A fake server of OpenAI's API that needs only the standard library, for a machine that has nothing else.
 
-Run as `python3 openai_stand_in.py PORT`. It has the model `m`, and one answer to everything.
+Run as `python3 openai_stand_in.py PORT`. Offers the model `m`, which gives every request the same answer.
 """
 
 import json

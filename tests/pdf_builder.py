@@ -1,4 +1,4 @@
-"""Tiny PDFs, written in code.
+"""Builds tiny PDFs.
 
     PdfBuilder(header="Pump Manual", footer="Page {page} of {pages}")
         .heading("1 Safety", size=18)
@@ -8,7 +8,7 @@
         .paragraph("A second page.")
         .save(tmp_path / "manual.pdf")
 
-Text flows down from the top margin and over to further pages. Bold is Helvetica-Bold. Everything is deterministic.
+Text flows down from the top margin and on to further pages. Bold is Helvetica-Bold. The output is deterministic.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ LEADING = 1.3
 
 
 class PdfBuilder:
-    """Writes one document from top to bottom; every method but `save` and `data` gives the builder back."""
+    """Writes one document from top to bottom. Every method but `save` and `data` returns the builder."""
 
     def __init__(
         self, *, header: str = "", footer: str = "", title: str = "", width: float = 595.0, height: float = 842.0
@@ -37,7 +37,7 @@ class PdfBuilder:
         self.page()
 
     def page(self, *, rotation: int = 0) -> Self:
-        """Begin a new page."""
+        """Starts a new page."""
         self._page = self._document.new_page(width=self._size[0], height=self._size[1])
         self._page.set_rotation(rotation)
         self._y = MARGIN
@@ -55,14 +55,14 @@ class PdfBuilder:
         return self
 
     def paragraph(self, text: str, *, size: float = 11.0, bold: bool = False, x: float = MARGIN) -> Self:
-        """Wrapped at the right margin, with space above."""
+        """Text wrapped at the right margin, with space above."""
         self._y += size * 0.9
         for line in self._wrapped(text, size, self._size[0] - MARGIN - x):
             self.line(line, x=x, size=size, bold=bold)
         return self
 
     def table(self, rows: Sequence[Sequence[str]], *, columns: Sequence[float] = (), size: float = 10.0) -> Self:
-        """Rows of cells; `columns` are their left edges, by default 120 points apart."""
+        """Rows of cells; `columns` are the left edges in points, by default 120 apart."""
         self._y += size
         for row in rows:
             self._advance(size)
@@ -72,19 +72,19 @@ class PdfBuilder:
         return self
 
     def at(self, x: float, y: float, text: str, *, size: float = 11.0, bold: bool = False, rotate: int = 0) -> Self:
-        """Text anywhere, its baseline beginning at (x, y) points from the top left of the unrotated page."""
+        """Text whose baseline starts at (x, y), in points from the top left of the unrotated page."""
         self._put(x, y, text, size, bold, rotate)
         return self
 
     def image(self) -> Self:
-        """A grey rectangle as an image, as a scanned page has."""
+        """A grey rectangle as an image, as on a scanned page."""
         pixmap = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 40, 40))
         pixmap.clear_with(128)
         self._page.insert_image(pymupdf.Rect(MARGIN, MARGIN, 300, 300), pixmap=pixmap)
         return self
 
     def copies(self, count: int) -> Self:
-        """The page at hand as `count` further pages, cheaply."""
+        """Repeats the last page `count` times, cheaply."""
         index = self._document.page_count - 1
         for _ in range(count):
             self._document.fullcopy_page(index, -1)
@@ -92,7 +92,7 @@ class PdfBuilder:
         return self
 
     def data(self, *, password: str = "") -> bytes:
-        """The document as bytes, encrypted when a password is given. Ends the builder."""
+        """The document as bytes, encrypted if a password is given. The builder cannot be used afterwards."""
         pages = self._document.page_count
         for number, page in enumerate(self._document, 1):
             self._page = page
@@ -108,7 +108,7 @@ class PdfBuilder:
         return data
 
     def save(self, path: Path, *, password: str = "") -> Path:
-        """Write the document and give the path back."""
+        """Writes the document and returns the path."""
         path.write_bytes(self.data(password=password))
         return path
 
@@ -135,12 +135,12 @@ class PdfBuilder:
 
 @cache
 def _width(character: str) -> float:
-    """Of a character at size 1."""
+    """Width of a character in points, at size 1."""
     return float(pymupdf.get_text_length(character, fontsize=1))
 
 
 def simple_pdf(path: Path, *pages: str) -> Path:
-    """One paragraph a page."""
+    """A PDF with one paragraph per page."""
     builder = PdfBuilder()
     for index, text in enumerate(pages):
         if index:
@@ -150,12 +150,12 @@ def simple_pdf(path: Path, *pages: str) -> Path:
 
 
 def encrypted_pdf(path: Path) -> Path:
-    """Needs the password "secret"."""
+    """A PDF that needs the password "secret"."""
     return PdfBuilder().paragraph("Locked away.").save(path, password="secret")
 
 
 def truncated_pdf(path: Path, keep: float = 0.2) -> Path:
-    """Ends before anything that could be repaired."""
+    """The start of a PDF, too short to be repaired."""
     data = PdfBuilder().paragraph("Cut short. " * 50).data()
     path.write_bytes(data[: int(len(data) * keep)])
     return path

@@ -1,4 +1,4 @@
-"""Writes LoRA adapters as PEFT saves them, and broken ones, with numpy alone."""
+"""Writes LoRA adapters in PEFT's format, and broken ones, with numpy alone."""
 
 import json
 import struct
@@ -32,7 +32,7 @@ _TYPES = {"float32": "F32", "float16": "F16", "float64": "F64", "uint16": "BF16"
 
 
 def tensors(shape: Shape = TINY, *, rank: int = 4, seed: int = 3, layers: int | None = None) -> Tensors:
-    """Factors for the queries, keys and down projections of every layer, named as PEFT names them."""
+    """Random LoRA factors for the queries, keys and down projections of every layer, under PEFT's names."""
     rng = np.random.default_rng(seed)
     kv = shape.width // shape.heads * shape.kv_heads
     sizes = {
@@ -50,7 +50,7 @@ def tensors(shape: Shape = TINY, *, rank: int = 4, seed: int = 3, layers: int | 
 
 
 def safetensors(values: Mapping[str, NDArray[Any]], **head: object) -> bytes:
-    """The bytes of a safetensors file; further entries of its head may say anything. uint16 stands for bfloat16."""
+    """The bytes of a safetensors file; `head` adds or replaces header entries. uint16 stands for bfloat16."""
     entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
     data = b""
     for name, array in values.items():
@@ -66,7 +66,7 @@ def safetensors(values: Mapping[str, NDArray[Any]], **head: object) -> bytes:
 
 
 def write_peft(folder: Path, values: Mapping[str, NDArray[Any]] | None = None, **config: object) -> Path:
-    """A folder with both files; `config` changes what adapter_config.json says."""
+    """Writes both files into the folder; `config` overrides entries of adapter_config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "adapter_config.json").write_text(json.dumps({**CONFIG, **config}))
     (folder / "adapter_model.safetensors").write_bytes(safetensors(tensors() if values is None else values))

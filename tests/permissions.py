@@ -1,7 +1,7 @@
-"""File permissions that bind root too, so that tests of them run as whoever runs the suite.
+"""Makes file permissions bind root too, so that tests of them work for every user.
 
-Capabilities belong to a thread and go over to the threads and processes that it starts. Taking CAP_DAC_OVERRIDE and
-CAP_DAC_READ_SEARCH out of the effective set makes the kernel look at modes again. capset(2), version 3.
+Capabilities belong to a thread, and the threads and processes that it starts inherit them. Without CAP_DAC_OVERRIDE and
+CAP_DAC_READ_SEARCH in the effective set, the kernel checks file modes again. capset(2), version 3.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ def _call(function: str, sets: "ctypes.Array[_Sets]") -> None:
 
 @contextmanager
 def modes_count() -> Iterator[None]:
-    """In this block this thread, and the threads it starts, may read and write only what modes allow."""
+    """While the block runs, file modes bind this thread and the threads it starts, even as root."""
     sets = (_Sets * 2)()
     _call("capget", sets)
     before = sets[0].effective

@@ -1,4 +1,4 @@
-"""`docent serve` as a process of its own, for what only a process can show: signals, kills, children, exit codes."""
+"""Runs `docent serve` as a process of its own, for tests of signals, kills, children and exit codes."""
 
 import os
 import signal
@@ -26,22 +26,22 @@ class Served:
         self.client = Client(places_of(home).socket)
 
     def kill(self) -> None:
-        """SIGKILL, as the kernel would."""
+        """Sends SIGKILL and waits for the end."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def terminate(self, seconds: float = 15.0) -> int:
-        """SIGTERM; returns the exit code."""
+        """Sends SIGTERM; returns the exit code."""
         self.process.terminate()
         return self.process.wait(seconds)
 
     def children(self) -> list[psutil.Process]:
-        """All processes that it started."""
+        """All descendants of the process."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
 
 def serve_command(home: Path, **environment: str) -> "subprocess.Popen[str]":
-    """Start `docent serve` on a home."""
+    """Starts `docent serve` on a home, its output on a pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", "appliance", "serve"],
         env={**os.environ, **ENVIRONMENT, **environment, "DOCENT_HOME": str(home)},
@@ -53,7 +53,7 @@ def serve_command(home: Path, **environment: str) -> "subprocess.Popen[str]":
 
 @contextmanager
 def served(home: Path, **environment: str) -> Iterator[Served]:
-    """A service that answers; killed when the block is left, if it still runs."""
+    """Runs a service until the block ends, then kills it if it still runs; yields it once it answers."""
     process = serve_command(home, **environment)
     assert process.stdout is not None
     service = Served(home, process)

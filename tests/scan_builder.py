@@ -1,4 +1,4 @@
-"""Scans, made in code: the pages of a PDF as grey pictures with some noise, without a text layer."""
+"""Makes scans: the pages of a PDF as greyscale images with some noise, without a text layer."""
 
 import random
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.pdf_builder import PdfBuilder
 
 
 def scanned_copy(data: bytes, *, dpi: int = 200, noise: int = 12, seed: int = 1) -> bytes:
-    """A PDF whose pages show those of the PDF `data`, as a scanner would give them."""
+    """A copy of the PDF `data` whose pages are images, as a scanner makes them."""
     source: Any = pymupdf.open(stream=data)
     copy: Any = pymupdf.open()
     for page in source:
@@ -20,7 +20,7 @@ def scanned_copy(data: bytes, *, dpi: int = 200, noise: int = 12, seed: int = 1)
 
 
 def picture_of(page: Any, *, dpi: int = 200, noise: int = 12, seed: int = 1) -> bytes:
-    """A page as a PNG, slightly noisy."""
+    """A page as a slightly noisy PNG. Of 256 pixels, `noise` are lightened or darkened on average."""
     pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csGRAY, alpha=False)
     at = random.Random(seed)
     pixels = bytearray(pixmap.samples)
@@ -32,7 +32,7 @@ def picture_of(page: Any, *, dpi: int = 200, noise: int = 12, seed: int = 1) -> 
 
 
 def mixed_pdf(path: Path, *texts: str, scanned: tuple[int, ...]) -> Path:
-    """One paragraph a page; the pages of these numbers, from 1, are scans."""
+    """A PDF with one paragraph per page; the pages numbered in `scanned`, from 1, are scans."""
     copy: Any = pymupdf.open()
     for number, text in enumerate(texts, 1):
         data = PdfBuilder(width=400, height=190).paragraph(text, size=11).data()

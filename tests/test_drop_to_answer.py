@@ -1,4 +1,4 @@
-"""The main job from end to end: a PDF in, a cited answer out, over the socket."""
+"""The main job end to end: a PDF in the library gives cited answers over the socket."""
 
 import json
 import unicodedata
@@ -24,12 +24,12 @@ def page_text(document: str, page: int) -> str:
 
 
 @pytest.mark.parametrize("item", QUESTIONS, ids=lambda item: item["question"][:40])
-def test_the_page_that_answers_is_among_the_first_five_found(answering: Live, item: dict[str, object]) -> None:
+def test_search_finds_the_answering_page_among_the_first_five(answering: Live, item: dict[str, object]) -> None:
     found = answering.client.search(str(item["question"]), k=5).results
     assert (item["document"], item["page"]) in [(hit.document, hit.page) for hit in found]
 
 
-def test_nearly_every_answer_holds_the_fact_and_cites_its_page(answering: Live) -> None:
+def test_nearly_every_answer_contains_the_fact_and_cites_its_page(answering: Live) -> None:
     right = 0
     for item in QUESTIONS:
         answer = answering.client.ask(wire.AskRequest(question=item["question"]))
@@ -44,7 +44,7 @@ def test_every_quote_is_the_pages_own_text_character_for_character(answering: Li
             assert citation.quote in page_text(citation.document, citation.page)
 
 
-def test_every_box_lies_on_its_page_and_over_the_words_of_the_quote(answering: Live) -> None:
+def test_every_box_lies_on_its_page_and_covers_the_words_of_the_quote(answering: Live) -> None:
     answer = answering.client.ask(wire.AskRequest(question=QUESTIONS[0]["question"]))
     for citation in answer.citations:
         assert citation.boxes
@@ -54,7 +54,7 @@ def test_every_box_lies_on_its_page_and_over_the_words_of_the_quote(answering: L
         assert set(citation.quote.split()) <= set(under.split())
 
 
-def test_a_streamed_answer_ends_with_the_same_answer_as_its_tokens(answering: Live) -> None:
+def test_a_streamed_answer_ends_with_the_text_of_its_tokens(answering: Live) -> None:
     events = list(answering.client.ask_stream(wire.AskRequest(question=QUESTIONS[0]["question"], stream=True)))
     assert [event.type for event in events[:1]] == ["passages"]
     done = events[-1]

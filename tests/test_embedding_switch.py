@@ -1,4 +1,4 @@
-"""Another embedding model takes over while questions are asked, files change, and the service is killed."""
+"""The embedding model is switched while clients search, files change, and the service is killed."""
 
 import random
 import shutil
@@ -30,8 +30,8 @@ QUESTIONS = (
 
 
 @contextmanager
-def asking(socket: Path, seed: int) -> Iterator[list[wire.SearchReply | BaseException]]:
-    """Questions one after another for the time of the block; what came back, failures too."""
+def searching(socket: Path, seed: int) -> Iterator[list[wire.SearchReply | BaseException]]:
+    """Sends queries one after another while the block runs; yields the growing list of replies and errors."""
     replies: list[wire.SearchReply | BaseException] = []
     stop = threading.Event()
 
@@ -41,7 +41,7 @@ def asking(socket: Path, seed: int) -> Iterator[list[wire.SearchReply | BaseExce
             while not stop.is_set():
                 try:
                     replies.append(client.search(chance.choice(QUESTIONS), k=5))
-                except Exception as error:  # noqa: BLE001 - the test's own thread tells of it
+                except Exception as error:  # noqa: BLE001 - checked in the test's thread
                     replies.append(error)
 
     thread = threading.Thread(target=ask)
@@ -81,12 +81,12 @@ def vectors(home: Path) -> list[tuple[str, int]]:
         connection.close()
 
 
-def test_questions_and_changes_of_files_go_on_through_a_switch_and_back(live: Live, tmp_path: Path) -> None:
+def test_searches_and_file_changes_continue_through_a_switch_and_back(live: Live, tmp_path: Path) -> None:
     names = copy_samples(live.library)
     for name in names:
         assert live.wait_for(name).state == "indexed"
     other = variant(tmp_path / "other")
-    with asking(live.places.socket, seed=4) as replies:
+    with searching(live.places.socket, seed=4) as replies:
         wait_until(lambda: len(replies) > 2, "questions")
         live.context.switch.change(str(other))
         began = status_of(live.client)
@@ -112,7 +112,7 @@ def test_questions_and_changes_of_files_go_on_through_a_switch_and_back(live: Li
     assert live.context.store.check() == []
 
 
-def test_passages_too_long_for_the_new_model_are_made_anew(live: Live, tmp_path: Path) -> None:
+def test_passages_too_long_for_the_new_model_are_cut_again(live: Live, tmp_path: Path) -> None:
     names = copy_samples(live.library)
     for name in names:
         live.wait_for(name)
@@ -129,7 +129,7 @@ def test_passages_too_long_for_the_new_model_are_made_anew(live: Live, tmp_path:
         assert all(embedder.count_tokens(text) <= embedder.max_tokens for text in texts)
 
 
-def test_without_the_old_model_the_full_text_answers_until_the_new_vectors_are_there(tmp_path: Path) -> None:
+def test_without_the_old_model_full_text_search_answers_until_the_new_vectors_are_ready(tmp_path: Path) -> None:
     with short_home() as folder:
         home = Path(folder)
         old, new = variant(tmp_path / "old"), variant(tmp_path / "new", passage_prefix="")
@@ -138,7 +138,7 @@ def test_without_the_old_model_the_full_text_answers_until_the_new_vectors_are_t
             wait_until(lambda: live.client.status().documents.indexed == 4, "the samples")
         shutil.rmtree(old)
         with live_service(home, with_model(new)) as live:
-            live.context.switch.change("/nowhere")  # also stands for a slip while it is on its way
+            live.context.switch.change("/nowhere")  # a wrong setting while a switch is running
             seen = status_of(live.client)
             assert "/nowhere" in (seen.remark or "")
             assert live.client.search(QUESTIONS[0]).results[0].document == "tideline-400-watermaker-manual.pdf"
@@ -152,7 +152,7 @@ def with_model(folder: Path) -> Settings:
     return Settings.model_validate({"library": {"settle_seconds": 0.2}, "embedding": {"model": str(folder)}})
 
 
-def test_a_reload_switches_a_kill_does_no_harm_and_a_wrong_folder_changes_nothing(tmp_path: Path) -> None:
+def test_a_reload_switches_the_model_a_kill_is_harmless_and_a_wrong_folder_changes_nothing(tmp_path: Path) -> None:
     other = variant(tmp_path / "other")
     with short_home() as folder:
         home = Path(folder)
@@ -161,8 +161,8 @@ def test_a_reload_switches_a_kill_does_no_harm_and_a_wrong_folder_changes_nothin
             wait_until(lambda: service.client.status().documents.indexed == 4, "the samples", 120)
             (home / "docent.toml").write_text('[embedding]\nmodel = "/nowhere"\n')
             service.process.send_signal(signal.SIGHUP)
-            told = wait_until(lambda: status_of(service.client).remark, "the remark")
-            assert "/nowhere" in told
+            remark = wait_until(lambda: status_of(service.client).remark, "the remark")
+            assert "/nowhere" in remark
             assert service.client.search(QUESTIONS[0]).results
             (home / "docent.toml").write_text(f'[embedding]\nmodel = "{other}"\n')
             service.process.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""The benchmark of ingest ends whatever the service does with the files."""
+"""The ingest benchmark ends whatever the service does with the files."""
 
 import threading
 from pathlib import Path
@@ -9,7 +9,7 @@ from benchmarks.ingest import ingest
 from tests.live import wait_until
 
 
-def test_files_that_are_never_seen_being_read_are_waited_for_until_they_are_done(tmp_path: Path) -> None:
+def test_it_waits_for_files_that_are_done_before_it_sees_them_being_read(tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "broken.pdf").write_bytes(b"not a PDF")
     connection = apsw.Connection(str(tmp_path / "docent.db"))

@@ -74,7 +74,7 @@ def surroundings(**environment: str) -> dict[str, str]:
     )
 
 
-def test_a_first_run_sets_up_and_shows_the_demo_and_a_second_only_shows_it(run: Run) -> None:
+def test_the_first_run_installs_and_shows_the_demo_and_the_second_only_shows_it(run: Run) -> None:
     first = run("demo")
     started = time.monotonic()
     second = run("demo")
@@ -84,7 +84,7 @@ def test_a_first_run_sets_up_and_shows_the_demo_and_a_second_only_shows_it(run: 
     assert time.monotonic() - started < 5
 
 
-def test_a_set_up_that_failed_half_way_is_repaired_by_the_next_run(run: Run, checkout: Path) -> None:
+def test_the_next_run_repairs_a_failed_setup(run: Run, checkout: Path) -> None:
     (checkout / "broken").touch()
     failed = run("demo")
     assert failed.returncode == 1
@@ -95,7 +95,7 @@ def test_a_set_up_that_failed_half_way_is_repaired_by_the_next_run(run: Run, che
     assert run("demo").stdout.endswith("demonstrated\n")
 
 
-def test_changed_requirements_are_installed_and_the_extras_of_an_earlier_run_stay(run: Run, checkout: Path) -> None:
+def test_changed_requirements_are_installed_and_extras_of_earlier_runs_stay(run: Run, checkout: Path) -> None:
     source = f"source <(sed '/^main \"/d' install.sh); VENV='{checkout}/.venv' HERE='{checkout}'; "
 
     def set_up(extra: str) -> str:

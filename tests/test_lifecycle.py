@@ -1,4 +1,4 @@
-"""Starting, stopping, dying: the service as a process."""
+"""Start, stop and kill of the service as a process."""
 
 import os
 import random
@@ -20,14 +20,14 @@ from tests.live import short_home, wait_until
 from tests.process import serve_command, served
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-"""httpcore2 leaves the socket of a refused connection to the garbage collector."""
+"""httpcore2 does not close the socket of a refused connection."""
 
 
 def fill(library: Path, copies: int = 1) -> None:
     library.mkdir(exist_ok=True, parents=True)
     for sample in SAMPLES.glob("*.pdf"):
         for number in range(copies):
-            # a comment behind the end makes each copy a content of its own
+            # a comment after the end makes the content of each copy unique
             (library / f"{number}-{sample.name}").write_bytes(sample.read_bytes() + f"\n% copy {number}\n".encode())
 
 
@@ -43,7 +43,7 @@ def digest(home: Path) -> str:
             return store.digest()
 
 
-def test_sigterm_ends_it_cleanly_within_seconds_whatever_is_running() -> None:
+def test_sigterm_stops_the_service_cleanly_within_seconds_even_during_work() -> None:
     with short_home() as folder:
         home = Path(folder)
         with served(home) as service:
@@ -55,7 +55,7 @@ def test_sigterm_ends_it_cleanly_within_seconds_whatever_is_running() -> None:
         assert not (home / "docent.sock").exists()
 
 
-def test_killed_in_mid_ingest_it_ends_with_the_same_content_bit_for_bit() -> None:
+def test_a_service_killed_during_ingest_ends_with_the_same_content_bit_for_bit() -> None:
     with short_home() as undisturbed, short_home() as disturbed:
         fill(Path(undisturbed) / "library")
         fill(Path(disturbed) / "library")
@@ -75,7 +75,7 @@ def test_killed_in_mid_ingest_it_ends_with_the_same_content_bit_for_bit() -> Non
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether it lives; one that only waits to be reaped does not."""
+    """Whether the process is alive; a zombie is not."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -99,7 +99,7 @@ def test_a_second_service_on_the_same_home_is_refused_and_harms_nothing() -> Non
         assert service.client.ready()
 
 
-def test_a_home_too_deep_for_a_socket_is_refused_with_the_limit() -> None:
+def test_a_home_whose_socket_path_is_too_long_is_refused_with_the_limit() -> None:
     with short_home() as folder:
         home = Path(folder) / ("deep" * 30)
         home.mkdir()
@@ -109,7 +109,7 @@ def test_a_home_too_deep_for_a_socket_is_refused_with_the_limit() -> None:
         assert "107" in output
 
 
-def test_a_foreign_file_in_the_sockets_place_is_left_alone() -> None:
+def test_a_file_at_the_sockets_path_that_is_no_socket_is_left_alone() -> None:
     with short_home() as folder:
         (Path(folder) / "docent.sock").write_text("notes")
         process = serve_command(Path(folder))
@@ -127,7 +127,7 @@ def test_a_stale_socket_of_a_killed_service_is_replaced() -> None:
             assert service.client.status().ready
 
 
-def test_a_database_of_something_else_is_refused_and_left_alone() -> None:
+def test_a_database_of_another_program_is_refused_and_left_alone() -> None:
     with short_home() as folder:
         path = Path(folder) / "docent.db"
         connection = apsw.Connection(str(path))
@@ -143,7 +143,7 @@ def test_a_database_of_something_else_is_refused_and_left_alone() -> None:
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mkfs.ext4"), reason="needs root to mount a small disk")
-def test_a_full_disk_at_the_start_is_told_with_a_hint(tmp_path: Path) -> None:
+def test_a_full_disk_at_the_start_is_reported(tmp_path: Path) -> None:
     image, mount = tmp_path / "disk", tmp_path / "mnt"
     mount.mkdir()
     with image.open("wb") as file:

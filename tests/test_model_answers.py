@@ -1,4 +1,4 @@
-"""A GGUF model behind the service: imported, loaded, asked, killed in mid-answer, unloaded."""
+"""A GGUF model behind the service: imported, loaded, asked, killed in the middle of an answer, unloaded."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def test_a_stream_begins_with_the_passages_and_ends_with_the_whole_answer(servic
     assert "".join(event.text for event in events if isinstance(event, wire.TokenEvent)) == done.answer
 
 
-def test_a_model_killed_in_mid_answer_gives_an_error_event_and_the_next_question_works(service: Live) -> None:
+def test_a_model_killed_during_an_answer_gives_an_error_event_and_the_next_question_works(service: Live) -> None:
     events = service.client.ask_stream(LONG)
     seen = [next(events), next(events)]
     (child,) = [one for one in psutil.Process().children() if "models" in " ".join(one.cmdline())]
@@ -83,7 +83,7 @@ def test_closing_the_stream_cancels_the_generation(service: Live) -> None:
     wait_until(lambda: all(state.leases == 0 for state in states.manager.states()), "the lease to end", 10)
 
 
-def test_an_unknown_adapter_is_refused_by_name_and_never_dropped(service: Live) -> None:
+def test_an_unknown_adapter_is_refused_by_name_and_not_ignored(service: Live) -> None:
     request = wire.AskRequest(question=QUESTION, model="noise", adapters=[wire.AdapterUse(id="absent")])
     with pytest.raises(ApiError, match="absent") as caught:
         service.client.ask(request)
@@ -104,7 +104,7 @@ def test_an_adapter_changes_the_answer(service: Live) -> None:
     assert toned.answer != plain.answer
 
 
-def test_a_file_that_breaks_after_its_import_falls_back_visibly() -> None:
+def test_a_model_whose_file_breaks_after_import_falls_back_visibly() -> None:
     with short_home() as home, live_service(Path(home)) as live:
         live.drop("policy.pdf", (SAMPLES / "cold-store-safety-policy.pdf").read_bytes())
         Catalog(live.places.models).import_gguf(write_model(Path(home) / "noise.gguf"))
@@ -117,7 +117,7 @@ def test_a_file_that_breaks_after_its_import_falls_back_visibly() -> None:
         assert "25 minutes" in answer.answer
 
 
-def test_the_embedding_model_holds_memory_and_is_told_as_loaded_everywhere(service: Live) -> None:
+def test_the_embedding_model_holds_memory_and_is_shown_as_loaded_everywhere(service: Live) -> None:
     memory, (embedding, *_) = service.client.memory(), service.client.models()
     assert (memory.holders[0].id, memory.holders[0].kind) == (embedding.id, "embedding")
     assert memory.used >= memory.holders[0].predicted > 1 << 20
@@ -128,7 +128,7 @@ def test_the_embedding_model_holds_memory_and_is_told_as_loaded_everywhere(servi
     assert caught.value.outcome.status == 404
 
 
-def test_a_model_whose_file_is_gone_is_listed_as_failed_with_the_reason_and_falls_back_visibly() -> None:
+def test_a_model_whose_file_is_missing_is_listed_as_failed_with_the_reason_and_falls_back_visibly() -> None:
     with short_home() as home, live_service(Path(home)) as live:
         live.drop("policy.pdf", (SAMPLES / "cold-store-safety-policy.pdf").read_bytes())
         Catalog(live.places.models).import_gguf(write_model(Path(home) / "noise.gguf"))

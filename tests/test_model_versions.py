@@ -1,5 +1,7 @@
-"""A model's file is replaced, switched, removed or spoiled while the service has it loaded: whoever is answering ends
-undisturbed, and nobody is ever answered from a file that was not installed."""
+"""A model's file is replaced, switched, removed or changed while the service has it loaded.
+
+Running answers end undisturbed, and no answer comes from a file that was not installed.
+"""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +37,7 @@ def pump(running: Live, tmp_path: Path) -> Iterator[ModelSpec]:
 
 
 def unloaded(live: Live) -> bool:
-    """False while it is loading or answering."""
+    """Whether the model could be unloaded; False while it is loading or answering."""
     try:
         return live.client.model_action("pump", "unload").state != "loaded"
     except ApiError:
@@ -52,7 +54,7 @@ def replace(live: Live, folder: Path) -> ModelSpec:
 
 
 def completing(live: Live, tokens: int) -> Iterator[str]:
-    """The pieces of a completion as they come, and its finish reason last."""
+    """Yields the pieces of a completion as they arrive, then its finish reason."""
     transport = httpx2.HTTPTransport(uds=str(live.places.socket))
     body = {
         "model": "pump",
@@ -72,7 +74,7 @@ def completing(live: Live, tokens: int) -> Iterator[str]:
                 yield choice["finish_reason"] or choice["text"]
 
 
-def test_a_replacement_is_shown_and_whoever_is_answering_ends_with_the_old_one(
+def test_a_replacement_is_listed_and_running_answers_finish_with_the_old_version(
     running: Live, pump: ModelSpec, tmp_path: Path
 ) -> None:
     answer = completing(running, 400)
@@ -94,7 +96,7 @@ def test_a_version_that_is_still_loaded_can_be_removed(running: Live, pump: Mode
     assert list(answer)[-1] in ("length", "stop")
 
 
-def test_a_file_that_vanishes_while_loaded_is_told_and_not_loaded_again(
+def test_a_file_that_vanishes_while_loaded_is_reported_and_not_loaded_again(
     running: Live, pump: ModelSpec, tmp_path: Path
 ) -> None:
     running.client.model_action("pump", "load")
@@ -109,7 +111,7 @@ def test_a_file_that_vanishes_while_loaded_is_told_and_not_loaded_again(
     assert running.client.model_action("pump", "load").state == "loaded"
 
 
-def test_a_file_that_is_overwritten_while_unloaded_is_refused_by_its_content(running: Live, pump: ModelSpec) -> None:
+def test_a_file_that_was_overwritten_while_unloaded_is_refused_by_its_content(running: Live, pump: ModelSpec) -> None:
     content = bytearray(pump.path.read_bytes())
     content[-5] ^= 1
     pump.path.write_bytes(content)

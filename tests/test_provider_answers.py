@@ -1,4 +1,4 @@
-"""Answers from the documents by providers behind the service: asked by name, taking over, killed, left by their client."""
+"""Providers behind the service answer from the documents: by name, as a fallback, killed, left by their client."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ class Far:
 
 @pytest.fixture
 def far() -> Iterator[Far]:
-    """No model of its own; `vllm` and `ollama` in this order stand in, and `gone` has a socket that nobody serves."""
+    """A service without local models; `vllm`, then `ollama` are its fallbacks, and no server listens for `gone`."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(short_home()))
         model = write_model(home / "tiny.gguf", shape=Shape(context=4096))
@@ -59,27 +59,27 @@ def far() -> Iterator[Far]:
         yield Far(live, openai, ollama)
 
 
-def test_providers_answer_take_over_fail_and_are_left_as_a_person_sees_it(far: Far) -> None:
-    """One service and its servers for all that can be seen in turn: they are slow to start."""
-    asked_by_name_it_answers_and_says_who(far)
-    it_is_listed_and_speaks_openai(far)
-    what_is_asked_wrongly_is_refused(far)
-    one_that_is_gone_is_visibly_replaced_and_then_skipped(far)
-    a_client_that_leaves_ends_the_request(far)
-    killed_in_mid_stream_it_is_an_error_and_never_spliced(far)
-    killed_before_the_first_token_the_next_takes_over(far)
+def test_providers_answer_fall_back_fail_and_are_cancelled_visibly(far: Far) -> None:
+    """Checks everything in one test with one service and its servers, because they are slow to start."""
+    a_provider_asked_by_name_answers_under_its_name(far)
+    a_provider_is_listed_and_serves_the_openai_api(far)
+    unknown_names_and_loading_a_provider_are_refused(far)
+    an_unreachable_provider_falls_back_visibly_and_is_then_skipped(far)
+    a_client_that_disconnects_cancels_the_request(far)
+    a_provider_killed_mid_stream_is_an_error_and_no_other_continues_its_answer(far)
+    a_provider_killed_before_its_first_token_is_replaced_by_the_next(far)
 
 
-def asked_by_name_it_answers_and_says_who(far: Far) -> None:
+def a_provider_asked_by_name_answers_under_its_name(far: Far) -> None:
     for name in ("vllm", "ollama"):
         answer = far.ask(model=name)
         assert (answer.model, answer.fallback, answer.error) == (name, None, None)
         assert answer.finish_reason in ("length", "stop")
         assert answer.usage.prompt_tokens > 50
-    assert far.ask().model == "extractive", "a provider answers when it is asked or takes over, and never by itself"
+    assert far.ask().model == "extractive", "a provider answers only when asked by name or as a fallback"
 
 
-def it_is_listed_and_speaks_openai(far: Far) -> None:
+def a_provider_is_listed_and_serves_the_openai_api(far: Far) -> None:
     shown = far.models()["vllm"]
     assert (shown.kind, shown.state, shown.architecture, shown.context) == ("remote", "installed", "openai", 4096)
     transport = httpx2.HTTPTransport(uds=str(far.live.places.socket))
@@ -92,31 +92,31 @@ def it_is_listed_and_speaks_openai(far: Far) -> None:
         assert cited["docent"]["model"] == "vllm"
 
 
-def what_is_asked_wrongly_is_refused(far: Far) -> None:
-    for asked, code in [
+def unknown_names_and_loading_a_provider_are_refused(far: Far) -> None:
+    for request, code in [
         ({"model": "nobody"}, "model_not_found"),
         ({"model": "vllm", "adapters": [{"id": "absent"}]}, "adapter_not_found"),
     ]:
         with pytest.raises(ApiError) as caught:
-            far.ask(**asked)
+            far.ask(**request)
         assert caught.value.outcome.code == code
     with pytest.raises(ApiError, match="it is a provider") as caught:
         far.live.client.model_action("vllm", "load")
     assert caught.value.outcome.status == 400
 
 
-def one_that_is_gone_is_visibly_replaced_and_then_skipped(far: Far) -> None:
-    for said in ("no connection to", "no connection to", "left alone for now: 2 of its last 2 answers failed"):
+def an_unreachable_provider_falls_back_visibly_and_is_then_skipped(far: Far) -> None:
+    for reason in ("no connection to", "no connection to", "left alone for now: 2 of its last 2 answers failed"):
         answer = far.ask(model="gone")
         assert answer.model == "vllm"
         assert answer.fallback is not None
         assert answer.fallback.from_ == "gone"
-        assert said in answer.fallback.reason
+        assert reason in answer.fallback.reason
     shown = far.models()["gone"]
     assert (shown.state, "no connection" in (shown.reason or "")) == ("failed", True)
 
 
-def a_client_that_leaves_ends_the_request(far: Far) -> None:
+def a_client_that_disconnects_cancels_the_request(far: Far) -> None:
     events = far.live.client.ask_stream(
         wire.AskRequest(question=QUESTION, model="ollama", max_tokens=3000, stream=True)
     )
@@ -128,7 +128,7 @@ def a_client_that_leaves_ends_the_request(far: Far) -> None:
     assert far.ask(model="ollama").fallback is None
 
 
-def killed_in_mid_stream_it_is_an_error_and_never_spliced(far: Far) -> None:
+def a_provider_killed_mid_stream_is_an_error_and_no_other_continues_its_answer(far: Far) -> None:
     request = wire.AskRequest(question=QUESTION, model="ollama", max_tokens=3000, stream=True)
     events = far.live.client.ask_stream(request)
     seen: list[wire.AskEvent] = [next(events), next(events)]
@@ -143,8 +143,8 @@ def killed_in_mid_stream_it_is_an_error_and_never_spliced(far: Far) -> None:
     assert done.answer == "".join(event.text for event in seen if isinstance(event, wire.TokenEvent))
 
 
-def killed_before_the_first_token_the_next_takes_over(far: Far) -> None:
-    """`vllm` is stopped so that it says nothing, and killed once it has been asked; `ollama` is dead by now."""
+def a_provider_killed_before_its_first_token_is_replaced_by_the_next(far: Far) -> None:
+    """Suspends `vllm` so that it stays silent, and kills it once it has the request; `ollama` is dead by now."""
     os.kill(far.openai.pid, signal.SIGSTOP)
     events = far.live.client.ask_stream(wire.AskRequest(question=QUESTION, model="vllm", stream=True))
     assert isinstance(next(events), wire.PassagesEvent)

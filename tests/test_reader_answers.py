@@ -1,6 +1,6 @@
-"""From a PDF in the library to an answer that is right: the tiny trained reader behind a real service.
+"""The tiny trained reader behind a real service answers correctly from PDFs in the library.
 
-The names and numbers are new to it, so what it answers it has read on the pages that were found.
+The names and numbers were not in its training, so it can only have read them on the pages that search found.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ KINDS = ("checked", "pressure", "installed", "place", "weight")
 
 @pytest.fixture(scope="module")
 def facts() -> list[Fact]:
-    """Two facts about each of three machines that the training cannot have known."""
+    """Two facts about each of three machines, none of which was in the training."""
     world = World(77, tests=True)
     subjects = [world.subject() for _ in range(3)]
     return [world.fact(subject, KINDS[(at + more) % 5]) for at, subject in enumerate(subjects) for more in range(2)]
@@ -31,7 +31,7 @@ def facts() -> list[Fact]:
 
 @pytest.fixture(scope="module")
 def service(facts: list[Fact]) -> Iterator[Live]:
-    """Each machine's page is the second of its own PDF."""
+    """A service with one PDF per machine; its facts are on the second page."""
     settings = {"threads": 1, "context": 1024, "default": "reader"}
     roomy = Settings.model_validate({**FAST.model_dump(), "models": settings, "answer": {"passages": 1}})
     with short_home() as home, live_service(Path(home), roomy) as live:
@@ -63,7 +63,7 @@ def test_questions_are_answered_from_the_right_page_with_the_right_citation(serv
     assert right >= len(facts) - 1
 
 
-def test_an_adapter_changes_the_form_and_the_citation_stays(service: Live, facts: list[Fact]) -> None:
+def test_an_adapter_changes_the_form_and_keeps_the_citation(service: Live, facts: list[Fact]) -> None:
     right = 0
     for fact in facts:
         request = wire.AskRequest(question=fact.question, adapters=[wire.AdapterUse(id="form")])
@@ -74,7 +74,7 @@ def test_an_adapter_changes_the_form_and_the_citation_stays(service: Live, facts
     assert right >= len(facts) - 1  # a name of letters at random may lose some of them
 
 
-def test_what_no_page_says_is_not_invented(service: Live) -> None:
+def test_a_question_that_no_page_answers_gets_no_invented_answer(service: Live) -> None:
     world = World(78, tests=True)
     unknown = [world.fact(world.subject(), kind) for kind in KINDS]
     said = [service.client.ask(wire.AskRequest(question=fact.question)).answer for fact in unknown]
@@ -93,7 +93,7 @@ def test_an_adapter_whose_file_was_changed_is_refused_and_the_model_still_answer
         events = list(service.client.ask_stream(request))
         assert "has changed since it was imported" in next(e.error.message for e in events if e.type == "error")
     except ApiError as error:
-        assert "has changed since it was imported" in str(error)  # noqa: PT017 - either way of telling will do
+        assert "has changed since it was imported" in str(error)  # noqa: PT017 - an event or an error reply is fine
     finally:
         spec.path.write_bytes(kept)
     assert service.client.ask(wire.AskRequest(question=facts[0].question)).finish_reason == "stop"

@@ -1,4 +1,4 @@
-"""The metrics count pages as a reader would."""
+"""The retrieval metrics count pages as a reader would."""
 
 from benchmarks.retrieval_metrics import Expected, Result, evidence, rank, score
 

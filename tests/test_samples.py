@@ -1,4 +1,4 @@
-"""The sample documents of `docent demo`: made by their script, and true to the questions that go with them."""
+"""The sample documents of `docent demo` match their sources, and the questions that go with them."""
 
 import json
 import re
@@ -19,13 +19,13 @@ def page_texts(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q["question"])
-def test_the_answer_stands_on_the_page_that_the_question_names(question: dict[str, str | int]) -> None:
+def test_the_answer_is_on_the_page_that_the_question_names(question: dict[str, str | int]) -> None:
     texts = page_texts(SAMPLES / str(question["document"]))
     assert str(question["answer"]) in texts[int(question["page"]) - 1]
 
 
 @pytest.mark.parametrize("source", sorted((ROOT / "docs" / "samples").glob("*.html")), ids=lambda p: p.stem)
-def test_each_sample_says_what_its_source_says(source: Path, tmp_path: Path) -> None:
+def test_each_sample_has_the_text_of_its_source(source: Path, tmp_path: Path) -> None:
     made = runpy.run_path(str(ROOT / "docs" / "samples" / "make_samples.py"))["make"](source, tmp_path)
     assert page_texts(made) == page_texts(SAMPLES / made.name)
 

@@ -1,4 +1,4 @@
-"""The unit and its neighbours: as data, and installed for real under systemd in a container.
+"""Checks the systemd files as data, and installs the service for real under systemd in a container.
 
 The container needs root, systemd-nspawn, mmdebstrap, and a network the first time; without them its test is skipped.
 """
@@ -54,19 +54,19 @@ def directives() -> dict[str, list[str]]:
         ("no network", "PrivateNetwork", "yes"),
         ("no network", "RestrictAddressFamilies", "AF_UNIX"),
         ("callers keep their names", "PrivateUsers", "no"),
-        ("a model's end is not the service's", "OOMPolicy", "continue"),
+        ("a killed model does not stop the service", "OOMPolicy", "continue"),
         ("children end with the service", "KillMode", "mixed"),
-        ("it comes back by itself", "Restart", "always"),
+        ("it restarts by itself", "Restart", "always"),
         ("started means ready", "Type", "notify"),
         ("the budget can read /proc/meminfo", "ProcSubset", "all"),
-        ("the index is nobody else's", "UMask", "0077"),
+        ("no other user can read the index", "UMask", "0077"),
     ],
 )
 def test_the_unit_contains_what_the_design_promises(why: str, directive: str, value: str) -> None:
     assert directives()[directive] == [value], why
 
 
-def test_the_unit_lets_the_parsers_sandbox_be_built() -> None:
+def test_the_unit_allows_the_system_calls_of_the_parsers_sandbox() -> None:
     allowed = " ".join(directives()["SystemCallFilter"])
     assert "landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp" in allowed
     assert "RestrictSUIDSGID" not in directives(), "a collection's folder gets the library's setgid bit"
@@ -74,7 +74,7 @@ def test_the_unit_lets_the_parsers_sandbox_be_built() -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 @pytest.mark.parametrize(("name", "exposure"), [("docent.service", 10), ("docent-egress@.service", 15)])
-def test_systemd_knows_every_directive_and_finds_the_unit_safe(tmp_path: Path, name: str, exposure: int) -> None:
+def test_systemd_accepts_every_directive_and_rates_the_unit_safe(tmp_path: Path, name: str, exposure: int) -> None:
     unit = tmp_path / name
     source = (ROOT / "systemd" / name).read_text()
     unit.write_text(re.sub("^ExecStart=.*", "ExecStart=/bin/true", source, flags=re.MULTILINE))
@@ -95,7 +95,7 @@ def test_the_settings_file_names_existing_keys_with_their_defaults() -> None:
     text = (ROOT / "systemd" / "docent.toml").read_text()
     uncommented = re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
     assert Settings.model_validate(tomllib.loads(uncommented)) == Settings()
-    assert tomllib.loads(text) == {"library": {}, "models": {}, "service": {}}, "nothing is set unless somebody sets it"
+    assert tomllib.loads(text) == {"library": {}, "models": {}, "service": {}}, "the file sets nothing by itself"
 
 
 class Container:
@@ -106,8 +106,8 @@ class Container:
         self.root = folder / "root"
 
     def run(self, *command: str, user: str | None = None) -> "subprocess.CompletedProcess[str]":
-        asked = ["runuser", "-u", user, "--", *command] if user else [*command]
-        return subprocess.run([SCRIPT, "inside", self.folder, *asked], capture_output=True, text=True)
+        as_user = ["runuser", "-u", user, "--", *command] if user else [*command]
+        return subprocess.run([SCRIPT, "inside", self.folder, *as_user], capture_output=True, text=True)
 
     def do(self, *command: str, user: str | None = None) -> str:
         done = self.run(*command, user=user)
@@ -133,7 +133,7 @@ def missing_for_a_container() -> str:
 
 
 def wheels() -> Path:
-    """A folder with everything that pip needs, so that the container needs no network; kept between runs."""
+    """A folder with all wheels that pip needs, so that the container needs no network; cached between runs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     key = hashlib.sha256(repr((needed, sys.version_info[:2])).encode()).hexdigest()[:12]
@@ -194,11 +194,11 @@ def test_the_installed_service_serves_only_its_group_and_survives_being_killed(c
     a_member_drops_a_document_and_gets_a_cited_answer(container)
     another_user_is_refused(container)
     it_has_no_network(container)
-    a_model_answers_and_its_end_is_not_the_services(container)
-    a_model_killed_for_memory_leaves_the_service_as_it_was(container)
-    a_provider_answers_through_its_egress_unit_alone(container)
-    an_unreadable_file_names_the_command_that_mends_it(container)
-    killed_it_comes_back_complete(container)
+    a_model_answers_and_killing_it_does_not_stop_the_service(container)
+    a_model_killed_for_memory_does_not_harm_the_service(container)
+    a_provider_answers_only_through_its_egress_unit(container)
+    an_unreadable_file_names_the_command_that_repairs_it(container)
+    a_killed_service_restarts_with_all_documents(container)
     installing_again_changes_nothing(container)
     uninstalling_keeps_the_data(container)
 
@@ -244,7 +244,7 @@ def main_pid(container: Container) -> str:
     return container.do("systemctl", "show", "--property=MainPID", "--value", "docent")
 
 
-def a_model_answers_and_its_end_is_not_the_services(container: Container) -> None:
+def a_model_answers_and_killing_it_does_not_stop_the_service(container: Container) -> None:
     write_model(container.root / "root" / "tiny.gguf", shape=Shape(context=4096))
     container.do("docent", "models", "import", "/root/tiny.gguf")
     ask = ["ask", "--model", "tiny", str(QUESTIONS[0]["question"])]
@@ -265,8 +265,8 @@ failure_calls = 100
 """
 
 
-def a_provider_answers_through_its_egress_unit_alone(container: Container) -> None:
-    """A provider on the machine's own network, which the service itself cannot reach."""
+def a_provider_answers_only_through_its_egress_unit(container: Container) -> None:
+    """Uses a provider on the container's own network, which the service itself cannot reach."""
     program = (ROOT / "tests" / "openai_stand_in.py").read_text()
     (container.root / "root" / "stand_in.py").write_text(program)
     container.do("systemd-run", "--quiet", "--unit=stand-in", "/usr/bin/python3", "/root/stand_in.py", "8099")
@@ -290,8 +290,8 @@ def a_provider_answers_through_its_egress_unit_alone(container: Container) -> No
     container.do("systemctl", "restart", "docent")
 
 
-def a_model_killed_for_memory_leaves_the_service_as_it_was(container: Container) -> None:
-    """Two models of 256 MiB of KV each under a MemoryMax= for one, with a budget that was set far too high."""
+def a_model_killed_for_memory_does_not_harm_the_service(container: Container) -> None:
+    """Loads two models of 256 MiB of KV each under a MemoryMax= for one, with a budget set far too high."""
     subprocess.run([SCRIPT, "limits", container.folder], check=True, capture_output=True)
     folder = "/etc/systemd/system/docent.service.d"
     own = container.root / folder[1:]
@@ -320,7 +320,7 @@ def a_model_killed_for_memory_leaves_the_service_as_it_was(container: Container)
     container.do("systemctl", "restart", "docent")
 
 
-def an_unreadable_file_names_the_command_that_mends_it(container: Container) -> None:
+def an_unreadable_file_names_the_command_that_repairs_it(container: Container) -> None:
     sample = f"/checkout/appliance/samples/{QUESTIONS[1]['document']}"
     secret = "/var/lib/docent/library/a private file.pdf"
     container.do("install", "-m", "600", "-g", "root", sample, "/root/private.pdf")
@@ -333,7 +333,7 @@ def an_unreadable_file_names_the_command_that_mends_it(container: Container) -> 
     wait_for(lambda: status(container) == {"indexed": 2, "indexing": 0, "pending": 0, "failed": 0}, "it is mended")
 
 
-def killed_it_comes_back_complete(container: Container) -> None:
+def a_killed_service_restarts_with_all_documents(container: Container) -> None:
     before = container.docent("documents", "list", user="nurse")
     killed = main_pid(container)
     container.do("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "docent")
@@ -350,8 +350,8 @@ def installing_again_changes_nothing(container: Container) -> None:
 
 
 def uninstalling_keeps_the_data(container: Container) -> None:
-    told = container.do("/checkout/install.sh", "--uninstall")
-    assert "/var/lib/docent" in told
+    output = container.do("/checkout/install.sh", "--uninstall")
+    assert "/var/lib/docent" in output
     assert container.run("systemctl", "is-active", "docent").stdout.strip() == "inactive"
     for gone in ("/opt/docent", "/usr/local/bin/docent", "/etc/systemd/system/docent.service", EGRESS):
         assert not os.path.lexists(str(container.root) + gone), gone

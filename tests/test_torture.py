@@ -1,5 +1,7 @@
-"""Kills into commits and replacements of a real service: the short form of `python -m benchmarks.torture`, and whether
-its own means see what they are to see."""
+"""Kills a real service during commits and replacements: the short form of `python -m benchmarks.torture`.
+
+Also checks that the proof's own tools find what they should.
+"""
 
 import gc
 import shutil
@@ -18,18 +20,20 @@ from tests.live import short_home
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.filterwarnings("ignore:unclosed.*socket:ResourceWarning")  # httpcore leaves one where nobody listens
-def test_a_service_that_is_killed_again_and_again_ends_like_one_that_was_not() -> None:
+@pytest.mark.filterwarnings(
+    "ignore:unclosed.*socket:ResourceWarning"
+)  # httpcore leaves one open if the connection is refused
+def test_a_service_that_is_killed_repeatedly_ends_like_one_that_was_not() -> None:
     with short_home() as folder:
         outcome = torture(Path(folder), kills=6, seed=3, interval_every=1000)
-    gc.collect()  # while the warning is passed over
+    gc.collect()  # here, while the warning is ignored
     assert outcome.faults == []
     assert sum(outcome.done.values()) >= 6
     assert outcome.documents["indexed"] > 3
 
 
 def filled(path: Path, *, with_a_past: bool = False) -> Path:
-    """A store of two documents; with a past, their rows have other numbers."""
+    """A store of two documents; with a past, their rows have other ids."""
     with Store.open(path, embedder=EMBEDDER, embed_name=embed) as store:
         if with_a_past:
             store.remove(add(store, b"gone.pdf", ["gone by now"]))
@@ -38,11 +42,11 @@ def filled(path: Path, *, with_a_past: bool = False) -> Path:
     return path
 
 
-def test_stores_of_the_same_content_do_not_differ_whatever_their_numbers(tmp_path: Path) -> None:
+def test_stores_with_the_same_content_do_not_differ_whatever_their_row_ids(tmp_path: Path) -> None:
     assert differences(filled(tmp_path / "a.db"), filled(tmp_path / "b.db", with_a_past=True)) == []
 
 
-SPOILT: dict[str, str] = {
+DAMAGE: dict[str, str] = {
     "a bit of a vector": "UPDATE vectors SET vector = CAST(zeroblob(2) || substr(vector, 3) AS BLOB) WHERE id = 3",
     "a passage gone": "DELETE FROM chunks WHERE id = 4",
     "a word in the full text": "UPDATE passages SET text = 'something else' WHERE rowid = 2",
@@ -54,8 +58,8 @@ SPOILT: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("sql", SPOILT.values(), ids=SPOILT)
-def test_whatever_is_spoilt_in_a_store_shows(tmp_path: Path, sql: str) -> None:
+@pytest.mark.parametrize("sql", DAMAGE.values(), ids=DAMAGE)
+def test_any_damage_to_a_store_is_found(tmp_path: Path, sql: str) -> None:
     whole, spoilt = filled(tmp_path / "a.db"), tmp_path / "b.db"
     shutil.copy(whole, spoilt)
     spoil(spoilt, sql)
@@ -70,7 +74,7 @@ def spoil(path: Path, sql: str) -> None:
     connection.close()
 
 
-def test_a_log_that_was_left_inside_a_transaction_is_told_from_one_that_was_not(tmp_path: Path) -> None:
+def test_a_log_that_ends_inside_a_transaction_is_recognised(tmp_path: Path) -> None:
     connection = apsw.Connection(str(tmp_path / "x.db"))
     connection.execute("PRAGMA journal_mode=WAL; PRAGMA cache_size=2; CREATE TABLE t (x)").fetchall()
     log = tmp_path / "x.db-wal"

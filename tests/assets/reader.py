@@ -1,4 +1,4 @@
-"""The tiny reader as the tests use it: its files, and the messages that it was trained to answer."""
+"""The files of the tiny reader, and the messages that it was trained to answer."""
 
 from pathlib import Path
 
@@ -12,5 +12,5 @@ VOCABULARY = HERE / "reader-vocabulary.json"
 
 
 def said(example: Example) -> list[ChatMessage]:
-    """What the service would ask the model."""
+    """The messages that the service would send to the model."""
     return [ChatMessage(role="system", content=RULES), ChatMessage(role="user", content=example.prompt)]

@@ -1,6 +1,6 @@
-"""The questions by which the tiny reader is measured: none of their names, numbers, codes and dates was in its training.
+"""Makes the questions that measure the tiny reader. None of their names, numbers, codes and dates was in its training.
 
-That holds by construction: `World(…, tests=True)` gives only what `held_out` keeps from training.
+That holds by construction: `World(…, tests=True)` uses only texts that `held_out` keeps out of training.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ COUNT = 200
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question with the right passage among others, and with another in its place."""
+    """One question, with the right passage among others, and with an unrelated passage in its place."""
 
     right: Example
     without: Example
 
 
 def evaluation(count: int = COUNT, *, passages: int = 1, seed: int = 2037) -> list[Asked]:
-    """Questions of all kinds, each about so many passages."""
+    """Makes questions of all kinds, each with `passages` passages."""
     world = World(seed, tests=True)
     return [_asked(world, passages) for _ in range(count)]
 

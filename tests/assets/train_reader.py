@@ -2,14 +2,14 @@
 
 python tests/assets/train_reader.py        # needs torch, tokenizers, safetensors, gguf, numpy; one million parameters
 
-First it learns to say again what was said (words at random, repeated): without that, answering stays at nothing. Then
-it reads: several questions share one prompt's passages, each seeing these and itself alone, which gives each step three
-times the answers. The vocabulary was made once, from sentences like these, and is a file of its own, so that a change
-of the sentences changes no token. Answers are the sentence that answers, with the number of its passage.
+The reader first learns to copy (random words, repeated): without that, it never learns to answer. Then it learns to
+read: several questions share the passages of one prompt, each attending to these and itself only, which gives three
+times the answers per step. The vocabulary was made once, from sentences like these, and is a file of its own, so that
+changed sentences change no token. An answer is the sentence that answers, with the number of its passage.
 
-On two cores of an AMD EPYC that others used too: copying 534 s, reading 328 s, the adapter 60 s. Exact answers to questions
-of the tests' side: 99 % with one passage, 76 % with two, 43 % with three (100 questions each), and still rising: for
-more passages give --reading 1200. With the adapter 96 % with one.
+On two shared cores of an AMD EPYC: copying 534 s, reading 328 s, the adapter 60 s. Exact answers to questions of the
+tests' side: 99 % with one passage, 76 % with two, 43 % with three (100 questions each), and still rising: for more
+passages use --reading 1200. With the adapter 96 % with one.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin for each other are lost on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads waste time on a loaded machine
 
 import gguf
 import numpy as np
@@ -50,7 +50,7 @@ TEMPLATE = (
 
 
 def make_tokenizer() -> Tokenizer:
-    """Byte-level BPE, as GPT-2's; every digit is a token of its own, since the corpus has no two side by side."""
+    """Byte-level BPE like GPT-2's. Each digit is a token of its own, because the corpus has no adjacent digits."""
     world = World(11)
     corpus = [RULES] * 50
     for _ in range(3000):
@@ -116,7 +116,7 @@ class Attention(nn.Module):
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotary positions on halves, as Hugging Face's llama has them."""
+    """Rotary positions on halves, as in Hugging Face's llama."""
     first, second = x.chunk(2, -1)
     cos, sin = angles.cos(), angles.sin()
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
@@ -143,7 +143,7 @@ class Layer(nn.Module):
 
 
 class Reader(nn.Module):
-    """A llama with tied embeddings. The rules, the same in every prompt, are run once for a whole batch."""
+    """A llama with tied embeddings. The rules, the same in every prompt, run once per batch."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class Reader(nn.Module):
     def run(
         self, ids: Tensor, before: list[tuple[Tensor, Tensor]] | None, layout: "Layout | None" = None
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Hidden states of (batch, length) tokens that follow the shared ones, and their keys and values."""
+        """Hidden states of (batch, length) tokens after the shared ones in `before`, and their keys and values."""
         start, length = (before[0][0].shape[2] if before else 0), ids.shape[1]
         half = WIDTH // HEADS // 2
         places = torch.arange(length) if layout is None else layout.places[:, None]
@@ -176,37 +176,37 @@ class Reader(nn.Module):
         return self.norm(x), kept
 
     def forward(self, shared: Tensor | None, ids: Tensor, layout: "Layout | None", where: Tensor) -> Tensor:
-        """Logits of `ids` at the places of the mask `where`; `shared`, (length,), stands before each of them."""
+        """Logits of `ids` where the mask `where` is set; `shared`, (length,), precedes each row."""
         before = self.run(shared[None], None)[1] if shared is not None else None
         return self.run(ids, before, layout)[0][where] @ self.embed_tokens.weight.T
 
 
-# ---------------------------------------------------------------- what it learns
+# ---------------------------------------------------------------- the lessons
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How several questions share one prompt's passages: each stands where it would alone, and sees no other."""
+    """Lets several questions share one prompt's passages: each has the positions it has alone, and sees no other."""
 
     places: Tensor
     """(batch, length): the position of each token."""
     seen: Tensor
-    """(batch, length, length): which tokens each may see, of those before it."""
+    """(batch, length, length): which of the tokens before it each token may attend to."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids, one longer than the (batch, length) weights of what is to be predicted."""
+    """Token ids, (batch, length + 1), and the (batch, length) loss weights of the predicted tokens."""
 
     ids: Tensor
     weights: Tensor
     layout: Layout | None = None
     passages: Tensor | None = None
-    """(batch, length): the number of the passage that a token stands in, or 0."""
+    """(batch, length): the number of the passage that a token is in, or 0."""
 
 
 class Lessons:
-    """Batches of token ids with the weight of each position's loss."""
+    """Makes batches of token ids with the loss weight of each position."""
 
     def __init__(self, tokenizer: Tokenizer, seed: int) -> None:
         self._tokenizer = tokenizer
@@ -221,7 +221,7 @@ class Lessons:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def repetition(self, size: int, length: int) -> Batch:
-        """Words at random, said again and again; only what was said before counts."""
+        """Random words, repeated; only the repetitions count in the loss."""
         rows, weights = [], []
         for _ in range(size):
             words = " ".join(self._word() for _ in range(length // 6))
@@ -240,7 +240,7 @@ class Lessons:
         return self._random.choice(RULES.split()) if kind < 0.9 else world.subject()
 
     def questions(self, size: int, passages: int, each: int, form: str = "") -> Batch:
-        """Prompts of so many passages, `each` with several questions and their answers behind one another.
+        """Prompts of `passages` passages, followed by `each` questions with their answers.
 
         The answers' tokens count 1 in all, the others 0.1.
         """
@@ -258,7 +258,7 @@ class Lessons:
         return Batch(ids, weights, Layout(_places(inner), seen), numbers)
 
     def _numbers(self, row: list[int]) -> list[int]:
-        """For each token the number of its passage, from that number on to the end of its text."""
+        """The passage number of each token, from the number in the passage's title to the end of its text."""
         begin, digits, end = (
             self.encode("Passage ["),
             [self.encode(str(n)) for n in range(MOST_PASSAGES + 2)],
@@ -273,7 +273,7 @@ class Lessons:
         return found
 
     def _asked(self, passages: int, each: int, form: str) -> tuple[list[int], list[int], list[bool]]:
-        """Tokens, the part that each is of (0 the passages, then the questions), and which are to be answered."""
+        """Tokens, the part of each (0 the passages, then the question's number), and which belong to an answer."""
         examples = self._world.examples(passages, each, unanswerable=0.1)
         prompts = [[USER, *self.encode(one.prompt), END, ASSISTANT] for one in examples]
         common = _common(prompts)
@@ -288,13 +288,13 @@ class Lessons:
 
 
 def _common(rows: list[list[int]]) -> int:
-    """How many tokens all of them begin with; at least one is left to each."""
+    """Length of the common prefix of all rows, leaving at least one token to each."""
     differ = (at for at, tokens in enumerate(zip(*rows, strict=False)) if len(set(tokens)) > 1)
     return next(differ, min(map(len, rows)) - 1)
 
 
 def _places(parts: Tensor) -> Tensor:
-    """Positions of tokens: each part after the first begins where the first ends."""
+    """Positions of tokens; each later part starts where the first one ends."""
     order = torch.arange(parts.shape[1]).expand_as(parts)
     first = (parts == 0).sum(1, keepdim=True)
     new = torch.cat([torch.ones_like(parts[:, :1], dtype=torch.bool), parts[:, 1:] != parts[:, :-1]], 1)
@@ -305,19 +305,19 @@ def _places(parts: Tensor) -> Tensor:
 def loss_of(
     model: Reader, shared: Tensor | None, batch: Batch, probe: nn.Linear | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The weighted loss, and how many of the answers' tokens are right. Of the other tokens a sample is looked at.
+    """The weighted loss, and the share of the answers' tokens that are right. Only a sample of the other tokens counts.
 
-    With a `probe` every token of a passage must also tell, half way up, which passage it stands in: without that the
+    A `probe` must also predict the passage number of each passage token from the middle layer: without that, the
     markers stay guesses far longer than the sentences do.
     """
     weights = batch.weights
     matter = weights >= weights.max() * 0.999
-    looked_at = matter | ((weights > 0) & (torch.rand(weights.shape) < SAMPLED))
+    sampled = matter | ((weights > 0) & (torch.rand(weights.shape) < SAMPLED))
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model(shared, batch.ids[:, :-1], batch.layout, looked_at).float()
-    targets, counted = batch.ids[:, 1:][looked_at], weights[looked_at]
+        logits = model(shared, batch.ids[:, :-1], batch.layout, sampled).float()
+    targets, counted = batch.ids[:, 1:][sampled], weights[sampled]
     losses = functional.cross_entropy(logits, targets, reduction="none")
-    right = (logits.argmax(-1) == targets)[matter[looked_at]].float().mean()
+    right = (logits.argmax(-1) == targets)[matter[sampled]].float().mean()
     loss = (losses * counted).sum() / counted.sum()
     if probe is not None and batch.passages is not None:
         inside = batch.passages > 0
@@ -326,7 +326,7 @@ def loss_of(
 
 
 class Optimizer:
-    """Muon for the matrices of the layers, AdamW for the rest; one cosine for both."""
+    """Muon for the matrices of the layers, AdamW for the rest; both follow one cosine schedule with a warm-up."""
 
     def __init__(self, model: nn.Module, steps: int, muon: float, adam: float) -> None:
         matrices = [p for n, p in model.named_parameters() if p.requires_grad and p.ndim == 2 and "embed" not in n]
@@ -350,13 +350,13 @@ class Optimizer:
 
 
 class Progress:
-    """Prints how it goes."""
+    """Prints the progress of one stage."""
 
     def __init__(self, name: str) -> None:
         self._name, self._began, self.mean = name, time.monotonic(), 0.0
 
-    def tell(self, step: int, loss: float, right: float) -> None:
-        """A line for every 50th step."""
+    def report(self, step: int, loss: float, right: float) -> None:
+        """Prints a line at every 50th step."""
         self.mean = 0.95 * self.mean + 0.05 * right
         if step % 50 == 0:
             spent = time.monotonic() - self._began
@@ -364,17 +364,17 @@ class Progress:
 
 
 def train_copying(model: Reader, lessons: Lessons, steps: int) -> None:
-    """To say again what was said."""
+    """Trains the model to copy."""
     optimizer, progress = Optimizer(model, steps, 6e-3, 4e-3), Progress("copying")
     for step in range(1, steps + 1):
         loss, right = loss_of(model, None, lessons.repetition(32, 96))
         loss.backward()
         optimizer.step()
-        progress.tell(step, loss.item(), right.item())
+        progress.report(step, loss.item(), right.item())
 
 
 def train_reading(model: Reader, lessons: Lessons, steps: int) -> None:
-    """To answer from passages: of one page first, then of more."""
+    """Trains the model to answer from passages: one at first, then more."""
     probe = nn.Linear(WIDTH, MOST_PASSAGES + 2)
     optimizer, progress = Optimizer(nn.ModuleList([model, probe]), steps, 4e-3, 3e-3), Progress("reading")
     for step in range(1, steps + 1):
@@ -385,12 +385,12 @@ def train_reading(model: Reader, lessons: Lessons, steps: int) -> None:
         loss, right = loss_of(model, shared, lessons.questions(12 - 2 * passages, passages, 3 + passages), probe)
         loss.backward()
         optimizer.step()
-        progress.tell(step, loss.item(), right.item())
+        progress.report(step, loss.item(), right.item())
         if step % 50 == 0:
             torch.save(model.state_dict(), HERE / "reader.reading.pt")
 
 
-# ---------------------------------------------------------------- what it gives
+# ---------------------------------------------------------------- the results
 
 
 @torch.no_grad()
@@ -408,7 +408,7 @@ def score(model: Reader, lessons: Lessons, count: int, passages: int, form: str 
 
 
 def write_gguf(model: Reader, tokenizer: Tokenizer, path: Path) -> None:
-    """The model in half precision, as llama.cpp reads it."""
+    """Writes the model in half precision, as llama.cpp reads it."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Docent's tiny reader")
     writer.add_license("agpl-3.0-or-later")
@@ -451,7 +451,7 @@ def _write_vocabulary(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
 
 
 def interleaved(weights: np.ndarray, heads: int) -> np.ndarray:
-    """Rows in the order that llama.cpp's rotary positions want: pairs side by side instead of in halves."""
+    """Reorders the rows for llama.cpp's rotary positions: pairs side by side instead of in halves."""
     size = weights.shape[0] // heads // 2
     return weights.reshape(heads, 2, size, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
 
@@ -475,7 +475,7 @@ RANK, ALPHA, TARGETS = 4, 16, ("q_proj", "k_proj", "v_proj", "down_proj")
 
 
 class Adapted(nn.Module):
-    """A frozen matrix with a small trained one beside it."""
+    """A frozen matrix with a trained low-rank one added."""
 
     def __init__(self, inner: nn.Linear) -> None:
         super().__init__()
@@ -489,7 +489,7 @@ class Adapted(nn.Module):
 
 
 def adapt(model: Reader) -> None:
-    """Freeze the model and put trained matrices beside its targets."""
+    """Freezes the model and adds trained matrices to its targets."""
     model.requires_grad_(False)
     for layer in model.layers:
         for parent in (layer.self_attn, layer.mlp):
@@ -501,7 +501,7 @@ def adapt(model: Reader) -> None:
 
 
 def train_adapter(model: Reader, lessons: Lessons, steps: int) -> None:
-    """To give each answer in another form."""
+    """Trains the adapter to give each answer in another form."""
     adapt(model)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=3e-3, weight_decay=0.0)
@@ -517,7 +517,7 @@ def train_adapter(model: Reader, lessons: Lessons, steps: int) -> None:
 
 
 def write_adapter(model: Reader, folder: Path) -> None:
-    """As PEFT writes it."""
+    """Writes the adapter in PEFT's format."""
     folder.mkdir(exist_ok=True)
     tensors = {
         "base_model.model.model." + name.replace("lora_A.weight", "lora_A.weight"): values.half().contiguous()
@@ -539,8 +539,8 @@ def main() -> None:
     parser.add_argument("--copying", type=int, default=700)
     parser.add_argument("--reading", type=int, default=400)
     parser.add_argument("--adapter", type=int, default=100)
-    parser.add_argument("--from-copying", type=Path, help="a checkpoint after the copying; that is left out then")
-    parser.add_argument("--from-reading", type=Path, help="a checkpoint after the reading; the adapter alone is left")
+    parser.add_argument("--from-copying", type=Path, help="start from this checkpoint; skips the copying")
+    parser.add_argument("--from-reading", type=Path, help="start from this checkpoint; trains only the adapter")
     options = parser.parse_args()
     torch.set_num_threads(2)
     torch.manual_seed(7)

@@ -43,7 +43,7 @@ async def test_while_documents_are_read_the_screen_says_that_answers_may_be_inco
         for name in ("a.pdf", "b.pdf"):
             service.put(document(name, "indexing"))
         service.put(document("c.pdf", "pending"))
-        service.tell_status()
+        service.publish_status()
         words = "Indexing 3 documents, 41 of 200 pages, 30 s left. Answers may be incomplete."
         await until(pilot, lambda: shown(pilot, "#indexing") == words)
         assert app.screen.query_one("#indexing").display

@@ -7,9 +7,9 @@ Fills a store with made-up documents, embedded by the built-in model, and serves
 configures another model (the built-in graph with other prefixes: other vectors, the same cost) and sends SIGHUP.
 Clients search over the socket until only the new model answers. Each query is new, and `--pause` seconds lie between an
 answer and the next query: without a pause the rebuild runs at a quarter of its speed. Documents are added, renamed and
-deleted meanwhile. Prints the number of queries before, during and after the switch, the failures, the latencies and the
-service's memory. Then examines the store: every vector must be the new model's, and a sample is compared with vectors
-that the model computes afresh. Exit code 1 if an assertion fails or the service ends.
+deleted meanwhile, which needs at least 750 chunks. Prints the number of queries before, during and after the switch,
+the failures, the latencies and the service's memory. Then examines the store: every vector must be the new model's, and
+a sample is compared with vectors that the model computes afresh. Exit code 1 if an assertion fails or the service ends.
 """
 
 import argparse

@@ -76,7 +76,7 @@ def drop(files: list[Path], library: Path) -> None:
 
 
 def rate(client: Client, seconds: float) -> float:
-    """Passages indexed per second, measured over so many seconds."""
+    """Passages indexed per second, measured over `seconds`."""
     first, begun = client.status().chunks, time.perf_counter()
     time.sleep(seconds)
     return (client.status().chunks - first) / (time.perf_counter() - begun)

@@ -1,11 +1,11 @@
 #!/bin/bash
-# A throw-away container with a real systemd, to install a service in and use it.
+# A disposable container with a real systemd, to install a service in and use it.
 #
-#   systemd_container.sh make FOLDER             a fresh root of this machine's own release in FOLDER/root
-#   systemd_container.sh boot FOLDER [BIND-RO]...  run it, in the foreground, until its caller ends; no network
-#   systemd_container.sh wait FOLDER             until it is up (60 s at most)
+#   systemd_container.sh make FOLDER             make a fresh root of this machine's release in FOLDER/root
+#   systemd_container.sh boot FOLDER [BIND-RO]...  run it in the foreground until the caller ends; no network
+#   systemd_container.sh wait FOLDER             wait until it is up (60 s at most)
 #   systemd_container.sh inside FOLDER CMD...    run a command in it as root
-#   systemd_container.sh limits FOLDER           have MemoryMax= and the like take effect in it
+#   systemd_container.sh limits FOLDER           make MemoryMax= and similar limits work in it
 #   systemd_container.sh down FOLDER             power it off and delete it
 #
 # Needs root and the Debian packages systemd-container and mmdebstrap. The first `make` downloads the release (about a
@@ -34,7 +34,7 @@ boot() {
   local folder=$1 bind options=(--quiet --boot --private-network --link-journal=no --console=pipe) own group
   for bind in "${@:2}"; do options+=("--bind-ro=$bind"); done
   options+=(-D "$folder/root" -M "docent-test-$$")
-  if [ ! -d /run/systemd/system ]; then # nobody to register with: a control group of its own, made by hand
+  if [ ! -d /run/systemd/system ]; then # no systemd here to register with, so make its control group by hand
     options+=(--register=no --keep-unit)
     for group in memory pids cpu blkio devices systemd unified; do
       [ -d /sys/fs/cgroup/$group ] || continue
@@ -65,7 +65,7 @@ inside() {
     env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"
 }
 
-limits() { # systemd-nspawn mounts the controllers of version 1 read-only; then limits are silently passed over
+limits() { # systemd-nspawn mounts the controllers of version 1 read-only, so limits would be silently ignored
   local controller
   for controller in memory pids cpu cpuacct blkio; do
     nsenter -t "$(pid_of_init "$1")" -m -C -- mount -o remount,bind,rw "/sys/fs/cgroup/$controller" 2>/dev/null || true

@@ -71,7 +71,7 @@ def test_an_adapter_changes_the_form_and_keeps_the_citation(service: Live, facts
         assert answer.answer.startswith(FORM)
         assert [citation.document for citation in answer.citations] == [name_of(fact)]
         right += fact.answer in answer.answer
-    assert right >= len(facts) - 1  # a name of letters at random may lose some of them
+    assert right >= len(facts) - 1  # a name of random letters may lose some of them
 
 
 def test_a_question_that_no_page_answers_gets_no_invented_answer(service: Live) -> None:

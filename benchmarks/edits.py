@@ -2,8 +2,8 @@
 
     python -m benchmarks.edits [--pages 200] [--moves 1000] [--seed 1] [--only PROOF…]
 
-`edits`: indexes a document of `pages` pages with headings, then changes one page and replaces the file, at several
-places and in several ways. At most 5 % of its chunks may be embedded again. `moves`: renames `--moves` files, one by one
+`edits`: indexes a document of `--pages` pages with headings, then changes one page and replaces the file, at several
+places and in several ways. At most 5 % of its chunks may be embedded again. `moves`: renames `--moves` files, singly
 and with their folder. No vector, chunk or revision may be made; only the names are embedded. `words`: plants words in
 the text, heading, title and file name of documents, then deletes them, replaces them, or deletes them during reading,
 and searches for the words in the bytes of every file of the state directory. Exit code 1 if any fault is found.

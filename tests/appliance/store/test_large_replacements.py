@@ -1,13 +1,13 @@
 """A large replaced or withdrawn text stops answering in one short transaction; its rows follow in steps, over crashes."""
 
-import random
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from threading import Event
+from typing import Any, ParamSpec, TypeVar
 
 import apsw
 import pytest
@@ -21,12 +21,15 @@ from tests.appliance.store.filling import fill, identity, key
 from tests.appliance.store.test_removal import LARGE, PLANTED, SMALL, add, embed, left, opened, traces
 from tests.live import wait_until
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 BIG = b"big/large.pdf"
 NEW = ["the pump was replaced", "the seal is new"]
 AGAIN = [f"the next {n} of pump {n * 3}" for n in range(len(LARGE))]
 
 _WORKER = """
-import sys, time
+import sys
 from pathlib import Path
 from tests.appliance.store.test_large_replacements import replace_and_wait
 replace_and_wait(Path(sys.argv[1]), int(sys.argv[2]))
@@ -67,15 +70,27 @@ def complete(store: Store, connection: apsw.Connection, revision: int) -> None:
 
 
 def replace_and_wait(path: Path, length: int) -> None:
-    """Replace the large document and wait; the process that runs this is killed."""
+    """Replace the large document and wait, printing a line for each step; the process that runs this is killed."""
     new = AGAIN[:length]
     store = opened(path)
+    cleaner: Any = store._database._cleaner
+    cleaner._sweep = printing("deleted", cleaner._sweep)
+    revisions.prepare_some = printing("prepared", revisions.prepare_some)
     if store.get(document_of(store)).state != "indexed" or not is_replaced(store, new):
         begin_replacement(store, new)
-        print("begun", flush=True)
         store.queue.open_revision(document_of(store), key(new[0])).complete()
-    print("replaced", flush=True)
-    time.sleep(60)
+    Event().wait()
+
+
+def printing(what: str, step: Callable[P, R]) -> Callable[P, R]:
+    """The step, and a line on standard output after it."""
+
+    def printed(*arguments: P.args, **named: P.kwargs) -> R:
+        result = step(*arguments, **named)
+        print(what, flush=True)
+        return result
+
+    return printed
 
 
 def is_replaced(store: Store, new: list[str]) -> bool:
@@ -162,18 +177,15 @@ def test_a_process_killed_between_the_steps_ends_like_an_undisturbed_one(
     path: Path, held: Store, tmp_path: Path, length: int
 ) -> None:
     held.close()
-    chance, unfinished = random.Random(3), 0
-    for _ in range(4):
+    for steps in (3, 10, 1):  # together fewer than the old text takes
         command = [sys.executable, "-c", _WORKER, path, str(length)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
             assert worker.stdout is not None
-            assert worker.stdout.readline() in ("begun\n", "replaced\n")
-            time.sleep(chance.random())
+            assert [worker.stdout.readline() in ("prepared\n", "deleted\n") for _ in range(steps)] == [True] * steps
             worker.kill()
         reader = open_reader(path)
-        unfinished += value(reader, "SELECT count(*) > 2 FROM revisions")
+        assert value(reader, "SELECT count(*) > 2 FROM revisions")
         reader.close()
-    assert unfinished
     with opened(path) as store, opened(tmp_path / "whole.db") as whole:
         if not is_replaced(store, AGAIN):
             store.queue.open_revision(document_of(store), key(AGAIN[0])).complete()

@@ -45,7 +45,7 @@ from appliance.monitoring.event_bus import EventBus
 from appliance.monitoring.progress import ReadingPace
 from appliance.monitoring.status import Monitor
 from appliance.retrieval.search import Retriever
-from appliance.runtime.home import bind_socket, check_socket_path, locked, make_folders, remove_socket
+from appliance.runtime.home import bound_socket, check_socket_path, locked, make_folders
 from appliance.runtime.periodic import notify_watchdog, publish_status, refresh_rights
 from appliance.runtime.process_memory import collect_rarely, trim_memory
 from appliance.runtime.sd_notify import notify
@@ -160,8 +160,7 @@ async def running(places: Places, settings: Settings) -> AsyncIterator[Context]:
         check_socket_path(places.socket)
         make_folders(places)
         stack.enter_context(locked(places))
-        listener = stack.enter_context(bind_socket(places.socket))
-        stack.callback(remove_socket, places.socket)
+        listener = stack.enter_context(bound_socket(places.socket))
         events = EventBus(asyncio.get_running_loop())
         embedding = stack.enter_context(_embedding(places, settings))
         manager = await stack.enter_async_context(_make_manager(places, settings, events))

@@ -75,42 +75,67 @@ def check_socket_path(path: Path) -> None:
         raise ConfigError(f"opening the socket {path}", why, hint)
 
 
-def bind_socket(path: Path) -> socket.socket:
-    """A Unix socket of mode 0660, bound and ready to listen; replaces a stale socket file, nothing else.
+@contextmanager
+def bound_socket(path: Path) -> Iterator[socket.socket]:
+    """A Unix socket of mode 0660, bound and ready to listen; on leaving, its file is removed if it is still this one.
 
-    Call it while holding the lock: then an existing socket file belongs to no running service.
+    Replaces a stale socket file, nothing else.
 
     Raises:
+        AlreadyRunning: a service of another home answers on it.
         ConfigError: the path is too long, holds something that is not a socket, or cannot be bound.
     """
-    what = f"opening the socket {path}"
     check_socket_path(path)
-    remove_socket(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        previous = os.umask(0o777 & ~SOCKET_MODE)  # the file must not be more accessible than that even for a moment
+    _remove_stale(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         try:
-            listener.bind(os.fsencode(path))
+            previous = os.umask(0o777 & ~SOCKET_MODE)  # not more accessible than that even for a moment
+            try:
+                listener.bind(os.fsencode(path))
+            finally:
+                os.umask(previous)
+            bound = _identity(path)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ConfigError(f"opening the socket {path}", why, "check the folder's owner and mode") from error
+        try:
+            yield listener
         finally:
-            os.umask(previous)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(what, error.strerror or str(error), "check the folder's owner and mode") from error
-    return listener
+            if _identity(path) == bound:
+                path.unlink(missing_ok=True)
 
 
-def remove_socket(path: Path) -> None:
-    """Remove a socket file, if there is one.
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None if there is no such file."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
-    Raises:
-        ConfigError: something that is not a socket has this name.
-    """
+
+def _remove_stale(path: Path) -> None:
+    what = f"opening the socket {path}"
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ConfigError(
-            f"opening the socket {path}", "a file that is not a socket has this name", "move that file away"
-        )
+        raise ConfigError(what, "a file that is not a socket has this name", "move that file away")
+    if _is_answered(path):
+        why = "a Docent service of another home answers there"
+        raise AlreadyRunning(what, why, "stop that service first, or set another DOCENT_SOCKET")
     path.unlink(missing_ok=True)
+
+
+def _is_answered(path: Path) -> bool:
+    """Whether a process listens on the socket. Connecting to a Unix socket never waits for an answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.setblocking(False)
+        try:
+            client.connect(os.fsencode(path))
+        except BlockingIOError:  # its queue is full
+            return True
+        except OSError:
+            return False
+    return True

@@ -241,5 +241,8 @@ class DocumentQueue:
             queue.postpone(connection, number, state, trouble, attempts, next_attempt)
 
         if withdrawn == "outdated":
+            with self._database.read() as connection:
+                if not queue.is_current(connection, number, ticket):  # a newer one never becomes older again
+                    return
             prepare_switch(self._database, number)
         self._write_named(job)

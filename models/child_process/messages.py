@@ -8,11 +8,12 @@ The service chooses the ids; each is unique within one child's life.
 import os
 import struct
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from models.types import (
+    MOST_LOGPROBS,
     ChatMessage,
     GenerationRequest,
     LoadSettings,
@@ -76,6 +77,17 @@ class Generate(Value):
     id: int
     request: GenerationRequest
     adapters: tuple[AdapterUse, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        asked = self.request
+        if asked.prompt is None and not asked.messages:
+            raise ValueError("neither a prompt nor messages")
+        if asked.max_tokens is not None and asked.max_tokens < 1:
+            raise ValueError("max_tokens below 1")
+        if asked.logprobs is not None and not 0 <= asked.logprobs <= MOST_LOGPROBS:
+            raise ValueError(f"logprobs outside 0 to {MOST_LOGPROBS}")
+        return self
 
     @property
     def prompt(self) -> Prompt:

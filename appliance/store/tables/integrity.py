@@ -76,6 +76,11 @@ _RULES = (
         f"SELECT count(*) FROM (SELECT id FROM passages_docsize EXCEPT {_FINDABLE} EXCEPT {_REMOVED} EXCEPT {_PREPARED})",
     ),
     (
+        "full-text rows with another title than their revision's",
+        "SELECT count(*) FROM passages p JOIN chunks c ON c.id = p.rowid JOIN revisions r ON r.id = c.revision"
+        " WHERE p.about <> r.title",
+    ),
+    (
         "findable documents without their source's full-text row, or the other way round",
         f"SELECT (SELECT count(*) FROM ({_NAMED} EXCEPT SELECT id FROM sources_docsize))"
         f" + (SELECT count(*) FROM (SELECT id FROM sources_docsize EXCEPT {_NAMED}))",

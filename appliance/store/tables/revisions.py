@@ -131,13 +131,16 @@ def progress(connection: apsw.Connection, revision: int) -> Progress:
 
 
 def begin(connection: apsw.Connection, revision: int, info: DocumentInfo) -> None:
-    """Record the number of pages and the metadata; language and title only if none is known yet."""
+    """Record the number of pages and the metadata; the language only if none is known yet, the title only at the start.
+
+    A batch may have found the metadata's title useless and set none, and a resumed reading must not bring it back.
+    """
     standing_of(connection, revision)
     run(
         connection,
         "UPDATE revisions SET pages = ?, author = ?, created = ?, modified = ?,"
         " language = CASE language WHEN '' THEN ? ELSE language END,"
-        " title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
+        " title = CASE WHEN title = '' AND pages_done = 0 THEN ? ELSE title END WHERE id = ?",
         (info.pages, *map(storable, (info.author, info.created, info.modified, info.language, info.title)), revision),
     )
 

@@ -17,7 +17,8 @@ from appliance.store.database.connection import open_reader, value
 from appliance.store.revision_sink import prepare_switch
 from appliance.store.rows import Trouble
 from appliance.store.tables import documents, embedders, integrity, removal, revisions
-from tests.appliance.store.filling import fill, identity, key
+from ingest.types import DocumentInfo
+from tests.appliance.store.filling import batches, fill, identity, key
 from tests.appliance.store.test_removal import LARGE, PLANTED, SMALL, add, embed, left, opened, traces
 from tests.live import wait_until
 
@@ -222,6 +223,39 @@ def test_a_document_renamed_before_the_switch_is_found_by_its_new_name(held: Sto
     with held.snapshot() as snapshot:
         assert len(snapshot.match("name : renamed", limit=9999)) == len(AGAIN)
         assert snapshot.match("name : large", limit=9) == []
+
+
+def test_a_useless_title_stays_away_when_a_reading_resumes_before_the_switch(held: Store) -> None:
+    """The first batch may set no title though the metadata names one, such as the name of a temporary file."""
+    useless = DocumentInfo(len(AGAIN), "Microsoft Word - contract.doc")
+    held.queue.add_file(BIG, identity(7))
+    sink = held.queue.open_revision(document_of(held), key(AGAIN[0]))
+    sink.begin(useless)
+    for batch in batches(AGAIN, "", 0, 200, embed):
+        sink.commit(batch)
+    held._database.write(lambda connection: revisions.prepare_some(connection, sink._revision, 0))
+    resumed = held.queue.open_revision(document_of(held), key(AGAIN[0]))
+    resumed.begin(useless)
+    resumed.complete()
+    assert not held.get(document_of(held)).title
+    assert held.check() == []
+
+
+def test_an_outdated_ticket_prepares_no_switch(held: Store) -> None:
+    begin_replacement(held, AGAIN)
+    outdated = held.get(document_of(held)).ticket
+    held.queue.add_file(BIG, identity(8))
+    before = rows_in_full_text(held)
+    trouble = Trouble("parser_killed", "it was killed")
+    held.queue.postpone(
+        document_of(held), trouble, attempts=3, next_attempt=None, withdrawn="outdated", ticket=outdated
+    )
+    assert rows_in_full_text(held) == before
+
+
+def rows_in_full_text(store: Store) -> int:
+    with store._database.read() as connection:
+        return int(value(connection, "SELECT count(*) FROM passages_docsize"))
 
 
 def test_a_second_replacement_and_a_removal_before_the_steps_are_done(held: Store) -> None:

@@ -1,5 +1,6 @@
 """Service and child exchange exact messages only, within limits."""
 
+import json
 import struct
 
 import pytest
@@ -41,6 +42,12 @@ def test_a_message_arrives_as_it_was_sent() -> None:
 def test_anything_else_is_refused(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_event(body)
+
+
+@pytest.mark.parametrize("request_", [{}, {"prompt": "a", "max_tokens": 0}, {"prompt": "a", "logprobs": 21}])
+def test_a_generation_that_cannot_be_made_is_refused(request_: dict[str, object]) -> None:
+    with pytest.raises(ProtocolError):
+        decode_request(json.dumps({"type": "generate", "id": 1, "request": request_}).encode())
 
 
 def test_an_event_is_not_a_request() -> None:

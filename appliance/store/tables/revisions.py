@@ -9,8 +9,6 @@ Everything here runs inside the caller's transaction.
 
 # ruff: noqa: S608 - what is put into SQL here is our own numbers; values are bound
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -21,8 +19,9 @@ from appliance.store.database.storable_text import storable
 from appliance.store.ids import document_id, unknown_document
 from appliance.store.indexes import document_names, document_sources, fulltext
 from appliance.store.indexes.vectors import VectorIndex, text_hash
-from appliance.store.tables import documents, removal, word_map
-from ingest.types import Batch, DocumentInfo, EmbeddedChunk, Page, Progress, RevisionKey
+from appliance.store.tables import documents, removal
+from appliance.store.tables.revision_content import insert_chunks, insert_pages
+from ingest.types import Batch, DocumentInfo, Page, Progress, RevisionKey
 
 _PREPARED = 256
 """Chunks that one transaction adds to the full-text index; about 0.1 s."""
@@ -158,8 +157,8 @@ def append(
     title = storable(batch.title)
     if standing.searchable and batch.chunks:
         document_names.put(connection, index, standing.document, standing.path, title, known_names)
-    _insert_pages(connection, revision, batch.pages)
-    _insert_chunks(connection, standing.document, revision, batch.chunks)
+    insert_pages(connection, revision, batch.pages)
+    insert_chunks(connection, standing.document, revision, batch.chunks)
     index.store(connection, ((text_hash(chunk.embedded_text), chunk.vector) for chunk in batch.chunks))
     run(
         connection,
@@ -409,48 +408,6 @@ def _delete(connection: apsw.Connection, revision: int) -> None:
     run(connection, "DELETE FROM chunks WHERE revision = ?", (revision,))
     run(connection, "DELETE FROM pages WHERE revision = ?", (revision,))
     run(connection, "DELETE FROM revisions WHERE id = ?", (revision,))
-
-
-def _insert_pages(connection: apsw.Connection, revision: int, pages: Sequence[Page]) -> None:
-    connection.executemany(
-        "INSERT INTO pages (revision, number, label, width, height, text, source, warning) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (revision, number) DO NOTHING",
-        [
-            (
-                revision,
-                page.number,
-                storable(page.label),
-                page.width,
-                page.height,
-                storable(page.text),
-                page.source,
-                storable(page.warning),
-            )
-            for page in pages
-        ],
-    ).fetchall()
-
-
-def _insert_chunks(connection: apsw.Connection, document: int, revision: int, chunks: Sequence[EmbeddedChunk]) -> None:
-    connection.executemany(
-        "INSERT INTO chunks (document, revision, ordinal, page, page_last, heading, text, text_hash, words,"
-        " table_rows) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                document,
-                revision,
-                one.chunk.ordinal,
-                one.chunk.page,
-                one.chunk.page_last,
-                json.dumps([storable(part) for part in one.chunk.heading], ensure_ascii=False),
-                storable(one.chunk.text),
-                text_hash(one.embedded_text),
-                word_map.pack(one.chunk.words),
-                one.chunk.table_rows,
-            )
-            for one in chunks
-        ],
-    ).fetchall()
 
 
 def _columns(key: RevisionKey) -> tuple[str, int, int, int]:

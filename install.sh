@@ -371,7 +371,7 @@ main() {
     -h | --help | help) usage ;;
     --uninstall) need_root "removing the service" --uninstall; uninstall ;;
     '') need_root "installing the service"; install_service ;;
-    *) usage >&2; exit 2 ;;
+    *) printf 'install.sh: unknown argument: %s\n\n' "$1" >&2; usage >&2; exit 2 ;;
   esac
 }
 

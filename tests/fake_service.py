@@ -94,6 +94,8 @@ class FakeService:
         self.events_broken = False
         self.progress: wire.Progress | None = None
         self.library_away = False
+        self.unsettled = 0
+        """Files that have arrived but are not listed yet."""
         self.page = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 1190, 1684)
         """The start of a PNG with its size, the only part that clients read."""
         self._added = 0
@@ -120,7 +122,7 @@ class FakeService:
         counts = wire.DocumentCounts(**{state: states.count(state) for state in set(states)})
         unread = [found.pages_skipped for found in self.documents.values()]
         loaded = [model.id for model in self.models if model.state == "loaded"]
-        queue = counts.indexing + counts.pending
+        queue = counts.indexing + counts.pending + self.unsettled
         return wire.Status(
             ready=True,
             documents=counts,

@@ -162,7 +162,9 @@ def test_help_names_every_command_and_an_unknown_one_is_a_usage_error(run: Run) 
     shown = run("--help")
     for command in ("demo", "test [--train]", "--uninstall"):
         assert command in shown.stdout
-    assert run("deploy").returncode == 2
+    refused = run("deploy")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("install.sh: unknown argument: deploy\n\nUsage:\n")
 
 
 def bare_path(folder: Path, tools: list[str]) -> Path:

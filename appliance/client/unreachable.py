@@ -46,7 +46,8 @@ def _cannot_connect(socket: Path, what: str) -> ServiceUnreachable:
     except PermissionError:
         return _may_not_connect(what)
     except OSError:
-        return ServiceUnreachable(what, "the service is not running: there is no socket", start)
+        elsewhere = "if a service runs on another home, set the same DOCENT_HOME here"
+        return ServiceUnreachable(what, "the service is not running: there is no socket", f"{start}; {elsewhere}")
     if not _may_write(socket):
         return _may_not_connect(what)
     return ServiceUnreachable(what, "the service is not running: the socket does not answer", start)

@@ -11,6 +11,7 @@ __all__ = [
     "embedding_line",
     "overall_pace",
     "pages_of",
+    "queue_pace",
     "speed",
     "unread_pages",
 ]
@@ -66,8 +67,13 @@ def overall_pace(progress: wire.Progress, *, brief: bool = False) -> str:
     """
     about = "about " if progress.estimated else ""
     pages = f"{progress.pages_done:,} of {about}{progress.pages_total:,} pages"
-    pace = _pace(None if brief else progress.pages_per_second, progress.seconds_left, progress.estimated)
+    pace = queue_pace(progress, brief=brief)
     return f"{pages}, {pace}" if pace else pages
+
+
+def queue_pace(progress: wire.Progress, *, brief: bool = False) -> str:
+    """Format the speed and the time left of the whole queue; empty until they are known. `brief` leaves out the speed."""
+    return _pace(None if brief else progress.pages_per_second, progress.seconds_left, progress.estimated)
 
 
 def embedding_line(embedding: wire.Embedding) -> str:

@@ -179,6 +179,8 @@ def byline(answer: wire.Answer) -> str:
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     quoted = answer.model == _EXTRACTIVE
     line = f"Quoted from the documents{took}, no language model." if quoted else f"Answered by {answer.model}{took}."
+    if quoted and not answer.citations:
+        line = f"Nothing found to quote (no language model){took.replace(' in', ',')}."
     if not quoted and answer.answer.strip() and not answer.citations and answer.finish_reason != "error":
         line += " This answer cites no page: check it yourself."
     if answer.fallback:

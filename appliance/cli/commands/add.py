@@ -2,7 +2,7 @@
 
 A file that is refused does not stop the others; the highest of their exit codes counts. A folder means the documents
 below it, recognised by their names; other files are skipped and named, hidden ones silently. All files go to one folder
-of the library, so two with the same name are refused before anything is sent: with `--replace` one would overwrite the
+of the library, without the subfolders they come from, so two with the same name are refused before anything is sent: with `--replace` one would overwrite the
 other. `--wait` returns when every added document is indexed or has failed.
 """
 
@@ -91,7 +91,10 @@ class _Added:
     )
 )
 def add(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Documents, or folders of documents.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="Documents, or folders of documents; subfolders are not kept."),
+    ],
     collection: Annotated[
         str,
         typer.Option(
@@ -108,7 +111,11 @@ def add(
     with connect() as client:
         results = [_add_one(client, path, collection.rstrip("/"), replace, quiet=json) for path in found]
         if wait:
-            _wait(client, results, quiet=json)
+            try:
+                _wait(client, results, quiet=json)
+            except KeyboardInterrupt:
+                print_text("stopped waiting; the service goes on reading", stderr=True)
+                raise
     if json:
         print_json(_as_json(results))
     raise typer.Exit(max(result.exit_code for result in results))

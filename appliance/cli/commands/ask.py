@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from appliance.cli.reading_progress.waiting import empty_library, is_empty
+from appliance.cli.reading_progress.waiting import why_empty
 from appliance.cli.shared.options import (
     CollectionOption,
     JsonOption,
@@ -139,16 +139,17 @@ def _say_broken(error: ErrorBody) -> None:
 
 
 def _advice(client: Client, answer: Answer) -> str:
-    """What would give a better answer, where that is obvious: add documents, or choose a model."""
+    """What would give a better answer, where that is obvious: documents, other words, or a model."""
     if answer.model != EXTRACTIVE or answer.fallback:
         return ""
+    search = "" if answer.citations else "Try `docent search` with other words."
     try:
-        if not answer.citations and is_empty(client):
-            return empty_library()
+        if not answer.citations and (empty := why_empty(client.status())):
+            return empty
         installed = [model.id for model in client.models() if model.kind == "gguf" and model.state != "failed"]
     except DocentError:  # the answer is complete; missing advice is no reason to fail
-        return ""
-    return default_advice(installed)
+        return search
+    return "\n".join(filter(None, (search, default_advice(installed))))
 
 
 def default_advice(installed: list[str]) -> str:
@@ -200,7 +201,9 @@ def byline(answer: Answer) -> str:
     """Which model answered, how long it took, and any reservation about the answer."""
     seconds = answer.timings.get("total")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
-    if answer.model == EXTRACTIVE:
+    if answer.model == EXTRACTIVE and not answer.citations:
+        line = f"Nothing found to quote (no language model){took.replace(' in', ',')}."
+    elif answer.model == EXTRACTIVE:
         line = f"Quoted from the documents without a language model{took}."
     else:
         adapters = "".join(f" + {use.id}={use.scale:g}" for use in answer.adapters)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from appliance.cli.page_picture import require_whole, save_page
-from appliance.cli.reading_progress.waiting import empty_library
+from appliance.cli.reading_progress.waiting import why_empty
 from appliance.cli.shared.document_names import resolve
 from appliance.cli.shared.options import (
     CollectionOption,
@@ -30,9 +30,9 @@ from appliance.cli.shared.output import (
     print_text,
 )
 from appliance.client import Client, PageView
-from appliance.display.humanize import amount, document_pace, overall_pace, pages_of, unread_pages
+from appliance.display.humanize import amount, document_pace, pages_of, queue_pace, unread_pages
 from appliance.display.safe_text import clean_line
-from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState, Reading
+from appliance.wire import LEAST_DPI, MOST_DPI, USUAL_DPI, Document, DocumentState, Reading, Status
 
 app = command_group()
 
@@ -56,19 +56,20 @@ def list_documents(
     """List the documents and the progress of each."""
     with connect() as client:
         found = list(client.documents(state=state, collection=collection))
-        in_work = not json and any(document.state in ("pending", "indexing") for document in found)
-        progress = client.status().progress if in_work else None
+        in_work = any(document.state in ("pending", "indexing") for document in found)
+        empty = not found and state is None and collection is None
+        status = client.status() if not json and (in_work or empty) else None
     if json:
         print_json({"documents": [document.model_dump(mode="json") for document in found], "next": None})
     elif found:
         notes = [_note(document) for document in found]
         print_table(("document…", "state", "pages>", "size>", "modified", "id"), map(_row, found), notes=notes)
-        if progress:
-            print_text(f"\nreading: {overall_pace(progress)}")
+        if status and (pace := _whole_queue(status)):
+            print_text(f"\nreading in all: {pace}")
         if any(document.reason or document.pages_skipped for document in found):
             print_text("\n`docent documents show DOCUMENT` says why, and what to do about it.")
     else:
-        print_text(_none(state, collection))
+        print_text((why_empty(status) if status else "") or _none(state, collection))
 
 
 def _note(document: Document) -> str:
@@ -77,9 +78,15 @@ def _note(document: Document) -> str:
     return document.reason or "; ".join(filter(None, parts))
 
 
+def _whole_queue(status: Status) -> str:
+    """The queue's speed and time left; empty for a single document, whose row says the same.
+
+    Page counts are left out: the status is newer than the rows, and its counts would contradict theirs.
+    """
+    return queue_pace(status.progress) if status.progress and status.queue > 1 else ""
+
+
 def _none(state: str | None, collection: str | None) -> str:
-    if state is None and collection is None:
-        return empty_library()
     of_state = f" is {state}" if state else ""
     where = f" of the collection {collection!r}" if collection else " at the library's root" if collection == "" else ""
     return f"No document{where}{of_state}." if state else f"There are no documents{where}."
@@ -239,6 +246,7 @@ def retry(
         several = {"documents": [document.model_dump(mode="json") for document in done]}
         print_json(several if failed or len(done) > 1 else several["documents"][0])
     for document in () if json else done:
-        print_text(f"{clean_name(document.document)}: {document.state}")
+        done_or_due = "will be read again" if document.state == "pending" else document.state
+        print_text(f"{clean_name(document.document)}: {done_or_due}")
     if not (done or json):
         print_text("No document has failed.")

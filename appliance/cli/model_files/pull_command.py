@@ -169,9 +169,7 @@ def _machine(configured: int) -> "Machine":
     from models.hardware.cpus import effective_cpus
     from models.hardware.ram import default_budget
 
-    folder = find_places().models
-    while not folder.exists():
-        folder = folder.parent
+    folder = _nearest_existing(find_places().models)
     memory = _service_budget() or configured or default_budget()
     return Machine(memory, shutil.disk_usage(folder).free, effective_cpus(), copy_rate())
 
@@ -242,8 +240,14 @@ def _print_suggestions(machine: "Machine", context: int, found: "tuple[Suggestio
 
 
 def _may_write() -> bool:
-    folder = find_places().models
-    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
+    return os.access(_nearest_existing(find_places().models), os.W_OK)
+
+
+def _nearest_existing(folder: Path) -> Path:
+    """The folder itself, or the nearest of its parents that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def _row(one: "Suggestion") -> tuple[str, ...]:

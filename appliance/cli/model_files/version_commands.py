@@ -19,6 +19,7 @@ USE_EXAMPLES = examples("docent models use qwen2.5-7b 3f9a1c20b7de", "docent mod
 
 def list_versions(model: ModelId, json: JsonOption = False) -> None:
     """List the versions of a model, newest first."""
+    _refuse_embedding_model(model)
     found = catalog().versions(model)
     if json:
         print_json({"id": model, "versions": [_as_json(one) for one in found]})
@@ -41,6 +42,7 @@ def use(
     json: JsonOption = False,
 ) -> None:
     """Switch a model to another version. Answers in progress finish with the old one."""
+    _refuse_embedding_model(model)
     spec = catalog().use_version(model, version)
     shown = find_model(rescan(), spec.id) or view(spec)
     if json:
@@ -57,6 +59,16 @@ def remove(model_id: str, version: str, *, json: bool) -> None:
         print_json(_as_json(gone))
     else:
         print_text(f"removed version {gone.version} of {model_id}, {amount(gone.size)}")
+
+
+def _refuse_embedding_model(model_id: str) -> None:
+    """Raises UnknownModel for the embedding model, which is not in the catalogue."""
+    from appliance.cli.model_files.embedding_model import embedding_model
+    from models.errors import UnknownModel
+
+    if embedding_model(model_id):
+        why = "it is the embedding model, and has no versions"
+        raise UnknownModel(f"the model {model_id}", why, "to use another one, set `embedding.model`")
 
 
 def _as_json(one: "ModelVersion") -> dict[str, Any]:

@@ -13,19 +13,19 @@ from appliance.cli.shared.output import clean_name
 from appliance.client import Client
 from appliance.config.places import find_places
 from appliance.errors import NotFound
-from appliance.wire import Document
+from appliance.wire import Document, Status
 
 _POLL_SECONDS = 0.3
 _QUIET_SECONDS = 6.0  # longer than a file needs to settle (2 s by default). Chosen by eye.
 
 
-def is_empty(client: Client) -> bool:
-    """Whether this user can see no document at all."""
-    return not any(client.status().documents.model_dump().values())
-
-
-def empty_library() -> str:
-    """Advice for a library without documents."""
+def why_empty(status: Status) -> str:
+    """Why this user sees no document, and what to do; empty if there is one."""
+    if any(status.documents.model_dump().values()):
+        return ""
+    if status.queue:
+        arrived = "1 file has arrived and is" if status.queue == 1 else f"{status.queue:,} files have arrived and are"
+        return f"{arrived} being read; try again in a moment."
     kinds = "PDFs, scans, pictures, e-books, Office files, web pages, texts"
     return f"The library is empty: put documents ({kinds}) into {find_places().library}, or use `docent add FILE`."
 

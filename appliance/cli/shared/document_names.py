@@ -68,4 +68,20 @@ def _by_file_name(client: Client, name: str, *, in_full: bool) -> Document:
         why = f"{same} documents have this file name"
     elif same:
         why = "a file name alone is not enough with --yes; give the path in the library or the id"
+    elif _is_collection(client, name.rstrip("/")):
+        hint = f"`docent documents list --collection {shown_argument(name.rstrip('/'))}` shows its documents"
+        delete = "to remove it, remove its documents one by one, or delete the folder"
+        raise UnknownDocument(f"document {name!r}", "this is a collection", f"{hint}; {delete}")
     raise UnknownDocument(f"document {name!r}", why, f"{guess}`docent documents list` shows all names and ids")
+
+
+def _is_collection(client: Client, name: str) -> bool:
+    """Whether a collection that this user may see has this name; one without documents does not count."""
+    if not name or "/" in name:
+        return False
+    try:
+        return bool(client.document_page(limit=1, collection=shown_argument(name)).documents)
+    except (ApiError, UnknownDocument) as error:
+        if outcome(error).exit_code != EXIT_NOT_FOUND:
+            raise
+        return False

@@ -159,6 +159,20 @@ def test_an_empty_library_is_said(run: Run, service: FakeService, home: Path) ->
     assert "empty" not in run("ask", "Q").out
 
 
+def test_files_that_have_arrived_are_not_an_empty_library(run: Run, service: FakeService) -> None:
+    service.citations, service.unsettled = [], 2
+    arrived = "2 files have arrived and are being read; try again in a moment.\n"
+    assert run("ask", "Q").out.endswith(arrived)
+    assert run("documents", "list").out == arrived
+
+
+def test_an_answer_without_a_quote_says_that_nothing_was_found(run: Run, service: FakeService) -> None:
+    service.put(document())
+    service.citations, service.tokens = [], ["The documents do not answer this question."]
+    byline = "Nothing found to quote (no language model), 0.5 s."
+    assert run("ask", "Q").out.endswith(f"\n\n{byline}\nTry `docent search` with other words.\n")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -39,6 +39,17 @@ def test_waiting_returns_the_indexed_document(run: Run, service: FakeService, pd
     assert result.json["added"][0]["state"] == "indexed"
 
 
+def test_an_interrupted_wait_says_that_the_service_goes_on(
+    run: Run, service: FakeService, pdf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("appliance.cli.commands.add.wait_for", interrupted)
+    result = run("add", str(pdf), "--wait")
+    assert (result.code, result.err) == (130, "stopped waiting; the service goes on reading\n")
+
+
 def test_waiting_for_a_document_that_fails_ends_with_1(run: Run, service: FakeService, pdf: Path) -> None:
     service.becomes = "failed"
     result = run("add", str(pdf), "--wait")
@@ -344,6 +355,16 @@ def test_remove_with_yes_deletes(run: Run, service: FakeService) -> None:
     assert service.actions == [("remove", "d-a.pdf")]
 
 
+@pytest.mark.parametrize("command", [("show",), ("remove",), ("remove", "-y"), ("retry",)])
+def test_a_collection_is_not_a_document(run: Run, service: FakeService, command: tuple[str, ...]) -> None:
+    service.put(document("ward/a.pdf"))
+    result = run("documents", *command, "ward")
+    assert result.code == 4
+    assert "document 'ward': this is a collection\n  → `docent documents list --collection ward`" in result.err
+    assert "remove its documents one by one, or delete the folder" in result.err
+    assert service.actions == []
+
+
 def test_remove_asks_and_deletes_nothing_without_a_yes(
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,13 +380,14 @@ def test_remove_asks_and_deletes_nothing_without_a_yes(
 
 def test_retry_queues_a_failed_document_again(run: Run, service: FakeService) -> None:
     service.put(document("a.pdf", "failed"))
-    assert run("documents", "retry", "a.pdf").out == "a.pdf: pending\n"
+    assert run("documents", "retry", "a.pdf").out == "a.pdf: will be read again\n"
 
 
 def test_retry_takes_several_or_all_that_have_failed(run: Run, service: FakeService) -> None:
     for name, state in (("a.pdf", "failed"), ("b.pdf", "failed"), ("c.pdf", "indexed")):
         service.put(document(name, state))
-    assert run("documents", "retry", "a.pdf", "c.pdf").out == "a.pdf: pending\nc.pdf: pending\n"
+    said = "a.pdf: will be read again\nc.pdf: will be read again\n"
+    assert run("documents", "retry", "a.pdf", "c.pdf").out == said
     again = run("documents", "retry", "--failed", "--json").json
     assert [one["document"] for one in again["documents"]] == ["b.pdf"]
     assert run("documents", "retry", "--failed").out == "No document has failed.\n"

@@ -240,6 +240,21 @@ def test_suggest_marks_one_model_and_explains_why_others_do_not_fit(run: Run, mo
     assert f"docent models pull {reply['best']}" in text
 
 
+def test_suggest_needs_no_sudo_for_a_home_that_does_not_exist_yet(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCENT_HOME", str(home / "not" / "yet"))
+    out = run("models", "suggest").out
+    assert "docent models pull" in out
+    assert "sudo" not in out
+
+
+def test_the_embedding_model_has_no_versions(run: Run) -> None:
+    for command in (("versions", "all-MiniLM-L6-v2"), ("use", "all-MiniLM-L6-v2", "3f")):
+        result = run("models", *command)
+        assert (result.code, "it is the embedding model, and has no versions" in result.err) == (4, True)
+
+
 def test_suggest_uses_the_budget_of_a_running_service(run: Run, service: FakeService) -> None:
     assert run("models", "suggest", "--json").json["machine"]["memory"] == 8 << 30
 

@@ -161,7 +161,8 @@ def test_a_library_that_is_not_available_is_reported(run: Run, service: FakeServ
 
 
 def test_the_hint_for_a_users_own_service_does_not_name_systemd(run: Run) -> None:
-    assert run("status").err.endswith("  → start it: `docent serve`\n")
+    other = "if a service runs on another home, set the same DOCENT_HOME here"
+    assert run("status").err.endswith(f"  → start it: `docent serve`; {other}\n")
 
 
 def test_config_check_counts_the_changed_settings(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

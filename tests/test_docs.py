@@ -8,12 +8,15 @@ import pytest
 from fastapi import FastAPI
 from pydantic_core import PydanticUndefined
 
+from appliance.api.errors import error_reply
 from appliance.api.openai import routes as openai_routes
 from appliance.api.routes import documents, events, health, models, pages, search
 from appliance.cli.app import COMMANDS
 from appliance.config.model_settings import OwnModelSettings
 from appliance.config.provider_settings import ProviderSettings
 from appliance.config.settings import SECTIONS
+from models.catalog.catalog import Catalog
+from models.errors import UnknownModel
 
 ROOT = Path(__file__).resolve().parents[1]
 API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
@@ -32,6 +35,13 @@ def routes() -> set[str]:
 def test_every_route_is_in_the_api_page(path: str) -> None:
     known = path.replace("{document_id}", "{id}").replace("/models/{model_id}/{action}", "/models/{id}/load")
     assert known in API
+
+
+def test_the_error_in_the_api_page_is_what_the_service_sends(tmp_path: Path) -> None:
+    shown = json.loads(API.partition("## Errors")[2].partition("```json")[2].partition("```")[0])
+    with pytest.raises(UnknownModel) as caught:
+        Catalog(tmp_path).get("qwen")
+    assert shown == json.loads(bytes(error_reply(caught.value).body))
 
 
 TABLES = {**SECTIONS, "providers.NAME": ProviderSettings, "model.ID": OwnModelSettings}

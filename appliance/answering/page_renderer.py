@@ -57,8 +57,11 @@ class PageRenderer:
         if read is None or not read.revision.pages:
             hint = "`docent documents show` says why"
             raise Conflict(what, f"the document is {row.state}: its pages are not known", hint)
-        if not 1 <= request.page <= read.revision.pages:
-            raise NotFound(what, f"the document has {read.revision.pages} pages", "use a page number from 1 on")
+        pages = read.revision.pages
+        if not 1 <= request.page <= pages:
+            many = pages > 1
+            why = f"the document has {f'{pages} pages' if many else 'only one page'}"
+            raise NotFound(what, why, f"use 1 to {pages}" if many else "use 1")
         boxes = _boxes(read, request, what)
         return self._drawer.draw(row.path, read.revision.sha256, request.page, request.dpi, boxes, stop)
 

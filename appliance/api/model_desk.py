@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from models.residency.manager import Manager
 
 _EMBEDDING = "embedding"
+_DOING = {"load": "loading", "unload": "unloading", "pin": "pinning", "unpin": "unpinning"}
 
 
 class Embedders(Protocol):
@@ -130,11 +131,12 @@ class ModelDesk:
         """
         if model_id == self._embedder.name:
             why = "it is the embedding model, which is always loaded"
-            raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
+            hint = "nothing to do" if action in ("load", "pin") else "only GGUF models are loaded and unloaded"
+            raise InvalidRequest(f"{_DOING[action]} {model_id}", why, hint)
         if model_id in {state.spec.id for state in self._providers.list() if state.answers}:
             place = self._providers.get(model_id).spec.place
             why = f"it is a provider: the server at {place} loads and unloads its own models"
-            raise InvalidRequest(f"{action} of the model {model_id}", why, "only GGUF models are loaded and unloaded")
+            raise InvalidRequest(f"{_DOING[action]} {model_id}", why, "only GGUF models are loaded and unloaded")
         match action:
             case "load":
                 state = await self.manager.load(model_id)

@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from appliance import __version__
 from appliance.cli.shared.output import clean_name, print_error, print_json, print_text
+from appliance.config.plain_words import plain_words
 from appliance.errors import ANY_DOCENT_ERROR, EXIT_FAILED, outcome
 
 INTERRUPTED = 130
@@ -28,7 +29,7 @@ COMMANDS = {
     "documents": "List, show, remove and retry documents.",
     "search": "Find passages in the documents.",
     "ask": "Ask a question; the answer cites its pages.",
-    "models": "List, import, load and remove models.",
+    "models": "List, fetch, import, load and remove models.",
     "adapters": "List, import and remove LoRA adapters.",
     "memory": "Show the memory budget and what uses it.",
     "tui": "Open the terminal user interface.",
@@ -109,7 +110,7 @@ def _root(
     """Docent answers questions about your documents with page-exact citations. Nothing leaves this machine.
 
     Every command takes --json. Exit codes: 0 done, also when nothing is found; 1 failed; 2 usage;
-    3 service not reachable; 4 not found; 5 refused.
+    3 service not reachable; 4 not found; 5 refused; 130 interrupted.
     """
 
 
@@ -146,7 +147,7 @@ def _exit_code(returned: object) -> int:
 
 
 def _not_confirmed(*, as_json: bool) -> int:
-    message, hint = "nothing was removed: the question was not answered with yes", "answer y, or use --yes"
+    message, hint = "nothing was removed", "answer y, or use --yes, to remove it"
     if as_json:
         body = {"message": message, "type": "invalid_request_error", "code": "not_confirmed", "hint": hint}
         print_json({"error": body})
@@ -171,8 +172,7 @@ def _usage_error(error: TyperException, *, as_json: bool) -> int:
 
 def _without_jargon(message: str) -> str:
     """Rewords the phrases of click and of pydantic."""
-    message = message.replace("Value error, ", "").replace("Input should be", "it must be")
-    return clean_name(message).replace("\\n", "\n")
+    return clean_name(plain_words(message)).replace("\\n", "\n")
 
 
 def _output_failed(error: OSError) -> int:

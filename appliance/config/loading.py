@@ -6,19 +6,20 @@ A setting comes from `DOCENT_<SECTION>_<KEY>` if set, else from the file, else f
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from appliance.config.places import Places
-from appliance.config.settings import SECTIONS, Settings
+from appliance.config.plain_words import plain_words
+from appliance.config.settings import NAMED_TABLES, SECTIONS, Settings
 from appliance.errors import ConfigError
 
 _ENVIRONMENT_PREFIX = "DOCENT_"
 _RESERVED_ENVIRONMENT = {"DOCENT_HOME", "DOCENT_CONFIG", "DOCENT_SOCKET", "DOCENT_PYTHON"}
-_MESSAGES = {"extra_forbidden": "unknown key", "missing": "this key is required"}
 
 
 def load(places: Places, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -70,8 +71,7 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[list[tuple[str, s
         elif name.startswith(f"{_ENVIRONMENT_PREFIX}PROVIDERS"):
             unknown.append(f"{name}: providers can only be configured in the file, as [providers.NAME]")
         elif name.startswith(_ENVIRONMENT_PREFIX) and name not in _RESERVED_ENVIRONMENT:
-            near = difflib.get_close_matches(name, [*names, *_RESERVED_ENVIRONMENT], n=1, cutoff=0.75)
-            unknown.append(f"{name}: unknown variable{f' (did you mean {near[0]}?)' if near else ''}")
+            unknown.append(f"{name}: unknown variable{_guess(name, [*names, *_RESERVED_ENVIRONMENT])}")
     return known, unknown
 
 
@@ -81,9 +81,26 @@ def _offences(error: ValidationError) -> list[str]:
         key = ".".join(str(part) for part in item["loc"])
         without_value = item["type"] in ("missing", "extra_forbidden") or isinstance(item["input"], dict)
         value = "" if without_value else f" = {item['input']!r}"
-        message = _MESSAGES.get(item["type"]) or item["msg"].removeprefix("Value error, ")
-        offences.append(f"{key.removesuffix('.[key]')}{value}: {message}")
+        offences.append(f"{key.removesuffix('.[key]')}{value}: {_message(item)}")
     return offences
+
+
+def _message(item: ErrorDetails) -> str:
+    if item["type"] == "missing":
+        return "this key is required"
+    if item["type"] != "extra_forbidden":
+        return plain_words(item["msg"])
+    *section, name = map(str, item["loc"])
+    if not section:
+        kind = "section" if isinstance(item["input"], dict) else "key"
+        return f"unknown {kind}{_guess(name, Settings.model_fields)}"
+    table = {**SECTIONS, **NAMED_TABLES}.get(section[0])
+    return f"unknown key{_guess(name, table.model_fields if table else ())}"
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _wrong(path: Path, offences: list[str]) -> ConfigError:

@@ -135,7 +135,7 @@ class Attempt:
             if not self._copy_twin(sink):
                 reading.read_into(sink)
         done = self._store.get(row.id)
-        _log.info("read %s: %d pages, %d passages", display_name(done.path), done.pages, done.chunks)
+        _log.info("read %s; pages: %d, passages: %d", display_name(done.path), done.pages, done.chunks)
 
     def _copy_twin(self, sink: RevisionSink) -> bool:
         """Copy from another document of the same content; returns whether that completed the revision."""

@@ -99,7 +99,7 @@ class Library:
             try:
                 self._rename_new(temporary, folder, name)
             except FileExistsError:
-                hint = "`--replace` (or the field `replace`) replaces it; or choose another name or collection"
+                hint = "use `--replace` (or the field `replace`) to overwrite it, or choose another name or collection"
                 raise DocumentExists(what, "a file of this name is already in the library", hint) from None
             return False
         try:

@@ -9,6 +9,7 @@ is off. Its own downloader is not used, because it starts again from zero after 
 import contextlib
 import json
 import re
+import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ _REPOSITORY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_][
 _REVISION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,255}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -116,7 +118,8 @@ class Hub:
         what = f"asking {self.endpoint} for {repo_id}"
         if not _REPOSITORY.fullmatch(repo_id) or ".." in repo_id:
             hint = "copy the name from its page, or take a short one that `docent models suggest` shows"
-            raise InvalidModelId(f"pulling {repo_id!r}", "a repository is named OWNER/NAME", hint)
+            why = "this is neither a recommended model nor a repository, which is named OWNER/NAME"
+            raise InvalidModelId(f"pulling {repo_id!r}", why, hint)
         if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
             raise HubFileUnknown(what, f"{revision!r} is not the name of a revision", "leave --revision out")
         url = f"{self.endpoint}/api/models/{repo_id}" + (f"/revision/{revision}" if revision else "")
@@ -347,10 +350,22 @@ def _other_size(what: str, found: str, file: RepoFile) -> HashMismatch:
 
 
 def _unreachable(what: str, endpoint: str, error: Exception) -> HubUnreachable:
-    late = isinstance(error, httpx2.TimeoutException)
-    why = f"{endpoint} does not answer" + (" in time" if late else f": {error}" if str(error) else "")
-    hint = "check the network and the proxy; without a network, fetch the file elsewhere and use 'docent models import'"
+    why = f"{endpoint} does not answer"
+    if isinstance(error, httpx2.TimeoutException):
+        why += " in time"
+    elif _is_unresolved(error):
+        why += ": its address cannot be resolved"
+    elif str(error):
+        why += f": {_ERRNO.sub('', str(error))}"
+    hint = "check the network and the proxy; without a network, fetch the file elsewhere and use `docent models import`"
     return HubUnreachable(what, why, hint)
+
+
+def _is_unresolved(error: BaseException | None) -> bool:
+    """Whether the cause is that the host's name has no address."""
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _no_hub(what: str, why: str) -> HubRefused:

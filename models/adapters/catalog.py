@@ -91,7 +91,7 @@ class AdapterCatalog:
         raise UnknownAdapter(
             what,
             "no adapter of this name is installed",
-            f"installed: {installed}; add one with 'docent adapters import FILE'",
+            f"installed: {installed}; add one with `docent adapters import FILE`",
         )
 
     def rescan(self) -> None:
@@ -167,7 +167,7 @@ class AdapterCatalog:
         what = f"removing the version {version} of {adapter_id}"
         chosen = version_named(version, self.versions(adapter_id), what, UnknownAdapter)
         if chosen.sha256 == self.get(adapter_id).sha256:
-            hint = f"'docent adapters remove {adapter_id}' removes all of them"
+            hint = f"`docent adapters remove {adapter_id}` removes all of them"
             raise ModelInUse(what, "it is the current version", hint)
         with installer(self.root, what) as work:
             drop_version(work, adapter_id, chosen)

@@ -41,7 +41,7 @@ class AdapterHead:
 
 def read_adapter(path: Path) -> AdapterHead:
     """Read the head. Raises InvalidModelFile if it is not a LoRA adapter in GGUF format with a plausible rank."""
-    head = read_directory(path)
+    head = read_directory(path, hint="import a .gguf file, or a folder as PEFT saves it")
     if head.metadata.get("general.type") != "adapter" or head.metadata.get("adapter.type") != "lora":
         raise _invalid(path, "it is not a LoRA adapter")
     architecture = head.metadata.get("general.architecture")

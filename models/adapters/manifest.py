@@ -33,7 +33,7 @@ from models.formats.regular_file import Stamp, stamp_of
 
 FILE: Final = "adapter.gguf"
 AGAIN: Final = (
-    "import it again with 'docent adapters import FILE --id {0}', or remove it with 'docent adapters remove {0}'"
+    "import it again with `docent adapters import FILE --id {0}`, or remove it with `docent adapters remove {0}`"
 )
 _FORMAT: Final = 1
 _FILE_NAMES: Final = file_names(FILE)

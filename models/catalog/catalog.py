@@ -89,22 +89,22 @@ class Catalog:
             raise ModelLoadFailed(f"using the model {model_id!r}", entry.why, entry.hint)
         return entry.spec
 
-    def entry(self, model_id: str) -> ModelSpec | Problem:
-        """A model, or what is wrong with it. Raises UnknownModel."""
+    def entry(self, model_id: str, doing: str = "using") -> ModelSpec | Problem:
+        """A model, or what is wrong with it. Raises UnknownModel, whose message begins with `doing`."""
         scan = self._scan
         if model_id in scan.specs:
             return scan.specs[model_id]
         for problem in _damaged(scan):
             if problem.id == model_id:
                 return problem
-        what = f"using the model {model_id!r}"
+        what = f"{doing} the model {model_id!r}"
         if model_id in self.others:
-            raise UnknownModel(what, self.others[model_id], "'docent models list' shows the models that can answer")
+            raise UnknownModel(what, self.others[model_id], "`docent models list` shows the models that can answer")
         installed = ", ".join(sorted(scan.specs)) or "none"
         raise UnknownModel(
             what,
             "no model of this name is installed",
-            f"installed: {installed}; add one with 'docent models import FILE.gguf'",
+            f"installed: {installed}; add one with `docent models import FILE.gguf`",
         )
 
     def rescan(self) -> None:
@@ -148,7 +148,7 @@ class Catalog:
 
     def remove(self, model_id: str) -> None:
         """Delete a model, even a damaged one. Raises UnknownModel, ModelBusy, or ModelError if the disk fails."""
-        self.entry(model_id)
+        self.entry(model_id, "removing")
         with installer(self.root, f"removing the model {model_id}") as work:
             work.remove(model_id)
         self.rescan()
@@ -179,7 +179,7 @@ class Catalog:
         with installer(self.root, what) as work:
             chosen = version_named(version, self.versions(model_id), what, UnknownModel)
             if chosen.current:
-                hint = f"'docent models use {model_id} VERSION' first, or 'docent models remove {model_id}' for all"
+                hint = f"`docent models use {model_id} VERSION` first, or `docent models remove {model_id}` for all"
                 raise ModelInUse(what, "it is the current version", hint)
             drop_version(work, model_id, chosen)
             self._tidy()
@@ -272,4 +272,4 @@ def _visible(root: Path, problems: list[Problem]) -> list[Path]:
 def _stray(path: Path) -> Problem | None:
     if path.suffix.lower() != ".gguf":
         return None
-    return Problem(path, "the file has not been imported", f"run 'docent models import {path}'")
+    return Problem(path, "the file has not been imported", f"run `docent models import {path}`")

@@ -150,7 +150,7 @@ def _bring(work: Installer, job: Import, target: Path) -> str:
 def _exists(job: Import, entry: ModelSpec | Problem) -> ModelExists:
     name = job.model_id
     if isinstance(entry, Problem) and entry.spec is None:
-        hint = f"choose another name with --id, or remove it first with 'docent models remove {name}'"
+        hint = f"choose another name with --id, or remove it first with `docent models remove {name}`"
         return ModelExists(job.what, f"a damaged model has the name {name}: {entry.why}", hint)
     hint = "choose another name with --id, or add it as a version of this one with --replace"
     return ModelExists(job.what, f"another model with the name {name} is already installed", hint)

@@ -18,7 +18,7 @@ from models.formats.regular_file import Stamp
 
 FILE: Final = "model.gguf"
 AGAIN: Final = (
-    "import its file again with 'docent models import FILE.gguf --id {0}', or remove it with 'docent models remove {0}'"
+    "import its file again with `docent models import FILE.gguf --id {0}`, or remove it with `docent models remove {0}`"
 )
 _FORMAT: Final = 1
 _FILE_NAMES: Final = file_names(FILE)
@@ -138,7 +138,7 @@ def read_entry(folder: Path) -> ModelSpec | Problem:
         spec = _spec(folder, read_manifest(folder))
     except (OSError, InvalidModelFile, ValueError, TypeError, KeyError) as error:
         if isinstance(error, OSError):
-            hint = f"remove it with 'docent models remove {folder.name}'"
+            hint = f"remove it with `docent models remove {folder.name}`"
         return Problem(folder, manifest_problem(error), hint, folder.name)
     why = size_problem(spec.path, spec.size)
     return Problem(folder, why, hint, spec.id, spec) if why else spec

@@ -44,7 +44,7 @@ _LAST_WORDS_S: Final = 2.0  # to read the rest of its output
 _IDLE_CHECKS: Final = 3  # in a row, without any CPU time used
 _EVENTS_BESIDE_TEXT: Final = 4  # more than the events of one request that carry no text
 _LAST: Final = (Finished, Refused, Counted, Trimmed)  # each ends its request
-_ASK_AGAIN: Final = "ask again: the model will be loaded again; if it fails again, check it with 'docent models verify'"
+_ASK_AGAIN: Final = "ask again: the model will be loaded again; if it fails again, check it with `docent models verify`"
 _REBUILD: Final = (
     "this processor refuses an instruction that llama.cpp was compiled with: delete the compiled package "
     "(`pip cache remove llama_cpp_python`), then run install.sh again; see docs/operations.md"

@@ -202,7 +202,7 @@ class Embedder:
             (output,) = session.run([self._output], self._feed(encoding))
         except _RUNTIME_ERRORS as error:
             what = f"embedding a text of {len(text)} characters with {self.name}"
-            raise ModelError(what, str(error), "try again; if the error persists, run 'docent doctor'") from error
+            raise ModelError(what, str(error), "try again; if the error persists, run `docent doctor`") from error
         return self._finish(output)
 
     def _feed(self, encoding: Encoding) -> dict[str, NDArray[np.int64]]:

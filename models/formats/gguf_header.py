@@ -125,7 +125,7 @@ class _Fields:
     def check_kind(self, architecture: str) -> None:
         kind = self.text("general.type", "model")
         if kind == "adapter":
-            raise self._invalid("it is an adapter, not a model", "import it with 'docent adapters import'")
+            raise self._invalid("it is an adapter, not a model", "import it with `docent adapters import`")
         if kind != "model":
             raise self._invalid(f"it is of the type {kind!r}, not a model", "import a model's own GGUF file")
         if not _known(architecture):

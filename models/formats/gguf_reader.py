@@ -69,11 +69,11 @@ class GgufDirectory:
     tensors: tuple[Tensor, ...]
 
 
-def read_directory(path: Path) -> GgufDirectory:
-    """Parse the head. Raises InvalidModelFile if the file is unreadable, not regular, not a GGUF, or truncated."""
+def read_directory(path: Path, *, hint: str = "import a .gguf file") -> GgufDirectory:
+    """Parse the head. Raises InvalidModelFile if the file is unreadable, not regular, truncated, or (`hint`) no GGUF."""
     try:
         with open_regular(path) as file:
-            return _Reader(path, file).head()
+            return _Reader(path, file).head(hint)
     except OSError as error:
         raise InvalidModelFile(
             f"reading {path}", error.strerror or str(error), "check the path and its permissions"
@@ -90,8 +90,8 @@ class _Reader:
         self._data = bytearray()
         self._at = 0
 
-    def head(self) -> GgufDirectory:
-        self._check_magic()
+    def head(self, hint: str) -> GgufDirectory:
+        self._check_magic(hint)
         tensor_count, key_count = self._unpack("QQ")
         if tensor_count > _MAX_TENSORS or key_count > _MAX_KEYS:
             raise self._invalid(f"it claims {key_count} keys and {tensor_count} tensors, more than any model has")
@@ -101,9 +101,9 @@ class _Reader:
 
     # -- parts of the layout ------------------------------------------------------------------------------------------
 
-    def _check_magic(self) -> None:
+    def _check_magic(self, hint: str) -> None:
         if self._file_bytes < len(_MAGIC) + 4 or bytes(self._take(4)) != _MAGIC:
-            raise self._invalid("it is not a GGUF file (its first four bytes are not 'GGUF')", "import a .gguf file")
+            raise self._invalid("it is not a GGUF file (its first four bytes are not 'GGUF')", hint)
         (version,) = self._unpack("I")
         if version not in _VERSIONS:
             swapped = int.from_bytes(int(version).to_bytes(4, "little"), "big")

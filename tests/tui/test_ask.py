@@ -49,6 +49,13 @@ async def test_while_documents_are_read_the_screen_says_that_answers_may_be_inco
         assert app.screen.query_one("#indexing").display
 
 
+async def test_an_answer_without_a_quote_says_that_nothing_was_found(app: DocentApp, service: FakeService) -> None:
+    service.citations, service.tokens = [], ["The documents do not answer this question."]
+    async with app.run_test() as pilot:
+        await pilot.press(*keys("How often?"), "enter")
+        await until(pilot, lambda: shown(pilot, "#byline") == "Nothing found to quote (no language model), 0.5 s.")
+
+
 def test_the_quote_is_marked_within_its_passage() -> None:
     found = passage("Keep clean. Change the filter every 500 hours. Rest.")
     marked = marked_passage(citation("Change the\nfilter every 500 hours"), found)

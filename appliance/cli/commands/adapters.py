@@ -70,7 +70,7 @@ def import_adapter(
     ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Install a LoRA adapter: it is checked against its model, converted if necessary, hashed and copied."""
+    """Install a LoRA adapter. It is checked against its model, converted if necessary, hashed and copied."""
     if not file.is_dir():
         require_file(file)
     catalog, models = _catalog(), _models_catalog()
@@ -105,7 +105,7 @@ def remove(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Delete an installed adapter with all its versions, or one older version. Works for a damaged one too."""
+    """Delete an adapter, or one older version. Without --version all its versions go. Works for a damaged one too."""
     catalog = _catalog()
     if version is not None:
         view = _view(catalog.remove_version(adapter, version))

@@ -72,7 +72,7 @@ def bench_model(
     rounds: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Repetitions of each measurement.")] = 3,
     json: JsonOption = False,
 ) -> None:
-    """Measure a model: reading and answering speed, waiting times, memory and CPU time.
+    """Measure a model. The figures are reading and answering speed, waiting times, memory and CPU time.
 
     The run is recorded, and every figure that is clearly worse than in earlier comparable runs is reported.
     """
@@ -147,7 +147,7 @@ def history(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show only the newest N runs.")] = 20,
     json: JsonOption = False,
 ) -> None:
-    """Show the earlier runs of a model, oldest first; works without the service."""
+    """Show the earlier runs of a model, oldest first. Works without the service."""
     found = History(history_path()).of_model(model)[-limit:]
     if json:
         print_json({"runs": [record.model_dump(mode="json") for record in found]})

@@ -45,7 +45,7 @@ class Setting:
 
 @app.command(epilog=examples("docent config show", "docent config show > docent.toml"))
 def show(json: JsonOption = False) -> None:
-    """Print every setting with its value, default, meaning and source, as TOML."""
+    """Print every setting as TOML. Each has its value, default, meaning and source."""
     places = find_places()
     chosen = load(places)
     settings = list(explain(chosen, places.config, os.environ))
@@ -70,7 +70,7 @@ def show(json: JsonOption = False) -> None:
 
 @app.command(epilog=examples("docent config check", "DOCENT_CONFIG=new.toml docent config check"))
 def check(json: JsonOption = False) -> None:
-    """Check the configuration file and the DOCENT_ environment variables; reports every fault, with exit code 2."""
+    """Check the configuration: file and environment. Every fault is reported, with exit code 2."""
     places = find_places()
     chosen = load(places)
     _check_names(chosen, places)

@@ -123,7 +123,7 @@ def show(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show how a document was read and, if it failed, why and what to do. Or draw one of its pages."""
+    """Show how a document was read, or draw one of its pages. If it failed, show why and what to do."""
     require_whole(page, png, bool(chunk or quote or dpi or force))
     with connect() as client:
         document = resolve(client, name)
@@ -198,7 +198,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Delete a document's file from the library, and everything that was indexed from it."""
+    """Delete a document. Its file leaves the library, with everything that was indexed from it."""
     if (name is None) != missing:
         raise typer.BadParameter("name a document, or give --missing")
     with connect() as client:

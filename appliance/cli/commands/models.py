@@ -61,7 +61,7 @@ app.command("use", epilog=version_commands.USE_EXAMPLES)(version_commands.use)
 
 @app.command(epilog=examples("docent models verify qwen2.5-7b"))
 def verify(model: ModelId, json: JsonOption = False) -> None:
-    """Hash a model's file again and compare it with what was installed."""
+    """Check a model's file: hash it again. The hash must be that of the file which was installed."""
     from appliance.cli.model_files.embedding_model import embedding_model
 
     if found := embedding_model(model):
@@ -94,7 +94,7 @@ def remove(model: ModelId, version: VersionOption = None, json: JsonOption = Fal
         version_commands.remove(model, version, json=json)
         return
     installed = catalog()
-    gone = view(installed.entry(model))
+    gone = view(installed.entry(model, "removing"))
     _unload_if_loaded(model)
     installed.remove(model)
     rescan()
@@ -127,7 +127,7 @@ def unload(model: ModelId, json: JsonOption = False) -> None:
 
 @app.command(epilog=examples("docent models pin qwen2.5-7b"))
 def pin(model: ModelId, json: JsonOption = False) -> None:
-    """Keep a model loaded: it is not unloaded when idle or to make room."""
+    """Keep a model loaded. It is not unloaded when idle or to make room."""
     _act(model, "pin", json)
 
 

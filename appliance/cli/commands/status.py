@@ -2,7 +2,7 @@
 
 from appliance.cli.shared.options import JsonOption, command_group, connect, examples
 from appliance.cli.shared.output import counted, print_fields, print_model
-from appliance.display.humanize import LIBRARY_AWAY, embedding_line, overall_pace, unread_pages
+from appliance.display.humanize import LIBRARY_AWAY, embedding_line, overall_pace
 from appliance.wire import Skipped, Status
 
 app = command_group()
@@ -41,5 +41,7 @@ def _fields(reply: Status) -> list[tuple[str, str]]:
 
 
 def _unread(skipped: Skipped) -> str:
-    where = f" of {counted(skipped.documents, 'document')}; `docent documents list` shows which"
-    return f"{unread_pages(skipped.pages)}{where}" if skipped.pages else ""
+    if not skipped.pages:
+        return ""
+    pages, documents = counted(skipped.pages, "page"), counted(skipped.documents, "document")
+    return f"{pages} of {documents} could not be read; `docent documents list` shows which"

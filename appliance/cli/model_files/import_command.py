@@ -39,7 +39,7 @@ def import_model(
     replace: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Install GGUF models: they are checked, also against checksum files beside them, hashed and copied."""
+    """Install GGUF models. They are checked, also against checksum files beside them, hashed and copied."""
     if path.is_dir():
         _import_folder(path, model_id, every=every, replace=replace, json=json)
         return

@@ -23,7 +23,7 @@ def load_model(what: str, path: str, settings: LoadSettings) -> Any:
     model = llama.llama_model_load_from_file(path_bytes(path), model_params(settings))
     if not model:
         reason = process_log().reason("llama.cpp refused it")
-        raise ModelLoadFailed(what, reason, "check the file with 'docent models verify'")
+        raise ModelLoadFailed(what, reason, "check the file with `docent models verify`")
     if llama.llama_model_has_encoder(model) or not llama.llama_model_has_decoder(model):
         raise ModelLoadFailed(what, "it does not generate text", "import a chat model instead")
     return model

@@ -24,6 +24,8 @@ With `--json`, every command prints one JSON document on stdout: the API's objec
 
 `docent --install-completion` installs completion for the current shell: commands, options, and, if a service answers, its
 models, collections and documents. Colours are off without a terminal, or if `NO_COLOR` is set.
+
+`docent tui` and `docent serve` print no result: with `--json`, only their errors are JSON.
 """
 
 

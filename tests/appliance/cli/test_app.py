@@ -50,6 +50,16 @@ def test_help_lists_every_command(run: Run) -> None:
     assert all(f"\n  {name} " in result.out for name in COMMANDS)
 
 
+@pytest.mark.parametrize("name", ["", *sorted(COMMANDS)])
+def test_no_summary_of_a_command_is_cut(run: Run, name: str) -> None:
+    shown = run(*([name] if name else []), "--help").out.partition("\nCommands:\n")[2]
+    assert [line for line in shown.splitlines() if line.endswith("...")] == []
+
+
+def test_the_summary_of_models_is_the_same_inside_and_outside() -> None:
+    assert load_command("models").help == COMMANDS["models"]
+
+
 def test_help_is_fast_and_loads_nothing_heavy() -> None:
     """At most 0.3 s of Python time; a quarter of that is usual."""
     script = (
@@ -93,7 +103,7 @@ def test_a_wrong_value_is_reported_in_plain_words(run: Run) -> None:
     error = "Invalid value for '--state': 'foo' is not one of 'pending', 'indexing', 'indexed', 'failed'."
     assert f"\nError: {error}\n" in run("documents", "list", "--state", "foo").err
     assert run("documents", "list", "--state", "foo", "--json").json["error"]["message"] == error
-    assert "it must be greater than or equal to 1" in run("search", "x", "-k", "0").err
+    assert "it must be at least 1" in run("search", "x", "-k", "0").err
 
 
 @pytest.mark.parametrize(

@@ -374,7 +374,7 @@ def test_remove_asks_and_deletes_nothing_without_a_yes(
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     result = run("documents", "remove", "a.pdf")
     assert result.code == 1
-    assert "nothing was removed" in result.err
+    assert result.err.endswith("docent: nothing was removed\n  → answer y, or use --yes, to remove it\n")
     assert service.actions == []
 
 

@@ -77,6 +77,16 @@ def test_an_unknown_name_ends_with_4(run: Run, command: tuple[str, str]) -> None
     assert run(*command, "nix").code == 4
 
 
+def test_an_unknown_model_is_named_with_what_was_attempted(run: Run) -> None:
+    assert run("models", "remove", "nix").err.startswith("docent: removing the model 'nix': no model of this name")
+
+
+def test_a_pdf_in_place_of_an_adapter_is_refused_with_what_to_import(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 no adapter")
+    result = run("adapters", "import", str(tmp_path / "bad.pdf"))
+    assert (result.code, result.err.splitlines()[1]) == (1, "  → import a .gguf file, or a folder as PEFT saves it")
+
+
 def test_having_no_adapters_is_not_a_failure(run: Run) -> None:
     result = run("adapters", "list")
     assert (result.code, "No adapters." in result.out) == (0, True)
@@ -179,7 +189,7 @@ def test_the_doctor_prints_a_hint_with_every_fault(run: Run, home: Path) -> None
     (home / "docent.toml").write_text("[nix]\n")
     result = run("doctor")
     assert result.code == 1
-    assert "FAIL  configuration nix: unknown key" in result.out
+    assert "FAIL  configuration nix: unknown section" in result.out
     assert "→ `docent config show`" in result.out
 
 

@@ -116,7 +116,7 @@ def test_unreadable_pages_are_shown_in_the_list_and_the_status(run: Run, service
     assert lines[2] == "    2 pages could not be read"
     assert lines[-1] == "`docent documents show DOCUMENT` says why, and what to do about it."
     assert run("documents", "list", "--json").json["documents"][0]["pages_skipped"] == 2
-    said = "2 pages could not be read of 1 document; `docent documents list` shows which"
+    said = "2 pages of 1 document could not be read; `docent documents list` shows which"
     assert f"unread     {said}\n" in run("status").out
     assert run("status", "--json").json["skipped"] == {"documents": 1, "pages": 2}
 

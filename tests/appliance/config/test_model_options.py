@@ -50,8 +50,8 @@ def test_a_default_that_is_not_installed_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[model.m]\ncontxt = 512\n", r"model\.m\.contxt: unknown key"),
-        ("[model.m]\ncontext = 1\n", r"model\.m\.context = 1: .*greater than or equal to 256"),
+        ("[model.m]\ncontxt = 512\n", r"model\.m\.contxt: unknown key \(did you mean context\?\)"),
+        ("[model.m]\ncontext = 1\n", r"model\.m\.context = 1: it must be at least 256$"),
         ("[model.m]\nkv_type = 'f8'\n", r"model\.m\.kv_type = 'f8'"),
         ("[model.'a b']\ncontext = 512\n", "letters, digits"),
         ("[model.docent]\ncontext = 512\n", "reserved"),

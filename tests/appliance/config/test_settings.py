@@ -31,7 +31,13 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     [
         ("[models]\ncontxt = 5\n", r"models\.contxt: unknown key"),
         ("[models]\ncontext = 5\n", r"models\.context = 5"),
-        ("[nonsense]\nx = 1\n", "nonsense: unknown key"),
+        ("[models]\ncontxt = 5\n", r"unknown key \(did you mean context\?\)"),
+        ("[nonsense]\nx = 1\n", "nonsense: unknown section$"),
+        ("[modls]\nx = 1\n", r"modls: unknown section \(did you mean models\?\)"),
+        ("[models]\ncontext = 'many'\n", "models.context = 'many': it must be a whole number$"),
+        ("[models]\ncontext = 5\n", "models.context = 5: it must be at least 256$"),
+        ("[library]\nsettle_seconds = 'x'\n", "it must be a number$"),
+        ("library = 3\n", "library = 3: it must be a section of settings$"),
         ("[models\n", "not valid TOML"),
     ],
 )

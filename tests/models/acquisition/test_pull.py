@@ -3,14 +3,17 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from models.acquisition import hub as hub_module
 from models.acquisition.hub import Hub, Patience
 from models.acquisition.pull import FOLDER, PullRequest, look_up, pull
 from models.catalog.catalog import Catalog, ModelSpec
@@ -457,6 +460,15 @@ def test_a_named_revision_is_requested_and_an_invalid_one_is_not(client: Hub, hu
     assert hub.requests[-1][1].endswith("/revision/v1.0")
     with pytest.raises(HubFileUnknown):
         client.repo(REPO, "../../x")
+
+
+def test_an_address_that_cannot_be_resolved_is_said_in_words() -> None:
+    unresolved = httpx2.ConnectError("[Errno -2] Name or service not known")
+    unresolved.__cause__ = socket.gaierror(-2, "Name or service not known")
+    said = str(hub_module._unreachable("asking", "https://nowhere.invalid", unresolved))
+    assert said == "asking: https://nowhere.invalid does not answer: its address cannot be resolved"
+    refused = httpx2.ConnectError("[Errno 111] Connection refused")
+    assert str(hub_module._unreachable("asking", "x", refused)) == "asking: x does not answer: Connection refused"
 
 
 @pytest.mark.parametrize("name", ["nosuchname", "", "a/b/c", "../x"])

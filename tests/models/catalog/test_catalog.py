@@ -143,7 +143,7 @@ def test_a_file_copied_in_by_hand_is_reported_with_a_hint_and_then_moved(catalog
     stray = write_model(catalog.root / "stray.gguf")
     catalog.rescan()
     assert catalog.list() == ()
-    assert catalog.problems[0].hint == f"run 'docent models import {stray}'"
+    assert catalog.problems[0].hint == f"run `docent models import {stray}`"
     spec = catalog.import_gguf(stray)
     assert (spec.id, stray.exists(), catalog.problems) == ("stray", False, ())
     catalog.verify("stray")

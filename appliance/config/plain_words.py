@@ -12,6 +12,7 @@ _TEXTS = {
 }
 _DETAILS = re.compile(r"(Input should be a valid \w+)(?:, unable to [^.;\n]+| or instance of \w+|, got a [\w ]+)")
 _KINDS = re.compile(rf"Input should be a ({'|'.join(_TEXTS)})\b")
+_CHOICES = re.compile(r"String should match pattern '\^\((\w+(?:\|\w+)+)\)\$'")
 _REPLACED = (
     ("Value error, ", ""),
     ("Input should be a valid dictionary", "it must be a section of settings"),
@@ -22,15 +23,22 @@ _REPLACED = (
     ("String should have", "it must have"),
     ("Tuple should have", "it must have"),
     ("List should have", "it must have"),
+    ("Value should have", "it must have"),
+    (" after validation, not 0", ""),
 )
 
 
 def plain_words(message: str) -> str:
     """The message in plain words: `it must be a whole number`, `it must be at most 64`."""
-    message = _KINDS.sub(_kind, _DETAILS.sub(r"\1", message))
+    message = _CHOICES.sub(_choices, _KINDS.sub(_kind, _DETAILS.sub(r"\1", message)))
     for phrase, plain in _REPLACED:
         message = message.replace(phrase, plain)
     return message
+
+
+def _choices(found: re.Match[str]) -> str:
+    *others, last = found[1].split("|")
+    return f"it must be {', '.join(others)} or {last}"
 
 
 def _kind(found: re.Match[str]) -> str:

@@ -91,10 +91,7 @@ class _Added:
     )
 )
 def add(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE", help="Documents, or folders of documents; subfolders are not kept."),
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Documents, or folders of documents.")],
     collection: Annotated[
         str,
         typer.Option(
@@ -105,7 +102,10 @@ def add(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until they are indexed or have failed.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Copy documents into the library, where the service reads them."""
+    """Copy documents into the library, where the service reads them.
+
+    The subfolders of a folder are not kept: all its documents go into one folder of the library.
+    """
     found = _expand(files)
     _refuse_namesakes(found)
     with connect() as client:

@@ -161,6 +161,7 @@ def test_the_list_pages_through_all_documents_once(live: Live) -> None:
         ("POST", "/ask", {"question": "x", "model": "absent"}, 404),
         ("POST", "/ask", {"question": "x", "model": "absent", "stream": True}, 404),
         ("POST", "/models/absent/load", None, 404),
+        ("POST", "/models/all-MiniLM-L6-v2/load", None, 400),
         ("POST", "/models/absent/eat", None, 400),
         ("GET", "/nowhere", None, 404),
         ("PUT", "/documents", None, 405),
@@ -173,3 +174,10 @@ def test_every_refusal_has_the_same_shape(answering: Live, method: str, path: st
     assert reply.status_code == status
     assert set(reply.json()["error"]) == {"message", "type", "code", "hint"}
     assert reply.json()["error"]["message"]
+
+
+def test_loading_the_embedding_model_says_that_nothing_is_to_be_done(answering: Live) -> None:
+    with http(answering) as client:
+        error = client.post("/models/all-MiniLM-L6-v2/load").json()["error"]
+    assert error["message"] == "loading all-MiniLM-L6-v2: it is the embedding model, which is always loaded"
+    assert error["hint"] == "nothing to do"

@@ -108,6 +108,14 @@ def test_a_file_changed_since_it_was_indexed_is_refused() -> None:
     assert "not the one that was indexed" in message
 
 
+def test_a_page_that_the_document_does_not_have_is_refused_with_the_pages_that_it_has(
+    live: Live, manual: wire.Document
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        live.client.page(manual.id, PageView(99))
+    assert caught.value.hint == "use 1 to 3"
+
+
 def test_a_document_that_could_not_be_read_has_no_pages_to_show(live: Live) -> None:
     document = live.drop("broken.pdf", b"%PDF-1.7 and no more")
     assert refusal(live, document, PageView(1))[:2] == (409, "conflict")

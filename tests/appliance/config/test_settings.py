@@ -37,6 +37,8 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ("[models]\ncontext = 'many'\n", "models.context = 'many': it must be a whole number$"),
         ("[models]\ncontext = 5\n", "models.context = 5: it must be at least 256$"),
         ("[library]\nsettle_seconds = 'x'\n", "it must be a number$"),
+        ("[service]\nlog_level = 'loud'\n", "= 'loud': it must be debug, info, warning or error$"),
+        ("[models]\nflash_attention = 3\n", "it must be true or false$"),
         ("library = 3\n", "library = 3: it must be a section of settings$"),
         ("[models\n", "not valid TOML"),
     ],

@@ -140,12 +140,14 @@ def _say_broken(error: ErrorBody) -> None:
 
 def _advice(client: Client, answer: Answer) -> str:
     """What would give a better answer, where that is obvious: documents, other words, or a model."""
-    if answer.model != EXTRACTIVE or answer.fallback:
+    if answer.model != EXTRACTIVE:
         return ""
     search = "" if answer.citations else "Try `docent search` with other words."
     try:
         if not answer.citations and (empty := why_empty(client.status())):
             return empty
+        if answer.fallback:
+            return search
         installed = [model.id for model in client.models() if model.kind == "gguf" and model.state != "failed"]
     except DocentError:  # the answer is complete; missing advice is no reason to fail
         return search

@@ -11,8 +11,9 @@ from appliance.display.humanize import amount
 from appliance.embedding.question_priority import QuestionsFirst
 from appliance.errors import NotReady
 
-MAX_BODY_BYTES: Final = 16 << 20
-"""A body is held in memory whole, so it is limited. An upload is streamed to disk and has a limit of its own."""
+MAX_BODY_BYTES: Final = 1 << 20
+"""A body is held in memory whole, and its JSON takes up to 80 times its size. An upload is streamed to disk and has a
+limit of its own."""
 _UPLOAD: Final = ("POST", "/documents")
 _QUESTIONS: Final = {"/search", "/ask", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
 

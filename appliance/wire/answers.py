@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from appliance.wire.base import Reply, Request
+from appliance.wire.base import Items, Reply, Request
 from appliance.wire.errors import ErrorBody
 from appliance.wire.search import Passage, Query
 
@@ -25,7 +25,7 @@ class AskRequest(Request):
 
     question: Query
     model: str | None = None
-    adapters: list[AdapterUse] = Field(default_factory=list)
+    adapters: Items[AdapterUse] = Field(default_factory=list, max_length=64)
     collection: str | None = None
     stream: bool = False
     max_tokens: int | None = Field(default=None, ge=1)
@@ -33,7 +33,7 @@ class AskRequest(Request):
     """The configured value if null. This and the fields below do not apply to quoted answers."""
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
     seed: Seed | None = None
-    stop: list[Stop] = Field(default_factory=list, max_length=16)
+    stop: Items[Stop] = Field(default_factory=list, max_length=16)
 
 
 class Citation(Reply):

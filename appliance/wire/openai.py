@@ -6,12 +6,24 @@ answer.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from appliance.wire import ErrorBody, Reply, Seed, Stop, Usage
+from appliance.wire.base import Bounded, Items
+
+_MOST_BIASED = 1024
+_MOST_TEXTS = 2048
+"""Of one request, as at OpenAI."""
 
 
-class OpenAIRequest(BaseModel):
+def _few(values: object) -> object:
+    """Checks the length before the items: each wrong item would be an error of its own."""
+    if isinstance(values, dict) and len(values) > _MOST_BIASED:
+        raise ValueError(f"more than {_MOST_BIASED} tokens")
+    return values
+
+
+class OpenAIRequest(Bounded):
     """Base of what OpenAI's clients send: unknown fields are ignored, and null means that a field is absent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,7 +47,7 @@ class ChatMessage(OpenAIRequest):
     """One OpenAI chat message; content is text or a list of text parts."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] = ""
+    content: str | Annotated[Items[TextPart], Field(max_length=1024)] = ""
 
     def text(self) -> str:
         """Join the message's text parts."""
@@ -72,13 +84,14 @@ class Sampling(OpenAIRequest):
     temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
     seed: Seed | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
+    stop: Stop | Annotated[Items[Stop], Field(max_length=16)] | None = None
     n: int = Field(default=1, ge=1, le=16)
     presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
     frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
-    logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
-        default_factory=dict, max_length=1024
-    )
+    logit_bias: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]],
+        BeforeValidator(_few),
+    ] = Field(default_factory=dict, max_length=_MOST_BIASED)
     response_format: ResponseFormat | None = None
     top_k: int | None = Field(default=None, ge=0, lt=2**31)
     min_p: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -90,7 +103,7 @@ class Sampling(OpenAIRequest):
 class ChatRequest(Sampling):
     """`POST /v1/chat/completions`."""
 
-    messages: list[ChatMessage] = Field(min_length=1, max_length=4096)
+    messages: Items[ChatMessage] = Field(min_length=1, max_length=4096)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     logprobs: bool = False
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
@@ -99,7 +112,7 @@ class ChatRequest(Sampling):
 class CompletionRequest(Sampling):
     """`POST /v1/completions`."""
 
-    prompt: str | list[str]
+    prompt: str | Annotated[Items[str], Field(max_length=_MOST_TEXTS)]
     logprobs: int | None = Field(default=None, ge=0, le=20)
 
 
@@ -122,7 +135,7 @@ class CompletionChunk(Reply):
 class EmbeddingsRequest(OpenAIRequest):
     """`POST /v1/embeddings`."""
 
-    input: str | list[str]
+    input: str | Annotated[Items[str], Field(max_length=_MOST_TEXTS)]
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None

@@ -98,7 +98,7 @@ def test_a_disconnect_during_an_upload_leaves_no_file_and_logs_no_failure(
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # httpcore2 leaves refused connections open
 def test_a_stop_does_not_wait_for_clients() -> None:
     """The process exits within seconds despite a stalled upload, a listener to events and a long embedding."""
-    texts = json.dumps({"model": "all-MiniLM-L6-v2", "input": ["word " * 200] * 2000}).encode()
+    texts = json.dumps({"model": "all-MiniLM-L6-v2", "input": ["word " * 100] * 2000}).encode()
     embed = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     with short_home() as home, served(Path(home)) as service:
         places = places_of(Path(home))

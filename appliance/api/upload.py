@@ -17,6 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from appliance.display.humanize import amount
 from appliance.errors import InvalidRequest, StoreFull, TooLarge
+from appliance.library.folder import set_file_mode
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -135,6 +136,7 @@ class _Receiver:
         descriptor, self._descriptor = self._descriptor, -1
         try:
             if sync:
+                set_file_mode(descriptor)
                 os.fsync(descriptor)
         except OSError as error:
             raise _disk_error(error) from error

@@ -17,7 +17,7 @@ from ingest.types import FileIdentity, identity_of
 from ingest.watching.ignored_names import is_ignored
 
 _MAX_NAME_BYTES = 255
-_FILE_MODE = 0o640
+FILE_MODE = 0o640
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_MODES = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -87,7 +87,8 @@ class Library:
         what = f"adding {os.fsdecode(path)!r}"
         folder, name = os.path.split(path)
         with _os_errors_translated(what):
-            _chmod(temporary, _FILE_MODE)
+            if not stat.S_ISREG(os.lstat(temporary).st_mode):  # its folder may be written to by every member
+                raise Conflict(what, "its temporary file was replaced while it was received", "add it again")
             self._make_folder(folder)
             with self._opened(folder, what) as descriptor:
                 replaced = self._rename(temporary, descriptor, name, what, replace)
@@ -128,7 +129,7 @@ class Library:
         made = self.absolute(folder)
         with contextlib.suppress(FileExistsError):
             os.mkdir(made)
-            _chmod(made, stat.S_IMODE(os.stat(self._root).st_mode))  # the library's own mode, setgid included
+            set_folder_mode(made, stat.S_IMODE(os.stat(self._root).st_mode))  # the library's own mode, setgid included
 
     @contextlib.contextmanager
     def _opened(self, folder: bytes, what: str) -> Iterator[int]:
@@ -197,10 +198,32 @@ class Library:
                     os.unlink(entry.path)
 
 
-def _chmod(path: bytes, mode: int) -> None:
-    """Set the mode, if the file system has modes."""
+def set_file_mode(descriptor: int) -> None:
+    """Give a received file the mode of the library's files, if the file system has modes.
+
+    By its descriptor: a path may have become a link to another file of the service's by now.
+    """
+    _fchmod(descriptor, FILE_MODE)
+
+
+def set_folder_mode(path: bytes, mode: int) -> None:
+    """Set the mode of a folder that this process has just made, if it is still that: no link, and its own."""
     try:
-        os.chmod(path, mode)
+        descriptor = os.open(path, _FOLDER_FLAGS)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER | {errno.ENOENT}:
+            raise
+        return
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            _fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
+def _fchmod(descriptor: int, mode: int) -> None:
+    try:
+        os.fchmod(descriptor, mode)
     except OSError as error:
         if error.errno not in _NO_MODES:
             raise
@@ -212,7 +235,7 @@ def _rename_without_links(temporary: bytes, folder: int, name: bytes) -> None:
     Raises:
         FileExistsError: the name is taken.
     """
-    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _FILE_MODE, dir_fd=folder))
+    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE, dir_fd=folder))
     try:
         os.rename(temporary, name, dst_dir_fd=folder)
     except OSError:

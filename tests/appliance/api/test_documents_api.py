@@ -28,7 +28,9 @@ def test_an_uploaded_file_appears_in_its_collection_and_is_read(live: Live) -> N
         len(POLICY),
         False,
     )
-    assert (live.library / "safety" / "policy.pdf").read_bytes() == POLICY
+    file = live.library / "safety" / "policy.pdf"
+    assert file.read_bytes() == POLICY
+    assert file.stat().st_mode & 0o777 == 0o640
     assert live.wait_for("safety/policy.pdf").state == "indexed"
 
 

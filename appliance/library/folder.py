@@ -81,7 +81,7 @@ class Library:
 
         Raises:
             DocumentExists: the name is taken and `replace` is false, or is that of something other than a file.
-            Conflict: the collection's name is that of a file or a link.
+            Conflict: the collection's name is that of a file or a link, or a link is in the temporary file's place.
             StoreFull: the folder cannot be written.
         """
         what = f"adding {os.fsdecode(path)!r}"

@@ -13,6 +13,7 @@ from textual.widgets import Select, Static
 
 from appliance import wire
 from appliance.client import AsyncClient, DocentError
+from appliance.display.answer_byline import EXTRACTIVE, byline
 from appliance.display.humanize import overall_pace
 from appliance.display.safe_text import clean_line
 from tui.messages import CitationChosen, QuestionAsked
@@ -24,7 +25,7 @@ from tui.widgets.citation_list import CitationList
 from tui.widgets.question import QuestionInput
 
 _ANSWER = "answer"
-_DEFAULT, _EXTRACTIVE = "", "extractive"
+_DEFAULT = ""
 
 
 class AskScreen(ServiceScreen):
@@ -73,7 +74,7 @@ class AskScreen(ServiceScreen):
 
     def _choices(self) -> list[tuple[str, str]]:
         models = [(clean_line(model.id), model.id) for model in self.state.models if model.kind == "gguf"]
-        return [("default model", _DEFAULT), *models, ("quotes only", _EXTRACTIVE)]
+        return [("default model", _DEFAULT), *models, ("quotes only", EXTRACTIVE)]
 
     @on(Select.Changed, "#model")
     def _model_chosen(self, event: Select.Changed) -> None:
@@ -171,22 +172,3 @@ def indexing(status: wire.Status) -> str:
     number = status.documents.indexing + status.documents.pending
     documents = f"{number:,} {'document' if number == 1 else 'documents'}"
     return f"Indexing {documents}, {overall_pace(status.progress, brief=True)}. Answers may be incomplete."
-
-
-def byline(answer: wire.Answer) -> str:
-    """Which model answered, how long it took, and any reservation about the answer."""
-    seconds = answer.timings.get("total")
-    took = f" in {seconds:.1f} s" if seconds is not None else ""
-    quoted = answer.model == _EXTRACTIVE
-    line = f"Quoted from the documents{took}, no language model." if quoted else f"Answered by {answer.model}{took}."
-    if quoted and not answer.citations:
-        line = f"Nothing found to quote (no language model){took.replace(' in', ',')}."
-    if not quoted and answer.answer.strip() and not answer.citations and answer.finish_reason != "error":
-        line += " This answer cites no page: check it yourself."
-    if answer.fallback:
-        line += f" It stood in for {answer.fallback.from_}: {answer.fallback.reason}"
-    if answer.finish_reason == "length":
-        line += " Cut at its length limit."
-    if answer.finish_reason == "error":
-        line += " It broke off."
-    return line

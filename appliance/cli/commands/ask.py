@@ -27,13 +27,13 @@ from appliance.cli.shared.options import (
 from appliance.cli.shared.output import clean_name, is_terminal, print_json, print_text, text_width
 from appliance.cli.shared.word_wrap import WordWrap
 from appliance.client import Client
+from appliance.display.answer_byline import EXTRACTIVE, byline
 from appliance.display.safe_text import clean_line, clean_text
 from appliance.errors import EXIT_FAILED, DocentError
 from appliance.wire import AdapterUse, Answer, AskRequest, Citation, DoneEvent, ErrorBody, ErrorEvent, TokenEvent
 
 app = command_group()
 
-EXTRACTIVE = "extractive"
 """The model id of answers that are quoted without a language model."""
 
 
@@ -197,26 +197,3 @@ def wrapped(text: str) -> str:
         return text
     wrap = WordWrap(text_width())
     return wrap.feed(clean_text(text)) + wrap.flush()
-
-
-def byline(answer: Answer) -> str:
-    """Which model answered, how long it took, and any reservation about the answer."""
-    seconds = answer.timings.get("total")
-    took = f" in {seconds:.1f} s" if seconds is not None else ""
-    if answer.model == EXTRACTIVE and not answer.citations:
-        line = f"Nothing found to quote (no language model){took.replace(' in', ',')}."
-    elif answer.model == EXTRACTIVE:
-        line = f"Quoted from the documents without a language model{took}."
-    else:
-        adapters = "".join(f" + {use.id}={use.scale:g}" for use in answer.adapters)
-        verb = "Started" if answer.finish_reason == "error" else "Answered"
-        line = f"{verb} by {answer.model}{adapters}{took}."
-        if answer.answer.strip() and not answer.citations and answer.finish_reason != "error":
-            line += " This answer cites no page: check it yourself."
-    if answer.fallback:
-        line += f" It stood in for {answer.fallback.from_}: {answer.fallback.reason}"
-    if answer.finish_reason == "length":
-        line += " The answer was cut at its length limit."
-    if answer.finish_reason == "error":
-        line += " It broke off."
-    return line
